@@ -1,0 +1,152 @@
+//! The half through which an app sends.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::{DisconnectReason, HttpResponseBody, SendError, SendEvent};
+
+/// What a server implements so that an app can send: a sink of [`SendEvent`]s.
+///
+/// # Contract
+///
+/// - `poll_ready` is the back-pressure: it **must** be pending while an earlier event waits for
+///   room. It **must not** be pending for ever once the client is gone: it says so.
+/// - `start_send` **must** be called only after `poll_ready` was ready and takes one event, whole.
+///   It **must not** change anything when it refuses one.
+/// - `poll_closed` **must not** take a part of the request's body to find out.
+/// - Each of them **must** remember the waker of its last caller, apart from the others': one task
+///   may send while another waits for the close.
+///
+/// Spec: core §4.
+pub trait SendHalf: Send {
+    /// Waits for room for one event.
+    ///
+    /// # Errors
+    ///
+    /// The client is gone, or the app has returned.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>>;
+
+    /// Takes one event.
+    ///
+    /// # Errors
+    ///
+    /// The event breaks the rules, the connection cannot do it, the client is gone, or the app has
+    /// returned.
+    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError>;
+
+    /// Waits until nobody will see another event.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason>;
+}
+
+/// Takes the events of the app.
+///
+/// Spec: core §4.
+pub struct Sender(Box<dyn SendHalf>);
+
+impl Sender {
+    /// Wraps a server's or a middleware's half.
+    pub fn new(half: impl SendHalf + 'static) -> Self {
+        Self(Box::new(half))
+    }
+
+    /// Sends one event, as soon as there is room for it.
+    ///
+    /// Cancel-safe: a call that is dropped before it is done has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// The client is gone ([`SendError::is_disconnected`]), the event breaks the rules of the
+    /// exchange ([`SendError::is_misuse`]), or this connection cannot do it
+    /// ([`SendError::is_refused`]). With `?` each of them is right: a server knows that an app
+    /// which ended because its client left did nothing wrong.
+    pub async fn send(&mut self, event: impl Into<SendEvent>) -> Result<(), SendError> {
+        poll_fn(|cx| self.poll_ready(cx)).await?;
+        self.start_send(event.into())
+    }
+
+    /// Sends on its way what the server holds back: the head of a response.
+    ///
+    /// A server waits with the head for the first part of the body, or until the app waits for
+    /// something. Who wants it to go now sends an empty part, and that is what this does.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn flush(&mut self) -> Result<(), SendError> {
+        self.send(HttpResponseBody::more(Bytes::new())).await
+    }
+
+    /// Waits until nobody will see another event: the client left, or the response is complete.
+    ///
+    /// It reads nothing of the request's body. Cancel-safe.
+    ///
+    /// ```
+    /// # use asgi::Sender;
+    /// # async fn tick() {}
+    /// # async fn f(send: &mut Sender) {
+    /// // In a select! of the app's runtime, beside the work that would be in vain.
+    /// let reason = send.closed().await;
+    /// # }
+    /// ```
+    pub async fn closed(&mut self) -> DisconnectReason {
+        poll_fn(|cx| self.poll_closed(cx)).await
+    }
+
+    /// [`SendHalf::poll_ready`] of the half inside.
+    ///
+    /// # Errors
+    ///
+    /// As [`SendHalf::poll_ready`].
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.0.poll_ready(cx)
+    }
+
+    /// [`SendHalf::start_send`] of the half inside.
+    ///
+    /// # Errors
+    ///
+    /// As [`SendHalf::start_send`].
+    pub fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        self.0.start_send(event)
+    }
+
+    /// [`SendHalf::poll_closed`] of the half inside.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        self.0.poll_closed(cx)
+    }
+
+    /// Passes each event through `f` on its way to the server.
+    #[must_use]
+    pub fn map(self, f: impl FnMut(SendEvent) -> SendEvent + Send + 'static) -> Self {
+        Self::new(Map { send: self, f })
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+struct Map<F> {
+    send: Sender,
+    f: F,
+}
+
+impl<F: FnMut(SendEvent) -> SendEvent + Send> SendHalf for Map<F> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.send.poll_ready(cx)
+    }
+
+    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        let event = (self.f)(event);
+        self.send.start_send(event)
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        self.send.poll_closed(cx)
+    }
+}

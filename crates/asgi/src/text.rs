@@ -1,0 +1,102 @@
+//! The payload of WebSocket messages.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::Utf8Error;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+/// One whole WebSocket message.
+///
+/// Spec: websocket §3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Message {
+    /// A text message: valid UTF-8.
+    Text(Text),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// A text message.
+    pub fn text(text: impl Into<Text>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A binary message.
+    pub fn binary(data: impl Into<Bytes>) -> Self {
+        Self::Binary(data.into())
+    }
+
+    /// The payload as bytes, whichever kind it is.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(data) => data,
+        }
+    }
+}
+
+/// UTF-8 text in a [`Bytes`]: cloning it for a thousand listeners copies nothing.
+///
+/// It derefs to `str`.
+///
+/// Spec: websocket §3.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Text(ByteString);
+
+impl Text {
+    /// Text that is part of the program.
+    pub const fn from_static(text: &'static str) -> Self {
+        Self(ByteString::from_static(text))
+    }
+
+    /// The bytes underneath, without a copy.
+    pub fn into_bytes(self) -> Bytes {
+        self.0.into_bytes()
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for Text {
+    /// Copies the text.
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl TryFrom<Bytes> for Text {
+    type Error = Utf8Error;
+
+    /// Checks that the bytes are UTF-8; copies nothing.
+    fn try_from(bytes: Bytes) -> Result<Self, Utf8Error> {
+        ByteString::try_from(bytes).map(Self)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
