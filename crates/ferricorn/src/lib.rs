@@ -1,0 +1,44 @@
+//! A web server for [`asgi`] apps.
+//!
+//! ```no_run
+//! use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+//! use ferricorn::{Bind, Config};
+//!
+//! async fn app(scope: Scope, _receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+//!     let Scope::Http(_) = scope else {
+//!         return Err(AppError::unsupported(&scope));
+//!     };
+//!     send.send(HttpResponseStart::ok()).await?;
+//!     send.send(HttpResponseBody::last("Hello, world!\n")).await?;
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let config = Config::default();
+//!     let listener = "127.0.0.1:8000".parse::<Bind>()?.listen(&config)?;
+//!     let server = ferricorn::serve(vec![listener], app, config);
+//!     let handle = server.handle();
+//!     tokio::spawn(async move {
+//!         if tokio::signal::ctrl_c().await.is_ok() {
+//!             handle.drain();
+//!         }
+//!     });
+//!     server.await?;
+//!     Ok(())
+//! }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod handle;
+mod listener;
+mod serve;
+
+pub use config::Config;
+pub use error::ServeError;
+pub use handle::{Handle, Statistics};
+pub use listener::{Bind, BindError, Listener};
+pub use serve::{Serve, serve};
