@@ -72,12 +72,14 @@ fn command(name: &str, version: &str, groups: Groups) -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true);
     if groups == Groups::All {
-        command = command.arg(
-            Arg::new(APP)
-                .value_parser(OsStringValueParser::new())
-                .required_unless_present("print-config")
-                .help("The app: a shared library, or the folder of a crate to build first"),
-        );
+        command = command
+            .override_usage(format!("{name} [OPTIONS] {APP}"))
+            .arg(
+                Arg::new(APP)
+                    .value_parser(OsStringValueParser::new())
+                    .required_unless_present("print-config")
+                    .help("The app: a shared library, or the folder of a crate to build first"),
+            );
     }
     for entry in groups.entries() {
         command = command.arg(arg(entry, &mut defaults));

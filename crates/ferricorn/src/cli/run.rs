@@ -59,13 +59,14 @@ fn try_run(program: &Program, load: Load<'_>) -> Result<Exit, Error> {
     let version = program.version_text();
     let asked = arguments::parse(&program.name, &version, groups, arguments.into_iter())?;
     let resolve = |flags| Resolved::new(groups, &gather(groups, flags, std::env::vars_os())?);
-    let (app, settings) = match asked {
+    let (app, resolved) = match asked {
         Asked::Text(text) => return Ok(print(&text)),
         Asked::PrintConfig(flags) => return Ok(print(&resolve(flags)?.print())),
-        Asked::Serve { app, flags } => (app, resolve(flags)?.settings),
+        Asked::Serve { app, flags } => (app, resolve(flags)?),
     };
-    logging::install(&settings);
-    raise_file_limit(&settings);
+    logging::install(&resolved.settings);
+    raise_file_limit(&resolved);
+    let settings = resolved.settings;
     let loaded = match load {
         Load::LinkedIn(loaded) => loaded,
         Load::Loader(load) => load(&Target {
@@ -77,7 +78,7 @@ fn try_run(program: &Program, load: Load<'_>) -> Result<Exit, Error> {
 }
 
 /// Each connection is a file, and the usual soft limit of 1,024 is from the days of `select`.
-fn raise_file_limit(settings: &Settings) {
+fn raise_file_limit(resolved: &Resolved) {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
@@ -86,8 +87,10 @@ fn raise_file_limit(settings: &Settings) {
             limit = getrlimit(Resource::Nofile);
         }
     }
-    let wanted = settings.config.max_connections;
-    if let Some(files) = limit.current.filter(|files| *files < wanted as u64) {
+    let wanted = resolved.settings.config.max_connections;
+    let files = limit.current.filter(|files| *files < wanted as u64);
+    // The default is meant as "many"; a number that somebody chose is meant.
+    if let Some(files) = files.filter(|_| resolved.is_given("max-connections")) {
         tracing::warn!("only {files} files may be open, fewer than --max-connections {wanted}");
     }
 }

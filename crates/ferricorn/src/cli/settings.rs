@@ -128,6 +128,13 @@ impl Resolved {
         Ok(Self { settings, sources })
     }
 
+    /// Whether an option has another source than its default.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        let given =
+            |(entry, source): &(&Entry, Source)| entry.name == name && *source != Source::Default;
+        self.sources.iter().any(given)
+    }
+
     /// The settings as a configuration file, each with its source.
     pub(super) fn print(&mut self) -> String {
         let mut page = String::new();
