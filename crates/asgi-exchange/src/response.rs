@@ -21,6 +21,19 @@ pub struct ResponseHead {
     pub trailers: bool,
 }
 
+impl ResponseHead {
+    /// The head of a response that a server makes itself.
+    pub fn new(status: StatusCode, headers: HeaderMap, framing: Framing) -> Self {
+        Self {
+            status,
+            headers,
+            framing,
+            close: false,
+            trailers: false,
+        }
+    }
+}
+
 /// How the body of a response ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
