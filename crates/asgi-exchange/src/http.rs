@@ -5,8 +5,11 @@ use asgi::{
     HttpResponsePush, HttpResponseStart, HttpResponseTrailers, SendError, SendEvent, State,
 };
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method};
+
+use crate::end::fault;
+use crate::response::{Content, RequestKind, append_all, is_no_trailer, remove_fields};
+use crate::{AppEnd, Fault, ResponseHead};
 
 /// What goes on the wire, in this order and no other: hints and pushes, a head, data, an end.
 #[derive(Debug)]
@@ -16,7 +19,7 @@ pub enum WireEvent {
     Nothing,
     /// An interim 103 response.
     EarlyHint(HttpResponseEarlyHint),
-    /// A promised request, to be answered by the same app.
+    /// A promised request, to be answered by the same app; may come between data as well.
     Push(HttpResponsePush),
     /// A head and the whole body; the response is complete.
     Response(ResponseHead, Bytes),
@@ -30,47 +33,6 @@ pub enum WireEvent {
     Trailers(HeaderMap),
     /// Something for a test client to look at; not for the wire.
     Debug(State),
-}
-
-/// The head of a final response, as it goes on the wire but for what the connection adds.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ResponseHead {
-    /// A final status.
-    pub status: StatusCode,
-    /// The app's fields without those that are the connection's; with a `content-length` where the
-    /// length is known.
-    pub headers: HeaderMap,
-    /// How the body ends.
-    pub framing: Framing,
-    /// Whether the app asked that the connection be closed after this response.
-    pub close: bool,
-    /// Whether trailers follow the body.
-    pub trailers: bool,
-}
-
-/// How the body of a response ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// There is none, whatever the fields say: HEAD, 204, 205 and 304.
-    Empty,
-    /// After so many bytes.
-    Length(u64),
-    /// When the app says so.
-    Stream,
-}
-
-/// How an app's future ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AppEnd {
-    /// With `Ok`.
-    Returned,
-    /// With an error.
-    Failed,
-    /// With a panic.
-    Panicked,
-    /// It was dropped before it was done.
-    Cancelled,
 }
 
 /// What becomes of an exchange whose app has ended.
@@ -95,19 +57,6 @@ pub enum Ending {
     Gone,
 }
 
-/// What an app did wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It returned an error.
-    Failed,
-    /// It panicked.
-    Panicked,
-    /// It returned without a response.
-    NoResponse,
-    /// It returned before its response was complete.
-    Incomplete,
-}
-
 /// The rules of one HTTP request and its response, for any version of HTTP.
 ///
 /// ```text
@@ -126,17 +75,13 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct HttpExchange {
     phase: Phase,
-    /// The response to HEAD has no body.
-    head_request: bool,
+    request: RequestKind,
+    /// What may follow the head; nothing while there is none.
+    content: Content,
     extensions: Extensions,
-    /// What the app's `content-length` leaves to be sent.
-    remaining: Option<u64>,
-    /// The body is swallowed: the status or the method allows none.
-    bodiless: bool,
-    trailers_promised: bool,
     disconnect: Option<DisconnectReason>,
-    /// The app has been told that the client is gone.
-    told: bool,
+    /// What the app was told of the end; it is never told anything else. (HTTP-046)
+    told: Option<DisconnectReason>,
     app_ended: bool,
 }
 
@@ -154,13 +99,14 @@ impl HttpExchange {
     pub fn new(method: &Method, extensions: Extensions) -> Self {
         Self {
             phase: Phase::Begin,
-            head_request: *method == Method::HEAD,
+            request: match *method {
+                Method::HEAD => RequestKind::Head,
+                _ => RequestKind::Other,
+            },
+            content: Content::default(),
             extensions,
-            remaining: None,
-            bodiless: false,
-            trailers_promised: false,
             disconnect: None,
-            told: false,
+            told: None,
             app_ended: false,
         }
     }
@@ -172,13 +118,14 @@ impl HttpExchange {
     /// The app has ended, or nothing can reach the client any more.
     pub fn ready(&mut self) -> Result<(), SendError> {
         if self.app_ended {
+            // CORE-004
             return Err(SendError::over());
         }
-        match self.disconnect {
-            // A client that closed its side may still read. (HTTP-042)
-            Some(DisconnectReason::Closed) | None => Ok(()),
+        match self.gone() {
+            None => Ok(()),
             Some(reason) => {
-                self.told = true;
+                // CORE-015
+                self.told.get_or_insert(reason);
                 Err(SendError::disconnected(reason))
             }
         }
@@ -198,17 +145,13 @@ impl HttpExchange {
             SendEvent::HttpResponseTrailers(trailers) => self.trailers(trailers),
             SendEvent::HttpResponsePush(push) => self.push(push),
             SendEvent::HttpResponseEarlyHint(hint) => self.early_hint(hint),
-            SendEvent::HttpResponsePathSend(_) => {
-                self.offered(Extension::PathSend)?;
-                Err(self.unexpected("http.response.pathsend"))
-            }
-            SendEvent::HttpResponseZeroCopySend(_) => {
-                self.offered(Extension::ZeroCopySend)?;
-                Err(self.unexpected("http.response.zerocopysend"))
-            }
+            // No server offers these two yet. (HTTP-060)
+            SendEvent::HttpResponsePathSend(_) => Err(not_offered(Extension::PathSend)),
+            SendEvent::HttpResponseZeroCopySend(_) => Err(not_offered(Extension::ZeroCopySend)),
             SendEvent::HttpResponseDebug(debug) => {
                 self.offered(Extension::Debug)?;
                 match self.phase {
+                    // HTTP-061
                     Phase::Begin => Ok(WireEvent::Debug(debug.info)),
                     _ => Err(self.unexpected("http.response.debug")),
                 }
@@ -219,8 +162,11 @@ impl HttpExchange {
 
     /// The app waits for something: a head that was held back goes out. (HTTP-024)
     pub fn waiting(&mut self) -> WireEvent {
+        if self.app_ended || self.gone().is_some() {
+            return WireEvent::Nothing;
+        }
         match std::mem::replace(&mut self.phase, Phase::Body) {
-            Phase::Held(start) => WireEvent::Head(self.head(start, None), Bytes::new()),
+            Phase::Held(start) => WireEvent::Head(self.content.head(start, None), Bytes::new()),
             other => {
                 self.phase = other;
                 WireEvent::Nothing
@@ -239,70 +185,74 @@ impl HttpExchange {
     }
 
     /// The client is gone. What was recorded first stays, but that it closed its side may be
-    /// followed by worse.
+    /// followed by worse. What comes behind a complete response does not matter to it.
     pub fn disconnected(&mut self, reason: DisconnectReason) {
-        if matches!(self.disconnect, None | Some(DisconnectReason::Closed)) {
+        if !self.is_complete() && self.gone().is_none() {
             self.disconnect = Some(reason);
         }
     }
 
     /// How the exchange came to its end, if it did: what `receive` and `closed` tell.
+    ///
+    /// Once it has said something it says the same for ever. (HTTP-046)
     pub fn disconnect(&mut self) -> Option<DisconnectReason> {
-        if self.is_complete() || self.app_ended {
-            return Some(self.disconnect.unwrap_or(DisconnectReason::Complete));
+        if self.told.is_none() {
+            self.told = if self.is_complete() {
+                // HTTP-045
+                Some(DisconnectReason::Complete)
+            } else if self.app_ended {
+                Some(self.disconnect.unwrap_or(DisconnectReason::Complete))
+            } else {
+                self.disconnect
+            };
         }
-        self.told |= self.disconnect.is_some();
-        self.disconnect
+        self.told
     }
 
     /// The app has ended. Whatever its halves do from now on is told that it is over.
     pub fn ended(&mut self, end: AppEnd) -> Verdict {
         self.app_ended = true;
-        let ending = match (&self.phase, self.disconnect) {
-            (Phase::Complete, _) => Ending::Complete,
-            (_, Some(reason)) if reason != DisconnectReason::Closed => Ending::Gone,
+        let ending = match self.phase {
+            // HTTP-049
+            Phase::Complete => Ending::Complete,
+            _ if self.gone().is_some() => Ending::Gone,
+            // HTTP-048
             _ if end == AppEnd::Cancelled => Ending::Abort,
-            (Phase::Begin | Phase::Held(_), _) => Ending::ServerError,
-            (Phase::Body | Phase::Trailers(_), _) => Ending::Abort,
+            // HTTP-038
+            Phase::Begin | Phase::Held(_) => Ending::ServerError,
+            // HTTP-039, HTTP-040
+            Phase::Body | Phase::Trailers(_) => Ending::Abort,
         };
-        let fault = match (end, ending) {
-            // A panic is a bug whatever the client did. (HTTP-036)
-            (AppEnd::Panicked, _) => Some(Fault::Panicked),
-            (AppEnd::Cancelled, _) => None,
-            // Who was told that the client is gone may end as it likes. (HTTP-037)
-            _ if self.told => None,
-            (AppEnd::Failed, _) => Some(Fault::Failed),
-            (AppEnd::Returned, Ending::Complete | Ending::Gone) => None,
-            (AppEnd::Returned, Ending::ServerError) => Some(match self.phase {
-                Phase::Held(_) => Fault::Incomplete,
-                _ => Fault::NoResponse,
-            }),
-            (AppEnd::Returned, Ending::Abort) => Some(Fault::Incomplete),
+        let left_out = match (ending, &self.phase) {
+            (Ending::Complete | Ending::Gone, _) => None,
+            (_, Phase::Begin) => Some(Fault::NoResponse),
+            _ => Some(Fault::Incomplete),
         };
-        Verdict { ending, fault }
+        let told_gone = self
+            .told
+            .is_some_and(|reason| reason != DisconnectReason::Complete);
+        Verdict {
+            ending,
+            fault: fault(end, told_gone, left_out),
+        }
+    }
+
+    /// Why nothing can reach the client any more, if so.
+    fn gone(&self) -> Option<DisconnectReason> {
+        // A client that closed its side may still read. (HTTP-042)
+        self.disconnect
+            .filter(|reason| *reason != DisconnectReason::Closed)
     }
 
     fn start(&mut self, start: HttpResponseStart) -> Result<WireEvent, SendError> {
         let Phase::Begin = self.phase else {
             return Err(self.unexpected("http.response.start"));
         };
-        if start.status.is_informational() {
-            return Err(SendError::misuse(
-                format!("http.response.start with status {}", start.status.as_u16()),
-                "a final status, 200 or above",
-            ));
-        }
         if start.trailers {
             self.offered(Extension::Trailers)?;
         }
-        let length = content_length(&start.headers)?;
-        self.bodiless = self.head_request
-            || matches!(
-                start.status,
-                StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-            );
-        self.remaining = if self.bodiless { None } else { length };
-        self.trailers_promised = start.trailers;
+        self.content = Content::new(self.request, &start)?;
+        // HTTP-023
         self.phase = Phase::Held(start);
         Ok(WireEvent::Nothing)
     }
@@ -312,26 +262,25 @@ impl HttpExchange {
             return Err(self.unexpected("http.response.body"));
         }
         let length = part.body.len() as u64;
-        if let Some(remaining) = self.remaining {
-            self.remaining = Some(check_length(remaining, length, part.more_body)?);
-        }
-        let whole = !part.more_body && !self.trailers_promised;
-        let next = match (part.more_body, self.trailers_promised) {
+        self.content.take(length, part.more_body)?;
+        let data = if self.content.is_swallowed() {
+            Bytes::new() // HTTP-026
+        } else {
+            part.body
+        };
+        let next = match (part.more_body, self.content.trailers_promised()) {
             (true, _) => Phase::Body,
             (false, true) => Phase::Trailers(HeaderMap::new()),
             (false, false) => Phase::Complete,
         };
-        let data = if self.bodiless {
-            Bytes::new()
-        } else {
-            part.body
-        };
+        let last = matches!(next, Phase::Complete);
+        let content = &self.content;
         Ok(match std::mem::replace(&mut self.phase, next) {
-            Phase::Held(start) if whole => {
-                WireEvent::Response(self.head(start, Some(length)), data)
+            Phase::Held(start) if last => {
+                WireEvent::Response(content.head(start, Some(length)), data)
             }
-            Phase::Held(start) => WireEvent::Head(self.head(start, None), data),
-            _ if whole => WireEvent::Last(data),
+            Phase::Held(start) => WireEvent::Head(content.head(start, None), data),
+            _ if last => WireEvent::Last(data),
             _ if data.is_empty() => WireEvent::Nothing,
             _ => WireEvent::Data(data),
         })
@@ -342,22 +291,29 @@ impl HttpExchange {
             self.offered(Extension::Trailers)?;
             return Err(self.unexpected("http.response.trailers"));
         };
-        if collected.is_empty() {
-            *collected = trailers.headers;
-        } else {
-            append_all(collected, trailers.headers);
-        }
+        append_all(collected, trailers.headers);
         if trailers.more_trailers {
-            return Ok(WireEvent::Nothing);
+            return Ok(WireEvent::Nothing); // HTTP-051
         }
-        let collected = std::mem::take(collected);
+        let event = if self.content.is_swallowed() {
+            WireEvent::Last(Bytes::new()) // HTTP-053
+        } else {
+            let mut fields = std::mem::take(collected);
+            remove_fields(&mut fields, is_no_trailer);
+            WireEvent::Trailers(fields)
+        };
         self.phase = Phase::Complete;
-        Ok(WireEvent::Trailers(collected))
+        Ok(event)
     }
 
     fn push(&mut self, push: HttpResponsePush) -> Result<WireEvent, SendError> {
         self.offered(Extension::Push)?;
         match self.phase {
+            // On HTTP/2 a head without content ends the stream, and RFC 9113 §8.4 forbids a
+            // promise on a stream that has ended. (HTTP-059)
+            Phase::Body if self.content.is_swallowed() => Err(SendError::refused(
+                "the head of a response without content is out, a push comes too late",
+            )),
             Phase::Begin | Phase::Held(_) | Phase::Body => Ok(WireEvent::Push(push)),
             Phase::Trailers(_) | Phase::Complete => Err(self.unexpected("http.response.push")),
         }
@@ -366,6 +322,7 @@ impl HttpExchange {
     fn early_hint(&mut self, hint: HttpResponseEarlyHint) -> Result<WireEvent, SendError> {
         self.offered(Extension::EarlyHint)?;
         match self.phase {
+            // HTTP-054
             Phase::Begin | Phase::Held(_) => Ok(WireEvent::EarlyHint(hint)),
             // Lawful by ASGI's text, too late by RFC 8297: the head is out. (HTTP-055)
             Phase::Body => Err(SendError::refused("the head is out, a hint comes too late")),
@@ -379,12 +336,10 @@ impl HttpExchange {
         if self.extensions.has(extension) {
             return Ok(());
         }
-        Err(SendError::refused(format!(
-            "{} is not offered on this connection",
-            extension.name()
-        )))
+        Err(not_offered(extension))
     }
 
+    /// CORE-013; and CORE-014 once the response is complete.
     fn unexpected(&self, got: &'static str) -> SendError {
         SendError::misuse(
             got,
@@ -396,114 +351,12 @@ impl HttpExchange {
             },
         )
     }
-
-    /// The head as it goes on the wire; `whole` is the length of a body in one part.
-    fn head(&self, start: HttpResponseStart, whole: Option<u64>) -> ResponseHead {
-        let HttpResponseStart {
-            status,
-            mut headers,
-            ..
-        } = start;
-        let close = asks_to_close(&headers);
-        for name in CONNECTION_FIELDS {
-            headers.remove(name);
-        }
-        match status {
-            // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response
-            // with a status code of 1xx (Informational) or 204 (No Content)."
-            StatusCode::NO_CONTENT => {
-                headers.remove(CONTENT_LENGTH);
-            }
-            // RFC 9110 §15.3.6: "a server MUST NOT generate content in a 205 response".
-            StatusCode::RESET_CONTENT => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
-            }
-            // Its length would be that of another response. (RFC 9110 §8.6)
-            StatusCode::NOT_MODIFIED => {}
-            _ => {
-                if let Some(length) = whole
-                    && !headers.contains_key(CONTENT_LENGTH)
-                {
-                    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-                }
-            }
-        }
-        let framing = if self.bodiless {
-            Framing::Empty
-        } else if let Some(length) = whole {
-            Framing::Length(length)
-        } else {
-            match content_length(&headers) {
-                Ok(Some(length)) => Framing::Length(length),
-                _ => Framing::Stream,
-            }
-        };
-        ResponseHead {
-            status,
-            headers,
-            framing,
-            close,
-            trailers: self.trailers_promised,
-        }
-    }
 }
 
-/// Fields of the connection, which are the server's to send. (HTTP-028)
-const CONNECTION_FIELDS: [HeaderName; 4] = [
-    CONNECTION,
-    TRANSFER_ENCODING,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-fn asks_to_close(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|option| option.trim().eq_ignore_ascii_case("close"))
-}
-
-/// The length that the app announces, if it does. (HTTP-029)
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    let length = Some(value.as_bytes())
-        .filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
-        .and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
-    match (length, values.next()) {
-        (Some(length), None) => Ok(Some(length)),
-        _ => Err(SendError::misuse(
-            format!("http.response.start with content-length {value:?}"),
-            "one content-length of digits alone",
-        )),
-    }
-}
-
-/// What is left of the announced length after a part. (HTTP-030, HTTP-031)
-fn check_length(remaining: u64, length: u64, more_body: bool) -> Result<u64, SendError> {
-    match remaining.checked_sub(length) {
-        None => Err(SendError::misuse(
-            format!("http.response.body of {length} bytes"),
-            format!("at most {remaining}: that is left of the content-length"),
-        )),
-        Some(left) if left > 0 && !more_body => Err(SendError::misuse(
-            format!("the last http.response.body with {length} bytes"),
-            format!("{remaining}: that is left of the content-length"),
-        )),
-        Some(left) => Ok(left),
-    }
-}
-
-fn append_all(to: &mut HeaderMap, from: HeaderMap) {
-    let mut last = None;
-    for (name, value) in from {
-        last = name.or(last);
-        if let Some(name) = &last {
-            to.append(name, value);
-        }
-    }
+/// CORE-025
+pub(crate) fn not_offered(extension: Extension) -> SendError {
+    SendError::refused(format!(
+        "{} is not offered on this connection",
+        extension.name()
+    ))
 }

@@ -9,6 +9,14 @@
 
 #![forbid(unsafe_code)]
 
+mod end;
 mod http;
+mod lifespan;
+mod response;
+mod websocket;
 
-pub use http::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, Verdict, WireEvent};
+pub use end::{AppEnd, Fault};
+pub use http::{Ending, HttpExchange, Verdict, WireEvent};
+pub use lifespan::{LifespanExchange, LifespanOutcome, LifespanVerdict};
+pub use response::{Framing, ResponseHead};
+pub use websocket::{WebSocketEnding, WebSocketExchange, WebSocketVerdict, WebSocketWireEvent};

@@ -1,33 +1,59 @@
 //! What can be told to, and asked of, a server that runs.
 
+use std::sync::Arc;
+
 use asgi::Address;
+
+use crate::server::{Counts, Life, Phase};
 
 /// Tells a running server to stop, and asks how it is. Cloning it is cheap.
 ///
 /// Only the command line installs signal handlers; whoever embeds the server calls these.
 #[derive(Debug, Clone)]
-pub struct Handle {}
+pub struct Handle {
+    life: Arc<Life>,
+    counts: Arc<Counts>,
+    addresses: Arc<[Address]>,
+}
 
 impl Handle {
+    pub(crate) fn new(life: Arc<Life>, counts: Arc<Counts>, addresses: Arc<[Address]>) -> Self {
+        Self {
+            life,
+            counts,
+            addresses,
+        }
+    }
+
     /// Stops accepting, lets what runs finish, then ends. Calling it again changes nothing.
-    pub fn drain(&self) {}
+    ///
+    /// Each connection may finish the request it is in, or one more; the response says
+    /// `connection: close`. What still runs after
+    /// [`graceful_timeout`](crate::Config::graceful_timeout) is cut off.
+    pub fn drain(&self) {
+        self.life.advance(Phase::Draining);
+    }
 
     /// Ends at once: what runs is cut off, the app's shutdown is skipped.
-    pub fn abort(&self) {}
+    pub fn abort(&self) {
+        self.life.advance(Phase::Aborted);
+    }
 
     /// Waits until connections are accepted: `true`; or until that cannot be any more: `false`.
+    ///
+    /// Cancel-safe.
     pub async fn ready(&self) -> bool {
-        true
+        self.life.until(Phase::Serving).await == Phase::Serving
     }
 
     /// Where the server listens, in the order of its listeners. A port 0 has become a real one.
     pub fn addresses(&self) -> &[Address] {
-        &[]
+        &self.addresses
     }
 
     /// How the server is at this moment.
     pub fn statistics(&self) -> Statistics {
-        Statistics::default()
+        self.counts.statistics()
     }
 }
 

@@ -34,10 +34,16 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 mod config;
+mod connection;
 mod error;
+mod exchange;
 mod handle;
+mod http1;
+mod lifespan;
 mod listener;
 mod serve;
+mod server;
+mod transport;
 
 pub use config::Config;
 pub use error::ServeError;

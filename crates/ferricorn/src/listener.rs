@@ -1,33 +1,83 @@
-//! Where a server listens.
+//! Where a server listens, and how it stops to.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use asgi::Address;
+use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket as RawSocket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Config;
+use crate::connection::Ends;
+use crate::transport::Socket;
 
 /// Where to listen: `host:port`, `[v6]:port` or `unix:path`.
+///
+/// ```
+/// use ferricorn::Bind;
+///
+/// let bind: Bind = "[::1]:8000".parse()?;
+/// assert_eq!(bind.to_string(), "[::1]:8000");
+/// assert!("localhost".parse::<Bind>().is_err());
+/// # Ok::<(), ferricorn::BindError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bind {
-    /// An address, a host name and a port; port 0 takes a free one.
-    Tcp(String),
-    /// The path of a Unix socket.
-    Unix(std::path::PathBuf),
+    /// An address or a host name, and a port; port 0 takes a free one. A name is looked up when
+    /// it is bound, and its first address is taken.
+    Tcp {
+        /// The address or name, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// The path of a Unix socket. One that is left over from a process that is gone is replaced.
+    Unix(PathBuf),
 }
 
 impl FromStr for Bind {
     type Err = BindError;
+
     fn from_str(text: &str) -> Result<Self, BindError> {
-        Ok(Self::Tcp(text.to_owned()))
+        let malformed = || BindError(Kind::Malformed(text.to_owned()));
+        if let Some(path) = text.strip_prefix("unix:") {
+            if path.is_empty() {
+                return Err(malformed());
+            }
+            return Ok(Self::Unix(path.into()));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(malformed)?;
+        let host = match host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            Some(host) => host,
+            None if host.contains(':') => return Err(malformed()),
+            None => host,
+        };
+        if host.is_empty() {
+            return Err(malformed());
+        }
+        Ok(Self::Tcp {
+            host: host.to_owned(),
+            port: port.parse().map_err(|_| malformed())?,
+        })
     }
 }
 
 impl fmt::Display for Bind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => f.write_str(address),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -39,30 +89,295 @@ impl Bind {
     /// # Errors
     ///
     /// One line that says what was tried and why it cannot be.
-    pub fn listen(&self, _config: &Config) -> Result<Listener, BindError> {
-        Ok(Listener {})
+    pub fn listen(&self, config: &Config) -> Result<Listener, BindError> {
+        let kind = match self {
+            Self::Tcp { host, port } => listen_tcp(host, *port, config.backlog),
+            Self::Unix(path) => listen_unix(path, config.backlog),
+        };
+        let kind = kind.map_err(|error| BindError(Kind::Io(self.clone(), error)))?;
+        let address = kind
+            .address()
+            .map_err(|error| BindError(Kind::Io(self.clone(), error)))?;
+        Ok(Listener { kind, address })
+    }
+}
+
+fn listen_tcp(host: &str, port: u16, backlog: u32) -> io::Result<ListenerKind> {
+    let address = (host, port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // The same on every machine: `[::]` is for IPv6, `0.0.0.0` for IPv4.
+        socket.set_only_v6(true)?;
+    }
+    // Connections of a former process that are still dying do not keep the port.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
+    Ok(ListenerKind::Tcp(TcpListener::from_std(socket.into())?))
+}
+
+fn listen_unix(path: &Path, backlog: u32) -> io::Result<ListenerKind> {
+    remove_stale(path)?;
+    let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
+    let listener = UnixListener::from_std(StdUnixListener::from(socket))?;
+    Ok(ListenerKind::Unix(listener, OwnedPath(path.to_owned())))
+}
+
+/// Removes a socket that nobody listens on any more. Anything else at that path stays.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)
+                }
+                _ => Err(io::ErrorKind::AddrInUse.into()),
+            }
+        }
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is a file that is no socket",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
 /// A socket that listens.
 #[derive(Debug)]
-pub struct Listener {}
+pub struct Listener {
+    kind: ListenerKind,
+    address: Address,
+}
+
+#[derive(Debug)]
+enum ListenerKind {
+    Tcp(TcpListener),
+    Unix(UnixListener, OwnedPath),
+}
+
+/// The path of a Unix socket, removed with it.
+#[derive(Debug)]
+struct OwnedPath(PathBuf);
+
+impl Drop for OwnedPath {
+    fn drop(&mut self) {
+        // Someone else may have removed it; then it is as it should be.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
 
 impl Listener {
     /// Where it listens. A port 0 has become a real one.
     pub fn address(&self) -> Address {
-        Address::Unix(None)
+        self.address.clone()
     }
+
+    /// Waits for the next connection.
+    pub(crate) async fn accept(&self) -> io::Result<(Socket, Ends)> {
+        match &self.kind {
+            ListenerKind::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                self.accepted_tcp(stream, peer)
+            }
+            ListenerKind::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Socket::Unix(stream), self.ends_unix()))
+            }
+        }
+    }
+
+    /// Closes the listener; `take` gets each connection whose handshake was complete before.
+    pub(crate) fn close(self, mut take: impl FnMut(Socket, Ends)) {
+        match self.kind {
+            ListenerKind::Tcp(ref listener) => {
+                refuse_newcomers(listener);
+                while let Some((stream, peer)) = accept_now(listener) {
+                    if let Ok((socket, ends)) = self.accepted_tcp(stream, peer) {
+                        take(socket, ends);
+                    }
+                }
+            }
+            ListenerKind::Unix(ref listener, _) => {
+                while let Some(stream) = accept_unix_now(listener) {
+                    take(Socket::Unix(stream), self.ends_unix());
+                }
+            }
+        }
+    }
+
+    fn accepted_tcp(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<(Socket, Ends)> {
+        // A response leaves when it is written, not when the client has acknowledged the last.
+        stream.set_nodelay(true)?;
+        let ends = Ends {
+            client: Some(peer.into()),
+            server: Some(stream.local_addr()?.into()),
+        };
+        Ok((Socket::Tcp(stream), ends))
+    }
+
+    fn ends_unix(&self) -> Ends {
+        Ends {
+            client: None,
+            server: Some(self.address.clone()),
+        }
+    }
+}
+
+impl ListenerKind {
+    fn address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => Ok(listener.local_addr()?.into()),
+            Self::Unix(_, path) => Ok(Address::Unix(Some(Arc::from(path.0.as_path())))),
+        }
+    }
+}
+
+/// Makes the kernel drop every packet that would begin a connection.
+///
+/// Between the last accept and the close a connection could still be completed, and would be reset
+/// by the close. A filter that takes nothing shuts that gap: who comes now tries again, and then
+/// is told by the closed port.
+#[cfg(target_os = "linux")]
+fn refuse_newcomers(listener: &TcpListener) {
+    const RET_K: u16 = 0x06;
+    let drop_all = SockFilter::new(RET_K, 0, 0, 0);
+    if let Err(error) = SockRef::from(listener).attach_filter(&[drop_all]) {
+        tracing::debug!("no filter on the listener, its last connections may be reset: {error}");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn refuse_newcomers(_: &TcpListener) {}
+
+/// The next connection in the kernel's queue, if there is one; asks the kernel, not the event
+/// loop, which may not have heard of it yet.
+fn accept_now(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        match SockRef::from(listener).accept() {
+            Ok((socket, peer)) => {
+                let stream = nonblocking(socket)
+                    .and_then(|socket| TcpStream::from_std(socket.into()))
+                    .ok();
+                if let (Some(stream), Some(peer)) = (stream, peer.as_socket()) {
+                    return Some((stream, peer));
+                }
+            }
+            // It was complete, and is gone already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+fn accept_unix_now(listener: &UnixListener) -> Option<UnixStream> {
+    let (socket, _) = SockRef::from(listener).accept().ok()?;
+    let socket = nonblocking(socket).ok()?;
+    UnixStream::from_std(socket.into()).ok()
+}
+
+fn nonblocking(socket: RawSocket) -> io::Result<RawSocket> {
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Why an address cannot be listened on.
 #[derive(Debug)]
-pub struct BindError {}
+pub struct BindError(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Malformed(String),
+    Io(Bind, io::Error),
+}
 
 impl fmt::Display for BindError {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Malformed(text) => {
+                write!(
+                    f,
+                    "cannot listen on {text:?}: expected host:port, [v6]:port or unix:path"
+                )
+            }
+            Kind::Io(bind, error) => {
+                write!(f, "cannot listen on {bind}: {}", Explained(error))
+            }
+        }
     }
 }
 
-impl std::error::Error for BindError {}
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Kind::Malformed(_) => None,
+            Kind::Io(_, error) => Some(error),
+        }
+    }
+}
+
+/// An error of the system, with what to do about it.
+struct Explained<'a>(&'a io::Error);
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind() {
+            io::ErrorKind::AddrInUse => {
+                f.write_str("another process listens there; stop it or choose another address")
+            }
+            io::ErrorKind::PermissionDenied => f.write_str(
+                "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE, \
+                 a path needs a folder that can be written",
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                f.write_str("this machine has no such address; 0.0.0.0 or [::] takes all it has")
+            }
+            _ => write!(f, "{}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bind;
+
+    #[test]
+    fn addresses_are_read_and_written_alike() {
+        for text in [
+            "127.0.0.1:8000",
+            "localhost:0",
+            "[::1]:80",
+            "unix:/run/x.sock",
+            "unix:x",
+        ] {
+            assert_eq!(text.parse::<Bind>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_with_what_is() {
+        for text in [
+            "",
+            "localhost",
+            ":80",
+            "::1:80",
+            "a:b",
+            "a:65536",
+            "unix:",
+            "[::1]",
+        ] {
+            let error = text.parse::<Bind>().unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("cannot listen on {text:?}: expected host:port, [v6]:port or unix:path")
+            );
+        }
+    }
+}

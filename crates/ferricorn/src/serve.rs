@@ -1,31 +1,184 @@
-//! A server's whole life.
+//! A server's whole life: start the app, let clients in, let them finish, end the app.
 
+use std::fmt;
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use asgi::App;
+use asgi::{Address, App, DynApp};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
 
-use crate::{Config, Handle, Listener, ServeError};
+use crate::error::Kind;
+use crate::lifespan::Lifespan;
+use crate::server::{Counts, Life, Phase, Server};
+use crate::{Config, Handle, Listener, ServeError, connection};
+
+/// How long accepting pauses when the process has no file descriptor left: some connection has to
+/// end first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `app` on `listeners` until a [`Handle`] says otherwise.
-pub fn serve(_listeners: Vec<Listener>, _app: impl App, _config: Config) -> Serve {
-    Serve {}
+///
+/// Nothing happens before the future is polled, inside a tokio runtime with its timers and its
+/// I/O. Dropping the future leaves the connections to the runtime; to stop them, use
+/// [`Handle::abort`].
+///
+/// # Errors
+///
+/// The app did not start, did not clean up, or the server was stopped at once.
+pub fn serve(listeners: Vec<Listener>, app: impl App, config: Config) -> Serve {
+    let life = Arc::new(Life::new());
+    let counts = Arc::<Counts>::default();
+    let addresses: Arc<[Address]> = listeners.iter().map(Listener::address).collect();
+    let handle = Handle::new(Arc::clone(&life), Arc::clone(&counts), addresses);
+    let whole_life = whole_life(
+        listeners,
+        DynApp::new(app),
+        config,
+        Arc::clone(&life),
+        counts,
+    );
+    Serve {
+        handle,
+        future: Box::pin(async move {
+            let result = whole_life.await;
+            life.advance(Phase::Ended);
+            result
+        }),
+    }
 }
 
-/// A server that runs while it is polled.
-#[derive(Debug)]
-pub struct Serve {}
+async fn whole_life(
+    listeners: Vec<Listener>,
+    app: DynApp,
+    config: Config,
+    life: Arc<Life>,
+    counts: Arc<Counts>,
+) -> Result<(), ServeError> {
+    let (graceful, shutdown) = (config.graceful_timeout, config.shutdown_timeout);
+
+    let lifespan = Lifespan::start(&app);
+    let state = tokio::select! {
+        started = lifespan.started(config.startup_timeout) => started?,
+        phase = life.until(Phase::Draining) => return stopped(phase),
+    };
+
+    let server = Server::new(app, config, state, Arc::clone(&life), Arc::clone(&counts));
+    let accepting = accept_all(listeners, &Arc::new(server));
+    life.advance(Phase::Serving);
+
+    life.until(Phase::Draining).await;
+    accepting.join_all().await;
+    tokio::select! {
+        () = counts.until_idle() => {}
+        () = deadline(graceful) => cut(&life, &counts),
+        _ = life.until(Phase::Cut) => {}
+    }
+    counts.until_idle().await;
+
+    tokio::select! {
+        biased;
+        phase = life.until(Phase::Aborted) => stopped(phase),
+        ended = lifespan.shut_down(shutdown) => ended,
+    }
+}
+
+fn stopped(phase: Phase) -> Result<(), ServeError> {
+    match phase {
+        Phase::Aborted => Err(ServeError::new(Kind::Aborted)),
+        _ => Ok(()),
+    }
+}
+
+async fn deadline(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What has not ended by now is ended.
+fn cut(life: &Life, counts: &Counts) {
+    let left = counts.statistics();
+    warn!(
+        connections = left.connections,
+        exchanges = left.exchanges,
+        "the graceful timeout is over: what still runs is cut off"
+    );
+    life.advance(Phase::Cut);
+}
+
+/// Lets clients in on every listener, until the drain begins.
+fn accept_all(listeners: Vec<Listener>, server: &Arc<Server>) -> JoinSet<()> {
+    let leaves = Arc::new(Semaphore::new(
+        server.config().max_connections.min(Semaphore::MAX_PERMITS),
+    ));
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, Arc::clone(server), Arc::clone(&leaves)));
+    }
+    accepting
+}
+
+async fn accept(listener: Listener, server: Arc<Server>, leaves: Arc<Semaphore>) {
+    let mut draining = server.until_draining();
+    loop {
+        let next = async {
+            // With none left, newcomers wait in the backlog.
+            let leave = Arc::clone(&leaves).acquire_owned().await;
+            (listener.accept().await, leave)
+        };
+        let (accepted, leave) = tokio::select! {
+            biased;
+            _ = &mut draining => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((socket, ends)) => connection::spawn(&server, socket, ends, leave),
+            // The client was gone before it was let in.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                warn!("cannot accept a connection, next try in {ACCEPT_PAUSE:?}: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    let address = listener.address();
+    // Whoever was let in by the kernel before is served, beyond the limit if need be.
+    listener.close(|socket, ends| connection::spawn(&server, socket, ends, ()));
+    info!(?address, "stopped listening");
+}
+
+/// A server's life; it goes on while this is polled.
+#[must_use = "a server does nothing unless it is awaited"]
+pub struct Serve {
+    handle: Handle,
+    future: Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>>,
+}
 
 impl Serve {
     /// A handle to stop it with.
     pub fn handle(&self) -> Handle {
-        Handle {}
+        self.handle.clone()
     }
 }
 
 impl Future for Serve {
     type Output = Result<(), ServeError>;
-    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Ok(()))
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Serve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
     }
 }

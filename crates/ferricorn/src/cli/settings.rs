@@ -29,7 +29,10 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            binds: vec![Bind::Tcp("127.0.0.1:8000".to_owned())],
+            binds: vec![Bind::Tcp {
+                host: "127.0.0.1".to_owned(),
+                port: 8000,
+            }],
             threads: available_parallelism().map_or(1, usize::from),
             log_level: "info".to_owned(),
             profile: "release".to_owned(),

@@ -1,0 +1,512 @@
+//! Watches the bytes of an HTTP/1 connection on their way to hyper.
+//!
+//! hyper answers some requests that RFC 9112 wants refused, and by the time it hands one over the
+//! evidence is gone: bare line feeds, a second `content-length`, a `content-length` beside a
+//! `transfer-encoding`. Each of them lets two parsers in a chain see different requests (request
+//! smuggling). The guard follows the framing of the raw bytes and says which head is to be refused.
+//!
+//! It only refuses. It changes no byte and hyper alone decides what a request means; where the two
+//! could disagree on where the next head begins, the guard has refused before.
+//!
+//! Called by [`Transport`](crate::transport::Transport) with everything that is read.
+
+use memchr::memchr;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A line that ends with a line feed alone.
+    BareLineFeed,
+    /// A line that goes on the one before (obsolete folding).
+    FoldedLine,
+    /// More than one `content-length`.
+    RepeatedContentLength,
+    /// A `content-length` that is no number.
+    MalformedContentLength,
+    /// Both a `content-length` and a `transfer-encoding`.
+    ContentLengthAndTransferEncoding,
+    /// A `transfer-encoding` in HTTP/1.0.
+    TransferEncodingInHttp10,
+    /// A request line without the three parts, or with a fragment.
+    MalformedRequestLine,
+    /// A chunk whose size is no hexadecimal number, or that does not end where it should.
+    MalformedChunk,
+    /// A line that is longer than a whole head may be.
+    TooLong,
+    /// hyper saw a request that the guard did not: they disagree, so nothing can be trusted.
+    OutOfStep,
+}
+
+impl Refusal {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::BareLineFeed => "a line ends with a bare line feed",
+            Self::FoldedLine => "a field is folded over two lines",
+            Self::RepeatedContentLength => "content-length is repeated",
+            Self::MalformedContentLength => "content-length is no number",
+            Self::ContentLengthAndTransferEncoding => {
+                "content-length and transfer-encoding come together"
+            }
+            Self::TransferEncodingInHttp10 => "transfer-encoding in HTTP/1.0",
+            Self::MalformedRequestLine => "the request line is malformed",
+            Self::MalformedChunk => "a chunk is malformed",
+            Self::TooLong => "a line is too long",
+            Self::OutOfStep => "the end of the request before is in doubt",
+        }
+    }
+}
+
+/// Where in the stream of requests the next byte belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// Between two requests: nothing of the next one has come.
+    Between,
+    /// In the head of a request.
+    Head,
+    /// In the body of a request, trailers included.
+    Body,
+}
+
+/// Follows the framing of a connection's requests.
+///
+/// ```text
+///             ┌──────────── no body ────────────┐
+///             ▼                                 │
+///   ──▶ RequestLine ──▶ Fields ──▶ (end of head)┼──▶ Length(n) ─────────────────▶ RequestLine
+///                                               └──▶ ChunkSize ⇄ ChunkData ──▶ Trailers ──▶ …
+/// ```
+///
+/// From every state a violation leads to `Refused`, where nothing is read any more.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    state: State,
+    /// What is known of the head that is being read.
+    head: Head,
+    /// The beginning of a line whose end has not been read yet.
+    line: Vec<u8>,
+    max_line: usize,
+    heads: u64,
+    refused: Option<(u64, Refusal)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    RequestLine,
+    Fields,
+    Length(u64),
+    ChunkSize,
+    /// The data of a chunk, without the line end behind it.
+    ChunkData(u64),
+    ChunkEnd,
+    Trailers,
+    Refused,
+}
+
+#[derive(Debug, Default)]
+struct Head {
+    http_10: bool,
+    content_length: Option<u64>,
+    transfer_encoding: bool,
+}
+
+impl Guard {
+    /// `max_line` is the size of the largest head in bytes.
+    pub(crate) fn new(max_line: usize) -> Self {
+        Self {
+            state: State::RequestLine,
+            head: Head::default(),
+            line: Vec::new(),
+            max_line,
+            heads: 0,
+            refused: None,
+        }
+    }
+
+    /// Where the next byte belongs.
+    pub(crate) fn position(&self) -> Position {
+        match self.state {
+            State::RequestLine if self.line.is_empty() => Position::Between,
+            State::RequestLine | State::Fields | State::Refused => Position::Head,
+            _ => Position::Body,
+        }
+    }
+
+    /// Whether the request of this number, counted from 0, is to be refused.
+    pub(crate) fn refusal_of(&self, request: u64) -> Option<Refusal> {
+        match self.refused {
+            Some((number, refusal)) if number <= request => Some(refusal),
+            _ if request >= self.heads => Some(Refusal::OutOfStep),
+            _ => None,
+        }
+    }
+
+    /// Reads on.
+    ///
+    /// # Errors
+    ///
+    /// A body is malformed: its request may be running already, and nothing of what was read now
+    /// can be trusted. A malformed head is no error here, but in [`refusal_of`](Self::refusal_of).
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
+        while !bytes.is_empty() {
+            match &mut self.state {
+                State::Refused => return Ok(()),
+                State::Length(left) | State::ChunkData(left) => {
+                    let skipped =
+                        usize::try_from(*left).map_or(bytes.len(), |n| n.min(bytes.len()));
+                    *left -= skipped as u64;
+                    bytes = &bytes[skipped..];
+                    self.leave_if_empty();
+                }
+                _ => {
+                    let in_head = self.position() != Position::Body;
+                    if let Err(refusal) = self.read_line(&mut bytes) {
+                        self.state = State::Refused;
+                        self.line = Vec::new();
+                        self.refused = Some((self.heads, refusal));
+                        if in_head {
+                            return Ok(());
+                        }
+                        return Err(refusal);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_if_empty(&mut self) {
+        match self.state {
+            State::Length(0) => self.state = State::RequestLine,
+            State::ChunkData(0) => self.state = State::ChunkEnd,
+            _ => {}
+        }
+    }
+
+    /// Takes one line off `bytes`, or keeps what there is of it.
+    fn read_line(&mut self, bytes: &mut &[u8]) -> Result<(), Refusal> {
+        let Some(end) = memchr(b'\n', bytes) else {
+            self.line.extend_from_slice(bytes);
+            *bytes = &[];
+            return if self.line.len() > self.max_line {
+                Err(Refusal::TooLong)
+            } else {
+                Ok(())
+            };
+        };
+        let (line, rest) = bytes.split_at(end);
+        *bytes = &rest[1..];
+        if self.line.is_empty() {
+            return self.take_line(line);
+        }
+        let mut whole = std::mem::take(&mut self.line);
+        whole.extend_from_slice(line);
+        self.take_line(&whole)
+    }
+
+    fn take_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        // RFC 9112 §2.2 lets a recipient take a single LF as the end of a line; where others do
+        // not, the two see different requests.
+        let Some(line) = line.strip_suffix(b"\r") else {
+            return Err(Refusal::BareLineFeed);
+        };
+        match self.state {
+            // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line
+            // SHOULD ignore at least one empty line (CRLF) received prior to the request-line."
+            State::RequestLine if line.is_empty() => Ok(()),
+            State::RequestLine => {
+                self.head = Head {
+                    http_10: request_line_is_http_10(line)?,
+                    ..Head::default()
+                };
+                self.state = State::Fields;
+                Ok(())
+            }
+            State::Fields if line.is_empty() => {
+                self.state = self.end_of_head()?;
+                self.heads += 1;
+                Ok(())
+            }
+            State::Fields => self.head.field(line),
+            State::ChunkSize => {
+                self.state = match chunk_size(line).ok_or(Refusal::MalformedChunk)? {
+                    0 => State::Trailers,
+                    size => State::ChunkData(size),
+                };
+                Ok(())
+            }
+            State::ChunkEnd if line.is_empty() => {
+                self.state = State::ChunkSize;
+                Ok(())
+            }
+            State::ChunkEnd => Err(Refusal::MalformedChunk),
+            State::Trailers if line.is_empty() => {
+                self.state = State::RequestLine;
+                Ok(())
+            }
+            State::Trailers | State::Length(_) | State::ChunkData(_) | State::Refused => Ok(()),
+        }
+    }
+
+    fn end_of_head(&self) -> Result<State, Refusal> {
+        match (self.head.transfer_encoding, self.head.content_length) {
+            // RFC 9112 §6.1: "A server or client that receives an HTTP/1.0 message containing a
+            // Transfer-Encoding header field MUST treat the message as if the framing is faulty".
+            (true, _) if self.head.http_10 => Err(Refusal::TransferEncodingInHttp10),
+            // RFC 9112 §6.3: "Such a message might indicate an attempt to perform request
+            // smuggling […] and ought to be handled as an error."
+            (true, Some(_)) => Err(Refusal::ContentLengthAndTransferEncoding),
+            (true, None) => Ok(State::ChunkSize),
+            (false, None | Some(0)) => Ok(State::RequestLine),
+            (false, Some(length)) => Ok(State::Length(length)),
+        }
+    }
+}
+
+impl Head {
+    fn field(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        match line[0] {
+            // RFC 9112 §5.2: "A server that receives an obs-fold in a request message that is not
+            // within a "message/http" container MUST either reject the message […] or replace".
+            b' ' | b'\t' => Err(Refusal::FoldedLine),
+            b'c' | b'C' => match value_of(line, b"content-length") {
+                None => Ok(()),
+                Some(_) if self.content_length.is_some() => Err(Refusal::RepeatedContentLength),
+                Some(value) => {
+                    self.content_length =
+                        Some(decimal(value).ok_or(Refusal::MalformedContentLength)?);
+                    Ok(())
+                }
+            },
+            b't' | b'T' => {
+                self.transfer_encoding |= value_of(line, b"transfer-encoding").is_some();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The value of a field line, if it is the field of this lower-case name.
+///
+/// hyper refuses white space around a name, so none is looked for.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (found, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The size in a chunk's first line. (RFC 9112 §7.1)
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let end = line
+        .iter()
+        .position(|byte| !byte.is_ascii_hexdigit())
+        .unwrap_or(line.len());
+    let (digits, extension) = line.split_at(end);
+    if digits.is_empty() || !matches!(extension.trim_ascii_start().first(), None | Some(b';')) {
+        return None;
+    }
+    u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`, each of them once.
+fn request_line_is_http_10(line: &[u8]) -> Result<bool, Refusal> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(_), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Refusal::MalformedRequestLine);
+    };
+    // A fragment is no part of any form of a target; hyper's URI type drops it in silence.
+    if target.is_empty() || memchr(b'#', target).is_some() {
+        return Err(Refusal::MalformedRequestLine);
+    }
+    Ok(version == b"HTTP/1.0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Guard, Position, Refusal};
+
+    const MAX: usize = 1024;
+
+    /// Feeds the bytes whole and then in every split in two, which must make no difference.
+    #[track_caller]
+    fn check(bytes: &str, heads: u64, refused: Option<Refusal>, position: Position) {
+        for split in 0..bytes.len() {
+            let mut guard = Guard::new(MAX);
+            let (first, second) = bytes.as_bytes().split_at(split);
+            let read = guard.read(first).and_then(|()| guard.read(second));
+            assert_eq!(guard.heads, heads, "heads, split at {split}");
+            assert_eq!(
+                guard.refused.map(|(_, why)| why),
+                refused,
+                "split at {split}"
+            );
+            if refused.is_none() {
+                assert_eq!(guard.position(), position, "split at {split}");
+                assert_eq!(read, Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn heads_are_counted_whatever_the_body() {
+        use Position::{Between, Body, Head};
+        for (bytes, heads, position) in [
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", 1, Between),
+            ("\r\n\r\nGET / HTTP/1.1\r\n\r\n", 1, Between),
+            ("GET / HTTP/1.1\r\nhost: a\r\n", 0, Head),
+            ("GET / HT", 0, Head),
+            ("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n", 2, Between),
+            (
+                "POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc",
+                1,
+                Between,
+            ),
+            ("POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nab", 1, Body),
+            ("POST / HTTP/1.1\r\nContent-Length:0\r\n\r\n", 1, Between),
+            (
+                "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\n\r\n\r\nxGET / HTTP/1.1\r\n\r\n",
+                2,
+                Between,
+            ),
+            (
+                "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+                1,
+                Body,
+            ),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\r\n\r\n0\r\n\r\n",
+                1,
+                Between,
+            ),
+            (
+                "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nA;x=y\r\n0123456789\r\n0\r\nt: v\r\n\r\nG",
+                1,
+                Head,
+            ),
+        ] {
+            check(bytes, heads, None, position);
+        }
+    }
+
+    #[test]
+    fn what_two_parsers_could_read_in_two_ways_is_refused() {
+        let head = |fields: &str| format!("POST / HTTP/1.1\r\n{fields}\r\n");
+        let chunked = |body: &str| head("transfer-encoding: chunked\r\n") + body;
+        for (bytes, heads, refusal) in [
+            (
+                "GET / HTTP/1.1\nhost: a\r\n\r\n".into(),
+                0,
+                Refusal::BareLineFeed,
+            ),
+            (head("host: a\n"), 0, Refusal::BareLineFeed),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\n\n".into(),
+                0,
+                Refusal::BareLineFeed,
+            ),
+            (head("a: b\r\n c\r\n"), 0, Refusal::FoldedLine),
+            (head("a: b\r\n\tc\r\n"), 0, Refusal::FoldedLine),
+            (
+                head("content-length: 1\r\nContent-Length: 1\r\n"),
+                0,
+                Refusal::RepeatedContentLength,
+            ),
+            (
+                head("content-length: 1, 1\r\n"),
+                0,
+                Refusal::MalformedContentLength,
+            ),
+            (
+                head("content-length: +1\r\n"),
+                0,
+                Refusal::MalformedContentLength,
+            ),
+            (
+                head("content-length:\r\n"),
+                0,
+                Refusal::MalformedContentLength,
+            ),
+            (
+                head("content-length: 99999999999999999999\r\n"),
+                0,
+                Refusal::MalformedContentLength,
+            ),
+            (
+                head("content-length: 1\r\ntransfer-encoding: chunked\r\n"),
+                0,
+                Refusal::ContentLengthAndTransferEncoding,
+            ),
+            (
+                head("TRANSFER-ENCODING: x\r\nCONTENT-LENGTH: 0\r\n"),
+                0,
+                Refusal::ContentLengthAndTransferEncoding,
+            ),
+            (
+                "POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n".into(),
+                0,
+                Refusal::TransferEncodingInHttp10,
+            ),
+            ("GET /\r\n\r\n".into(), 0, Refusal::MalformedRequestLine),
+            (
+                "GET  / HTTP/1.1\r\n\r\n".into(),
+                0,
+                Refusal::MalformedRequestLine,
+            ),
+            (
+                "GET /#x HTTP/1.1\r\n\r\n".into(),
+                0,
+                Refusal::MalformedRequestLine,
+            ),
+            (
+                format!("GET /{} HTTP/1.1\r\n", "a".repeat(3 * MAX)),
+                0,
+                Refusal::TooLong,
+            ),
+            (chunked("+1\r\na\r\n"), 1, Refusal::MalformedChunk),
+            (chunked("0_2e\r\n"), 1, Refusal::MalformedChunk),
+            (chunked("\r\n"), 1, Refusal::MalformedChunk),
+            (chunked("1 x\r\na\r\n"), 1, Refusal::MalformedChunk),
+            (chunked("10000000000000000\r\n"), 1, Refusal::MalformedChunk),
+            (chunked("1\r\nab\r\n"), 1, Refusal::MalformedChunk),
+            (chunked("1\na\r\n"), 1, Refusal::BareLineFeed),
+            (chunked("1\r\na\n"), 1, Refusal::BareLineFeed),
+            (chunked("0\r\na: b\n\r\n"), 1, Refusal::BareLineFeed),
+        ] {
+            let mut guard = Guard::new(MAX);
+            let in_body = guard.read(bytes.as_bytes()).is_err();
+            assert_eq!(guard.refused, Some((heads, refusal)), "{bytes:?}");
+            assert_eq!(in_body, heads == 1, "{bytes:?}");
+            assert_eq!(guard.refusal_of(heads), Some(refusal));
+            if refusal != Refusal::TooLong {
+                check(&bytes, heads, Some(refusal), Position::Head);
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_that_the_guard_has_not_seen_is_refused() {
+        let mut guard = Guard::new(MAX);
+        guard.read(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(guard.refusal_of(0), None);
+        assert_eq!(guard.refusal_of(1), Some(Refusal::OutOfStep));
+    }
+
+    #[test]
+    fn requests_before_the_refused_one_are_served() {
+        let mut guard = Guard::new(MAX);
+        guard
+            .read(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\n\r\n")
+            .unwrap();
+        assert_eq!(guard.refusal_of(0), None);
+        assert_eq!(guard.refusal_of(1), Some(Refusal::BareLineFeed));
+    }
+}

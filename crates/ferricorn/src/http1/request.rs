@@ -1,0 +1,232 @@
+//! From hyper's request to a scope, or to why there is none.
+
+use std::borrow::Cow;
+
+use asgi::{HttpScope, State};
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
+
+use crate::connection::Ends;
+use crate::exchange::http1_extensions;
+
+/// Why a request is answered without the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) why: &'static str,
+}
+
+const fn bad_request(why: &'static str) -> Refused {
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        why,
+    }
+}
+
+/// The scope for a request.
+///
+/// # Errors
+///
+/// The request is one that RFC 9110 or 9112 has refused, though hyper let it pass.
+pub(crate) fn scope(
+    parts: request::Parts,
+    ends: &Ends,
+    root_path: &str,
+    state: &State,
+) -> Result<HttpScope, Refused> {
+    let request::Parts {
+        method,
+        uri,
+        version,
+        mut headers,
+        ..
+    } = parts;
+    check_fields(&headers, version)?;
+    let target = target(&method, uri, &mut headers)?;
+    let mut scope = HttpScope::new(method, target);
+    if !root_path.is_empty() {
+        scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
+    }
+    scope.version = version;
+    scope.extensions = http1_extensions(&headers, version);
+    scope.headers = headers;
+    scope.client.clone_from(&ends.client);
+    scope.server.clone_from(&ends.server);
+    scope.state = state.clone();
+    Ok(scope)
+}
+
+fn check_fields(headers: &HeaderMap, version: Version) -> Result<(), Refused> {
+    check_host(headers, version)?;
+    if headers.contains_key(TRANSFER_ENCODING) {
+        check_transfer_encoding(headers)?;
+    }
+    // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other
+    // than 100-continue MAY respond with a 417 (Expectation Failed)".
+    let expectations = headers.get_all(EXPECT);
+    for expectation in expectations {
+        if !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refused {
+                status: StatusCode::EXPECTATION_FAILED,
+                why: "an expectation other than 100-continue",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
+/// request message that lacks a Host header field and to any request message that contains more
+/// than one Host header field line or a Host header field with an invalid field value."
+fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Refused> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version == Version::HTTP_10 => Ok(()),
+        (None, _) => Err(bad_request("no host")),
+        (Some(_), Some(_)) => Err(bad_request("more than one host")),
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (Some(_), None) => Err(bad_request("a malformed host")),
+    }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2), and not empty: a URI of http has a host (§4.2.1).
+fn is_host(host: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let name = host.iter().take_while(|byte| plain(byte)).count();
+    match host.split_at(name) {
+        (name, []) => !name.is_empty(),
+        (name, [b':', port @ ..]) if !name.is_empty() => port.iter().all(u8::is_ascii_digit),
+        _ => is_unusual_host(host),
+    }
+}
+
+fn is_unusual_host(host: &[u8]) -> bool {
+    let Ok(authority) = Authority::try_from(host) else {
+        return false;
+    };
+    let after_host = authority.as_str().strip_prefix(authority.host());
+    !authority.host().is_empty()
+        && after_host.is_some_and(|rest| {
+            rest.is_empty()
+                || rest
+                    .strip_prefix(':')
+                    .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+}
+
+/// RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not
+/// understand SHOULD respond with 501 (Not Implemented)", and §7: chunked only once.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Refused> {
+    let codings = headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    let mut chunked = 0;
+    for coding in codings {
+        if !coding.eq_ignore_ascii_case(b"chunked") {
+            return Err(Refused {
+                status: StatusCode::NOT_IMPLEMENTED,
+                why: "an unknown transfer coding",
+            });
+        }
+        chunked += 1;
+    }
+    if chunked == 1 {
+        Ok(())
+    } else {
+        Err(bad_request("chunked more than once"))
+    }
+}
+
+/// What is asked for; with an absolute target the host becomes the one that it names.
+fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQuery, Refused> {
+    if method == Method::CONNECT {
+        return Err(Refused {
+            status: StatusCode::NOT_IMPLEMENTED,
+            why: "CONNECT is not offered",
+        });
+    }
+    let parts = uri.into_parts();
+    match (parts.scheme, parts.authority, parts.path_and_query) {
+        (None, None, Some(target)) if target.as_str() == "*" => {
+            if method == Method::OPTIONS {
+                Ok(target)
+            } else {
+                Err(bad_request("the target * is for OPTIONS alone"))
+            }
+        }
+        (None, None, Some(target)) if target.as_str().starts_with('/') => Ok(target),
+        (Some(scheme), Some(authority), target) if ["http", "https"].contains(&scheme.as_str()) => {
+            // RFC 9112 §3.2.2: "When an origin server receives a request with an absolute-form of
+            // request-target, the origin server MUST ignore the received Host header field (if
+            // any) and instead use the host information of the request-target."
+            if !is_host(authority.as_str().as_bytes()) {
+                return Err(bad_request("a malformed authority"));
+            }
+            let host = HeaderValue::from_str(authority.as_str())
+                .map_err(|_| bad_request("a malformed authority"))?;
+            headers.insert(HOST, host);
+            match target {
+                Some(target) if target.as_str().starts_with('/') => Ok(target),
+                _ => Ok(PathAndQuery::from_static("/")),
+            }
+        }
+        _ => Err(bad_request("a malformed target")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bad_request, is_host, target};
+    use http::header::HOST;
+    use http::{HeaderMap, Method, Uri};
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for host in [
+            "a",
+            "a.b-c",
+            "a:80",
+            "a:",
+            "127.0.0.1:8000",
+            "[::1]",
+            "[::1]:80",
+            "a_b",
+            "x~y",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "", ":80", "a b", "u@a", "a/b", "a:b", "a:80:90", "[::1", "::1", "a,b", "a?b", "a#b",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
+    fn targets_of_every_form() {
+        let check = |method: Method, uri: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "old".parse().unwrap());
+            let target = target(&method, Uri::try_from(uri).unwrap(), &mut headers)
+                .map_err(|refused| refused.status.as_u16())?;
+            Ok((
+                target.to_string(),
+                headers[HOST].to_str().unwrap().to_owned(),
+            ))
+        };
+        let ok = |target: &str, host: &str| Ok((target.to_owned(), host.to_owned()));
+        assert_eq!(check(Method::GET, "/a?b"), ok("/a?b", "old"));
+        assert_eq!(check(Method::OPTIONS, "*"), ok("*", "old"));
+        assert_eq!(check(Method::GET, "*"), Err(400));
+        assert_eq!(check(Method::GET, "a"), Err(400));
+        assert_eq!(check(Method::GET, "http://new:1/x?y"), ok("/x?y", "new:1"));
+        assert_eq!(check(Method::GET, "http://new"), ok("/", "new"));
+        assert_eq!(check(Method::GET, "http://u@new/"), Err(400));
+        assert_eq!(check(Method::GET, "ftp://new/"), Err(400));
+        assert_eq!(check(Method::CONNECT, "new:1"), Err(501));
+        assert_eq!(bad_request("x").status.as_u16(), 400);
+    }
+}

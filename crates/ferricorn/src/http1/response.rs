@@ -1,0 +1,212 @@
+//! From what an exchange has to say to hyper's response.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use asgi_exchange::{Framing, ResponseHead};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER};
+use http::{HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::exchange::{Beginning, Exchange, Part};
+use crate::transport::Transport;
+
+/// The body that hyper polls.
+pub(crate) enum ResponseBody {
+    Empty,
+    Whole(Bytes),
+    Stream(Stream),
+}
+
+/// A body whose parts the app is still to send.
+pub(crate) struct Stream {
+    exchange: Arc<Exchange>,
+    transport: Arc<Transport>,
+    left: Option<u64>,
+    breaking_off: bool,
+    /// The end was handed to hyper.
+    done: bool,
+}
+
+/// How much a response may be adorned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adornment {
+    /// Whether the response gets a `server`, if the app set none.
+    pub(crate) server_header: bool,
+    /// Whether the connection is to be closed behind it.
+    pub(crate) close: bool,
+}
+
+/// The response for what the app has begun.
+pub(crate) fn response(
+    exchange: &Arc<Exchange>,
+    transport: &Arc<Transport>,
+    beginning: Beginning,
+    adornment: Adornment,
+) -> Response<ResponseBody> {
+    let Beginning { mut head, whole } = beginning;
+    // Trailers need the chunked coding, which a length rules out. (RFC 9112 §7.1.2)
+    if head.trailers && head.framing != Framing::Empty {
+        head.headers.remove(CONTENT_LENGTH);
+        head.framing = Framing::Stream;
+    }
+    let body = match (whole, head.framing) {
+        (Some(_), Framing::Empty) => ResponseBody::Empty,
+        (Some(whole), _) if whole.is_empty() => ResponseBody::Empty,
+        (Some(whole), _) => ResponseBody::Whole(whole),
+        (None, framing) => ResponseBody::Stream(Stream {
+            exchange: Arc::clone(exchange),
+            transport: Arc::clone(transport),
+            left: match framing {
+                Framing::Empty => Some(0),
+                Framing::Length(length) => Some(length),
+                Framing::Stream => None,
+            },
+            breaking_off: false,
+            done: false,
+        }),
+    };
+    adorn(head, body, adornment)
+}
+
+/// A response of the server's own.
+pub(crate) fn refusal(
+    status: StatusCode,
+    text: &'static str,
+    adornment: Adornment,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Whole(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    finish(&mut response, adornment);
+    response
+}
+
+fn adorn(
+    head: ResponseHead,
+    body: ResponseBody,
+    mut adornment: Adornment,
+) -> Response<ResponseBody> {
+    adornment.close |= head.close;
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    finish(&mut response, adornment);
+    response
+}
+
+fn finish(response: &mut Response<ResponseBody>, adornment: Adornment) {
+    let headers = response.headers_mut();
+    if adornment.server_header {
+        headers
+            .entry(SERVER)
+            .or_insert(HeaderValue::from_static("ferricorn"));
+    }
+    if adornment.close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Whole(whole) if whole.is_empty() => Poll::Ready(None),
+            Self::Whole(whole) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole))))),
+            Self::Stream(stream) => stream.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Whole(whole) => whole.is_empty(),
+            // hyper takes a length of 0 for the end, but the app behind it may have more to do.
+            Self::Stream(stream) => stream.left == Some(0),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
+            Self::Stream(stream) => match stream.left {
+                Some(left) => SizeHint::with_exact(left),
+                None => SizeHint::default(),
+            },
+        }
+    }
+}
+
+impl Stream {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if self.breaking_off {
+            return self.poll_break_off();
+        }
+        let Poll::Ready(part) = self.exchange.poll_part(cx) else {
+            return Poll::Pending;
+        };
+        match part {
+            Part::Data(data) => {
+                if let Some(left) = &mut self.left {
+                    *left = left.saturating_sub(data.len() as u64);
+                }
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Part::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Part::End => {
+                self.done = true;
+                Poll::Ready(None)
+            }
+            Part::Broken => {
+                self.breaking_off = true;
+                // hyper throws away what it holds, the head included, when an error follows in the
+                // same poll: give it one to send it.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_break_off(&mut self) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if self.transport.stuck_since().is_some() {
+            // The socket wakes the connection once it takes more.
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(BrokenOff)))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.exchange.log_access();
+    }
+}
+
+/// The app broke its response off.
+#[derive(Debug)]
+pub(crate) struct BrokenOff;
+
+impl fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the app broke its response off")
+    }
+}
+
+impl std::error::Error for BrokenOff {}

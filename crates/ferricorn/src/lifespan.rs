@@ -1,0 +1,240 @@
+//! The life of the app: started before anybody is let in, ended after everybody has left.
+//!
+//! The app is called once, in a task of its own, with a lifespan scope. What it may say when is
+//! [`asgi_exchange::LifespanExchange`]'s to know; here is the waiting, with its limits.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use asgi::{
+    AppError, DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver,
+    SendError, SendEvent, SendHalf, Sender, State,
+};
+use asgi_exchange::{AppEnd, Fault, LifespanExchange, LifespanOutcome};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tracing::{debug, error, warn};
+
+use crate::error::{Kind, ServeError};
+use crate::exchange::Cause;
+
+/// An app that has been started; or one that does not want to know of the server's life.
+#[derive(Debug)]
+pub(crate) struct Lifespan {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    /// Told when there is an outcome to look at.
+    outcome: Notify,
+}
+
+struct Inner {
+    rules: LifespanExchange,
+    outcome: Option<LifespanOutcome>,
+    /// Why the app failed to start.
+    error: Option<AppError>,
+    receive_waker: Option<Waker>,
+    closed_waker: Option<Waker>,
+}
+
+impl Lifespan {
+    /// Calls the app. Nothing is known of it before [`started`](Self::started).
+    pub(crate) fn start(app: &DynApp) -> Self {
+        let shared = Arc::new(Shared {
+            inner: Mutex::new(Inner {
+                rules: LifespanExchange::new(),
+                outcome: None,
+                error: None,
+                receive_waker: None,
+                closed_waker: None,
+            }),
+            outcome: Notify::new(),
+        });
+        let task = tokio::spawn(run(app.clone(), Arc::clone(&shared)));
+        Self { shared, task }
+    }
+
+    /// Waits until the app is ready to serve; what each scope gets a clone of.
+    ///
+    /// # Errors
+    ///
+    /// The app refused, failed, or took longer than `limit`.
+    pub(crate) async fn started(&self, limit: Option<Duration>) -> Result<State, ServeError> {
+        let outcome = within(limit, self.shared.next_outcome()).await;
+        match outcome {
+            Ok(LifespanOutcome::Serve(state)) => Ok(state),
+            Ok(LifespanOutcome::Unsupported) => {
+                debug!("the app does not serve the lifespan: served without");
+                Ok(State::new())
+            }
+            Ok(LifespanOutcome::Refused(message)) => {
+                Err(ServeError::new(Kind::StartupRefused(message)))
+            }
+            Ok(_) => Err(match self.shared.lock().error.take() {
+                Some(error) => ServeError::startup_failed(error),
+                None => ServeError::startup_failed("it panicked".into()),
+            }),
+            Err(limit) => Err(ServeError::new(Kind::StartupTimedOut(limit))),
+        }
+    }
+
+    /// Tells the app that everybody has left, and waits until it has cleaned up.
+    ///
+    /// # Errors
+    ///
+    /// The app could not, or took longer than `limit`.
+    pub(crate) async fn shut_down(self, limit: Option<Duration>) -> Result<(), ServeError> {
+        if !self.shared.ask_to_shut_down() {
+            return Ok(());
+        }
+        let result = match within(limit, self.shared.next_outcome()).await {
+            Ok(LifespanOutcome::ShutdownFailed(message)) => {
+                Err(ServeError::new(Kind::ShutdownFailed(message)))
+            }
+            Ok(_) => Ok(()),
+            Err(limit) => Err(ServeError::new(Kind::ShutdownTimedOut(limit))),
+        };
+        self.task.abort();
+        result
+    }
+}
+
+impl Drop for Lifespan {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Runs the app to its end.
+async fn run(app: DynApp, shared: Arc<Shared>) {
+    let receive = Receiver::new(Receive(Arc::clone(&shared)));
+    let send = Sender::new(Send(Arc::clone(&shared)));
+    let mut running = app.start(LifespanScope::new().into(), receive, send);
+    let (end, cause) = std::future::poll_fn(|cx| {
+        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(result)) => Poll::Ready((
+                AppEnd::from(&result),
+                result.err().map_or(Cause::None, Cause::Error),
+            )),
+            Err(panic) => Poll::Ready((AppEnd::Panicked, Cause::Panic(panic))),
+        }
+    })
+    .await;
+    shared.ended(end, cause);
+}
+
+impl Shared {
+    async fn next_outcome(&self) -> LifespanOutcome {
+        loop {
+            let told = self.outcome.notified();
+            if let Some(outcome) = self.lock().outcome.take() {
+                return outcome;
+            }
+            told.await;
+        }
+    }
+
+    /// Whether the app is there to be asked.
+    fn ask_to_shut_down(&self) -> bool {
+        let mut inner = self.lock();
+        inner.outcome = None;
+        let asked = inner.rules.shutdown();
+        if let Some(waker) = inner.receive_waker.take() {
+            waker.wake();
+        }
+        asked
+    }
+
+    fn ended(&self, end: AppEnd, cause: Cause) {
+        let mut inner = self.lock();
+        let verdict = inner.rules.ended(end);
+        let starting = matches!(verdict.outcome, Some(LifespanOutcome::StartupFailed));
+        match (verdict.fault, cause) {
+            // Whoever waits for the start is told, and that is where it is said.
+            (Some(Fault::Failed), Cause::Error(error)) if starting => inner.error = Some(error),
+            (Some(Fault::Panicked), cause) => error!("the app panicked in its lifespan: {cause}"),
+            (Some(_), cause) => error!("the app failed in its lifespan: {cause}"),
+            (None, _) if matches!(verdict.outcome, Some(LifespanOutcome::Gone)) => {
+                warn!("the app ended its lifespan early: it will not be told of the shutdown");
+            }
+            (None, _) => {}
+        }
+        if verdict.outcome.is_some() {
+            inner.outcome = verdict.outcome;
+        }
+        let wakers = [inner.receive_waker.take(), inner.closed_waker.take()];
+        for waker in wakers.into_iter().flatten() {
+            waker.wake();
+        }
+        drop(inner);
+        self.outcome.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+struct Receive(Arc<Shared>);
+
+impl ReceiveHalf for Receive {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let mut inner = self.0.lock();
+        match inner.rules.receive() {
+            Some(event) => Poll::Ready(event),
+            None => {
+                inner.receive_waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+struct Send(Arc<Shared>);
+
+impl SendHalf for Send {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Poll::Ready(self.0.lock().rules.ready())
+    }
+
+    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        let mut inner = self.0.lock();
+        let outcome = inner.rules.send(event)?;
+        inner.outcome = Some(outcome);
+        drop(inner);
+        self.0.outcome.notify_one();
+        Ok(())
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        let mut inner = self.0.lock();
+        match inner.rules.closed() {
+            Some(reason) => Poll::Ready(reason),
+            None => {
+                inner.closed_waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Waits for `future`, at most for `limit`; the error is the limit.
+async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Output, Duration> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| limit),
+        None => Ok(future.await),
+    }
+}

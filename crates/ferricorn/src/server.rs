@@ -1,0 +1,226 @@
+//! What all connections of a server share.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use asgi::{DynApp, State};
+use tokio::sync::{Notify, watch};
+
+use crate::{Config, Statistics};
+
+/// How far a server's life has come. Only ever goes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// The app prepares; nobody is let in.
+    Starting,
+    /// Connections are accepted.
+    Serving,
+    /// No connection is accepted; what runs may finish.
+    Draining,
+    /// What runs is cut off.
+    Cut,
+    /// As `Cut`, and the app's shutdown is skipped.
+    Aborted,
+    /// All is over.
+    Ended,
+}
+
+/// The one place where the phase of a server is kept.
+#[derive(Debug)]
+pub(crate) struct Life(watch::Sender<Phase>);
+
+impl Life {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(Phase::Starting))
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.0.borrow()
+    }
+
+    /// Goes on to `phase`, unless that is where the server is or has been.
+    pub(crate) fn advance(&self, phase: Phase) {
+        self.0.send_if_modified(|now| {
+            let later = *now < phase;
+            if later {
+                *now = phase;
+            }
+            later
+        });
+    }
+
+    /// Waits until `phase`, or a later one, has come.
+    pub(crate) fn until(
+        &self,
+        phase: Phase,
+    ) -> impl Future<Output = Phase> + Send + Sync + 'static + use<> {
+        let mut life = self.0.subscribe();
+        async move {
+            match life.wait_for(|now| *now >= phase).await {
+                Ok(now) => *now,
+                // The sender is gone, and with it the server.
+                Err(_) => Phase::Ended,
+            }
+        }
+    }
+}
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Server {
+    app: DynApp,
+    config: Config,
+    life: Arc<Life>,
+    state: State,
+    counts: Arc<Counts>,
+    next_id: AtomicU64,
+}
+
+impl Server {
+    pub(crate) fn new(
+        app: DynApp,
+        config: Config,
+        state: State,
+        life: Arc<Life>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self {
+            app,
+            config,
+            life,
+            state,
+            counts,
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) fn app(&self) -> &DynApp {
+        &self.app
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the app made at start-up.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// A number for the next exchange, by which the log names it.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.life.phase()
+    }
+
+    /// Waits for the drain to begin, or for worse.
+    pub(crate) fn until_draining(&self) -> Pin<Box<dyn Future<Output = Phase> + Send>> {
+        Box::pin(self.life.until(Phase::Draining))
+    }
+
+    /// Waits until what runs is to be cut off.
+    pub(crate) fn until_cut(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let cut = self.life.until(Phase::Cut);
+        async move {
+            cut.await;
+        }
+    }
+
+    pub(crate) fn count_connection(&self) -> Counted {
+        self.counts.count(Count::Connections)
+    }
+
+    pub(crate) fn count_detached(&self) -> Counted {
+        self.counts.count(Count::Detached)
+    }
+
+    /// Leave for one more app to run, unless too many do.
+    pub(crate) fn admit(&self) -> Option<Permit> {
+        let counted = self.counts.count(Count::Exchanges);
+        (self.counts.exchanges.load(Ordering::Relaxed) <= self.config.max_exchanges)
+            .then_some(Permit { _counted: counted })
+    }
+}
+
+/// Leave for an app to run; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _counted: Counted,
+}
+
+/// How many of everything there are.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    connections: AtomicUsize,
+    exchanges: AtomicUsize,
+    detached: AtomicUsize,
+    /// Told whenever there is one connection or one detached app less.
+    fewer: Notify,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Count {
+    Connections,
+    Exchanges,
+    Detached,
+}
+
+impl Counts {
+    pub(crate) fn statistics(&self) -> Statistics {
+        Statistics {
+            connections: self.connections.load(Ordering::Relaxed),
+            exchanges: self.exchanges.load(Ordering::Relaxed),
+            detached: self.detached.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until no connection is open and no detached app runs.
+    pub(crate) async fn until_idle(&self) {
+        loop {
+            let fewer = self.fewer.notified();
+            let now = self.statistics();
+            if now.connections == 0 && now.detached == 0 {
+                return;
+            }
+            fewer.await;
+        }
+    }
+
+    fn count(self: &Arc<Self>, what: Count) -> Counted {
+        self.counter(what).fetch_add(1, Ordering::Relaxed);
+        Counted {
+            counts: Arc::clone(self),
+            what,
+        }
+    }
+
+    fn counter(&self, what: Count) -> &AtomicUsize {
+        match what {
+            Count::Connections => &self.connections,
+            Count::Exchanges => &self.exchanges,
+            Count::Detached => &self.detached,
+        }
+    }
+}
+
+/// One that is counted, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    counts: Arc<Counts>,
+    what: Count,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counts
+            .counter(self.what)
+            .fetch_sub(1, Ordering::Release);
+        if !matches!(self.what, Count::Exchanges) {
+            self.counts.fewer.notify_waiters();
+        }
+    }
+}

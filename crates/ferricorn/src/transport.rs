@@ -1,0 +1,355 @@
+//! The socket of one connection, shared by hyper and by the task that drives the connection.
+//!
+//! hyper reads and writes through [`TransportIo`]. Between the two stand three things that hyper
+//! does not do: small writes are gathered and leave together once a turn ([`Transport::flush`]),
+//! the bytes of requests pass the [`Guard`], and that the peer went away is noticed even while
+//! nobody reads ([`Transport::poll_peer`]).
+
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+
+use crate::http1::guard::{Guard, Position, Refusal};
+
+/// Writes up to this size in all are gathered; larger ones go to the socket as they are. Sixteen
+/// pipelined responses of a kilobyte fit, and a connection never holds much more than this.
+const GATHER: usize = 16 * 1024;
+
+/// One accepted socket.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// What the driver of a connection knows of, and does with, its socket.
+#[derive(Debug)]
+pub(crate) struct Transport(Mutex<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    writer: Writer,
+    /// What was written and has not left yet.
+    gathered: BytesMut,
+    guard: Guard,
+    /// The peer has closed its side and everything before that was read.
+    read_end: bool,
+    last_read: Option<Instant>,
+    /// Since when the socket has taken nothing although there was something.
+    stuck_since: Option<Instant>,
+}
+
+/// How the other end of the connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// It is there, as far as anybody can tell.
+    There,
+    /// It has closed its side (FIN); it may still read.
+    Closed,
+    /// The connection is broken (RST, or closed both ways).
+    Lost,
+}
+
+impl Transport {
+    /// Splits a socket into what the driver keeps and what hyper gets.
+    pub(crate) fn new(socket: Socket, max_head_size: usize) -> (Arc<Self>, TransportIo) {
+        let (reader, writer) = match socket {
+            Socket::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Reader::Tcp(reader), Writer::Tcp(writer))
+            }
+            Socket::Unix(stream) => {
+                let (reader, writer) = stream.into_split();
+                (Reader::Unix(reader), Writer::Unix(writer))
+            }
+        };
+        let transport = Arc::new(Self(Mutex::new(Shared {
+            writer,
+            gathered: BytesMut::new(),
+            guard: Guard::new(max_head_size),
+            read_end: false,
+            last_read: None,
+            stuck_since: None,
+        })));
+        let io = TransportIo {
+            reader,
+            transport: Arc::clone(&transport),
+        };
+        (transport, io)
+    }
+
+    /// Where the next byte that will be read belongs.
+    pub(crate) fn position(&self) -> Position {
+        self.lock().guard.position()
+    }
+
+    /// Whether the request of this number must be refused, whatever hyper made of it.
+    pub(crate) fn refusal_of(&self, request: u64) -> Option<Refusal> {
+        self.lock().guard.refusal_of(request)
+    }
+
+    /// When something was last read.
+    pub(crate) fn last_read(&self) -> Option<Instant> {
+        self.lock().last_read
+    }
+
+    /// Since when the peer has taken nothing of what waits to be written.
+    pub(crate) fn stuck_since(&self) -> Option<Instant> {
+        self.lock().stuck_since
+    }
+
+    /// Whether the peer's end of the stream was read.
+    pub(crate) fn is_read_end(&self) -> bool {
+        self.lock().read_end
+    }
+
+    /// Adds bytes behind what hyper has written. Only right between two responses.
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        self.lock().gathered.extend_from_slice(bytes);
+    }
+
+    /// Sends what was gathered, as far as the socket takes it.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.lock().poll_drain(cx)
+    }
+
+    /// Looks whether the peer is still there, without reading anything.
+    ///
+    /// Unless the socket is readable this also makes `cx` be woken when that changes. While bytes
+    /// lie unread there is nothing to wake anybody, so ask again now and then.
+    pub(crate) fn poll_peer(&self, cx: &mut Context<'_>) -> Peer {
+        let shared = self.lock();
+        if shared.writer.poll_read_ready(cx).is_pending() {
+            return Peer::There;
+        }
+        shared.writer.peer()
+    }
+
+    /// Reads and throws away. `true` once the peer has closed its side.
+    pub(crate) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut trash = [0; 8 * 1024];
+        let mut shared = self.lock();
+        for _ in 0..16 {
+            if ready!(shared.writer.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(true);
+            }
+            match shared.writer.try_read(&mut trash) {
+                Ok(0) => {
+                    shared.read_end = true;
+                    return Poll::Ready(true);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(true),
+            }
+        }
+        Poll::Ready(false)
+    }
+
+    /// Sends what was gathered and then the end of our side.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut shared = self.lock();
+        ready!(shared.poll_drain(cx))?;
+        Pin::new(shared.writer.as_async()).poll_shutdown(cx)
+    }
+
+    /// Makes the close that follows a reset: the peer can tell that something is missing.
+    pub(crate) fn reset_on_close(&self) {
+        let mut shared = self.lock();
+        shared.gathered.clear();
+        if let Writer::Tcp(writer) = &shared.writer {
+            // It fails only on a socket that is broken already, which is what is wanted.
+            let _ = writer.as_ref().set_zero_linger();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Nothing in here is left half done by a panic that matters to the next caller.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        let shared = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        shared.writer.forget();
+    }
+}
+
+impl Shared {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.gathered.is_empty() {
+            match Pin::new(self.writer.as_async()).poll_write(cx, &self.gathered) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => {
+                    self.gathered.advance(written);
+                    self.stuck_since = None;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.stuck_since.get_or_insert_with(Instant::now);
+                    return Poll::Pending;
+                }
+            }
+        }
+        // What was gathered once is mostly gathered again, but a burst should not stay.
+        if self.gathered.capacity() > GATHER {
+            self.gathered = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            self.read_end = true;
+            return Ok(());
+        }
+        self.last_read = Some(Instant::now());
+        self.guard
+            .read(bytes)
+            .map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal.as_str()))
+    }
+}
+
+/// The side of a connection that hyper reads and writes.
+#[derive(Debug)]
+pub(crate) struct TransportIo {
+    reader: Reader,
+    transport: Arc<Transport>,
+}
+
+impl AsyncRead for TransportIo {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(match &mut this.reader {
+            Reader::Tcp(reader) => Pin::new(reader).poll_read(cx, buf),
+            Reader::Unix(reader) => Pin::new(reader).poll_read(cx, buf),
+        })?;
+        Poll::Ready(this.transport.lock().read(&buf.filled()[before..]))
+    }
+}
+
+impl AsyncWrite for TransportIo {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut shared = self.transport.lock();
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if shared.gathered.len() + total <= GATHER {
+            for buf in bufs {
+                shared.gathered.extend_from_slice(buf);
+            }
+            return Poll::Ready(Ok(total));
+        }
+        ready!(shared.poll_drain(cx))?;
+        let written = Pin::new(shared.writer.as_async()).poll_write_vectored(cx, bufs);
+        match &written {
+            Poll::Ready(_) => shared.stuck_since = None,
+            Poll::Pending => {
+                shared.stuck_since.get_or_insert_with(Instant::now);
+            }
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// The driver flushes once a turn, after hyper has done all that it can.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.transport.poll_shutdown(cx)
+    }
+}
+
+#[derive(Debug)]
+enum Reader {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+/// The writing half; it also gives access to the socket itself.
+#[derive(Debug)]
+enum Writer {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+    Forgotten,
+}
+
+impl Writer {
+    fn as_async(&mut self) -> &mut (dyn AsyncWrite + Unpin + Send) {
+        match self {
+            Self::Tcp(writer) => writer,
+            Self::Unix(writer) => writer,
+            Self::Forgotten => unreachable!("only Transport::drop forgets the writer"),
+        }
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(writer) => writer.as_ref().poll_read_ready(cx),
+            Self::Unix(writer) => writer.as_ref().poll_read_ready(cx),
+            Self::Forgotten => Poll::Pending,
+        }
+    }
+
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(writer) => writer.as_ref().try_read(buf),
+            Self::Unix(writer) => writer.as_ref().try_read(buf),
+            Self::Forgotten => Ok(0),
+        }
+    }
+
+    /// What the kernel last reported of the socket; no system call.
+    fn peer(&self) -> Peer {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = match self {
+            Self::Tcp(writer) => pin!(writer.as_ref().ready(both)).poll(&mut cx),
+            Self::Unix(writer) => pin!(writer.as_ref().ready(both)).poll(&mut cx),
+            Self::Forgotten => return Peer::Lost,
+        };
+        match ready {
+            Poll::Ready(Ok(ready)) if ready.is_write_closed() || ready.is_error() => Peer::Lost,
+            Poll::Ready(Ok(ready)) if ready.is_read_closed() => Peer::Closed,
+            Poll::Ready(Ok(_)) | Poll::Pending => Peer::There,
+            Poll::Ready(Err(_)) => Peer::Lost,
+        }
+    }
+
+    /// Lets go of the half without the FIN that its own drop would send: the close of the socket
+    /// sends one, or the reset that was asked for.
+    fn forget(&mut self) {
+        match std::mem::replace(self, Self::Forgotten) {
+            Self::Tcp(writer) => writer.forget(),
+            Self::Unix(writer) => writer.forget(),
+            Self::Forgotten => {}
+        }
+    }
+}
