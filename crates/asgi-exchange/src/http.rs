@@ -139,6 +139,10 @@ impl HttpExchange {
     /// it. Then nothing has changed.
     pub fn send(&mut self, event: SendEvent) -> Result<WireEvent, SendError> {
         self.ready()?;
+        if self.is_complete() {
+            // CORE-014
+            return Err(self.unexpected(event.name()));
+        }
         match event {
             SendEvent::HttpResponseStart(start) => self.start(start),
             SendEvent::HttpResponseBody(part) => self.body(part),
@@ -339,7 +343,7 @@ impl HttpExchange {
         Err(not_offered(extension))
     }
 
-    /// CORE-013; and CORE-014 once the response is complete.
+    /// CORE-013
     fn unexpected(&self, got: &'static str) -> SendError {
         SendError::misuse(
             got,

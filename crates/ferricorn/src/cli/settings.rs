@@ -29,10 +29,7 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            binds: vec![Bind::Tcp {
-                host: "127.0.0.1".to_owned(),
-                port: 8000,
-            }],
+            binds: vec![Bind::default()],
             threads: available_parallelism().map_or(1, usize::from),
             log_level: "info".to_owned(),
             profile: "release".to_owned(),

@@ -1,0 +1,157 @@
+//! The ids of the spec, against themselves and against what cites them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PREFIXES: [&str; 4] = ["CORE-", "HTTP-", "LIFE-", "WS-"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The ids in a text, with their places: a prefix and three digits, neither inside a longer word.
+fn ids(text: &str) -> Vec<(usize, &str)> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for prefix in PREFIXES {
+        for (at, _) in text.match_indices(prefix) {
+            let end = at + prefix.len() + 3;
+            let Some(id) = text.get(at..end) else {
+                continue;
+            };
+            let digits = id[prefix.len()..].bytes().all(|b| b.is_ascii_digit());
+            let free = !text[..at].ends_with(is_word) && !text[end..].starts_with(is_word);
+            if digits && free {
+                found.push((at, id));
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// The requirements of each file of the spec, in the file's order.
+fn requirements() -> BTreeMap<&'static str, Vec<String>> {
+    let files = ["core", "http", "lifespan", "websocket"];
+    files
+        .into_iter()
+        .map(|file| {
+            let text = fs::read_to_string(root().join("spec").join(file).with_extension("md"));
+            let defined = text
+                .unwrap()
+                .lines()
+                .filter_map(|line| line.strip_prefix("- **")?.split_once("**"))
+                .map(|(id, _)| id.to_owned())
+                .collect();
+            (file, defined)
+        })
+        .collect()
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn an_id_is_a_prefix_and_three_digits_on_their_own() {
+    let text = "WS-009, (HTTP-024) XHTTP-001 HTTP-1234 CORE-12 LIFE-001x CORE-007";
+    let found: Vec<_> = ids(text).into_iter().map(|(_, id)| id).collect();
+    assert_eq!(found, ["WS-009", "HTTP-024", "CORE-007"]);
+}
+
+#[test]
+fn ids_are_unique_and_ascend_within_a_file_that_has_one_prefix() {
+    for (file, defined) in requirements() {
+        let prefix = match file {
+            "core" => "CORE-",
+            "http" => "HTTP-",
+            "lifespan" => "LIFE-",
+            _ => "WS-",
+        };
+        assert!(!defined.is_empty(), "{file} has no requirements");
+        for id in &defined {
+            assert_eq!(ids(id).len(), 1, "{id} in {file} is no id");
+            assert!(id.starts_with(prefix), "{id} is in {file}");
+        }
+        // All of one form, so that the order of the text is that of the numbers.
+        for pair in defined.windows(2) {
+            assert!(pair[0] < pair[1], "{} comes before {}", pair[0], pair[1]);
+        }
+    }
+}
+
+#[test]
+fn each_requirement_says_must_should_or_may_and_is_one_sentence() {
+    for file in ["core", "http", "lifespan", "websocket"] {
+        let path = root().join("spec").join(file).with_extension("md");
+        let text = fs::read_to_string(path).unwrap();
+        for item in text.split("\n- **").skip(1) {
+            let item = item.split("\n\n").next().unwrap().replace("\n  ", " ");
+            let item = item.trim_end();
+            let strong = ["MUST", "SHOULD", "MAY"];
+            let words = item.split(|c: char| !c.is_ascii_alphabetic());
+            let count = words.filter(|word| strong.contains(word)).count();
+            assert_eq!(count, 1, "{item}");
+            assert!(item.ends_with('.') && !item.contains(". "), "{item}");
+        }
+    }
+}
+
+/// The code that may cite the spec, without this file and its examples.
+fn citing_files() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for package in fs::read_dir(root().join("crates")).unwrap() {
+        let package = package.unwrap().path();
+        rust_files(&package.join("src"), &mut files);
+        rust_files(&package.join("tests"), &mut files);
+    }
+    files.retain(|path| !path.ends_with("asgi-exchange/tests/it/spec.rs"));
+    files
+}
+
+#[test]
+fn each_id_that_is_cited_is_in_the_spec() {
+    let defined: Vec<String> = requirements().into_values().flatten().collect();
+    let mut cited = 0;
+    for path in citing_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        for (at, id) in ids(&text) {
+            let line = text[..at].lines().count();
+            let place = path.display();
+            assert!(
+                defined.iter().any(|other| other == id),
+                "{place}:{line} cites {id}"
+            );
+            cited += 1;
+        }
+    }
+    assert!(cited > 0, "nothing was searched");
+}
+
+/// `Spec: http §3.` in a doc comment means the heading `## 3.` of `spec/http.md`.
+#[test]
+fn each_section_that_is_cited_is_in_the_spec() {
+    let mut cited = 0;
+    for path in citing_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        for place in text.split("/// Spec: ").skip(1) {
+            let (file, section) = place.split_once(" §").unwrap();
+            let section = section.split_once('.').unwrap().0;
+            let file = root().join("spec").join(file).with_extension("md");
+            let heading = format!("\n## {section}. ");
+            let found = fs::read_to_string(&file).is_ok_and(|spec| spec.contains(&heading));
+            let place = path.display();
+            assert!(found, "{place} cites §{section} of {}", file.display());
+            cited += 1;
+        }
+    }
+    assert!(cited > 0, "nothing was searched");
+}

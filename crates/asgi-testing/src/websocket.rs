@@ -1,0 +1,341 @@
+//! A WebSocket from the client's side.
+
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use asgi::{AppError, Extension, Message, Receiver, Sender, Text, WebSocketClose, WebSocketScope};
+use asgi_exchange::{AppEnd, WebSocketEnding, WebSocketVerdict, WebSocketWireEvent};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::lifespan::Lifespan;
+use crate::request::{add_header, default_headers, local, parse_target};
+use crate::response::Record;
+use crate::wake::Running;
+use crate::websocket_halves::WebSocket;
+use crate::{Broken, Client, Response};
+
+/// A WebSocket before it is opened: made by [`Client::websocket`].
+#[derive(Debug)]
+#[must_use = "nothing happens until it is connected"]
+pub struct Handshake {
+    client: Client,
+    scope: WebSocketScope,
+}
+
+impl Handshake {
+    #[track_caller]
+    pub(crate) fn new(client: Client, target: &str) -> Self {
+        let mut scope = WebSocketScope::new(parse_target(target));
+        if !client.root_path.is_empty() {
+            scope = scope.mounted_at(client.root_path.clone());
+        }
+        scope.headers = default_headers();
+        scope.client = Some(local(50_000));
+        scope.server = Some(local(80));
+        scope.state = client.state.clone();
+        if client.extensions.has(Extension::WebSocketHttpResponse) {
+            scope.extensions = scope.extensions.with(Extension::WebSocketHttpResponse);
+        }
+        scope.extensions.tls = client.extensions.tls.clone();
+        Self { client, scope }
+    }
+
+    /// Offers subprotocols, the best first.
+    pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.scope.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a field, beside any of the same name. A `host` takes the place of the default one.
+    ///
+    /// # Panics
+    ///
+    /// If these are no field's name and value.
+    #[track_caller]
+    pub fn header<K, V>(mut self, name: K, value: V) -> Self
+    where
+        HeaderName: TryFrom<K>,
+        HeaderValue: TryFrom<V>,
+    {
+        add_header(&mut self.scope.headers, name, value);
+        self
+    }
+
+    /// Changes anything of the scope that has no method here.
+    pub fn scope(mut self, change: impl FnOnce(&mut WebSocketScope)) -> Self {
+        change(&mut self.scope);
+        self
+    }
+
+    /// Waits until the app accepts.
+    ///
+    /// # Errors
+    ///
+    /// The app denied the handshake, or ended without an answer.
+    pub async fn connect(self) -> Result<Socket, Denied> {
+        let shared = WebSocket::new(&self.scope);
+        let (receive, send) = shared.halves();
+        let future =
+            self.client
+                .app
+                .start(self.scope.into(), Receiver::new(receive), Sender::new(send));
+        let mut socket = Socket {
+            shared,
+            app: Some(Running::new(future)),
+            app_error: None,
+            verdict: None,
+            lifespan: self.client.lifespan,
+            subprotocol: None,
+            headers: HeaderMap::new(),
+            closed: None,
+        };
+        let mut denial = Record::default();
+        while let Some(event) = poll_fn(|cx| socket.poll_wire(cx)).await {
+            match event {
+                WebSocketWireEvent::Accept(accept) => {
+                    socket.subprotocol = accept.subprotocol;
+                    socket.headers = accept.headers;
+                    return Ok(socket);
+                }
+                WebSocketWireEvent::Denial(event) => denial.add(event),
+                _ => {}
+            }
+        }
+        if let Some(verdict) = socket.verdict {
+            if verdict.ending == WebSocketEnding::ServerError {
+                denial.head = Some((StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new()));
+                denial.complete = true;
+            }
+            denial.fault = verdict.fault;
+        }
+        denial.app_error = socket.app_error.take();
+        Err(Denied(denial.into_response()))
+    }
+}
+
+/// The app did not accept the handshake.
+#[derive(Debug)]
+pub struct Denied(Result<Response, Broken>);
+
+impl Denied {
+    /// The status: 403 for a close before the accept, 500 for an app that ended without an answer,
+    /// or the one of the app's own response. `None` if that was broken off before its head.
+    pub fn status(&self) -> Option<StatusCode> {
+        match &self.0 {
+            Ok(response) => Some(response.status()),
+            Err(broken) => broken.status(),
+        }
+    }
+
+    /// The response.
+    ///
+    /// # Errors
+    ///
+    /// The app broke it off.
+    pub fn response(&self) -> Result<&Response, &Broken> {
+        self.0.as_ref()
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status() {
+            Some(status) => write!(f, "the app denied the handshake with {}", status.as_u16()),
+            None => f.write_str("the app denied the handshake with half a response"),
+        }
+    }
+}
+
+impl Error for Denied {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Ok(response) => response.app_error().map(|error| error.as_error() as _),
+            Err(broken) => Some(broken),
+        }
+    }
+}
+
+/// The socket is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The code of the app's close frame: 1011 if the app failed, 1000 if it just returned.
+    pub code: u16,
+    /// The reason in it.
+    pub reason: String,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the app closed the socket with {}", self.code)?;
+        if !self.reason.is_empty() {
+            write!(f, ": {}", self.reason)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Closed {}
+
+/// An open WebSocket, from the client's side: made by [`Handshake::connect`].
+///
+/// The app runs while one of the `async` methods is awaited, and only then. There is room for one
+/// message between the app and the test. Dropping the socket drops the app.
+pub struct Socket {
+    shared: Arc<WebSocket>,
+    app: Option<Running>,
+    app_error: Option<AppError>,
+    verdict: Option<WebSocketVerdict>,
+    lifespan: Option<Arc<Lifespan>>,
+    subprotocol: Option<String>,
+    headers: HeaderMap,
+    closed: Option<Closed>,
+}
+
+impl Socket {
+    /// The subprotocol that the app chose.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// The fields that the app added to the handshake's response.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Sends a message and lets the app run until it waits.
+    pub async fn send(&mut self, message: Message) {
+        self.shared.send_message(message);
+        poll_fn(|cx| {
+            // Whether it ended is asked by whoever receives next.
+            let _ = self.poll_app(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Sends a text message; see [`send`](Self::send).
+    pub async fn send_text(&mut self, text: impl Into<Text>) {
+        self.send(Message::text(text)).await;
+    }
+
+    /// Sends a binary message; see [`send`](Self::send).
+    pub async fn send_binary(&mut self, data: impl Into<Bytes>) {
+        self.send(Message::binary(data)).await;
+    }
+
+    /// The app's next message. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// The app closed the socket, or ended. Who asks again is told again.
+    pub async fn receive(&mut self) -> Result<Message, Closed> {
+        if let Some(closed) = &self.closed {
+            return Err(closed.clone());
+        }
+        let closed = loop {
+            match poll_fn(|cx| self.poll_wire(cx)).await {
+                Some(WebSocketWireEvent::Message(message)) => return Ok(message),
+                Some(WebSocketWireEvent::Close(WebSocketClose { code, reason, .. })) => {
+                    break Closed { code, reason };
+                }
+                Some(_) => {}
+                None => break lost(),
+            }
+        };
+        self.closed = Some(closed.clone());
+        Err(closed)
+    }
+
+    /// Sends a close frame and waits until the app has ended. Messages not received are dropped.
+    ///
+    /// # Errors
+    ///
+    /// The app returned an error, other than that its client is gone.
+    pub async fn close(self, code: u16, reason: &str) -> Result<(), AppError> {
+        self.shared.close(code, reason);
+        self.finish().await
+    }
+
+    /// Breaks the connection, without a close frame: the app is told 1006. Waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    pub async fn lose(self) -> Result<(), AppError> {
+        self.shared.lose();
+        self.finish().await
+    }
+
+    /// Waits until the app has ended, without closing the socket. Messages not received are dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    pub async fn finish(mut self) -> Result<(), AppError> {
+        while poll_fn(|cx| self.poll_wire(cx)).await.is_some() {}
+        match self.app_error.take() {
+            Some(error) if !error.is_disconnected() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// What comes next from the app, `None` once it has ended.
+    fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<Option<WebSocketWireEvent>> {
+        if let Poll::Ready(event) = self.shared.poll_wire(cx) {
+            return Poll::Ready(Some(event));
+        }
+        let ended = self.poll_app(cx).is_ready();
+        match self.shared.poll_wire(cx) {
+            Poll::Ready(event) => Poll::Ready(Some(event)),
+            Poll::Pending if ended => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_app(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(lifespan) = &self.lifespan {
+            lifespan.poll_beside(cx);
+        }
+        let Some(app) = &mut self.app else {
+            return Poll::Ready(());
+        };
+        let Poll::Ready(result) = app.poll(cx) else {
+            self.shared.app_waits();
+            return Poll::Pending;
+        };
+        self.app = None;
+        self.verdict = Some(self.shared.ended(AppEnd::from(&result)));
+        self.app_error = result.err();
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Socket {
+    /// Whatever a half in another task does from now on is told that it is over.
+    fn drop(&mut self) {
+        if self.app.take().is_some() {
+            self.shared.ended(AppEnd::Cancelled);
+        }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("subprotocol", &self.subprotocol)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+fn lost() -> Closed {
+    Closed {
+        code: 1006,
+        reason: String::new(),
+    }
+}
