@@ -38,7 +38,7 @@ impl Package {
     fn find(folder: &Path) -> Result<Self, Error> {
         let output = cargo(folder)
             .args(["metadata", "--no-deps", "--format-version", "1"])
-            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
             .output()
             .map_err(|error| not_run(&error))?;
         if !output.status.success() {

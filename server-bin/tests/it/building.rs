@@ -166,9 +166,10 @@ fn a_crate_that_does_not_build_is_told_after_the_compilers_own_words() {
 
 #[test]
 fn a_manifest_that_cargo_cannot_read_is_told_after_cargos_own_words() {
-    let folder = folder(&[("Cargo.toml", "[package]\nnmae = 1\n")]);
+    let folder = folder(&[("Cargo.toml", "[package\n")]);
     let ended = run(&mut app(folder.path(), &[]));
     assert_eq!(ended.code, 3);
+    assert!(ended.stderr.starts_with("error: "), "{}", ended.stderr);
     assert_eq!(
         ended.last_line(),
         format!(

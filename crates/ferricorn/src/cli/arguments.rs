@@ -8,7 +8,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::exit::{CODES, Error};
-use super::options::{Action, Entry, Kind, by_name};
+use super::kind::{Action, Kind};
+use super::options::{Entry, by_name};
 use super::settings::{Given, Groups, Settings, Source, bad_value};
 use super::suggest::did_you_mean;
 

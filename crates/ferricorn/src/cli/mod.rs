@@ -26,6 +26,7 @@
 mod arguments;
 mod exit;
 mod file;
+mod kind;
 mod logging;
 mod options;
 mod reference;

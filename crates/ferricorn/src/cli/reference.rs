@@ -1,7 +1,8 @@
 //! The reference page of all options, made from the table.
 
 use super::exit::CODES;
-use super::options::{Entry, Group, Kind, OPTIONS};
+use super::kind::Kind;
+use super::options::{Entry, Group, OPTIONS};
 use super::settings::Settings;
 
 const BEFORE: &str = "\
