@@ -13,7 +13,9 @@ use std::process::ExitCode;
 use ferricorn::cli::{Error, Loaded, Program, Target};
 
 fn main() -> ExitCode {
-    Program::new("ferricorn").run_with_loader(app)
+    let exit = Program::new("ferricorn").run_with_loader(app);
+    load::shut_down();
+    exit
 }
 
 /// The app at `target`, built first if that is the folder of a crate.
