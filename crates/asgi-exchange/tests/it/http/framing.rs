@@ -95,6 +95,12 @@ fn a_response_without_content_swallows_its_body() {
 }
 
 #[test]
+fn a_body_that_is_not_sent_with_304_tells_no_length() {
+    let shown = sent(&mut get(), [start(304, &[]).into(), last("abc")]);
+    assert_text(&shown, r#"response 304 Empty {} """#);
+}
+
+#[test]
 fn the_connection_is_the_servers_and_its_fields_do_not_go_out() {
     let start = start(
         200,
