@@ -237,9 +237,14 @@ fn a_close_reason_beyond_123_bytes_is_misuse() {
 
 #[test]
 fn a_denial_needs_its_extension() {
-    for event in [deny(401), part("", false)] {
+    let events: [Make; 2] = [|| deny(401), || part("", false)];
+    for event in events {
         let mut exchange = WebSocketExchange::new(Vec::new(), Extensions::new());
-        assert!(rejected(&mut exchange, event).is_refused());
+        assert!(rejected(&mut exchange, event()).is_refused());
+        exchange.send(accept()).unwrap();
+        assert!(rejected(&mut exchange, event()).is_refused());
+        exchange.send(close(1000)).unwrap();
+        assert!(rejected(&mut exchange, event()).is_misuse());
     }
 }
 
