@@ -4,7 +4,7 @@
     tests/drain.py FERRICORN LIBRARY
 
 First 200 requests are held in /sleep?ms=500 while SIGTERM comes and 50 more
-connections are opened. Then the server is stopped 20 times under clients that
+connections are opened, each of which asks once the drain has begun. Then the server is stopped 20 times under clients that
 keep to HTTP: they send one request after the other on a connection, open a new
 one when a response says `connection: close`, and end when nobody listens.
 
@@ -48,6 +48,11 @@ class Server:
     async def stop(self):
         self.process.send_signal(signal.SIGTERM)
 
+    async def draining(self):
+        """Waits until it says that it stops."""
+        while b"stopping" not in await asyncio.wait_for(self.process.stderr.readline(), LIMIT):
+            pass
+
     async def ended(self):
         _, log = await asyncio.wait_for(self.process.communicate(), LIMIT)
         if self.process.returncode != 0:
@@ -77,12 +82,13 @@ async def held(port, connected):
         writer.close()
 
 
-async def late(port):
+async def late(port, draining):
     """None if the handshake was refused; else whether a whole response came."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return None
+    await draining.wait()
     writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
     try:
         status, closes = await response(reader)
@@ -99,12 +105,15 @@ async def under_held_requests(binary, library):
     requests = [asyncio.create_task(held(server.port, waiting.release)) for _ in range(HELD)]
     for _ in range(HELD):
         await waiting.acquire()
+    draining = asyncio.Event()
     newcomers = []
     for n in range(LATE):
-        if n == LATE // 5:
+        if n == LATE // 2:
             await server.stop()
-        newcomers.append(asyncio.create_task(late(server.port)))
-        await asyncio.sleep(0.0005)  # spreads them over the drain; nothing depends on it
+        newcomers.append(asyncio.create_task(late(server.port, draining)))
+        await asyncio.sleep(0)
+    await server.draining()
+    draining.set()
     whole = sum(await asyncio.gather(*requests))
     answers = await asyncio.gather(*newcomers)
     let_in = [answer for answer in answers if answer is not None]
