@@ -23,7 +23,9 @@ fn a_connection_is_kept_for_the_next_request() {
         let server = Server::start(http(path)).await;
         let mut client = server.connect().await;
         for path in ["/1", "/2", "/3"] {
-            client.write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            client
+                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             let response = client.expect_response(200).await;
             assert_eq!(response.body, path);
             assert!(!response.head.connection_has("close"));
@@ -39,7 +41,11 @@ fn http_1_0_is_kept_if_it_asks_and_is_told_so() {
         let server = Server::start(http(path)).await;
         let mut client = server.connect().await;
         for path in ["/1", "/2"] {
-            client.write(format!("GET {path} HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")).await;
+            client
+                .write(format!(
+                    "GET {path} HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"
+                ))
+                .await;
             let response = client.expect_response(200).await;
             assert_eq!(response.body, path);
             assert!(response.head.connection_has("keep-alive"), "{response:#?}");
@@ -111,7 +117,9 @@ fn the_client_closes_with_its_last_request() {
         for option in ["close", "Close", "x, close"] {
             let mut client = server.connect().await;
             client
-                .write(format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: {option}\r\n\r\n"))
+                .write(format!(
+                    "GET / HTTP/1.1\r\nhost: a\r\nconnection: {option}\r\n\r\n"
+                ))
                 .await;
             let response = client.expect_response(200).await;
             assert!(response.head.connection_has("close"), "{response:#?}");
@@ -210,9 +218,16 @@ fn an_idle_connection_is_closed_after_its_time() {
         client.expect_response(200).await;
         let idle = Instant::now();
         client.expect_eof().await;
-        assert!(idle.elapsed() >= Duration::from_millis(450), "{:?}", idle.elapsed());
+        assert!(
+            idle.elapsed() >= Duration::from_millis(450),
+            "{:?}",
+            idle.elapsed()
+        );
         let server = server.handle();
-        eventually("the connection is gone", || server.statistics().connections == 0).await;
+        eventually("the connection is gone", || {
+            server.statistics().connections == 0
+        })
+        .await;
     });
 }
 
@@ -242,7 +257,10 @@ fn a_head_that_does_not_come_to_its_end_is_answered_with_408_or_closed() {
             client.write("GET / HTTP/1.1\r\nhost: ").await;
             let (rest, _) = client.read_until_closed().await;
             let rest = String::from_utf8_lossy(&rest);
-            assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408 "), "{rest}");
+            assert!(
+                rest.is_empty() || rest.starts_with("HTTP/1.1 408 "),
+                "{rest}"
+            );
         }
     });
 }

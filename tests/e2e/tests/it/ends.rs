@@ -137,7 +137,11 @@ fn an_app_that_returns_without_a_response_is_a_500() {
 /// How an app may end in the middle of its response.
 async fn in_the_middle(mut http: Http) -> Result<(), AppError> {
     let announced = http.scope.path.contains("length");
-    let start = if announced { announce(1000) } else { HttpResponseStart::ok() };
+    let start = if announced {
+        announce(1000)
+    } else {
+        HttpResponseStart::ok()
+    };
     http.send.send(start).await?;
     http.more("half").await?;
     match http.scope.query_string() {
@@ -160,7 +164,9 @@ fn a_chunked_body_that_is_broken_off_has_no_last_chunk() {
         let server = Server::start(http(in_the_middle)).await;
         for (end, words) in ENDS {
             let mut client = server.connect().await;
-            client.write(format!("GET /chunked?{end} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            client
+                .write(format!("GET /chunked?{end} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             let head = client.expect_head(200).await;
             assert_eq!(head.header("transfer-encoding"), Some("chunked"));
             assert_eq!(client.read_chunk().await.unwrap(), "half");
@@ -177,7 +183,9 @@ fn a_body_with_a_length_that_is_broken_off_is_short() {
         let server = Server::start(http(in_the_middle)).await;
         for (end, words) in ENDS {
             let mut client = server.connect().await;
-            client.write(format!("GET /length?{end} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            client
+                .write(format!("GET /length?{end} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             client.expect_head(200).await;
             let (body, _) = client.read_until_closed().await;
             assert_eq!(body, "half");
@@ -193,12 +201,34 @@ fn a_body_that_ends_with_the_connection_is_broken_off_with_a_reset() {
         let server = Server::start(http(in_the_middle)).await;
         for (end, words) in ENDS {
             let mut client = server.connect().await;
-            client.write(format!("GET /close?{end} HTTP/1.0\r\n\r\n")).await;
+            client
+                .write(format!("GET /close?{end} HTTP/1.0\r\n\r\n"))
+                .await;
             // The reset may overtake what came before it.
             let (_, closed) = client.read_until_closed().await;
             assert_eq!(closed, Closed::Reset);
             logs::expect_error(&[words]);
         }
+    });
+}
+
+/// HTTP-039
+#[test]
+fn a_body_that_ends_with_the_connection_is_broken_off_with_a_reset_even_if_it_is_empty() {
+    run(async {
+        let (go, gate) = tokio::sync::watch::channel(false);
+        let app = http_with(gate, async |mut gate, mut http: Http| {
+            http.begin().await?;
+            gate.wait_for(|open| *open).await?;
+            Err(broken())
+        });
+        let server = Server::start(app).await;
+        let mut client = server.connect().await;
+        client.write("GET /it HTTP/1.0\r\n\r\n").await;
+        client.expect_head(200).await;
+        go.send(true).unwrap();
+        client.expect_reset().await;
+        logs::expect_error(BROKEN);
     });
 }
 
@@ -302,8 +332,13 @@ fn what_an_app_does_after_its_response_changes_nothing_but_the_log() {
         }))
         .await;
         let mut client = server.connect().await;
-        for (path, words) in [("/it", "the template is broken"), ("/panic", "the app's own words")] {
-            client.write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        for (path, words) in [
+            ("/it", "the template is broken"),
+            ("/panic", "the app's own words"),
+        ] {
+            client
+                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             assert_eq!(client.expect_response(200).await.body, "whole");
             eventually("it is logged", || !logs::unexpected_errors().is_empty()).await;
             logs::expect_error(&[words]);
@@ -344,7 +379,9 @@ fn halves_that_outlive_their_app_are_told_that_it_is_over() {
     run(async {
         let (halves, mut received) = channel::<(Receiver, Sender)>();
         let app = http_with(halves, async |halves, http: Http| {
-            halves.send((http.receive, http.send)).map_err(|_| "nobody wants the halves")?;
+            halves
+                .send((http.receive, http.send))
+                .map_err(|_| "nobody wants the halves")?;
             Err(broken())
         });
         let server = Server::start(app).await;
@@ -353,9 +390,14 @@ fn halves_that_outlive_their_app_are_told_that_it_is_over() {
         client.expect_response(500).await;
         let (mut receive, mut send) = received.recv().await.unwrap();
         let event = within("the last event", receive.next()).await;
-        assert!(matches!(event, ReceiveEvent::HttpDisconnect(_)), "{event:?}");
+        assert!(
+            matches!(event, ReceiveEvent::HttpDisconnect(_)),
+            "{event:?}"
+        );
         within("the close", send.closed()).await;
-        let error = within("the refusal", send.send(HttpResponseStart::ok())).await.unwrap_err();
+        let error = within("the refusal", send.send(HttpResponseStart::ok()))
+            .await
+            .unwrap_err();
         assert!(error.is_over(), "{error}");
         logs::expect_error(BROKEN);
     });
@@ -367,7 +409,9 @@ fn a_response_that_is_sent_by_another_task_goes_out() {
         let server = Server::start(http(async |mut http: Http| {
             let sending = tokio::spawn(async move {
                 tokio::task::yield_now().await;
-                http.send.send(HttpResponseStart::new(StatusCode::CREATED)).await?;
+                http.send
+                    .send(HttpResponseStart::new(StatusCode::CREATED))
+                    .await?;
                 for _ in 0..3 {
                     tokio::task::yield_now().await;
                     http.more("x").await?;

@@ -5,7 +5,10 @@
 //! [`support::LIMIT`].
 
 #![forbid(unsafe_code)]
-#![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
+#![allow(
+    unreachable_pub,
+    reason = "nothing is reached from outside a test binary"
+)]
 #![allow(clippy::unwrap_used, reason = "these are tests, their support too")]
 
 mod support;

@@ -140,8 +140,7 @@ fn the_root_path_comes_first_in_the_path_and_not_in_the_target() {
 #[test]
 fn the_authority_of_an_absolute_target_takes_the_place_of_host() {
     run(async {
-        let scope =
-            scope_of("GET http://example.org:81/a?b HTTP/1.1\r\nhost: other\r\n\r\n").await;
+        let scope = scope_of("GET http://example.org:81/a?b HTTP/1.1\r\nhost: other\r\n\r\n").await;
         let hosts: Vec<_> = scope.headers.get_all("host").iter().collect();
         assert_eq!(hosts, ["example.org:81"]);
         assert_eq!(scope.target.as_str(), "/a?b");
@@ -178,15 +177,23 @@ fn over_a_unix_socket_the_server_is_its_path_and_the_client_is_unknown() {
         assert!(within("the server to be ready", handle.ready()).await);
 
         let mut client = Client::unix(&path).await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        client
+            .write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .await;
         assert_eq!(client.expect_response(200).await.body, "hello");
         client.expect_eof().await;
         let scope = received.recv().await.unwrap();
         assert!(matches!(scope.client, None | Some(Address::Unix(None))));
-        assert_eq!(scope.server, Some(Address::Unix(Some(path.as_path().into()))));
+        assert_eq!(
+            scope.server,
+            Some(Address::Unix(Some(path.as_path().into())))
+        );
 
         handle.drain();
-        within("the end of the server", serving).await.unwrap().unwrap();
+        within("the end of the server", serving)
+            .await
+            .unwrap()
+            .unwrap();
         assert!(!path.exists(), "the socket is left over");
     });
 }
@@ -221,7 +228,10 @@ fn a_body_with_a_content_length_comes_whole() {
         let server = Server::start(http(echo)).await;
         let mut client = server.connect().await;
         let body = "0123456789".repeat(50_000);
-        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         client.write(head + &body).await;
         assert_eq!(client.expect_response(200).await.body, body);
     });
@@ -328,7 +338,8 @@ fn a_100_is_sent_when_the_app_receives() {
 #[test]
 fn no_100_is_sent_when_the_app_answers_without_the_body() {
     run(async {
-        let server = Server::start(http(async |mut http: Http| http.respond("too large").await)).await;
+        let server =
+            Server::start(http(async |mut http: Http| http.respond("too large").await)).await;
         let mut client = server.connect().await;
         client
             .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
@@ -434,7 +445,11 @@ fn a_body_that_is_not_chunked_as_it_says_never_ends_in_a_last_part() {
                  1\r\nx\r\n0_2e\r\n",
             )
             .await;
-        assert!(within("the end of the body", received.recv()).await.unwrap());
+        assert!(
+            within("the end of the body", received.recv())
+                .await
+                .unwrap()
+        );
         client.expect_response(400).await;
         client.expect_end().await;
     });

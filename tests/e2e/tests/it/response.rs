@@ -96,6 +96,7 @@ fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
         go.send(2).unwrap();
         assert_eq!(client.read_chunk().await.unwrap(), "two");
         assert_eq!(client.read_chunk().await, None);
+        assert_eq!(client.read_trailers().await, []);
     });
 }
 
@@ -124,15 +125,29 @@ fn a_head_that_is_held_back_goes_out_when_the_app_waits() {
 fn a_streamed_body_ends_with_the_connection_on_http_1_0() {
     run(async {
         let server = Server::start(http(stream)).await;
+        // Even if the client asks for more.
+        for field in ["", "connection: keep-alive\r\n"] {
+            let mut client = server.connect().await;
+            client.write(format!("GET / HTTP/1.0\r\n{field}\r\n")).await;
+            let head = client.expect_head(200).await;
+            assert_eq!(head.header("content-length"), None);
+            assert_eq!(head.header("transfer-encoding"), None);
+            assert_eq!(client.read_body(6).await, "onetwo");
+            client.expect_eof().await;
+        }
+    });
+}
+
+#[test]
+fn a_response_that_ends_with_the_connection_does_not_promise_to_keep_it() {
+    run(async {
+        let server = Server::start(http(stream)).await;
         let mut client = server.connect().await;
-        // Even if it asks for more.
-        client.write("GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n").await;
+        client
+            .write("GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+            .await;
         let head = client.expect_head(200).await;
-        assert_eq!(head.header("content-length"), None);
-        assert_eq!(head.header("transfer-encoding"), None);
         assert!(!head.connection_has("keep-alive"), "{head:#?}");
-        assert_eq!(client.read_body(6).await, "onetwo");
-        client.expect_eof().await;
     });
 }
 
@@ -150,7 +165,9 @@ fn a_response_to_head_has_no_body() {
         .await;
         let mut client = server.connect().await;
         for (path, length) in [("/whole", Some("5")), ("/stream", None), ("/empty", None)] {
-            client.write(format!("HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            client
+                .write(format!("HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             let head = client.expect_head(200).await;
             assert_eq!(head.header("content-length"), length, "{path}");
         }
@@ -187,7 +204,9 @@ fn statuses_without_content_have_none() {
         let server = Server::start(http(status)).await;
         let mut client = server.connect().await;
         for (status, length) in [(204, None), (205, Some("0")), (304, None)] {
-            client.write(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            client
+                .write(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             let head = client.expect_head(status).await;
             assert_eq!(head.header("content-length"), length, "{status}");
             assert_eq!(head.header("transfer-encoding"), None, "{status}");
@@ -204,7 +223,9 @@ fn any_final_status_goes_out() {
         let server = Server::start(http(status)).await;
         let mut client = server.connect().await;
         for status in [200, 299, 404, 418, 599, 999] {
-            client.write(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            client
+                .write(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             assert_eq!(client.expect_response(status).await.body, "four");
         }
     });
@@ -235,7 +256,10 @@ fn date_and_server_can_be_turned_off() {
         let mut client = server.connect().await;
         client.write(GET).await;
         let head = client.expect_head(200).await;
-        assert_eq!(head.headers, [("content-length".to_owned(), "5".to_owned())]);
+        assert_eq!(
+            head.headers,
+            [("content-length".to_owned(), "5".to_owned())]
+        );
     });
 }
 
@@ -245,7 +269,10 @@ fn the_apps_own_date_and_server_win() {
         let server = Server::start(http(async |mut http: Http| {
             let start = HttpResponseStart::ok()
                 .header(SERVER, HeaderValue::from_static("mine"))
-                .header(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+                .header(
+                    DATE,
+                    HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
+                );
             http.send.send(start).await?;
             http.last("").await
         }))
@@ -300,7 +327,9 @@ fn the_apps_transfer_encoding_is_ignored() {
         .await;
         let mut client = server.connect().await;
         for path in ["/", "/stream"] {
-            client.write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            client
+                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             assert_eq!(client.expect_response(200).await.body, "hello");
         }
         let mut client = server.connect().await;
@@ -328,7 +357,13 @@ fn the_fields_of_the_connection_are_not_the_apps() {
         let mut client = server.connect().await;
         client.write(GET).await;
         let head = client.expect_head(200).await;
-        for name in ["keep-alive", "proxy-connection", "te", "upgrade", "connection"] {
+        for name in [
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "upgrade",
+            "connection",
+        ] {
             assert_eq!(head.header(name), None);
         }
     });
@@ -374,7 +409,9 @@ fn a_body_larger_than_every_buffer_comes_whole() {
         .await;
         for path in ["/whole", "/stream"] {
             let mut client = server.connect().await;
-            client.write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            client
+                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
             let body = client.expect_response(200).await.body;
             assert_eq!(body.len(), 10 << 20);
             assert!(body.iter().all(|byte| *byte == b'x'));
@@ -393,10 +430,17 @@ async fn with_trailers(mut http: Http) -> Result<(), AppError> {
     http.send.send(start).await?;
     http.send.send(HttpResponseBody::last("with")).await?;
     let one = |name, value| {
-        HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))])
+        HeaderMap::from_iter([(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )])
     };
-    http.send.send(HttpResponseTrailers::more(one("x-sum", "7"))).await?;
-    http.send.send(HttpResponseTrailers::new(one("x-other", "8"))).await?;
+    http.send
+        .send(HttpResponseTrailers::more(one("x-sum", "7")))
+        .await?;
+    http.send
+        .send(HttpResponseTrailers::new(one("x-other", "8")))
+        .await?;
     Ok(())
 }
 
@@ -406,7 +450,9 @@ fn trailers_come_behind_a_chunked_body() {
     run(async {
         let server = Server::start(http(with_trailers)).await;
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n").await;
+        client
+            .write("GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n")
+            .await;
         let head = client.expect_head(200).await;
         assert_eq!(head.header("content-length"), None);
         let body = client.read_chunked().await;

@@ -115,3 +115,19 @@ where
         }
     }
 }
+
+/// Tells the test when it is dropped.
+pub struct Dropped<T: Clone>(mpsc::UnboundedSender<T>, T);
+
+impl<T: Clone> Dropped<T> {
+    pub fn new(told: mpsc::UnboundedSender<T>, what: T) -> Self {
+        Self(told, what)
+    }
+}
+
+impl<T: Clone> Drop for Dropped<T> {
+    fn drop(&mut self) {
+        // A test that is over does not want to know.
+        let _ = self.0.send(self.1.clone());
+    }
+}

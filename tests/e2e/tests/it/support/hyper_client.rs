@@ -15,7 +15,9 @@ pub struct HyperClient(SendRequest<Full<Bytes>>);
 impl HyperClient {
     pub async fn connect(server: &Server) -> Self {
         let stream = within("a connection", TcpStream::connect(server.address()));
-        let (send, connection) = handshake(TokioIo::new(stream.await.unwrap())).await.unwrap();
+        let (send, connection) = handshake(TokioIo::new(stream.await.unwrap()))
+            .await
+            .unwrap();
         tokio::spawn(async move {
             // How a connection ends shows in its requests.
             let _ = connection.await;
@@ -30,7 +32,10 @@ impl HyperClient {
         parts.headers.entry(http::header::HOST).or_insert(host);
         within("a response", async {
             self.0.ready().await?;
-            let response = self.0.send_request(Request::from_parts(parts, body)).await?;
+            let response = self
+                .0
+                .send_request(Request::from_parts(parts, body))
+                .await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
             Ok(Response::from_parts(parts, body))

@@ -57,7 +57,11 @@ impl Logs {
 pub fn unexpected_errors() -> Vec<Line> {
     let lines = LINES.with_borrow(Arc::clone);
     let lines = lines.lock().unwrap();
-    lines.iter().filter(|line| line.is_unexpected_error()).cloned().collect()
+    lines
+        .iter()
+        .filter(|line| line.is_unexpected_error())
+        .cloned()
+        .collect()
 }
 
 /// Exactly one error was logged since the last call, and it says all of `words`.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-pub use self::app::{Http, WithLifespan, http, http_with, respond};
+pub use self::app::{Http, WithLifespan, http, http_with};
 pub use self::raw::Client;
 pub use self::server::Server;
 

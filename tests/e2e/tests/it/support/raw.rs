@@ -166,7 +166,10 @@ impl Client {
         async move {
             let head = self.head(at).await;
             if head.status != status {
-                self.fail(at, format_args!("expected a response {status}, got {}", head.status));
+                self.fail(
+                    at,
+                    format_args!("expected a response {status}, got {}", head.status),
+                );
             }
             head
         }
@@ -176,12 +179,6 @@ impl Client {
     #[track_caller]
     pub fn expect_any_head(&mut self) -> impl Future<Output = Head> {
         self.head(Location::caller())
-    }
-
-    /// A whole response, whatever its status, to a request other than HEAD.
-    #[track_caller]
-    pub fn expect_any_response(&mut self) -> impl Future<Output = Response> {
-        self.response(Location::caller())
     }
 
     /// A whole response with this status, to a request other than HEAD.
@@ -227,6 +224,15 @@ impl Client {
     #[track_caller]
     pub fn read_until_closed(&mut self) -> impl Future<Output = (Bytes, Closed)> {
         self.until_closed(Location::caller())
+    }
+
+    /// All that comes in this time, or until the server has closed: then `true`.
+    pub async fn read_for(&mut self, time: Duration) -> (Bytes, bool) {
+        let closed = timeout(time, self.until_closed(Location::caller())).await;
+        match closed {
+            Ok((bytes, _)) => (bytes, true),
+            Err(_) => (self.unread.split().freeze(), false),
+        }
     }
 
     /// The server closes in order, and sends nothing before it does.
@@ -308,9 +314,10 @@ impl Client {
         let coding = head.header("transfer-encoding").map(str::to_owned);
         let body = match (status, length, coding) {
             (100..=199 | 204 | 304, _, _) => Bytes::new(),
-            (_, Some(_), Some(_)) => {
-                self.fail(at, format_args!("both content-length and transfer-encoding"))
-            }
+            (_, Some(_), Some(_)) => self.fail(
+                at,
+                format_args!("both content-length and transfer-encoding"),
+            ),
             (_, Some(length), None) => {
                 let length = match length.parse() {
                     Ok(length) => length,
@@ -361,7 +368,10 @@ impl Client {
         let line = self.line(at).await;
         let is_size = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_hexdigit());
         let Some(size) = usize::from_str_radix(&line, 16).ok().filter(|_| is_size) else {
-            self.fail(at, format_args!("expected the size of a chunk, got {line:?}"));
+            self.fail(
+                at,
+                format_args!("expected the size of a chunk, got {line:?}"),
+            );
         };
         if size == 0 {
             return None;
@@ -406,7 +416,10 @@ impl Client {
     async fn expect_closed(&mut self, at: At, expected: Closed) {
         let (rest, closed) = self.until_closed(at).await;
         if !rest.is_empty() || closed != expected {
-            self.fail(at, format_args!("expected {expected:?}, got {rest:?}, then {closed:?}"));
+            self.fail(
+                at,
+                format_args!("expected {expected:?}, got {rest:?}, then {closed:?}"),
+            );
         }
     }
 
@@ -450,7 +463,10 @@ impl Client {
             "at {at}: {what}\nthe last {} of {} bytes are not taken; what came:\n{}",
             self.unread.remaining(),
             self.seen.len(),
-            shown.escape_ascii().to_string().replace("\\r\\n", "\\r\\n\n"),
+            shown
+                .escape_ascii()
+                .to_string()
+                .replace("\\r\\n", "\\r\\n\n"),
         );
     }
 }

@@ -46,7 +46,11 @@ impl Server {
 
     /// Starts a server and does not wait.
     pub fn start_unready(config: Config, app: impl App) -> Self {
-        let listener = "127.0.0.1:0".parse::<Bind>().unwrap().listen(&config).unwrap();
+        let listener = "127.0.0.1:0"
+            .parse::<Bind>()
+            .unwrap()
+            .listen(&config)
+            .unwrap();
         let address = listener.address().as_ip().unwrap();
         let serve = ferricorn::serve(vec![listener], app, config);
         let handle = serve.handle();
