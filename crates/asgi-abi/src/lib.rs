@@ -1,1 +1,83 @@
-//! Not written yet.
+//! The boundary of compiled apps: an app is a shared library, a server loads it.
+//!
+//! Rust promises no ABI between two compilations, and a library brings its own copy of tokio with
+//! its own thread-locals. So no Rust type crosses here: what does is a small C ABI, written by hand
+//! ([`abi`], and the same in C: `include/asgi.h`). An app may be built by another compiler, with
+//! another tokio, or be written in C.
+//!
+//! # An app's side
+//!
+//! A crate with `crate-type = ["cdylib"]` and one line (feature `export`, on by default):
+//!
+//! ```
+//! # use asgi::{AppError, Receiver, Scope, Sender};
+//! async fn app(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
+//!     // …
+//!     # drop((scope, receive, send));
+//!     Ok(())
+//! }
+//!
+//! asgi_abi::export!(app);
+//! # fn main() {}
+//! ```
+//!
+//! The app runs on the server's threads, within a tokio runtime of its own: `spawn`, timers,
+//! sockets and `spawn_blocking` work.
+//!
+//! # A server's side
+//!
+//! With feature `loader`:
+//!
+//! ```no_run
+//! # #[cfg(feature = "loader")]
+//! # fn f() -> Result<(), asgi_abi::LoadError> {
+//! let library = asgi_abi::Library::load("target/release/libhello.so")?;
+//! let app: asgi::DynApp = asgi::DynApp::new(library.app());
+//! # Ok(()) }
+//! ```
+//!
+//! # What crosses, and what does not yet
+//!
+//! HTTP scopes and lifespans with all their events, but for `pathsend`, `zerocopysend` and `debug`:
+//! a scope that crossed does not offer those. A WebSocket scope is answered as
+//! [unsupported](asgi::AppError::unsupported). A scope's `state` is what the app handed over at
+//! start-up: it never leaves the library, and what a middleware of the server's puts in does not
+//! reach it.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+// The one crate that may: a foreign function interface cannot do without. The rules that each
+// SAFETY comment refers to are those of the module `abi`.
+#![allow(unsafe_code)]
+
+pub mod abi;
+
+mod buffer;
+#[cfg(feature = "export")]
+mod export;
+#[cfg(any(feature = "export", feature = "loader"))]
+mod fields;
+#[cfg(feature = "loader")]
+mod host;
+#[cfg(feature = "loader")]
+mod loader;
+#[cfg(any(feature = "export", feature = "loader"))]
+mod panic;
+#[cfg(any(feature = "export", feature = "loader"))]
+mod reason;
+#[cfg(any(feature = "export", feature = "loader"))]
+mod waker;
+
+#[doc(hidden)]
+#[cfg(feature = "export")]
+pub use export::{Exported, declare};
+#[cfg(feature = "loader")]
+pub use host::LoadedApp;
+#[cfg(feature = "loader")]
+pub use loader::{Library, LoadError, LoadOptions};
+
+/// For the macro's own use.
+#[doc(hidden)]
+#[cfg(feature = "export")]
+pub mod private {
+    pub use asgi::DynApp;
+}

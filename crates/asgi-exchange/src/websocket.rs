@@ -151,6 +151,12 @@ impl WebSocketExchange {
     /// it. Then nothing has changed.
     pub fn send(&mut self, event: SendEvent) -> Result<WebSocketWireEvent, SendError> {
         self.ready()?;
+        if !self.is_complete()
+            && let SendEvent::WebSocketHttpResponseStart(_)
+            | SendEvent::WebSocketHttpResponseBody(_) = event
+        {
+            self.offered()?;
+        }
         match (&mut self.phase, event) {
             (Phase::Handshake, SendEvent::WebSocketAccept(accept)) => self.accept(accept),
             (Phase::Handshake, SendEvent::WebSocketClose(close)) => {
@@ -160,12 +166,7 @@ impl WebSocketExchange {
                 self.deny(start, Some(HttpResponseBody::last(Bytes::new())))
             }
             (Phase::Handshake, SendEvent::WebSocketHttpResponseStart(start)) => {
-                self.offered()?;
                 self.deny(denial(start)?, None)
-            }
-            (Phase::Handshake, SendEvent::WebSocketHttpResponseBody(_)) => {
-                self.offered()?;
-                Err(self.unexpected("websocket.http.response.body"))
             }
             (Phase::Denial(response), SendEvent::WebSocketHttpResponseBody(part))
                 if !response.is_complete() =>

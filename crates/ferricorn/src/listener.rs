@@ -43,6 +43,16 @@ pub enum Bind {
     Unix(PathBuf),
 }
 
+impl Default for Bind {
+    /// `127.0.0.1:8000`: what only this machine can reach.
+    fn default() -> Self {
+        Self::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+        }
+    }
+}
+
 impl FromStr for Bind {
     type Err = BindError;
 

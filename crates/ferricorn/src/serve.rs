@@ -10,7 +10,7 @@ use std::time::Duration;
 use asgi::{Address, App, DynApp};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::error::Kind;
 use crate::lifespan::Lifespan;
@@ -150,7 +150,7 @@ async fn accept(listener: Listener, server: Arc<Server>, leaves: Arc<Semaphore>)
     let address = listener.address();
     // Whoever was let in by the kernel before is served, beyond the limit if need be.
     listener.close(|socket, ends| connection::spawn(&server, socket, ends, ()));
-    info!(?address, "stopped listening");
+    debug!(?address, "stopped listening");
 }
 
 /// A server's life; it goes on while this is polled.

@@ -77,7 +77,7 @@ fn every_event_in_every_phase() {
             table += &format!("{phase} | {name} | {shown}\n");
         }
     }
-    assert_text(&table, include_str!("lifespan_events.txt"));
+    assert_text(&table, include_str!("tables/lifespan_events.txt"));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn every_end_in_every_phase() {
             table += &format!("{phase} | {end:?} | {outcome:?} | {fault:?}\n");
         }
     }
-    assert_text(&table, include_str!("lifespan_ends.txt"));
+    assert_text(&table, include_str!("tables/lifespan_ends.txt"));
 }
 
 #[test]

@@ -105,19 +105,23 @@ fn each_requirement_says_must_should_or_may_and_is_one_sentence() {
     }
 }
 
-#[test]
-fn each_id_that_is_cited_is_in_the_spec() {
-    let defined: Vec<String> = requirements().into_values().flatten().collect();
+/// The code that may cite the spec, without this file and its examples.
+fn citing_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for package in fs::read_dir(root().join("crates")).unwrap() {
         let package = package.unwrap().path();
         rust_files(&package.join("src"), &mut files);
         rust_files(&package.join("tests"), &mut files);
     }
-    let this_file = Path::new(file!()).file_name();
-    files.retain(|path| path.file_name() != this_file || !path.ends_with("tests/it/spec.rs"));
+    files.retain(|path| !path.ends_with("asgi-exchange/tests/it/spec.rs"));
+    files
+}
+
+#[test]
+fn each_id_that_is_cited_is_in_the_spec() {
+    let defined: Vec<String> = requirements().into_values().flatten().collect();
     let mut cited = 0;
-    for path in files {
+    for path in citing_files() {
         let text = fs::read_to_string(&path).unwrap();
         for (at, id) in ids(&text) {
             let line = text[..at].lines().count();
@@ -126,6 +130,26 @@ fn each_id_that_is_cited_is_in_the_spec() {
                 defined.iter().any(|other| other == id),
                 "{place}:{line} cites {id}"
             );
+            cited += 1;
+        }
+    }
+    assert!(cited > 0, "nothing was searched");
+}
+
+/// `Spec: http §3.` in a doc comment means the heading `## 3.` of `spec/http.md`.
+#[test]
+fn each_section_that_is_cited_is_in_the_spec() {
+    let mut cited = 0;
+    for path in citing_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        for place in text.split("/// Spec: ").skip(1) {
+            let (file, section) = place.split_once(" §").unwrap();
+            let section = section.split_once('.').unwrap().0;
+            let file = root().join("spec").join(file).with_extension("md");
+            let heading = format!("\n## {section}. ");
+            let found = fs::read_to_string(&file).is_ok_and(|spec| spec.contains(&heading));
+            let place = path.display();
+            assert!(found, "{place} cites §{section} of {}", file.display());
             cited += 1;
         }
     }

@@ -102,7 +102,7 @@ fn every_event_in_every_phase() {
             table += &format!("{phase} | {name} | {}\n", show(result, show_wire));
         }
     }
-    assert_text(&table, include_str!("websocket_events.txt"));
+    assert_text(&table, include_str!("tables/websocket_events.txt"));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn every_end_in_every_phase() {
             table += &(line + "\n");
         }
     }
-    assert_text(&table, include_str!("websocket_ends.txt"));
+    assert_text(&table, include_str!("tables/websocket_ends.txt"));
 }
 
 #[test]
@@ -237,9 +237,14 @@ fn a_close_reason_beyond_123_bytes_is_misuse() {
 
 #[test]
 fn a_denial_needs_its_extension() {
-    for event in [deny(401), part("", false)] {
+    let events: [Make; 2] = [|| deny(401), || part("", false)];
+    for event in events {
         let mut exchange = WebSocketExchange::new(Vec::new(), Extensions::new());
-        assert!(rejected(&mut exchange, event).is_refused());
+        assert!(rejected(&mut exchange, event()).is_refused());
+        exchange.send(accept()).unwrap();
+        assert!(rejected(&mut exchange, event()).is_refused());
+        exchange.send(close(1000)).unwrap();
+        assert!(rejected(&mut exchange, event()).is_misuse());
     }
 }
 
@@ -355,9 +360,15 @@ fn without_a_close_frame_the_app_is_told_1006() {
 fn what_told_the_app_that_its_client_left_excuses_its_error() {
     type Tell = fn(&mut WebSocketExchange);
     let ways: [Tell; 3] = [
-        |exchange| drop(exchange.disconnect()),
-        |exchange| drop(exchange.disconnect_reason()),
-        |exchange| drop(exchange.ready()),
+        |exchange| {
+            exchange.disconnect();
+        },
+        |exchange| {
+            exchange.disconnect_reason();
+        },
+        |exchange| {
+            let _ = exchange.ready();
+        },
     ];
     for tell in ways {
         let mut exchange = after([accept()]);
@@ -395,16 +406,16 @@ enum Seen {
 
 impl Seen {
     fn then(self, event: &WebSocketWireEvent) -> Self {
+        use WebSocketWireEvent::{Accept, Close, Denial, Message, Nothing};
         match (self, event) {
-            (_, WebSocketWireEvent::Nothing) => self,
-            (Self::Nothing, WebSocketWireEvent::Accept(_)) => Self::Open,
-            (Self::Nothing, WebSocketWireEvent::Denial(WireEvent::Head(..))) => Self::Denial,
-            (Self::Nothing, WebSocketWireEvent::Denial(WireEvent::Response(..))) => Self::Complete,
-            (Self::Denial, WebSocketWireEvent::Denial(WireEvent::Nothing)) => self,
-            (Self::Denial, WebSocketWireEvent::Denial(WireEvent::Data(_))) => self,
-            (Self::Denial, WebSocketWireEvent::Denial(WireEvent::Last(_))) => Self::Complete,
-            (Self::Open, WebSocketWireEvent::Message(_)) => self,
-            (Self::Open, WebSocketWireEvent::Close(_)) => Self::Complete,
+            (_, Nothing)
+            | (Self::Open, Message(_))
+            | (Self::Denial, Denial(WireEvent::Nothing | WireEvent::Data(_))) => self,
+            (Self::Nothing, Accept(_)) => Self::Open,
+            (Self::Nothing, Denial(WireEvent::Head(..))) => Self::Denial,
+            (Self::Nothing, Denial(WireEvent::Response(..)))
+            | (Self::Denial, Denial(WireEvent::Last(_)))
+            | (Self::Open, Close(_)) => Self::Complete,
             _ => panic!("{event:?} behind {self:?}"),
         }
     }

@@ -195,6 +195,9 @@ impl Guard {
         };
         let (line, rest) = bytes.split_at(end);
         *bytes = &rest[1..];
+        if self.line.len() + line.len() > self.max_line {
+            return Err(Refusal::TooLong);
+        }
         if self.line.is_empty() {
             return self.take_line(line);
         }
@@ -486,9 +489,7 @@ mod tests {
             assert_eq!(guard.refused, Some((heads, refusal)), "{bytes:?}");
             assert_eq!(in_body, heads == 1, "{bytes:?}");
             assert_eq!(guard.refusal_of(heads), Some(refusal));
-            if refusal != Refusal::TooLong {
-                check(&bytes, heads, Some(refusal), Position::Head);
-            }
+            check(&bytes, heads, Some(refusal), Position::Head);
         }
     }
 

@@ -40,7 +40,7 @@ use self::guard::Position;
 use self::request::Refused;
 use self::response::{Adornment, BrokenOff, ResponseBody};
 use crate::connection::Ends;
-use crate::exchange::{Exchange, Label, log_access};
+use crate::exchange::{Exchange, Label};
 use crate::server::{Phase, Server};
 use crate::transport::{Peer, Socket, Transport, TransportIo};
 
@@ -204,7 +204,7 @@ impl Connection {
 
     fn log_refusal(&self, label: &Label, status: StatusCode, began: Instant) {
         if self.server.config().access_log {
-            log_access(label, Some(status), 0, began.elapsed());
+            label.log_access(Some(status), 0, began.elapsed());
         }
     }
 }

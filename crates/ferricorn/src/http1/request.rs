@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use asgi::{HttpScope, State};
-use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use asgi::{Extension, Extensions, HttpScope, State};
+use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
 
 use crate::connection::Ends;
-use crate::exchange::http1_extensions;
 
 /// Why a request is answered without the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +48,7 @@ pub(crate) fn scope(
         scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
     }
     scope.version = version;
-    scope.extensions = http1_extensions(&headers, version);
+    scope.extensions = extensions(&headers, version);
     scope.headers = headers;
     scope.client.clone_from(&ends.client);
     scope.server.clone_from(&ends.server);
@@ -177,6 +176,22 @@ fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQ
     }
 }
 
+/// What this exchange can do beyond the core.
+fn extensions(headers: &HeaderMap, version: Version) -> Extensions {
+    let takes_trailers = version == Version::HTTP_11
+        && headers
+            .get_all(TE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"));
+    if takes_trailers {
+        Extensions::new().with(Extension::Trailers)
+    } else {
+        Extensions::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{bad_request, is_host, target};
@@ -199,7 +214,7 @@ mod tests {
             assert!(is_host(host.as_bytes()), "{host}");
         }
         for host in [
-            "", ":80", "a b", "u@a", "a/b", "a:b", "a:80:90", "[::1", "::1", "a,b", "a?b", "a#b",
+            "", ":80", "a b", "u@a", "a/b", "a:b", "a:80:90", "[::1", "::1", "a?b", "a#b",
         ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }

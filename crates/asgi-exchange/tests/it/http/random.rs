@@ -105,11 +105,10 @@ impl Client {
         }
         let length = content_length(&head.headers);
         match (head.framing, head.status.as_u16()) {
-            (Framing::Empty, 204) => assert_eq!(length, None),
+            (Framing::Empty, 204) | (Framing::Stream, _) => assert_eq!(length, None),
             (Framing::Empty, 205) => assert_eq!(length, Some(0)),
             (Framing::Empty, _) => {}
             (Framing::Length(framed), _) => assert_eq!(length, Some(framed)),
-            (Framing::Stream, _) => assert_eq!(length, None),
         }
         self.framing = Some(head.framing);
         self.trailers = head.trailers;

@@ -1,0 +1,319 @@
+//! The halves that an app in a library gets: they call the host's.
+
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use asgi::{
+    DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup, ReceiveEvent,
+    ReceiveHalf, SendError, SendEvent, SendHalf,
+};
+use bytes::Bytes;
+use http::header;
+
+use super::runtime::Application;
+use crate::abi::{self, Buffer, Str};
+use crate::{fields, waker};
+
+/// How many polls in a row may be ready before one yields.
+///
+/// A future that the host polls knows no cooperative budget of the library's tokio: an app that
+/// echoes to a client as fast as itself would keep the thread for ever. Tokio's own budget is 128.
+const POLLS_BEFORE_YIELD: u32 = 128;
+
+/// Counts ready polls, over the whole life of a half: that is simpler than to learn where a poll
+/// of the app begins, and costs one more turn in 128 at most.
+#[derive(Default)]
+struct Budget(u32);
+
+impl Budget {
+    /// Whether this poll has to yield; the waker is woken then.
+    fn is_spent(&mut self, cx: &Context<'_>) -> bool {
+        let spent = self.0 >= POLLS_BEFORE_YIELD;
+        if spent {
+            self.0 = 0;
+            cx.waker().wake_by_ref();
+        }
+        spent
+    }
+
+    fn spend(&mut self) {
+        self.0 += 1;
+    }
+}
+
+/// The host's half panicked: so does the app's call, as it would without a boundary. The hook of
+/// the host has printed it, hence no second one here.
+fn panic_of_the_host() -> ! {
+    std::panic::resume_unwind(Box::new("the server's half panicked"))
+}
+
+/// Calls the host's half for receiving.
+pub(super) struct LibraryReceive {
+    host: &'static abi::Host,
+    handle: NonNull<abi::Receive>,
+    budget: Budget,
+}
+
+// SAFETY: the host promises that a handle may be used on any thread, by one at a time; `&mut self`
+// in every method sees to the latter.
+unsafe impl Send for LibraryReceive {}
+
+impl LibraryReceive {
+    /// # Safety
+    ///
+    /// `handle` must be a half of `host` that is given away to the library.
+    pub(super) unsafe fn new(host: &'static abi::Host, handle: *mut abi::Receive) -> Self {
+        Self {
+            host,
+            // SAFETY: the caller's promise: a half is no NULL.
+            handle: unsafe { NonNull::new_unchecked(handle) },
+            budget: Budget::default(),
+        }
+    }
+}
+
+impl Drop for LibraryReceive {
+    fn drop(&mut self) {
+        // SAFETY: the handle is ours and given back once.
+        unsafe { (self.host.receive_drop)(self.handle.as_ptr()) }
+    }
+}
+
+impl ReceiveHalf for LibraryReceive {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        if self.budget.is_spent(cx) {
+            return Poll::Pending;
+        }
+        let mut event = abi::ReceiveEvent::EMPTY;
+        // SAFETY: the handle is ours, the waker is lent for the call, `event` is valid for a write.
+        let code = waker::lend(cx.waker(), |waker| unsafe {
+            (self.host.receive_poll)(self.handle.as_ptr(), waker, &raw mut event)
+        });
+        match code {
+            abi::PENDING => Poll::Pending,
+            abi::READY => {
+                self.budget.spend();
+                // SAFETY: the host filled it in; its headers are valid until the next call.
+                Poll::Ready(unsafe { receive_event(event) })
+            }
+            _ => panic_of_the_host(),
+        }
+    }
+}
+
+/// # Safety
+///
+/// The event's headers must be valid.
+unsafe fn receive_event(mut event: abi::ReceiveEvent) -> ReceiveEvent {
+    let body = std::mem::replace(&mut event.body, Buffer::EMPTY);
+    match event.kind {
+        abi::RECEIVE_HTTP_REQUEST => {
+            let more = event.flags & abi::FLAG_MORE != 0;
+            let mut request = HttpRequest::new(Bytes::from(body), more);
+            if event.flags & abi::FLAG_TRAILERS != 0 {
+                // SAFETY: the caller's promise. Trailers that are malformed are none.
+                let trailers = unsafe { fields::rebuild(event.headers, event.n_headers) };
+                request.trailers = trailers.ok().map(Box::new);
+            }
+            request.into()
+        }
+        abi::RECEIVE_LIFESPAN_STARTUP => LifespanStartup::new().into(),
+        abi::RECEIVE_LIFESPAN_SHUTDOWN => LifespanShutdown::new().into(),
+        abi::RECEIVE_HTTP_DISCONNECT => HttpDisconnect::new(event.disconnect.into()).into(),
+        // No host of this version sends another; an end is the safe way to read one.
+        _ => HttpDisconnect::new(DisconnectReason::Lost).into(),
+    }
+}
+
+/// Calls the host's half for sending.
+pub(super) struct LibrarySend {
+    application: &'static Application,
+    handle: NonNull<abi::Send>,
+    budget: Budget,
+}
+
+// SAFETY: as for `LibraryReceive`.
+unsafe impl Send for LibrarySend {}
+
+impl LibrarySend {
+    /// # Safety
+    ///
+    /// `handle` must be a half of the application's host that is given away to the library.
+    pub(super) unsafe fn new(application: &'static Application, handle: *mut abi::Send) -> Self {
+        Self {
+            application,
+            // SAFETY: the caller's promise: a half is no NULL.
+            handle: unsafe { NonNull::new_unchecked(handle) },
+            budget: Budget::default(),
+        }
+    }
+
+    /// Passes one event on.
+    fn start(&mut self, parts: Parts<'_>) -> Result<(), SendError> {
+        let mut event = abi::SendEvent {
+            kind: parts.kind,
+            flags: parts.flags,
+            status: parts.status,
+            reserved: 0,
+            body: parts.body.into(),
+            text: parts.text.map_or(Str::NULL, Str::new),
+            headers: parts.headers.as_ptr(),
+            n_headers: parts.headers.len(),
+        };
+        let mut error = abi::SendError::EMPTY;
+        // SAFETY: the handle is ours, what the event lends lives until the end of this function,
+        // and `error` is valid for a write.
+        let code = unsafe {
+            (self.application.host.send_start)(self.handle.as_ptr(), &raw mut event, &raw mut error)
+        };
+        // The host has taken the body, whatever it answers.
+        std::mem::forget(std::mem::replace(&mut event.body, Buffer::EMPTY));
+        match code {
+            abi::READY => Ok(()),
+            abi::FAILED => Err(send_error(error)),
+            _ => panic_of_the_host(),
+        }
+    }
+}
+
+impl Drop for LibrarySend {
+    fn drop(&mut self) {
+        // SAFETY: the handle is ours and given back once.
+        unsafe { (self.application.host.send_drop)(self.handle.as_ptr()) }
+    }
+}
+
+impl SendHalf for LibrarySend {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.budget.is_spent(cx) {
+            return Poll::Pending;
+        }
+        let mut error = abi::SendError::EMPTY;
+        // SAFETY: the handle is ours, the waker is lent for the call, `error` is valid for a write.
+        let code = waker::lend(cx.waker(), |waker| unsafe {
+            (self.application.host.send_poll_ready)(self.handle.as_ptr(), waker, &raw mut error)
+        });
+        match code {
+            abi::PENDING => return Poll::Pending,
+            abi::READY => self.budget.spend(),
+            abi::FAILED => return Poll::Ready(Err(send_error(error))),
+            _ => panic_of_the_host(),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        match event {
+            SendEvent::HttpResponseStart(start) => self.start(Parts {
+                status: start.status.as_u16().into(),
+                flags: flag(start.trailers, abi::FLAG_TRAILERS),
+                headers: &fields::lend(&start.headers),
+                ..Parts::new(abi::SEND_HTTP_RESPONSE_START)
+            }),
+            SendEvent::HttpResponseBody(body) => self.start(Parts {
+                flags: flag(body.more_body, abi::FLAG_MORE),
+                body: body.body,
+                ..Parts::new(abi::SEND_HTTP_RESPONSE_BODY)
+            }),
+            SendEvent::HttpResponseTrailers(trailers) => self.start(Parts {
+                flags: flag(trailers.more_trailers, abi::FLAG_MORE),
+                headers: &fields::lend(&trailers.headers),
+                ..Parts::new(abi::SEND_HTTP_RESPONSE_TRAILERS)
+            }),
+            SendEvent::HttpResponsePush(push) => self.start(Parts {
+                text: Some(push.path.as_str()),
+                headers: &fields::lend(&push.headers),
+                ..Parts::new(abi::SEND_HTTP_RESPONSE_PUSH)
+            }),
+            SendEvent::HttpResponseEarlyHint(hint) => {
+                let links = hint.links.iter();
+                let links: Vec<_> = links
+                    .map(|link| fields::lend_field(&header::LINK, link))
+                    .collect();
+                self.start(Parts {
+                    headers: &links,
+                    ..Parts::new(abi::SEND_HTTP_RESPONSE_EARLY_HINT)
+                })
+            }
+            SendEvent::LifespanStartupComplete(complete) => {
+                // Before the host learns of it: it may call with the next scope at once.
+                let before = self.application.set_state(complete.state);
+                self.start(Parts::new(abi::SEND_LIFESPAN_STARTUP_COMPLETE))
+                    .inspect_err(|_| {
+                        self.application.set_state(before);
+                    })
+            }
+            SendEvent::LifespanStartupFailed(failed) => self.start(Parts {
+                text: Some(&failed.message),
+                ..Parts::new(abi::SEND_LIFESPAN_STARTUP_FAILED)
+            }),
+            SendEvent::LifespanShutdownComplete(_) => {
+                self.start(Parts::new(abi::SEND_LIFESPAN_SHUTDOWN_COMPLETE))
+            }
+            SendEvent::LifespanShutdownFailed(failed) => self.start(Parts {
+                text: Some(&failed.message),
+                ..Parts::new(abi::SEND_LIFESPAN_SHUTDOWN_FAILED)
+            }),
+            // Of an extension that no scope offers here, or of a protocol that does not cross.
+            other => Err(SendError::refused(format!(
+                "{} cannot leave a compiled app yet",
+                other.name()
+            ))),
+        }
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        let mut disconnect = abi::Disconnect::NONE;
+        // SAFETY: the handle is ours, the waker is lent for the call, `disconnect` is valid for a
+        // write.
+        let code = waker::lend(cx.waker(), |waker| unsafe {
+            (self.application.host.send_poll_closed)(
+                self.handle.as_ptr(),
+                waker,
+                &raw mut disconnect,
+            )
+        });
+        match code {
+            abi::PENDING => Poll::Pending,
+            abi::READY => Poll::Ready(disconnect.into()),
+            _ => panic_of_the_host(),
+        }
+    }
+}
+
+/// An event, before its parts are lent.
+struct Parts<'a> {
+    kind: u32,
+    flags: u32,
+    status: u32,
+    body: Bytes,
+    text: Option<&'a str>,
+    headers: &'a [abi::Header],
+}
+
+impl Parts<'_> {
+    const fn new(kind: u32) -> Self {
+        Self {
+            kind,
+            flags: 0,
+            status: 0,
+            body: Bytes::new(),
+            text: None,
+            headers: &[],
+        }
+    }
+}
+
+const fn flag(set: bool, flag: u32) -> u32 {
+    if set { flag } else { 0 }
+}
+
+fn send_error(error: abi::SendError) -> SendError {
+    let text = |buffer: &Buffer| String::from_utf8_lossy(buffer.as_slice()).into_owned();
+    match error.kind {
+        abi::SEND_ERROR_DISCONNECTED => SendError::disconnected(error.disconnect.into()),
+        abi::SEND_ERROR_MISUSE => SendError::misuse(text(&error.text), text(&error.expected)),
+        abi::SEND_ERROR_REFUSED => SendError::refused(text(&error.text)),
+        _ => SendError::over(),
+    }
+}

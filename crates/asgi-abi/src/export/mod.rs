@@ -1,0 +1,200 @@
+//! The library's side: the functions behind `ASGI_APP`.
+//!
+//! Nothing here is called by the app. [`export!`](crate::export!) makes the static, the host calls
+//! through it. Every function that the host calls catches panics, and polls and drops the app's
+//! futures within the app's own runtime.
+
+mod halves;
+mod outcome;
+mod runtime;
+mod scope;
+mod task;
+
+use std::ffi::c_void;
+use std::mem::size_of;
+use std::time::Duration;
+
+use asgi::DynApp;
+use bytes::Bytes;
+
+use self::halves::{LibraryReceive, LibrarySend};
+use self::runtime::Application;
+use self::task::Task;
+use crate::abi::{self, Buffer, Str};
+use crate::panic::caught;
+use crate::waker;
+
+/// Exports an app from a shared library, for a server to load.
+///
+/// Takes any expression that is an [`asgi::App`]: the name of an `async fn`, or a call that makes
+/// an app. It is evaluated once, when the library is loaded, within the app's tokio runtime.
+///
+/// The crate's `Cargo.toml` says `crate-type = ["cdylib"]`, and its profile unwinds on panic.
+///
+/// ```
+/// use asgi::{AppError, Receiver, Scope, Sender};
+///
+/// async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+///     Ok(())
+/// }
+///
+/// asgi_abi::export!(app);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export {
+    ($app:expr $(,)?) => {
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(
+            "an app that aborts on panic takes the whole server with it: \
+             remove `panic = \"abort\"` from the profile that builds this library"
+        );
+
+        /// The app, as servers find it.
+        #[unsafe(no_mangle)]
+        pub static ASGI_APP: $crate::abi::App = {
+            struct Exported;
+            impl $crate::Exported for Exported {
+                const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
+                const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
+                fn app() -> $crate::private::DynApp {
+                    $crate::private::DynApp::new($app)
+                }
+            }
+            $crate::declare::<Exported>()
+        };
+    };
+}
+
+/// What [`export!`](crate::export!) knows of an app.
+#[doc(hidden)]
+pub trait Exported: 'static {
+    const NAME: &'static str;
+    const VERSION: &'static str;
+    fn app() -> DynApp;
+}
+
+/// The static that [`export!`](crate::export!) exports.
+#[doc(hidden)]
+pub const fn declare<E: Exported>() -> abi::App {
+    abi::App {
+        magic: abi::MAGIC,
+        major: abi::MAJOR,
+        minor: abi::MINOR,
+        size: size_of::<abi::App>() as u32,
+        name: Str::new(E::NAME),
+        version: Str::new(E::VERSION),
+        toolchain: Str::new(env!("ASGI_ABI_RUSTC")),
+        flags: 0,
+        init: init::<E>,
+        call,
+        poll,
+        drop_task,
+        shutdown,
+    }
+}
+
+unsafe extern "C" fn init<E: Exported>(
+    host: *const abi::Host,
+    threads: u32,
+    app: *mut *mut c_void,
+    error: *mut Buffer,
+) -> u32 {
+    // SAFETY: the host passes a struct that lives as long as the process; of one with another
+    // version `check_host` reads nothing but the head, which is the same in all of them.
+    let started = caught(|| unsafe {
+        check_host(host)?;
+        Application::start(&*host, threads, E::app)
+    });
+    let refusal = match started {
+        Ok(Ok(application)) => {
+            // Never freed: tasks refer to it until the process ends.
+            let application: &'static Application = Box::leak(Box::new(application));
+            // SAFETY: `app` is the host's, valid for a write.
+            unsafe { app.write((&raw const *application).cast_mut().cast()) };
+            return abi::READY;
+        }
+        Ok(Err(refusal)) => refusal,
+        Err(message) => format!("the app panicked as it was made: {message}"),
+    };
+    // SAFETY: `error` is the host's, valid for a write.
+    unsafe { error.write(Bytes::from(refusal).into()) };
+    abi::FAILED
+}
+
+/// # Safety
+///
+/// `host` must point to the head of a host struct: magic, version and size.
+unsafe fn check_host(host: *const abi::Host) -> Result<(), String> {
+    // SAFETY: the caller's promise.
+    let (magic, major, minor, size) =
+        unsafe { ((*host).magic, (*host).major, (*host).minor, (*host).size) };
+    let same = magic == abi::MAGIC && (major, minor) == (abi::MAJOR, abi::MINOR);
+    if !same || (size as usize) < size_of::<abi::Host>() {
+        return Err(format!(
+            "the server speaks version {major}.{minor} of the app ABI ({size} bytes), this app {}.{} ({} bytes)",
+            abi::MAJOR,
+            abi::MINOR,
+            size_of::<abi::Host>()
+        ));
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn call(
+    app: *mut c_void,
+    scope: *const abi::Scope,
+    receive: *mut abi::Receive,
+    send: *mut abi::Send,
+) -> *mut c_void {
+    // SAFETY: `app` came out of `init`, which leaked it.
+    let application: &'static Application = unsafe { &*app.cast::<Application>() };
+    // SAFETY: the host gives both handles away with this call, and they belong to its host struct.
+    let (receive, send) = unsafe {
+        (
+            LibraryReceive::new(application.host, receive),
+            LibrarySend::new(application, send),
+        )
+    };
+    // SAFETY: the scope is valid for this call; `rebuild` copies all that it takes from it.
+    let task = caught(|| unsafe {
+        let scope = scope::rebuild(scope, application);
+        Box::new(Task::new(application, scope, receive, send))
+    });
+    match task {
+        Ok(task) => Box::into_raw(task).cast(),
+        // The hook has printed it.
+        Err(_) => std::ptr::null_mut(),
+    }
+}
+
+unsafe extern "C" fn poll(
+    task: *mut c_void,
+    waker: *const abi::Waker,
+    outcome: *mut abi::Outcome,
+) -> u32 {
+    // SAFETY: `task` came out of `call` and was not dropped; the host uses it on one thread at a
+    // time, so this reference is the only one.
+    let task = unsafe { &mut *task.cast::<Task>() };
+    // SAFETY: the waker is lent for this call.
+    let code = unsafe { waker::borrow(waker, |waker| task.poll(waker)) };
+    if matches!(code, abi::FAILED | abi::PANICKED) {
+        // SAFETY: `outcome` is the host's, valid for a write.
+        unsafe { outcome.write(task.outcome()) };
+    }
+    code
+}
+
+unsafe extern "C" fn drop_task(task: *mut c_void) {
+    // SAFETY: `task` came out of `call`, and the host drops it once.
+    let mut task = unsafe { Box::from_raw(task.cast::<Task>()) };
+    task.cancel();
+}
+
+unsafe extern "C" fn shutdown(app: *mut c_void, grace_ms: u32) {
+    // SAFETY: `app` came out of `init`, which leaked it.
+    let application: &'static Application = unsafe { &*app.cast::<Application>() };
+    let grace = Duration::from_millis(grace_ms.into());
+    // A panic's message went out by the hook, and nobody is left to act on it.
+    let _ = caught(|| application.shutdown(grace));
+}

@@ -1,0 +1,89 @@
+//! An app that was loaded, with the runtime that it owns.
+
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use asgi::{DynApp, State};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::abi;
+
+/// Without a hint from the host: the app's futures run on the host's threads, so these serve only
+/// timers, sockets and what the app spawns.
+const MOST_DEFAULT_THREADS: usize = 2;
+
+/// An app, its runtime, and what it handed over at start-up.
+pub(super) struct Application {
+    pub(super) host: &'static abi::Host,
+    pub(super) app: DynApp,
+    pub(super) handle: Handle,
+    runtime: Mutex<Option<Runtime>>,
+    state: RwLock<State>,
+}
+
+impl Application {
+    /// Starts the runtime, then makes the app within it.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the host.
+    pub(super) fn start(
+        host: &'static abi::Host,
+        threads: u32,
+        make: fn() -> DynApp,
+    ) -> Result<Self, String> {
+        let threads = match threads {
+            0 => available_parallelism().map_or(1, |cores| cores.get().min(MOST_DEFAULT_THREADS)),
+            threads => threads as usize,
+        };
+        // Not a current-thread runtime: one that nobody blocks on never fires its timers.
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("app")
+            .enable_all()
+            .build()
+            .map_err(|error| format!("the app's runtime could not start: {error}"))?;
+        let handle = runtime.handle().clone();
+        let app = {
+            let _within = handle.enter();
+            make()
+        };
+        Ok(Self {
+            host,
+            app,
+            handle,
+            runtime: Mutex::new(Some(runtime)),
+            state: RwLock::default(),
+        })
+    }
+
+    /// A clone of what the app handed over at start-up.
+    pub(super) fn state(&self) -> State {
+        // A poisoned lock still holds a whole `State`: it is only ever replaced.
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Replaces what later scopes get; gives back what they got.
+    pub(super) fn set_state(&self, state: State) -> State {
+        let mut current = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut current, state)
+    }
+
+    /// Stops the runtime; a second time it does nothing.
+    ///
+    /// The handle stays: a task that is polled or dropped later still enters it.
+    pub(super) fn shutdown(&self, grace: Duration) {
+        let runtime = self
+            .runtime
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_timeout(grace);
+        }
+    }
+}

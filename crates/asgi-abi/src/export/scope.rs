@@ -1,0 +1,148 @@
+//! Rebuilds a scope from what the host lends.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use asgi::{Address, AppError, Extension, Extensions, HttpScope, LifespanScope, Scope, Tls};
+use http::uri::PathAndQuery;
+use http::{Method, Version};
+
+use super::runtime::Application;
+use crate::abi::{self, Str};
+use crate::fields;
+
+/// # Safety
+///
+/// `scope` must be valid.
+pub(super) unsafe fn rebuild(
+    scope: *const abi::Scope,
+    application: &Application,
+) -> Result<Scope, AppError> {
+    // SAFETY: the caller's promise.
+    let scope = unsafe { &*scope };
+    match scope.kind {
+        abi::SCOPE_LIFESPAN => Ok(LifespanScope::new().into()),
+        // SAFETY: as above: all parts of a valid scope are valid.
+        abi::SCOPE_HTTP => unsafe {
+            let mut http = rebuild_http(scope).map_err(|wrong| {
+                AppError::from(format!("the server's scope does not cross: {wrong}"))
+            })?;
+            http.state = application.state();
+            Ok(http.into())
+        },
+        kind => Err(format!("the server called with a scope of unknown kind {kind}").into()),
+    }
+}
+
+/// # Safety
+///
+/// All parts of the scope must be valid.
+unsafe fn rebuild_http(scope: &abi::Scope) -> Result<HttpScope, &'static str> {
+    // SAFETY: the caller's promise, for each part.
+    unsafe {
+        let method =
+            Method::from_bytes(scope.method.as_bytes()).map_err(|_| "a method that is no token")?;
+        let target = PathAndQuery::try_from(scope.target.as_bytes())
+            .map_err(|_| "a target that is no path and query")?;
+        let mut http = HttpScope::new(method, target);
+        http.version = match scope.http_version {
+            abi::HTTP_10 => Version::HTTP_10,
+            abi::HTTP_2 => Version::HTTP_2,
+            _ => Version::HTTP_11,
+        };
+        http.scheme = scheme(scope.scheme);
+        http.path = scope.path.to_text().into_owned();
+        if scope.root_path.len != 0 {
+            http.root_path = Cow::Owned(scope.root_path.to_text().into_owned());
+        }
+        http.headers = fields::rebuild(scope.headers, scope.n_headers)?;
+        http.client = address(&scope.client);
+        http.server = address(&scope.server);
+        http.extensions = extensions(scope.extensions);
+        http.extensions.tls = scope.tls.as_ref().map(|tls| Arc::new(rebuild_tls(tls)));
+        Ok(http)
+    }
+}
+
+/// # Safety
+///
+/// The text must be valid.
+unsafe fn scheme(scheme: Str) -> Cow<'static, str> {
+    // SAFETY: the caller's promise.
+    match unsafe { scheme.as_bytes() } {
+        b"http" => Cow::Borrowed("http"),
+        b"https" => Cow::Borrowed("https"),
+        // SAFETY: the caller's promise.
+        _ => Cow::Owned(unsafe { scheme.to_text() }.into_owned()),
+    }
+}
+
+/// # Safety
+///
+/// The path, if there is one, must be valid.
+unsafe fn address(address: &abi::Address) -> Option<Address> {
+    let ip = address.ip;
+    match address.kind {
+        abi::ADDRESS_IPV4 => {
+            let ip = Ipv4Addr::new(ip[0], ip[1], ip[2], ip[3]);
+            Some(SocketAddr::from(SocketAddrV4::new(ip, address.port)).into())
+        }
+        abi::ADDRESS_IPV6 => {
+            let ip = Ipv6Addr::from(ip);
+            let v6 = SocketAddrV6::new(ip, address.port, address.flow, address.scope_id);
+            Some(SocketAddr::from(v6).into())
+        }
+        abi::ADDRESS_UNIX if address.path.ptr.is_null() => Some(Address::Unix(None)),
+        abi::ADDRESS_UNIX => {
+            // SAFETY: the caller's promise.
+            let path = unsafe { address.path.as_bytes() };
+            Some(Address::Unix(Some(Arc::from(Path::new(
+                OsStr::from_bytes(path),
+            )))))
+        }
+        _ => None,
+    }
+}
+
+fn extensions(bits: u64) -> Extensions {
+    [
+        (abi::EXTENSION_PUSH, Extension::Push),
+        (abi::EXTENSION_EARLY_HINT, Extension::EarlyHint),
+        (abi::EXTENSION_TRAILERS, Extension::Trailers),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| bits & bit != 0)
+    .fold(Extensions::new(), |all, (_, one)| all.with(one))
+}
+
+/// # Safety
+///
+/// All texts must be valid.
+unsafe fn rebuild_tls(tls: &abi::Tls) -> Tls {
+    let number = |number: u32| match number {
+        0 => None,
+        number => u16::try_from(number).ok(),
+    };
+    let text = |text: Str| {
+        // SAFETY: the caller's promise.
+        (!text.ptr.is_null()).then(|| unsafe { text.to_text() }.into_owned())
+    };
+    let mut rebuilt = Tls::new();
+    rebuilt.version = number(tls.version);
+    rebuilt.cipher_suite = number(tls.cipher_suite);
+    rebuilt.server_cert = text(tls.server_cert);
+    // SAFETY: the caller's promise.
+    rebuilt.client_cert_chain =
+        unsafe { abi::slice(tls.client_cert_chain, tls.n_client_cert_chain) }
+            .iter()
+            .filter_map(|certificate| text(*certificate))
+            .collect();
+    rebuilt.client_cert_name = text(tls.client_cert_name);
+    rebuilt.client_cert_error = text(tls.client_cert_error);
+    rebuilt.server_name = text(tls.server_name);
+    rebuilt
+}

@@ -1,0 +1,277 @@
+//! The functions through which a library uses the server's halves.
+//!
+//! A half is given away as a pointer to a box of ours, and comes back with its `drop`. A panic
+//! inside, of a middleware's closure perhaps, is answered as PANICKED: the library then ends the
+//! app's call with a panic of its own.
+
+use std::task::{Context, Poll};
+
+use asgi::{
+    HttpResponseBody, HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart,
+    HttpResponseTrailers, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver, SendError, SendEvent,
+    Sender,
+};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, StatusCode};
+
+use crate::abi::{self, Buffer};
+use crate::panic::caught;
+use crate::{fields, waker};
+
+/// A half for receiving, and the trailers that it lends.
+struct HostReceive {
+    receive: Receiver,
+    trailers: Option<Box<HeaderMap>>,
+    lent: Vec<abi::Header>,
+}
+
+pub(super) fn give_receive(receive: Receiver) -> *mut abi::Receive {
+    let half = HostReceive {
+        receive,
+        trailers: None,
+        lent: Vec::new(),
+    };
+    Box::into_raw(Box::new(half)).cast()
+}
+
+pub(super) fn give_send(send: Sender) -> *mut abi::Send {
+    Box::into_raw(Box::new(send)).cast()
+}
+
+pub(super) unsafe extern "C" fn receive_poll(
+    receive: *mut abi::Receive,
+    waker: *const abi::Waker,
+    event: *mut abi::ReceiveEvent,
+) -> u32 {
+    // SAFETY: the library got this from `give_receive`, has not dropped it, and uses it on one
+    // thread at a time.
+    let half = unsafe { &mut *receive.cast::<HostReceive>() };
+    // SAFETY: the waker is lent for this call.
+    let polled = caught(|| unsafe {
+        waker::borrow(waker, |waker| {
+            half.receive.poll_receive(&mut Context::from_waker(waker))
+        })
+    });
+    match polled {
+        Ok(Poll::Pending) => abi::PENDING,
+        Ok(Poll::Ready(received)) => {
+            let received = half.lend(received);
+            // SAFETY: `event` is the library's, valid for a write.
+            unsafe { event.write(received) };
+            abi::READY
+        }
+        Err(_) => abi::PANICKED,
+    }
+}
+
+pub(super) unsafe extern "C" fn receive_drop(receive: *mut abi::Receive) {
+    // SAFETY: the library got this from `give_receive` and gives it back once.
+    let half = unsafe { Box::from_raw(receive.cast::<HostReceive>()) };
+    // A panic's message went out by the hook, and the half is gone either way.
+    let _ = caught(|| drop(half));
+}
+
+impl HostReceive {
+    fn lend(&mut self, event: ReceiveEvent) -> abi::ReceiveEvent {
+        let mut lent = abi::ReceiveEvent::EMPTY;
+        match event {
+            ReceiveEvent::HttpRequest(request) => {
+                lent.kind = abi::RECEIVE_HTTP_REQUEST;
+                if request.more_body {
+                    lent.flags |= abi::FLAG_MORE;
+                }
+                lent.body = request.body.into();
+                if let Some(trailers) = request.trailers {
+                    lent.flags |= abi::FLAG_TRAILERS;
+                    self.lent = fields::lend(self.trailers.insert(trailers));
+                    lent.headers = self.lent.as_ptr();
+                    lent.n_headers = self.lent.len();
+                }
+            }
+            ReceiveEvent::HttpDisconnect(disconnect) => {
+                lent.kind = abi::RECEIVE_HTTP_DISCONNECT;
+                lent.disconnect = disconnect.reason.into();
+            }
+            ReceiveEvent::LifespanStartup(_) => lent.kind = abi::RECEIVE_LIFESPAN_STARTUP,
+            ReceiveEvent::LifespanShutdown(_) => lent.kind = abi::RECEIVE_LIFESPAN_SHUTDOWN,
+            // Its scope did not cross, so no half yields it.
+            _ => {
+                lent.kind = abi::RECEIVE_HTTP_DISCONNECT;
+                lent.disconnect.reason = abi::DISCONNECT_LOST;
+            }
+        }
+        lent
+    }
+}
+
+/// # Safety
+///
+/// `send` must come from [`give_send`], not be dropped, and be used by this thread alone during
+/// `'a`.
+unsafe fn sender<'a>(send: *mut abi::Send) -> &'a mut Sender {
+    // SAFETY: the caller's promise.
+    unsafe { &mut *send.cast::<Sender>() }
+}
+
+pub(super) unsafe extern "C" fn send_poll_ready(
+    send: *mut abi::Send,
+    waker: *const abi::Waker,
+    error: *mut abi::SendError,
+) -> u32 {
+    // SAFETY: the library keeps the handle's rules; the waker is lent for this call.
+    let polled = caught(|| unsafe {
+        waker::borrow(waker, |waker| {
+            sender(send).poll_ready(&mut Context::from_waker(waker))
+        })
+    });
+    match polled {
+        Ok(Poll::Pending) => abi::PENDING,
+        // SAFETY: `error` is the library's, valid for a write.
+        Ok(Poll::Ready(ready)) => unsafe { answer(ready, error) },
+        Err(_) => abi::PANICKED,
+    }
+}
+
+pub(super) unsafe extern "C" fn send_start(
+    send: *mut abi::Send,
+    event: *mut abi::SendEvent,
+    error: *mut abi::SendError,
+) -> u32 {
+    // SAFETY: the library keeps the handle's rules. It gives the body away, and the rest of the
+    // event is valid for this call.
+    let sent = caught(|| unsafe {
+        let body = (&raw const (*event).body).read();
+        let event = rebuild(&*event, body)?;
+        sender(send).start_send(event)
+    });
+    match sent {
+        // SAFETY: `error` is the library's, valid for a write.
+        Ok(sent) => unsafe { answer(sent, error) },
+        Err(_) => abi::PANICKED,
+    }
+}
+
+pub(super) unsafe extern "C" fn send_poll_closed(
+    send: *mut abi::Send,
+    waker: *const abi::Waker,
+    disconnect: *mut abi::Disconnect,
+) -> u32 {
+    // SAFETY: the library keeps the handle's rules; the waker is lent for this call.
+    let polled = caught(|| unsafe {
+        waker::borrow(waker, |waker| {
+            sender(send).poll_closed(&mut Context::from_waker(waker))
+        })
+    });
+    match polled {
+        Ok(Poll::Pending) => abi::PENDING,
+        Ok(Poll::Ready(reason)) => {
+            // SAFETY: `disconnect` is the library's, valid for a write.
+            unsafe { disconnect.write(reason.into()) };
+            abi::READY
+        }
+        Err(_) => abi::PANICKED,
+    }
+}
+
+pub(super) unsafe extern "C" fn send_drop(send: *mut abi::Send) {
+    // SAFETY: the library got this from `give_send` and gives it back once.
+    let half = unsafe { Box::from_raw(send.cast::<Sender>()) };
+    // A panic's message went out by the hook, and the half is gone either way.
+    let _ = caught(|| drop(half));
+}
+
+/// # Safety
+///
+/// `error` must be valid for a write.
+unsafe fn answer(result: Result<(), SendError>, error: *mut abi::SendError) -> u32 {
+    let Err(failed) = result else {
+        return abi::READY;
+    };
+    // SAFETY: the caller's promise.
+    unsafe { error.write(lend_error(&failed)) };
+    abi::FAILED
+}
+
+fn lend_error(error: &SendError) -> abi::SendError {
+    let mut lent = abi::SendError::EMPTY;
+    if let Some(reason) = error.disconnect_reason() {
+        lent.kind = abi::SEND_ERROR_DISCONNECTED;
+        lent.disconnect = reason.into();
+    } else if error.is_misuse() {
+        let (got, expected) = misuse_parts(&error.to_string());
+        lent.kind = abi::SEND_ERROR_MISUSE;
+        lent.text = Bytes::from(got).into();
+        lent.expected = Bytes::from(expected).into();
+    } else if error.is_refused() {
+        lent.kind = abi::SEND_ERROR_REFUSED;
+        lent.text = Bytes::from(refused_why(&error.to_string())).into();
+    } else {
+        lent.kind = abi::SEND_ERROR_OVER;
+    }
+    lent
+}
+
+/// The interface shows these parts in its text alone; a test holds that text against this reading.
+fn misuse_parts(text: &str) -> (String, String) {
+    let parts = text.strip_prefix("the app sent ").unwrap_or(text);
+    let (got, expected) = parts.split_once(", expected ").unwrap_or((parts, ""));
+    (got.to_owned(), expected.to_owned())
+}
+
+/// As [`misuse_parts`].
+fn refused_why(text: &str) -> String {
+    text.strip_prefix("refused: ").unwrap_or(text).to_owned()
+}
+
+/// Makes an event of the interface; what cannot be one is misuse, of an app that is no Rust.
+///
+/// # Safety
+///
+/// All parts of the event must be valid.
+unsafe fn rebuild(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, SendError> {
+    let malformed = |got: &'static str| SendError::misuse(got, "a well-formed event");
+    let more = event.flags & abi::FLAG_MORE != 0;
+    // SAFETY: the caller's promise.
+    let headers = || unsafe { fields::rebuild(event.headers, event.n_headers) }.map_err(malformed);
+    // SAFETY: the caller's promise.
+    let text = || unsafe { event.text.to_text() }.into_owned();
+    Ok(match event.kind {
+        abi::SEND_HTTP_RESPONSE_START => {
+            let status = u16::try_from(event.status).ok();
+            let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+            let mut start =
+                HttpResponseStart::new(status.ok_or_else(|| malformed("a status below 100"))?);
+            start.headers = headers()?;
+            start.trailers = event.flags & abi::FLAG_TRAILERS != 0;
+            start.into()
+        }
+        abi::SEND_HTTP_RESPONSE_BODY => HttpResponseBody::new(Bytes::from(body), more).into(),
+        abi::SEND_HTTP_RESPONSE_TRAILERS => {
+            let mut trailers = HttpResponseTrailers::new(headers()?);
+            trailers.more_trailers = more;
+            trailers.into()
+        }
+        abi::SEND_HTTP_RESPONSE_PUSH => {
+            let path = PathAndQuery::try_from(text())
+                .map_err(|_| malformed("a push of what is no path"))?;
+            let mut push = HttpResponsePush::new(path);
+            push.headers = headers()?;
+            push.into()
+        }
+        abi::SEND_HTTP_RESPONSE_EARLY_HINT => {
+            let links = headers()?;
+            HttpResponseEarlyHint::new(links.into_iter().map(|(_, link)| link)).into()
+        }
+        // The state stays in the library.
+        abi::SEND_LIFESPAN_STARTUP_COMPLETE => LifespanStartupComplete::new().into(),
+        abi::SEND_LIFESPAN_STARTUP_FAILED => LifespanStartupFailed::new(text()).into(),
+        abi::SEND_LIFESPAN_SHUTDOWN_COMPLETE => LifespanShutdownComplete::new().into(),
+        abi::SEND_LIFESPAN_SHUTDOWN_FAILED => LifespanShutdownFailed::new(text()).into(),
+        kind => {
+            let got = format!("an event of kind {kind}");
+            return Err(SendError::misuse(got, "one that this server knows"));
+        }
+    })
+}

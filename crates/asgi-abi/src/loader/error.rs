@@ -1,0 +1,215 @@
+//! Why a library was not loaded, for the person who named it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::abi;
+
+/// Why a library was not loaded.
+///
+/// Its text is one line that says what was found, what was expected and what to do.
+#[derive(Debug)]
+pub struct LoadError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+/// What is wrong with the file, or with what is in it.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    Missing,
+    Directory,
+    NoPermission(io::Error),
+    Unreadable(io::Error),
+    Empty,
+    NotALibrary { begins: String },
+    NotShared { what: &'static str },
+    OtherMachine { found: String, expected: String },
+    Unloadable { why: String },
+    NoApp,
+    OtherMagic(u64),
+    OtherVersion { major: u16, minor: u16 },
+    OtherSize { found: u32, expected: usize },
+    Incomplete(&'static str),
+    Refused { why: String },
+}
+
+impl LoadError {
+    pub(crate) fn new(path: &Path, problem: Problem) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+
+    /// The library that was to be loaded.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether there is no such file.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.problem, Problem::Missing)
+    }
+
+    /// Whether the library was loaded and is a fine one, but its app would not start.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.problem, Problem::Refused { .. })
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing,
+            io::ErrorKind::PermissionDenied => Self::NoPermission(error),
+            _ => Self::Unreadable(error),
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.problem)
+    }
+}
+
+/// Where a library comes from.
+const BUILD: &str = "`cargo build` puts an app's library at target/debug/lib<name>.so";
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => write!(
+                f,
+                "no such file, expected the shared library of an app: {BUILD}"
+            ),
+            Self::Directory => write!(
+                f,
+                "a directory, expected the shared library of an app: {BUILD}"
+            ),
+            Self::NoPermission(_) => f.write_str(
+                "not readable by this user, expected the shared library of an app: \
+                 allow it with `chmod a+r`, or run as a user who may read it",
+            ),
+            Self::Unreadable(error) => write!(
+                f,
+                "not readable ({error}), expected the shared library of an app: look at the disk"
+            ),
+            Self::Empty => write!(
+                f,
+                "an empty file, expected the shared library of an app: build it again, and look \
+                 whether the disk is full"
+            ),
+            Self::NotALibrary { begins } => write!(
+                f,
+                "not a shared library (it begins with {begins}), expected an ELF file: {BUILD}"
+            ),
+            Self::NotShared { what } => write!(
+                f,
+                "{what}, expected a shared library: put `crate-type = [\"cdylib\"]` under [lib] in \
+                 the app's Cargo.toml"
+            ),
+            Self::OtherMachine { found, expected } => write!(
+                f,
+                "a library for {found}, expected one for {expected}: build it for this machine \
+                 (see `cargo build --target`)"
+            ),
+            Self::Unloadable { why } => write!(
+                f,
+                "the system's loader refuses it ({why}), expected a library whose every dependency \
+                 is at hand: look at `ldd`, or build it on this machine"
+            ),
+            Self::NoApp => f.write_str(
+                "a shared library without an app, expected the symbol ASGI_APP: add \
+                 `asgi_abi::export!(app);` to its lib.rs",
+            ),
+            Self::OtherMagic(found) => write!(
+                f,
+                "its symbol ASGI_APP begins with {found:#018x}, expected {:#018x}: the library is \
+                 damaged, or of another project; export the app with `asgi_abi::export!(app);`",
+                abi::MAGIC
+            ),
+            Self::OtherVersion { major, minor } => write!(
+                f,
+                "built for version {major}.{minor} of the app ABI, expected {}.{}: rebuild it with \
+                 `asgi-abi = \"{}\"`, or run it on the server that it was built for",
+                abi::MAJOR,
+                abi::MINOR,
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::OtherSize { found, expected } => write!(
+                f,
+                "its ASGI_APP says that it has {found} bytes, expected {expected}: rebuild it with \
+                 `asgi-abi = \"{}\"`, or with this server's asgi.h",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::Incomplete(function) => write!(
+                f,
+                "its ASGI_APP has no function `{function}`, expected all five: fill in the struct \
+                 as asgi.h says"
+            ),
+            Self::Refused { why } => write!(
+                f,
+                "the app did not start ({}), expected its init to succeed: mend what it says, then \
+                 start again",
+                OneLine(why)
+            ),
+        }
+    }
+}
+
+/// A text of the library's; it must not break the line.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, line) in self.0.lines().enumerate() {
+            let space = if n == 0 { "" } else { " " };
+            write!(f, "{space}{}", line.trim())?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.problem {
+            Problem::NoPermission(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LoadError, Problem};
+    use std::io;
+    use std::path::Path;
+
+    // Here and not on a real file: root, as whom containers test, may read everything.
+    #[test]
+    fn a_file_that_may_not_be_read_says_so() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = LoadError::new(Path::new("libapp.so"), Problem::from(denied));
+        assert_eq!(
+            error.to_string(),
+            "libapp.so: not readable by this user, expected the shared library of an app: allow it \
+             with `chmod a+r`, or run as a user who may read it"
+        );
+    }
+
+    #[test]
+    fn a_reason_of_many_lines_stays_on_one() {
+        let why = "no database:\n  connection refused\n".to_owned();
+        let error = LoadError::new(Path::new("libapp.so"), Problem::Refused { why });
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("(no database: connection refused)")
+        );
+    }
+}

@@ -1,0 +1,249 @@
+//! Loads an app that is no Rust, played by hand: it may answer whatever it likes.
+
+use std::ffi::c_void;
+use std::io;
+use std::mem::size_of;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex};
+
+use asgi_abi::abi::{self, Str};
+use asgi_abi::{Library, LoadOptions};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Exchange, get, start};
+
+/// What the host passed to `init`.
+static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(std::ptr::null_mut());
+
+unsafe extern "C" fn init(
+    host: *const abi::Host,
+    _: u32,
+    app: *mut *mut c_void,
+    _: *mut abi::Buffer,
+) -> u32 {
+    HOST.store(host.cast_mut(), Ordering::SeqCst);
+    // SAFETY: the host waits for it there.
+    unsafe { app.write(std::ptr::dangling_mut()) };
+    abi::READY
+}
+
+fn host() -> &'static abi::Host {
+    // SAFETY: `init` ran, and the host lives as long as the process.
+    unsafe { &*HOST.load(Ordering::SeqCst) }
+}
+
+/// Takes nothing: out of memory, perhaps.
+unsafe extern "C" fn call(
+    _: *mut c_void,
+    _: *const abi::Scope,
+    receive: *mut abi::Receive,
+    send: *mut abi::Send,
+) -> *mut c_void {
+    // SAFETY: both were given to us.
+    unsafe {
+        (host().receive_drop)(receive);
+        (host().send_drop)(send);
+    }
+    std::ptr::null_mut()
+}
+
+/// Keeps the half for sending as its task.
+unsafe extern "C" fn call_to_send(
+    _: *mut c_void,
+    _: *const abi::Scope,
+    receive: *mut abi::Receive,
+    send: *mut abi::Send,
+) -> *mut c_void {
+    // SAFETY: it was given to us.
+    unsafe { (host().receive_drop)(receive) };
+    send.cast()
+}
+
+unsafe extern "C" fn poll(_: *mut c_void, _: *const abi::Waker, _: *mut abi::Outcome) -> u32 {
+    abi::READY
+}
+
+/// Sends events that no Rust app could make; its error is what the host says to each.
+unsafe extern "C" fn poll_to_send(
+    task: *mut c_void,
+    _: *const abi::Waker,
+    outcome: *mut abi::Outcome,
+) -> u32 {
+    let broken = abi::Header {
+        name: Str::new("a b"),
+        value: Str::new("c"),
+        flags: 0,
+    };
+    let start = |status| abi::SendEvent {
+        status,
+        ..event(abi::SEND_HTTP_RESPONSE_START)
+    };
+    let events = [
+        start(99),
+        start(70_000),
+        abi::SendEvent {
+            headers: &raw const broken,
+            n_headers: 1,
+            ..start(200)
+        },
+        abi::SendEvent {
+            text: Str::new("no path"),
+            ..event(abi::SEND_HTTP_RESPONSE_PUSH)
+        },
+        event(abi::SEND_HTTP_RESPONSE_PATH_SEND),
+        event(77),
+    ];
+    let mut messages = Vec::new();
+    for mut event in events {
+        let mut error = std::mem::MaybeUninit::<abi::SendError>::uninit();
+        // SAFETY: the task is our half; the error is filled in with FAILED.
+        unsafe {
+            let code = (host().send_start)(task.cast(), &raw mut event, error.as_mut_ptr());
+            std::mem::forget(event);
+            assert_eq!(code, abi::FAILED);
+            let error = error.assume_init();
+            assert_eq!(error.kind, abi::SEND_ERROR_MISUSE);
+            messages.push(String::from_utf8(error.text.as_slice().to_vec()).unwrap());
+        }
+    }
+    // Leaked: this app is simple.
+    let messages: &'static [String] = messages.leak();
+    let lent: Vec<_> = messages.iter().map(|message| Str::new(message)).collect();
+    let lent: &'static [Str] = lent.leak();
+    let outcome_value = abi::Outcome {
+        kind: abi::OUTCOME_FAILED,
+        messages: lent.as_ptr(),
+        n_messages: lent.len(),
+        ..abi::Outcome::EMPTY
+    };
+    // SAFETY: the host waits for it there.
+    unsafe { outcome.write(outcome_value) };
+    abi::FAILED
+}
+
+const fn event(kind: u32) -> abi::SendEvent {
+    abi::SendEvent {
+        kind,
+        flags: 0,
+        status: 0,
+        reserved: 0,
+        body: abi::Buffer::EMPTY,
+        text: Str::NULL,
+        headers: std::ptr::null(),
+        n_headers: 0,
+    }
+}
+
+unsafe extern "C" fn drop_task(_: *mut c_void) {}
+
+unsafe extern "C" fn drop_sender(task: *mut c_void) {
+    // SAFETY: the task is our half.
+    unsafe { (host().send_drop)(task.cast()) }
+}
+
+unsafe extern "C" fn shutdown(_: *mut c_void, _: u32) {}
+
+const APP: abi::App = abi::App {
+    magic: abi::MAGIC,
+    major: abi::MAJOR,
+    minor: abi::MINOR,
+    size: size_of::<abi::App>() as u32,
+    name: Str::new("by hand"),
+    version: Str::NULL,
+    toolchain: Str::new("none"),
+    flags: 0,
+    init,
+    call,
+    poll,
+    drop_task,
+    shutdown,
+};
+
+fn load(app: &'static abi::App) -> Library {
+    // SAFETY: it keeps the rules, as far as a test can see.
+    unsafe { Library::from_static(app, &LoadOptions::new()) }.unwrap()
+}
+
+#[test]
+fn an_app_that_cannot_take_a_call_fails_it() {
+    static IT: abi::App = APP;
+    let library = load(&IT);
+    assert_eq!((library.name(), library.version()), ("by hand", ""));
+    let exchange = Exchange::default();
+    let error = start(&library, get("/"), &exchange).end().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the app's library could not take the call"
+    );
+    let inner = exchange.lock();
+    assert!(inner.receive_dropped && inner.send_dropped);
+}
+
+#[test]
+fn an_event_that_makes_no_sense_is_misuse() {
+    static IT: abi::App = abi::App {
+        call: call_to_send,
+        poll: poll_to_send,
+        drop_task: drop_sender,
+        ..APP
+    };
+    let exchange = Exchange::default();
+    let error = start(&load(&IT), get("/"), &exchange).end().unwrap_err();
+    assert_eq!(
+        error.chain().to_string(),
+        "a status below 100: a status below 100: a header name that is no token: \
+         a push of what is no path: an event of kind 6: an event of kind 77"
+    );
+    assert!(exchange.sent().is_empty());
+    assert!(exchange.lock().send_dropped);
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[test]
+fn what_an_app_logs_reaches_the_servers_subscriber() {
+    static IT: abi::App = APP;
+    load(&IT);
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(lines.clone())
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .without_time()
+        .with_ansi(false)
+        .finish();
+    let target = Str::new("hello::db");
+    let logged = tracing::subscriber::with_default(subscriber, || {
+        [abi::LOG_ERROR, abi::LOG_INFO, abi::LOG_DEBUG].map(|level| {
+            // SAFETY: the texts live for ever.
+            unsafe {
+                (host().log)(level, target, Str::new("a line"));
+                (host().log_enabled)(level, target)
+            }
+        })
+    });
+    assert_eq!(logged, [1, 1, 0]);
+    assert_eq!(
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap(),
+        "ERROR app: a line module=hello::db\n INFO app: a line module=hello::db\n"
+    );
+}

@@ -1,0 +1,284 @@
+//! What is not loaded says why, on one line.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use asgi_abi::{Library, LoadError, abi};
+use tempfile::TempDir;
+
+#[track_caller]
+fn refused(path: &Path) -> LoadError {
+    let error = Library::load(path).expect_err("it was loaded");
+    assert_eq!(error.path(), path);
+    error
+}
+
+/// Loads this file and returns what the error says behind the path.
+#[track_caller]
+fn says(path: &Path) -> String {
+    let text = refused(path).to_string();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let text = text.strip_prefix(&format!("{}: ", path.display()));
+    text.expect("the path comes first").to_owned()
+}
+
+#[track_caller]
+fn says_of(content: &[u8]) -> String {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("libapp.so");
+    fs::write(&path, content).unwrap();
+    says(&path)
+}
+
+const BUILD: &str = "`cargo build` puts an app's library at target/debug/lib<name>.so";
+
+#[test]
+fn a_missing_file() {
+    let path = Path::new("/nowhere/libapp.so");
+    assert!(refused(path).is_missing());
+    assert_eq!(
+        says(path),
+        format!("no such file, expected the shared library of an app: {BUILD}")
+    );
+    assert!(refused(Path::new("/dev/null/libapp.so")).is_missing());
+}
+
+#[test]
+fn a_directory() {
+    let directory = TempDir::new().unwrap();
+    assert_eq!(
+        says(directory.path()),
+        format!("a directory, expected the shared library of an app: {BUILD}")
+    );
+}
+
+#[test]
+fn an_empty_file() {
+    assert_eq!(
+        says_of(b""),
+        "an empty file, expected the shared library of an app: build it again, and look whether \
+         the disk is full"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_library() {
+    assert_eq!(
+        says_of(b"#!/bin/sh\nexec true\n"),
+        format!(
+            "not a shared library (it begins with \"#!/bin/s\"), expected an ELF file: {BUILD}"
+        )
+    );
+    assert_eq!(
+        says_of(b"\x7fELF"),
+        format!(
+            "not a shared library (it begins with \"\\x7fELF\"), expected an ELF file: {BUILD}"
+        )
+    );
+}
+
+/// The head of an ELF file.
+fn elf(class: u8, data: u8, kind: u16, machine: u16) -> Vec<u8> {
+    let number = |number: u16| match data {
+        1 => number.to_le_bytes(),
+        _ => number.to_be_bytes(),
+    };
+    let mut head = vec![0x7f, b'E', b'L', b'F', class, data, 1];
+    head.resize(16, 0);
+    head.extend(number(kind));
+    head.extend(number(machine));
+    head.resize(64, 0);
+    head
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_library_for_another_machine() {
+    for (head, found) in [
+        (elf(2, 1, 3, 183), "aarch64"),
+        (elf(1, 1, 3, 3), "x86"),
+        (elf(2, 2, 3, 22), "s390x"),
+        (elf(2, 1, 3, 9999), "processor number 9999 (64 bits)"),
+    ] {
+        assert_eq!(
+            says_of(&head),
+            format!(
+                "a library for {found}, expected one for x86_64: build it for this machine (see \
+                 `cargo build --target`)"
+            )
+        );
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn an_elf_file_that_is_no_library() {
+    for (kind, what) in [
+        (1, "an object file that was not linked"),
+        (2, "a program"),
+        (4, "an ELF file of another kind"),
+    ] {
+        assert_eq!(
+            says_of(&elf(2, 1, kind, 62)),
+            format!(
+                "{what}, expected a shared library: put `crate-type = [\"cdylib\"]` under [lib] \
+                 in the app's Cargo.toml"
+            )
+        );
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_library_that_was_cut_off() {
+    let text = says_of(&elf(2, 1, 3, 62));
+    assert!(
+        text.starts_with("the system's loader refuses it (") && text.contains("look at `ldd`"),
+        "{text}"
+    );
+    assert!(!text.contains("/proc/"), "{text}");
+}
+
+/// Compiles C with `asgi.h` into a library.
+#[track_caller]
+fn compiled(directory: &TempDir, code: &str) -> std::path::PathBuf {
+    let source = directory.path().join("app.c");
+    let library = directory.path().join("libapp.so");
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
+    fs::write(&source, code).unwrap();
+    let output = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"])
+        .args([&include, &source])
+        .arg("-o")
+        .arg(&library)
+        .output()
+        .expect("a C compiler called `cc` is needed for this test");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    library
+}
+
+/// Loads this C and returns what the error says.
+#[track_caller]
+fn says_of_c(code: &str) -> String {
+    let directory = TempDir::new().unwrap();
+    says(&compiled(&directory, code))
+}
+
+#[test]
+fn a_library_without_an_app() {
+    assert_eq!(
+        says_of_c("int nothing;"),
+        "a shared library without an app, expected the symbol ASGI_APP: add \
+         `asgi_abi::export!(app);` to its lib.rs"
+    );
+}
+
+#[test]
+fn an_app_of_another_project() {
+    assert_eq!(
+        says_of_c("const unsigned long long ASGI_APP = 0x1234;"),
+        "its symbol ASGI_APP begins with 0x0000000000001234, expected 0x5050415f49475341: the \
+         library is damaged, or of another project; export the app with `asgi_abi::export!(app);`"
+    );
+}
+
+#[test]
+fn an_app_of_another_version() {
+    // Shorter than ours: nothing behind the head may be read.
+    let code = "#include <asgi.h>
+        struct { uint64_t magic; uint16_t major, minor; uint32_t size; } const ASGI_APP =
+            { ASGI_MAGIC, 7, 5, 16 };";
+    assert_eq!(
+        says_of_c(code),
+        format!(
+            "built for version 7.5 of the app ABI, expected {}.{}: rebuild it with `asgi-abi = \
+             \"{}\"`, or run it on the server that it was built for",
+            abi::MAJOR,
+            abi::MINOR,
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+}
+
+#[test]
+fn an_app_of_another_size() {
+    let code = "#include <asgi.h>
+        const AsgiApp ASGI_APP =
+            { .magic = ASGI_MAGIC, .major = ASGI_MAJOR, .minor = ASGI_MINOR, .size = 16 };";
+    let text = says_of_c(code);
+    assert!(
+        text.starts_with("its ASGI_APP says that it has 16 bytes, expected "),
+        "{text}"
+    );
+}
+
+/// An app in C whose `init` is this.
+fn app_in_c(init: &str) -> String {
+    format!(
+        "#include <asgi.h>
+        {init}
+        static void *call(void *app, const AsgiScope *scope, AsgiReceive *r, AsgiSend *s)
+            {{ (void)app; (void)scope; (void)r; (void)s; return 0; }}
+        static uint32_t poll(void *t, const AsgiWaker *w, AsgiOutcome *o)
+            {{ (void)t; (void)w; (void)o; return ASGI_READY; }}
+        static void drop_task(void *t) {{ (void)t; }}
+        static void stop(void *app, uint32_t ms) {{ (void)app; (void)ms; }}
+        const AsgiApp ASGI_APP = {{ .magic = ASGI_MAGIC, .major = ASGI_MAJOR,
+            .minor = ASGI_MINOR, .size = sizeof(AsgiApp), .init = INIT, .call = call,
+            .poll = poll, .drop_task = drop_task, .shutdown = stop }};"
+    )
+}
+
+#[test]
+fn an_app_that_lacks_a_function() {
+    assert_eq!(
+        says_of_c(&app_in_c("#define INIT 0")),
+        "its ASGI_APP has no function `init`, expected all five: fill in the struct as asgi.h says"
+    );
+}
+
+#[test]
+fn an_app_that_does_not_start() {
+    let code = app_in_c(
+        "#define INIT init
+        static uint32_t init(const AsgiHost *h, uint32_t n, void **app, AsgiBuffer *error) {
+            (void)h; (void)n; (void)app;
+            *error = (AsgiBuffer){ (const uint8_t *)\"no\\ndatabase\", 11, 0, {0} };
+            return ASGI_FAILED;
+        }",
+    );
+    let directory = TempDir::new().unwrap();
+    let path = compiled(&directory, &code);
+    assert!(refused(&path).is_refused());
+    assert_eq!(
+        says(&path),
+        "the app did not start (no database), expected its init to succeed: mend what it says, \
+         then start again"
+    );
+}
+
+// `cp` over a library that a process has loaded crashes that process.
+#[test]
+fn a_library_may_be_overwritten_and_loaded_again() {
+    let code = |answer| {
+        app_in_c(&format!(
+            "#define INIT init
+            static uint32_t init(const AsgiHost *h, uint32_t n, void **app, AsgiBuffer *error) {{
+                (void)h; (void)n; (void)app;
+                *error = (AsgiBuffer){{ (const uint8_t *)\"{answer}\", 3, 0, {{0}} }};
+                return ASGI_FAILED;
+            }}"
+        ))
+    };
+    let directory = TempDir::new().unwrap();
+    let first = compiled(&directory, &code("one"));
+    assert!(says(&first).contains("(one)"));
+    let second = compiled(&directory, &code("two"));
+    assert_eq!(first, second);
+    assert!(says(&second).contains("(two)"));
+}

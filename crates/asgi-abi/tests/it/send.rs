@@ -1,0 +1,261 @@
+//! What an app sends crosses, and so do the errors that come back.
+
+use asgi::{
+    AppError, DisconnectReason, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponsePush, HttpResponseStart, HttpResponseTrailers,
+    LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupFailed, Receiver, Scope,
+    SendError, SendEvent, Sender, State, WebSocketAccept, WebSocketSend,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::support::{Exchange, call, get, run};
+
+type Events = Vec<SendEvent>;
+
+/// An app that sends these and reports the error of the first that fails.
+fn sending(
+    make: fn() -> Events,
+) -> impl Fn(Scope, Receiver, Sender) -> asgi::AppFuture<'static> + Send + Sync + 'static {
+    move |_: Scope, _: Receiver, mut send: Sender| {
+        Box::pin(async move {
+            for event in make() {
+                send.send(event).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[track_caller]
+fn assert_cross(make: fn() -> Events) {
+    let exchange = Exchange::default();
+    run(sending(make), get("/"), &exchange).unwrap();
+    let expected: Vec<_> = make().iter().map(|event| format!("{event:?}")).collect();
+    assert_eq!(exchange.sent(), expected);
+}
+
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.append("set-cookie", HeaderValue::from_static("a=1"));
+    headers.append("x-latin-1", HeaderValue::from_bytes(b"caf\xe9").unwrap());
+    let mut secret = HeaderValue::from_static("b=2");
+    secret.set_sensitive(true);
+    headers.append("set-cookie", secret);
+    headers
+}
+
+#[test]
+fn every_field_of_a_start_crosses() {
+    assert_cross(|| {
+        let mut full = HttpResponseStart::new(StatusCode::from_u16(999).unwrap());
+        full.headers = headers();
+        vec![
+            HttpResponseStart::ok().into(),
+            full.with_trailers().into(),
+            HttpResponseStart::new(StatusCode::NOT_FOUND).into(),
+        ]
+    });
+}
+
+#[test]
+fn every_field_of_a_body_crosses() {
+    assert_cross(|| {
+        vec![
+            HttpResponseBody::more("part").into(),
+            HttpResponseBody::more("").into(),
+            HttpResponseBody::last("end").into(),
+            HttpResponseBody::last("").into(),
+        ]
+    });
+}
+
+#[test]
+fn every_field_of_trailers_crosses() {
+    assert_cross(|| {
+        vec![
+            HttpResponseTrailers::more(headers()).into(),
+            HttpResponseTrailers::new(HeaderMap::new()).into(),
+        ]
+    });
+}
+
+#[test]
+fn every_field_of_a_push_crosses() {
+    assert_cross(|| {
+        let mut push = HttpResponsePush::new("/style.css?v=%31".parse().unwrap());
+        push.headers = headers();
+        vec![push.into()]
+    });
+}
+
+#[test]
+fn every_link_of_an_early_hint_crosses() {
+    assert_cross(|| {
+        vec![
+            HttpResponseEarlyHint::new([
+                HeaderValue::from_static("</a.css>; rel=preload; as=style"),
+                HeaderValue::from_static("</b.js>; rel=preload; as=script"),
+            ])
+            .into(),
+            HttpResponseEarlyHint::new([]).into(),
+        ]
+    });
+}
+
+#[test]
+fn every_event_of_a_lifespan_crosses() {
+    assert_cross(|| {
+        vec![
+            asgi::LifespanStartupComplete::new().into(),
+            LifespanStartupFailed::new("no database").into(),
+            LifespanStartupFailed::new("").into(),
+            LifespanShutdownComplete::new().into(),
+            LifespanShutdownFailed::new("still running").into(),
+        ]
+    });
+}
+
+#[test]
+fn a_body_is_not_copied() {
+    let (give, take) = std::sync::mpsc::channel();
+    let app = move |_: Scope, _: Receiver, mut send: Sender| {
+        let give = give.clone();
+        async move {
+            let body = Bytes::from(vec![7; 100_000]);
+            give.send(body.as_ptr() as usize)?;
+            send.send(HttpResponseBody::last(body)).await?;
+            Ok::<(), AppError>(())
+        }
+    };
+    let exchange = Exchange::default();
+    run(app, get("/"), &exchange).unwrap();
+    let inner = exchange.lock();
+    let SendEvent::HttpResponseBody(sent) = &inner.sent[0] else {
+        panic!("another event");
+    };
+    assert_eq!(sent.body.as_ptr() as usize, take.recv().unwrap());
+    assert_eq!(sent.body, vec![7; 100_000]);
+}
+
+#[test]
+fn what_cannot_cross_is_refused_and_the_exchange_goes_on() {
+    async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+        let events: Events = vec![
+            HttpResponsePathSend::new("/etc/motd").into(),
+            HttpResponseDebug::new(State::new()).into(),
+            WebSocketAccept::new().into(),
+            WebSocketSend::text("hi").into(),
+        ];
+        for event in events {
+            let name = event.name();
+            let error = send.send(event).await.unwrap_err();
+            assert!(error.is_refused(), "{error}");
+            assert_eq!(
+                error.to_string(),
+                format!("refused: {name} cannot leave a compiled app yet")
+            );
+        }
+        send.send(HttpResponseBody::last("still here")).await?;
+        Ok(())
+    }
+    let exchange = Exchange::default();
+    run(app, get("/"), &exchange).unwrap();
+    assert_eq!(exchange.body(), b"still here");
+}
+
+fn errors() -> Vec<SendError> {
+    vec![
+        SendError::disconnected(DisconnectReason::Closed),
+        SendError::disconnected(DisconnectReason::Reset(5)),
+        SendError::misuse("http.response.body", "http.response.start"),
+        SendError::misuse("", ""),
+        SendError::refused("the client takes no push"),
+        SendError::over(),
+    ]
+}
+
+/// The error that an app's `send` returns when the server's half answers as `set` says.
+fn error_crossed(set: impl FnOnce(&Exchange)) -> SendError {
+    let (give, take) = std::sync::mpsc::channel();
+    let app = move |_: Scope, _: Receiver, mut send: Sender| {
+        let give = give.clone();
+        async move {
+            let error = send.send(HttpResponseStart::ok()).await.unwrap_err();
+            Ok::<(), AppError>(give.send(error)?)
+        }
+    };
+    let exchange = Exchange::default();
+    set(&exchange);
+    run(app, get("/"), &exchange).unwrap();
+    take.recv().unwrap()
+}
+
+// Also holds the reading of the errors' texts against the interface that writes them.
+#[test]
+fn every_error_of_a_send_crosses() {
+    for error in errors() {
+        let crossed = error_crossed(|exchange| exchange.lock().ready_error = Some(error.clone()));
+        assert_eq!(crossed, error, "from poll_ready");
+        let crossed = error_crossed(|exchange| exchange.lock().start_error = Some(error.clone()));
+        assert_eq!(crossed, error, "from start_send");
+    }
+}
+
+#[test]
+fn a_send_waits_for_room() {
+    let exchange = Exchange::default();
+    exchange.lock().full = true;
+    let mut running = call(
+        sending(|| vec![HttpResponseBody::last("late").into()]),
+        get("/"),
+        &exchange,
+    );
+    assert!(running.poll().is_pending());
+    assert!(exchange.sent().is_empty());
+    let server = exchange.clone();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        server.make_room();
+    });
+    running.end().unwrap();
+    thread.join().unwrap();
+    assert_eq!(exchange.body(), b"late");
+}
+
+#[test]
+fn the_app_learns_that_its_client_left() {
+    async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+        assert_eq!(send.closed().await, DisconnectReason::Reset(8));
+        Ok(())
+    }
+    let exchange = Exchange::default();
+    let mut running = call(app, get("/"), &exchange);
+    assert!(running.poll().is_pending());
+    exchange.close(DisconnectReason::Reset(8));
+    running.end().unwrap();
+}
+
+#[test]
+fn an_app_that_always_finds_room_yields_at_times() {
+    async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+        for _ in 0..1000 {
+            send.send(HttpResponseBody::more("x")).await?;
+        }
+        Ok(())
+    }
+    let mut running = call(app, get("/"), &Exchange::default());
+    let polls = 1 + (0..100).take_while(|_| running.poll().is_pending()).count();
+    assert_eq!(polls, 8);
+}
+
+#[test]
+fn many_fields_cross() {
+    assert_cross(|| {
+        let mut start = HttpResponseStart::ok();
+        for n in 0..1000 {
+            start.headers.append(header::VARY, HeaderValue::from(n));
+        }
+        vec![start.into()]
+    });
+}

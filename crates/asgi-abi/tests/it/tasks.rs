@@ -1,0 +1,241 @@
+//! The app's own runtime: what it spawns, and halves that leave the call.
+
+use std::future::poll_fn;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use asgi::{
+    AppError, HttpRequest, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
+    SendError, Sender,
+};
+use tokio::net::TcpListener;
+
+use crate::support::{Exchange, call, call_in, eventually, get, library, own_library, run};
+
+#[test]
+fn whatever_tokio_can_do_works_on_a_thread_that_has_no_runtime() {
+    async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        assert_eq!(tokio::spawn(async { 1 }).await?, 1);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        assert_eq!(tokio::task::spawn_blocking(|| 2).await?, 2);
+        Ok(())
+    }
+    run(app, get("/"), &Exchange::default()).unwrap();
+}
+
+// A server's own runtime is another one, and may be a single-threaded one.
+#[test]
+fn a_call_may_be_polled_within_another_runtime() {
+    async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        let name = tokio::spawn(async { std::thread::current().name().map(str::to_owned) }).await?;
+        assert_eq!(name.as_deref(), Some("app"));
+        Ok(())
+    }
+    let server = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let running = call(app, get("/"), &Exchange::default());
+    server.block_on(running.0).unwrap();
+}
+
+#[test]
+fn both_halves_may_be_used_from_other_tasks() {
+    async fn app(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+        let (give, mut take) = tokio::sync::mpsc::channel(1);
+        let reader = tokio::spawn(async move {
+            while let ReceiveEvent::HttpRequest(part) = receive.next().await {
+                let more = part.more_body;
+                give.send(part.body).await.unwrap();
+                if !more {
+                    break;
+                }
+            }
+        });
+        let writer = tokio::spawn(async move {
+            send.send(HttpResponseStart::ok()).await?;
+            while let Some(body) = take.recv().await {
+                send.send(HttpResponseBody::more(body)).await?;
+            }
+            send.send(HttpResponseBody::last("")).await
+        });
+        reader.await?;
+        Ok(writer.await??)
+    }
+    let exchange = Exchange::default();
+    let mut running = call(app, get("/"), &exchange);
+    assert!(running.poll().is_pending());
+    // The half waits in a task of the library's; the server wakes it.
+    eventually(|| exchange.lock().receive_waker.is_some());
+    exchange.push(HttpRequest::more("one "));
+    eventually(|| exchange.body() == b"one ");
+    exchange.lock().full = true;
+    exchange.push(HttpRequest::last("two"));
+    std::thread::sleep(Duration::from_millis(5));
+    exchange.make_room();
+    running.end().unwrap();
+    assert_eq!(exchange.body(), b"one two");
+}
+
+#[test]
+fn a_half_may_outlive_its_call() {
+    let (give, take) = mpsc::channel();
+    let (resume, resumed) = tokio::sync::oneshot::channel::<()>();
+    let resumed = std::sync::Mutex::new(Some(resumed));
+    let app = move |_: Scope, _: Receiver, mut send: Sender| {
+        let give = give.clone();
+        let resumed = resumed.lock().unwrap().take().unwrap();
+        async move {
+            tokio::spawn(async move {
+                resumed.await.unwrap();
+                give.send(send.send(HttpResponseStart::ok()).await).unwrap();
+            });
+            Ok::<(), AppError>(())
+        }
+    };
+    let exchange = Exchange::default();
+    run(app, get("/"), &exchange).unwrap();
+    assert!(!exchange.lock().send_dropped, "the task still has it");
+    exchange.lock().ready_error = Some(SendError::over());
+    resume.send(()).unwrap();
+    let answer = take.recv().unwrap();
+    assert!(answer.unwrap_err().is_over());
+    eventually(|| exchange.lock().send_dropped);
+}
+
+// A waker that comes home is the one that was lent: the server can tell that it is its own.
+#[test]
+fn the_servers_own_waker_comes_back_to_its_half() {
+    async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
+        receive.next().await;
+        Ok(())
+    }
+    struct Mine;
+    impl Wake for Mine {
+        fn wake(self: Arc<Self>) {}
+    }
+    let waker = Waker::from(Arc::new(Mine));
+    let exchange = Exchange::default();
+    let mut running = call(app, get("/"), &exchange).0;
+    assert!(
+        running
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    let kept = exchange.lock().receive_waker.take().unwrap();
+    assert_eq!(kept.data(), waker.data());
+}
+
+#[test]
+fn a_call_may_move_to_another_thread_between_two_polls() {
+    async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        receive.next().await;
+        Ok(())
+    }
+    let exchange = Exchange::of([HttpRequest::last("")]);
+    let mut running = call(app, get("/"), &exchange);
+    assert!(running.poll().is_pending());
+    std::thread::spawn(|| running.end())
+        .join()
+        .unwrap()
+        .unwrap();
+}
+
+#[test]
+fn many_calls_run_at_once_on_many_threads() {
+    async fn app(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+        let body = receive.body(100).await?;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let body = tokio::spawn(async move { body }).await?;
+        send.send(HttpResponseBody::last(body)).await?;
+        Ok(())
+    }
+    library();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(|| {
+                for n in 0..25 {
+                    let exchange = Exchange::of([HttpRequest::last(n.to_string())]);
+                    run(app, get("/"), &exchange).unwrap();
+                    assert_eq!(exchange.body(), n.to_string().as_bytes());
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+// All of it after the shutdown: nothing may crash, whatever the order in which a server stops.
+#[test]
+fn a_call_outlives_the_shutdown_of_its_app() {
+    async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
+        receive.next().await;
+        let task = tokio::spawn(async {}).await;
+        assert!(task.unwrap_err().is_cancelled());
+        Ok(())
+    }
+    let library = own_library();
+    let exchange = Exchange::default();
+    let mut polled = call_in(&library, app, get("/"), &exchange);
+    assert!(polled.poll().is_pending());
+    let mut dropped = call_in(&library, app, get("/"), &Exchange::default());
+    assert!(dropped.poll().is_pending());
+
+    library.shutdown(Duration::from_secs(1));
+    library.shutdown(Duration::from_secs(1));
+
+    exchange.push(HttpRequest::last(""));
+    polled.end().unwrap();
+    drop(dropped);
+    let late = call_in(
+        &library,
+        app,
+        get("/"),
+        &Exchange::of([HttpRequest::last("")]),
+    );
+    late.end().unwrap();
+}
+
+#[test]
+fn a_shutdown_waits_no_longer_than_its_grace() {
+    async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(2)));
+        Ok(())
+    }
+    let library = own_library();
+    call_in(&library, app, get("/"), &Exchange::default())
+        .end()
+        .unwrap();
+    let before = std::time::Instant::now();
+    library.shutdown(Duration::from_millis(50));
+    assert!(
+        before.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        before.elapsed()
+    );
+}
+
+#[test]
+fn a_poll_that_wakes_itself_is_polled_again() {
+    async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        let mut turns = 0;
+        poll_fn(|cx| {
+            turns += 1;
+            cx.waker().wake_by_ref();
+            if turns > 10 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        Ok(())
+    }
+    run(app, get("/"), &Exchange::default()).unwrap();
+}

@@ -1,0 +1,144 @@
+//! How the command ends: its exit codes, and the one line that says what is wrong.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::process::ExitCode;
+
+/// The exit codes and their meaning, as `--help` and the reference page show them.
+pub(super) const CODES: [(&str, &str); 7] = [
+    ("0", "stopped as asked"),
+    (
+        "1",
+        "something failed while serving, or in the app's shutdown",
+    ),
+    (
+        "2",
+        "wrong usage: a flag, a variable or the configuration file",
+    ),
+    ("3", "the app could not be built or loaded"),
+    ("4", "the app did not start"),
+    ("5", "an address cannot be bound"),
+    (
+        "128+n",
+        "stopped at once by a second signal n: 130 for SIGINT, 143 for SIGTERM",
+    ),
+];
+
+/// How the command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    Stopped,
+    Failed,
+    Usage,
+    NotLoaded,
+    NotStarted,
+    NotBound,
+    /// The number of the second signal.
+    Signal(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Stopped => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::NotLoaded => 3,
+            Exit::NotStarted => 4,
+            Exit::NotBound => 5,
+            Exit::Signal(number) => 128 + number,
+        })
+    }
+}
+
+/// Why the command cannot go on: one line that says what is wrong, what was expected and what to
+/// do about it.
+#[derive(Debug)]
+pub struct Error {
+    pub(super) exit: Exit,
+    message: String,
+    snippet: Option<String>,
+}
+
+impl Error {
+    pub(super) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self {
+            exit,
+            message: one_line(&message.to_string()),
+            snippet: None,
+        }
+    }
+
+    pub(super) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// The line is `error` and its causes.
+    pub(super) fn caused(exit: Exit, error: &dyn StdError) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        Self::new(exit, message)
+    }
+
+    /// The app could not be built or loaded; the command ends with exit code 3.
+    pub fn not_loaded(message: impl fmt::Display) -> Self {
+        Self::new(Exit::NotLoaded, message)
+    }
+
+    /// Adds lines to copy, shown indented below the one line.
+    #[must_use]
+    pub fn with_snippet(mut self, lines: impl Into<String>) -> Self {
+        self.snippet = Some(lines.into());
+        self
+    }
+}
+
+/// A log's line must stay one line, whatever an app's own message holds.
+fn one_line(text: &str) -> String {
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.join(" | ")
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(snippet) = &self.snippet {
+            f.write_str("\n")?;
+            for line in snippet.lines() {
+                write!(f, "\n    {line}")?;
+            }
+            f.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_several_lines_becomes_one() {
+        let error = Error::not_loaded("the app refused:\n\n  no database\n  at db:5432\n");
+        assert_eq!(
+            error.to_string(),
+            "the app refused: | no database | at db:5432"
+        );
+    }
+
+    #[test]
+    fn a_snippet_stands_indented_below_the_line() {
+        let error = Error::not_loaded("add").with_snippet("[lib]\ncrate-type = []");
+        assert_eq!(error.to_string(), "add\n\n    [lib]\n    crate-type = []\n");
+    }
+}

@@ -1,0 +1,184 @@
+//! The kinds of options: what value each takes, how it is checked, and which setting it sets.
+
+use std::time::Duration;
+
+use super::settings::Settings;
+use super::value::{self, Shown};
+use crate::Bind;
+
+/// Gives the setting that an option sets.
+pub(super) type Field<T> = fn(&mut Settings) -> &mut T;
+
+/// What kind of value an option takes, and where it goes.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Does something else than serving: a flag alone.
+    Action(Action),
+    /// The configuration file: no key, for a file does not name another.
+    ConfigFile,
+    /// `--name` and `--no-name`.
+    Switch(Field<bool>),
+    Duration {
+        field: Field<Duration>,
+        zero: Zero,
+    },
+    DurationOrNever {
+        field: Field<Option<Duration>>,
+        zero: Zero,
+    },
+    Count {
+        field: Field<usize>,
+        most: usize,
+    },
+    Count32 {
+        field: Field<u32>,
+        most: u32,
+    },
+    Size {
+        field: Field<usize>,
+        least: usize,
+    },
+    Text {
+        field: Field<String>,
+        value: &'static str,
+        expected: &'static str,
+        valid: fn(&str) -> bool,
+    },
+    Binds(Field<Vec<Bind>>),
+}
+
+/// What a flag does that does not set anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    PrintConfig,
+    Help,
+    Version,
+}
+
+/// Whether a duration may be zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zero {
+    Allowed,
+    Refused,
+}
+
+impl Kind {
+    /// The name of the value in `--name <VALUE>`.
+    pub(super) fn value_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Action(_) | Self::Switch(_) => None,
+            Self::ConfigFile => Some("FILE"),
+            Self::Duration { .. } | Self::DurationOrNever { .. } => Some("DURATION"),
+            Self::Count { .. } | Self::Count32 { .. } => Some("NUMBER"),
+            Self::Size { .. } => Some("SIZE"),
+            Self::Text { value, .. } => Some(value),
+            Self::Binds(_) => Some("ADDRESS"),
+        }
+    }
+
+    /// Whether it may be given several times.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self, Self::Binds(_))
+    }
+
+    /// What a value looks like, for messages and the reference page.
+    pub(super) fn expected(&self) -> String {
+        match self {
+            Self::Action(_) => "no value".to_owned(),
+            Self::ConfigFile => "the path of a TOML file".to_owned(),
+            Self::Switch(_) => "true or false".to_owned(),
+            Self::Duration { zero, .. } => format!("{}{}", value::DURATION, zero.words()),
+            Self::DurationOrNever { zero, .. } => {
+                format!("{}{}, or never", value::DURATION, zero.words())
+            }
+            Self::Count { most, .. } => format!("a whole number from 1 to {most}"),
+            Self::Count32 { most, .. } => format!("a whole number from 1 to {most}"),
+            Self::Size { least, .. } => format!(
+                "a size such as 65536, 64KiB or 1MiB, at least {}",
+                value::show_size(*least)
+            ),
+            Self::Text { expected, .. } => (*expected).to_owned(),
+            Self::Binds(_) => "host:port, [v6]:port or unix:path".to_owned(),
+        }
+    }
+
+    /// Sets the option, or says that one of the texts is none of its values.
+    pub(super) fn set<'a>(
+        &self,
+        settings: &mut Settings,
+        texts: &'a [String],
+    ) -> Result<(), Option<&'a str>> {
+        if let Self::Binds(field) = self {
+            let parsed: Result<Vec<Bind>, _> = texts
+                .iter()
+                .map(|text| text.parse().map_err(|_| Some(text.as_str())))
+                .collect();
+            *field(settings) = parsed?;
+            return if texts.is_empty() { Err(None) } else { Ok(()) };
+        }
+        let [text] = texts else {
+            return Err(None);
+        };
+        self.set_one(settings, text).ok_or(Some(text))
+    }
+
+    fn set_one(&self, settings: &mut Settings, text: &str) -> Option<()> {
+        match self {
+            // The file's name is taken before anything is set.
+            Self::Action(_) | Self::ConfigFile | Self::Binds(_) => {}
+            Self::Switch(field) => *field(settings) = text.parse().ok()?,
+            Self::Duration { field, zero } => *field(settings) = zero.check(text)?,
+            Self::DurationOrNever { field, zero } => {
+                *field(settings) = match text {
+                    "never" => None,
+                    text => Some(zero.check(text)?),
+                }
+            }
+            Self::Count { field, most } => {
+                *field(settings) = text.parse().ok().filter(|n| (1..=*most).contains(n))?;
+            }
+            Self::Count32 { field, most } => {
+                *field(settings) = text.parse().ok().filter(|n| (1..=*most).contains(n))?;
+            }
+            Self::Size { field, least } => {
+                *field(settings) = value::size(text).filter(|size| size >= least)?;
+            }
+            Self::Text { field, valid, .. } => {
+                *field(settings) = valid(text).then(|| text.to_owned())?;
+            }
+        }
+        Some(())
+    }
+
+    /// The present value; `None` for what is no setting.
+    pub(super) fn show(&self, settings: &mut Settings) -> Option<Shown> {
+        Some(match self {
+            Self::Action(_) | Self::ConfigFile => return None,
+            Self::Switch(field) => Shown::Bare(field(settings).to_string()),
+            Self::Duration { field, .. } => Shown::Text(value::show_duration(*field(settings))),
+            Self::DurationOrNever { field, .. } => Shown::Text(
+                field(settings).map_or_else(|| "never".to_owned(), value::show_duration),
+            ),
+            Self::Count { field, .. } => Shown::Bare(field(settings).to_string()),
+            Self::Count32 { field, .. } => Shown::Bare(field(settings).to_string()),
+            Self::Size { field, .. } => Shown::Text(value::show_size(*field(settings))),
+            Self::Text { field, .. } => Shown::Text(field(settings).clone()),
+            Self::Binds(field) => {
+                Shown::List(field(settings).iter().map(Bind::to_string).collect())
+            }
+        })
+    }
+}
+
+impl Zero {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Allowed => "",
+            Self::Refused => ", not zero",
+        }
+    }
+
+    fn check(self, text: &str) -> Option<Duration> {
+        value::duration(text).filter(|duration| self == Self::Allowed || !duration.is_zero())
+    }
+}

@@ -1,0 +1,122 @@
+//! Where the log goes: events to standard error, the access log to standard output.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry};
+
+use super::settings::Settings;
+
+/// The target of the access log's events.
+const ACCESS: &str = "ferricorn::access";
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A level, or a filter of tracing's directives.
+pub(super) fn filter(text: &str) -> Option<EnvFilter> {
+    // A lone word that is no level would be a target, and silence everything else.
+    let level = LEVELS.contains(&text);
+    if !level && !text.contains('=') {
+        return None;
+    }
+    EnvFilter::builder().parse(text).ok()
+}
+
+/// Installs the subscriber. One that the program has installed before is left in place.
+pub(super) fn install(settings: &Settings) {
+    let is_access = |metadata: &Metadata<'_>| metadata.target() == ACCESS;
+    let colours = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let not_access =
+        filter_fn(move |metadata| !is_access(metadata)).with_max_level_hint(LevelFilter::TRACE);
+    let events = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_filter(
+            filter(&settings.log_level)
+                .unwrap_or_default()
+                .and(not_access),
+        );
+    // A filter of its own: `--log-level warn` does not take the access log away.
+    let access = settings.config.access_log.then(|| {
+        tracing_subscriber::fmt::layer()
+            .event_format(MessageOnly)
+            .with_ansi(false)
+            .with_writer(std::io::stdout)
+            .with_filter(filter_fn(is_access).with_max_level_hint(LevelFilter::INFO))
+    });
+    let subscriber = Registry::default().with(events).with(access);
+    // It only fails where there is one already.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// An event as its message and nothing else.
+struct MessageOnly;
+
+impl<S, N> FormatEvent<S, N> for MessageOnly
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut message = Message {
+            writer: writer.by_ref(),
+            result: Ok(()),
+        };
+        event.record(&mut message);
+        message.result?;
+        writeln!(writer)
+    }
+}
+
+struct Message<'a> {
+    writer: Writer<'a>,
+    result: fmt::Result,
+}
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" && self.result.is_ok() {
+            self.result = write!(self.writer, "{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" && self.result.is_ok() {
+            self.result = self.writer.write_str(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_or_a_filter_is_taken_and_a_mistyped_level_is_not() {
+        for text in [
+            "info",
+            "off",
+            "info,hyper=debug",
+            "ferricorn[exchange]=trace",
+        ] {
+            assert!(filter(text).is_some(), "{text}");
+        }
+        for text in ["", "inof", "INFO", "2", "ferricorn=loud", "warn,ferricorn"] {
+            assert!(filter(text).is_none(), "{text}");
+        }
+    }
+}

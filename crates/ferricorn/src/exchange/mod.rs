@@ -1,0 +1,317 @@
+//! One request, its response and the app between them.
+//!
+//! An [`Exchange`] holds the app's future in a slot, so that whoever drives the connection can poll
+//! it: hyper asks for the response, or for the next part of its body, and that polls the app; when
+//! hyper has no reason to ask (its buffers are full, the client reads slowly), the driver polls
+//! the slot itself, so that the app's timers go on. The rules are those of
+//! [`asgi_exchange::HttpExchange`]; here are the waiting, the waking and the log.
+
+mod halves;
+mod log;
+mod state;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use asgi::{AppFuture, DisconnectReason, HttpScope, Receiver, Sender};
+use asgi_exchange::{AppEnd, HttpExchange};
+use http::StatusCode;
+use hyper::body::Incoming;
+use tracing::{Span, debug, debug_span, error};
+
+use self::halves::{Receive, Send};
+pub(crate) use self::log::{Cause, Label};
+pub(crate) use self::state::{Beginning, Part};
+use self::state::{State, store};
+use crate::server::{Permit, Server};
+
+/// One request, its response and the app between them.
+pub(crate) struct Exchange {
+    server: Arc<Server>,
+    label: Label,
+    began: Instant,
+    span: Span,
+    /// The app, until it has ended. Locked for as long as it is polled.
+    app: Mutex<Option<AppFuture<'static>>>,
+    state: Mutex<State>,
+}
+
+impl Exchange {
+    /// Starts the server's app for a request.
+    pub(crate) fn start(
+        server: &Arc<Server>,
+        permit: Permit,
+        label: Label,
+        scope: HttpScope,
+        request_body: Incoming,
+        began: Instant,
+    ) -> Arc<Self> {
+        let span = debug_span!(
+            "exchange",
+            id = label.id,
+            method = %label.method,
+            path = label.target.path(),
+        );
+        let rules = HttpExchange::new(&scope.method, scope.extensions.clone());
+        let exchange = Arc::new(Self {
+            server: Arc::clone(server),
+            label,
+            began,
+            span,
+            app: Mutex::new(None),
+            state: Mutex::new(State::new(rules, request_body, permit)),
+        });
+        let receive = Receiver::new(Receive(Arc::clone(&exchange)));
+        let send = Sender::new(Send(Arc::clone(&exchange)));
+        // The call itself may panic: an app can be a plain function that returns a future.
+        let call = || server.app().start(scope.into(), receive, send);
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(app) => *exchange.lock_app() = Some(app),
+            Err(panic) => exchange.ended(AppEnd::Panicked, Cause::Panic(panic)),
+        }
+        exchange
+    }
+
+    pub(crate) fn label(&self) -> &Label {
+        &self.label
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Waits for the head of the response, or for all of it.
+    pub(crate) fn poll_beginning(&self, cx: &mut Context<'_>) -> Poll<Beginning> {
+        if let Some(beginning) = self.lock().take_beginning() {
+            return Poll::Ready(beginning);
+        }
+        self.poll_app(cx);
+        match self.lock().take_beginning() {
+            Some(beginning) => Poll::Ready(beginning),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Waits for the next part of the response behind its head.
+    pub(crate) fn poll_part(&self, cx: &mut Context<'_>) -> Poll<Part> {
+        if let Some(part) = self.lock().take_part(cx) {
+            return Poll::Ready(part);
+        }
+        self.poll_app(cx);
+        match self.lock().take_part(cx) {
+            Some(part) => Poll::Ready(part),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Polls the app, unless nothing has happened that could get it further.
+    ///
+    /// Returns whether there is something to send that was not there before.
+    pub(crate) fn poll_app(&self, cx: &mut Context<'_>) -> bool {
+        let mut slot = self.lock_app();
+        let Some(app) = slot.as_mut() else {
+            return false;
+        };
+        let had_output = {
+            let mut state = self.lock();
+            if !std::mem::take(&mut state.runnable) {
+                return false;
+            }
+            state.polling = true;
+            state.response.has_output()
+        };
+        let began = Instant::now();
+        let polled = self
+            .span
+            .in_scope(|| catch_unwind(AssertUnwindSafe(|| app.as_mut().poll(cx))));
+        let took = began.elapsed();
+        let ended = match polled {
+            Ok(Poll::Pending) => None,
+            Ok(Poll::Ready(result)) => Some((
+                AppEnd::from(&result),
+                result.err().map_or(Cause::None, Cause::Error),
+            )),
+            Err(panic) => Some((AppEnd::Panicked, Cause::Panic(panic))),
+        };
+        self.after_poll(took);
+        if let Some((end, cause)) = ended {
+            self.drop_app(&mut slot);
+            drop(slot);
+            self.ended(end, cause);
+        }
+        let state = self.lock();
+        !had_output && state.response.has_output()
+    }
+
+    /// A new turn of the driver: the app may be polled once more.
+    pub(crate) fn begin_turn(&self) {
+        self.lock().runnable = true;
+    }
+
+    /// Makes halves that are used in other tasks wake the driver.
+    pub(crate) fn end_turn(&self, cx: &Context<'_>) {
+        store(&mut self.lock().driver, cx);
+    }
+
+    /// Whether the app has ended.
+    pub(crate) fn is_app_done(&self) -> bool {
+        self.lock_app().is_none()
+    }
+
+    /// Whether everything of the response was taken, or its end.
+    pub(crate) fn is_response_done(&self) -> bool {
+        self.lock().response.is_taken()
+    }
+
+    /// Whether the app waits for a part of the request's body.
+    pub(crate) fn wants_body(&self) -> bool {
+        self.lock().wants_body
+    }
+
+    /// The client is gone, or as good as gone.
+    pub(crate) fn disconnected(&self, reason: DisconnectReason) {
+        let mut state = self.lock();
+        state.rules.disconnected(reason);
+        state.runnable = true;
+        state.wake_all();
+    }
+
+    /// What the client did deserves this answer, if the app has none.
+    pub(crate) fn peer_failed(&self, reason: DisconnectReason, status: StatusCode) {
+        self.lock().peer_fault = Some(status);
+        self.disconnected(reason);
+    }
+
+    /// Ends the app before it is done.
+    pub(crate) fn cancel(&self, why: &str) {
+        let mut slot = self.lock_app();
+        if slot.is_none() {
+            return;
+        }
+        debug!(parent: &self.span, exchange = self.label.id, "app cancelled: {why}");
+        self.drop_app(&mut slot);
+        drop(slot);
+        self.ended(AppEnd::Cancelled, Cause::None);
+    }
+
+    /// The connection is done with this exchange: an app that still runs goes on in a task of its
+    /// own, for as long as `grace` if its client is gone.
+    pub(crate) fn detach(self: &Arc<Self>, grace: Option<Instant>) {
+        self.log_access();
+        if self.is_app_done() {
+            return;
+        }
+        {
+            let mut state = self.lock();
+            state.driver = None;
+            state.runnable = true;
+            // Nobody takes what is still there.
+            state.response.data = None;
+            state.wake_all();
+        }
+        let exchange = Arc::clone(self);
+        let server = Arc::clone(&self.server);
+        let counted = server.count_detached();
+        tokio::spawn(async move {
+            let _counted = counted;
+            let exchange = CancelOnDrop(exchange);
+            let exchange = &exchange.0;
+            let cut = server.until_cut();
+            let run = std::future::poll_fn(|cx| {
+                exchange.begin_turn();
+                exchange.poll_app(cx);
+                if exchange.is_app_done() {
+                    return Poll::Ready(());
+                }
+                exchange.end_turn(cx);
+                Poll::Pending
+            });
+            let deadline = async {
+                match grace {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = run => {}
+                () = deadline => exchange.cancel("its client left and its grace is over"),
+                () = cut => exchange.cancel("the server stops"),
+            }
+        });
+    }
+
+    /// Writes the line of the access log, once.
+    pub(crate) fn log_access(&self) {
+        if !self.server.config().access_log {
+            return;
+        }
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.logged, true) {
+            let (status, sent) = (state.status, state.sent);
+            drop(state);
+            self.label.log_access(status, sent, self.began.elapsed());
+        }
+    }
+
+    fn ended(&self, end: AppEnd, cause: Cause) {
+        let fault = self.lock().ended(end);
+        self.label.log_end(fault, &cause);
+    }
+
+    fn after_poll(&self, took: Duration) {
+        let mut state = self.lock();
+        state.polling = false;
+        let event = state.rules.waiting();
+        state.apply(event);
+        let limit = self.server.config().slow_poll;
+        if took > limit && !limit.is_zero() && !std::mem::replace(&mut state.slow_poll_told, true) {
+            drop(state);
+            self.label.log_slow_poll(took, limit);
+        }
+    }
+
+    /// Drops the app's future, which may panic as well as a poll.
+    fn drop_app(&self, slot: &mut Option<AppFuture<'static>>) {
+        let app = slot.take();
+        let dropped = self
+            .span
+            .in_scope(|| catch_unwind(AssertUnwindSafe(|| drop(app))));
+        if let Err(panic) = dropped {
+            let cause = Cause::Panic(panic);
+            error!(
+                exchange = self.label.id,
+                "the app panicked while it was dropped: {cause}"
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The only code that can panic under this lock is the waker of an app's own executor;
+        // whatever it left is still a state that the next caller can go on from.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_app(&self) -> MutexGuard<'_, Option<AppFuture<'static>>> {
+        self.app.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Breaks the circle of an exchange, its app and the app's halves whatever becomes of the task.
+pub(crate) struct CancelOnDrop(pub(crate) Arc<Exchange>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel("its task is gone");
+    }
+}

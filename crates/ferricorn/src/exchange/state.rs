@@ -1,0 +1,294 @@
+//! What an exchange has to say to the driver and to the app's halves, under one lock.
+
+use std::task::{Context, Poll, Waker};
+
+use asgi::{DisconnectReason, HttpDisconnect, ReceiveEvent, SendError};
+use asgi_exchange::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, WireEvent};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::halves::poll_body;
+use crate::server::Permit;
+
+pub(super) struct State {
+    pub(super) rules: HttpExchange,
+    pub(super) request_body: Option<Incoming>,
+    pub(super) response: Response,
+    /// Whether polling the app could get it further: something has happened since the last poll.
+    pub(super) runnable: bool,
+    /// The app is being polled: what it does needs to wake nobody.
+    pub(super) polling: bool,
+    /// Why the peer gets an error of its own, should the app have nothing to say to it.
+    pub(super) peer_fault: Option<StatusCode>,
+    pub(super) receive_waker: Option<Waker>,
+    pub(super) ready_waker: Option<Waker>,
+    pub(super) closed_waker: Option<Waker>,
+    pub(super) driver: Option<Waker>,
+    /// The app waits for a part of the request's body.
+    pub(super) wants_body: bool,
+    pub(super) slow_poll_told: bool,
+    pub(super) permit: Option<Permit>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) sent: u64,
+    pub(super) logged: bool,
+}
+
+/// What the app has sent and nobody has taken yet: never more than a head and one part.
+#[derive(Debug, Default)]
+pub(super) struct Response {
+    pub(super) head: Option<ResponseHead>,
+    pub(super) data: Option<Bytes>,
+    pub(super) trailers: Option<HeaderMap>,
+    pub(super) end: Option<End>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Complete,
+    /// The app broke off.
+    Broken,
+}
+
+/// The beginning of a response, for the driver to send.
+pub(crate) struct Beginning {
+    pub(crate) head: ResponseHead,
+    /// The whole body, if the response is complete already.
+    pub(crate) whole: Option<Bytes>,
+}
+
+/// What follows of a response.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    End,
+    /// The app broke off: the client must be able to tell.
+    Broken,
+}
+
+impl State {
+    pub(super) fn new(rules: HttpExchange, request_body: Incoming, permit: Permit) -> Self {
+        Self {
+            rules,
+            request_body: Some(request_body),
+            response: Response::default(),
+            runnable: true,
+            polling: false,
+            peer_fault: None,
+            receive_waker: None,
+            ready_waker: None,
+            closed_waker: None,
+            driver: None,
+            wants_body: false,
+            slow_poll_told: false,
+            permit: Some(permit),
+            status: None,
+            sent: 0,
+            logged: false,
+        }
+    }
+
+    pub(super) fn take_beginning(&mut self) -> Option<Beginning> {
+        let head = self.response.head.take()?;
+        self.status = Some(head.status);
+        let complete = self.response.end == Some(End::Complete)
+            && self.response.trailers.is_none()
+            && !head.trailers;
+        let whole = complete.then(|| self.response.data.take().unwrap_or_default());
+        self.sent += whole.as_ref().map_or(0, |whole| whole.len() as u64);
+        Some(Beginning { head, whole })
+    }
+
+    pub(super) fn take_part(&mut self, cx: &Context<'_>) -> Option<Part> {
+        if let Some(data) = self.response.data.take() {
+            self.sent += data.len() as u64;
+            // There is room again: for who waits for it, and so for another poll of the app. Who
+            // waits in this very task is polled anyway.
+            self.runnable = true;
+            if let Some(waker) = self
+                .ready_waker
+                .take_if(|waker| !waker.will_wake(cx.waker()))
+            {
+                waker.wake();
+            }
+            return Some(Part::Data(data));
+        }
+        if let Some(trailers) = self.response.trailers.take() {
+            return Some(Part::Trailers(trailers));
+        }
+        match self.response.end? {
+            End::Complete => Some(Part::End),
+            End::Broken => Some(Part::Broken),
+        }
+    }
+
+    /// What becomes of the exchange now that the app is gone; what is to be logged of it.
+    pub(super) fn ended(&mut self, end: AppEnd) -> Option<Fault> {
+        let verdict = self.rules.ended(end);
+        self.request_body = None;
+        self.permit = None;
+        self.polling = false;
+        let mut fault = verdict.fault;
+        match (verdict.ending, self.peer_fault) {
+            // The client's fault comes before what the app made of it. (HTTP-017)
+            (Ending::Gone | Ending::ServerError, Some(status)) if self.status.is_none() => {
+                self.response.whole(status);
+                fault = fault.filter(|fault| *fault == Fault::Panicked);
+            }
+            (Ending::ServerError, _) => self.response.whole(StatusCode::INTERNAL_SERVER_ERROR),
+            (Ending::Abort | Ending::Gone, _) => self.response.end = Some(End::Broken),
+            (Ending::Complete, _) => {}
+        }
+        self.wake_all();
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+        fault
+    }
+
+    /// Lays what goes on the wire ready to be taken.
+    pub(super) fn apply(&mut self, event: WireEvent) {
+        let response = &mut self.response;
+        match event {
+            WireEvent::Response(head, data) => {
+                response.head = Some(head);
+                response.data = Some(data);
+                response.end = Some(End::Complete);
+            }
+            WireEvent::Head(head, data) => {
+                response.head = Some(head);
+                response.data = Some(data).filter(|data| !data.is_empty());
+            }
+            WireEvent::Data(data) => response.data = Some(data),
+            WireEvent::Last(data) => {
+                response.data = Some(data).filter(|data| !data.is_empty());
+                response.end = Some(End::Complete);
+            }
+            WireEvent::Trailers(trailers) => {
+                response.trailers = Some(trailers);
+                response.end = Some(End::Complete);
+            }
+            // The rest is not offered on HTTP/1.
+            _ => return,
+        }
+        if !self.polling
+            && let Some(driver) = self.driver.take()
+        {
+            driver.wake();
+        }
+        if self.rules.is_complete() {
+            // Whoever waits for the end of the exchange can be told.
+            self.wake_all();
+        }
+    }
+
+    pub(super) fn wake_all(&mut self) {
+        for waker in [
+            &mut self.receive_waker,
+            &mut self.ready_waker,
+            &mut self.closed_waker,
+        ] {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        self.wants_body = false;
+        if !self.rules.is_complete()
+            && let Some(body) = &mut self.request_body
+        {
+            match poll_body(body, cx) {
+                Poll::Ready(Ok(part)) => {
+                    if !part.more_body {
+                        self.request_body = None;
+                    }
+                    return Poll::Ready(part.into());
+                }
+                Poll::Ready(Err(reason)) => {
+                    self.request_body = None;
+                    if reason == DisconnectReason::ProtocolError {
+                        self.peer_fault = Some(StatusCode::BAD_REQUEST);
+                    }
+                    self.rules.disconnected(reason);
+                }
+                // What has come is told before the end, and hyper still has some of it: it will
+                // report the end itself, unless the connection is lost.
+                Poll::Pending => {
+                    self.wants_body = true;
+                    store(&mut self.receive_waker, cx);
+                    match self.rules.disconnect() {
+                        None | Some(DisconnectReason::Closed) => return Poll::Pending,
+                        Some(_) => self.wants_body = false,
+                    }
+                }
+            }
+        }
+        match self.rules.disconnect() {
+            Some(reason) => Poll::Ready(HttpDisconnect::new(reason).into()),
+            None => {
+                store(&mut self.receive_waker, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if let Err(error) = self.rules.ready() {
+            return Poll::Ready(Err(error));
+        }
+        // A complete response has no room to wait for: the next event is told that it is one too many.
+        if self.response.has_room() || self.rules.is_complete() {
+            return Poll::Ready(Ok(()));
+        }
+        store(&mut self.ready_waker, cx);
+        Poll::Pending
+    }
+}
+
+impl Response {
+    fn has_room(&self) -> bool {
+        self.data.is_none()
+    }
+
+    /// Whether everything but the end was taken.
+    pub(super) fn is_taken(&self) -> bool {
+        self.end.is_some() && self.head.is_none() && self.data.is_none() && self.trailers.is_none()
+    }
+
+    pub(super) fn has_output(&self) -> bool {
+        self.head.is_some() || self.data.is_some() || self.trailers.is_some() || self.end.is_some()
+    }
+
+    /// A response of the server's own, in place of whatever the app had begun.
+    fn whole(&mut self, status: StatusCode) {
+        let reason = status.canonical_reason().unwrap_or("error");
+        let body = Bytes::from(format!("{reason}\n"));
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *self = Self::default();
+        self.head = Some(server_head(status, headers, body.len() as u64));
+        self.data = Some(body);
+        self.end = Some(End::Complete);
+    }
+}
+
+fn server_head(status: StatusCode, headers: HeaderMap, length: u64) -> ResponseHead {
+    let mut head = ResponseHead::new(status, headers, Framing::Length(length));
+    head.close = status.is_client_error();
+    head
+}
+
+/// Remembers the waker of the last caller.
+pub(super) fn store(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}

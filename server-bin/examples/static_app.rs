@@ -1,0 +1,70 @@
+//! An app with the server linked in: it has the whole command line of `ferricorn`, but for APP.
+//!
+//! It is also what the tests of that command line run, hence the paths that end badly and the
+//! variable STATIC_APP, which makes its life fail at a stage.
+
+#![forbid(unsafe_code)]
+// So that a test knows when a thread is blocked.
+#![allow(clippy::print_stderr)]
+
+use std::process::ExitCode;
+
+use asgi::{
+    AppError, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
+    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver,
+    Scope, Sender,
+};
+
+fn main() -> ExitCode {
+    ferricorn::cli::Program::new("static_app")
+        .version("1.2.3")
+        .run(app)
+}
+
+async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+    let http = match scope {
+        Scope::Http(http) => http,
+        Scope::Lifespan(_) => return life(receive, send).await,
+        other => return Err(AppError::unsupported(&other)),
+    };
+    send.send(HttpResponseStart::ok().content_type("text/plain; charset=utf-8"))
+        .await?;
+    match http.path.as_str() {
+        "/hold" => {
+            send.send(HttpResponseBody::more("held\n")).await?;
+            send.flush().await?;
+            std::future::pending().await
+        }
+        "/block" => {
+            eprintln!("blocked");
+            loop {
+                std::thread::park();
+            }
+        }
+        _ => {
+            send.send(HttpResponseBody::last("Hello, world!\n")).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn life(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+    let fails = std::env::var("STATIC_APP").unwrap_or_default();
+    loop {
+        match receive.next().await {
+            ReceiveEvent::LifespanStartup(_) if fails == "startup" => {
+                let failed = LifespanStartupFailed::new("no database\nat db:5432");
+                return Ok(send.send(failed).await?);
+            }
+            ReceiveEvent::LifespanStartup(_) => send.send(LifespanStartupComplete::new()).await?,
+            ReceiveEvent::LifespanShutdown(_) if fails == "shutdown" => {
+                let failed = LifespanShutdownFailed::new("the cache is not written");
+                return Ok(send.send(failed).await?);
+            }
+            ReceiveEvent::LifespanShutdown(_) => {
+                return Ok(send.send(LifespanShutdownComplete::new()).await?);
+            }
+            _ => {}
+        }
+    }
+}

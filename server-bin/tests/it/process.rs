@@ -1,0 +1,226 @@
+//! Runs the command and waits for it, but never for ever.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than anything takes but a build.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A build of the workspace's own example, on a busy machine.
+pub(crate) const BUILD: Duration = Duration::from_secs(300);
+
+/// The `ferricorn` command without the variables of whoever runs the tests.
+pub(crate) fn ferricorn<S: AsRef<str>>(arguments: &[S]) -> Command {
+    command(Path::new(env!("CARGO_BIN_EXE_ferricorn")), arguments)
+}
+
+/// `examples/static_app.rs`, which has the server linked in.
+pub(crate) fn static_app<S: AsRef<str>>(arguments: &[S]) -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_ferricorn")).with_file_name("examples/static_app");
+    assert!(
+        program.exists(),
+        "build it first: cargo build -p ferricorn-cli --examples"
+    );
+    command(&program, arguments)
+}
+
+fn command<S: AsRef<str>>(program: &Path, arguments: &[S]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments.iter().map(AsRef::as_ref))
+        .stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("FERRICORN_"))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A folder of the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// How a process ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// The last line on standard error.
+    pub(crate) fn last_line(&self) -> &str {
+        self.stderr.lines().last().unwrap_or_default()
+    }
+}
+
+/// Runs the command to its end.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> Ended {
+    Running::start(command).end()
+}
+
+/// Asserts that the command ends with `code` and says this one line and nothing else.
+#[track_caller]
+pub(crate) fn assert_refused(command: &mut Command, code: i32, line: &str) {
+    let ended = run(command);
+    let expected = Ended {
+        code,
+        stdout: String::new(),
+        stderr: format!("{line}\n"),
+    };
+    assert_eq!(ended, expected);
+}
+
+/// A process that runs; it is killed when this is dropped.
+pub(crate) struct Running {
+    child: Child,
+    stderr: Receiver<String>,
+    stdout: Receiver<String>,
+    said: Vec<String>,
+    patience: Duration,
+}
+
+impl Running {
+    #[track_caller]
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the process starts");
+        let stdout = lines(child.stdout.take().expect("it is piped"));
+        let stderr = lines(child.stderr.take().expect("it is piped"));
+        Self {
+            child,
+            stderr,
+            stdout,
+            said: Vec::new(),
+            patience: PATIENCE,
+        }
+    }
+
+    /// Waits longer: it builds first.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Waits for a line on standard error that holds `part`.
+    #[track_caller]
+    pub(crate) fn line_with(&mut self, part: &str) -> String {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let Ok(line) = self.stderr.recv_timeout(left(deadline)) else {
+                panic!(
+                    "no line with {part:?} on standard error, but:\n{}",
+                    self.said.join("\n")
+                );
+            };
+            self.said.push(line.clone());
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for a line on standard output.
+    #[track_caller]
+    pub(crate) fn stdout_line(&mut self) -> String {
+        self.stdout
+            .recv_timeout(self.patience)
+            .expect("a line on standard output")
+    }
+
+    /// The address in the line that says that it serves.
+    #[track_caller]
+    pub(crate) fn address(&mut self) -> SocketAddr {
+        let line = self.line_with(" serving ");
+        let (_, address) = line.split_once("http://").expect("an address in the line");
+        let (address, _) = address.split_once(' ').expect("more after the address");
+        address.parse().expect("an address and a port")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Ended {
+        let deadline = Instant::now() + self.patience;
+        let stdout = self.rest(&self.stdout, deadline);
+        let stderr = self.rest(&self.stderr, deadline);
+        // Its outputs are closed, so it is about to end or has ended.
+        let status = self.child.wait().expect("it can be waited for");
+        self.said.extend(stderr);
+        Ended {
+            code: status
+                .code()
+                .unwrap_or_else(|| panic!("killed by the signal {:?}", status.signal())),
+            stdout: text(&stdout),
+            stderr: text(&self.said),
+        }
+    }
+
+    #[track_caller]
+    fn rest(&self, lines: &Receiver<String>, deadline: Instant) -> Vec<String> {
+        let mut rest = Vec::new();
+        loop {
+            match lines.recv_timeout(left(deadline)) {
+                Ok(line) => rest.push(line),
+                Err(RecvTimeoutError::Disconnected) => return rest,
+                Err(RecvTimeoutError::Timeout) => panic!(
+                    "it has not ended, but said:\n{}\n{}",
+                    self.said.join("\n"),
+                    rest.join("\n")
+                ),
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It fails where it has ended by itself, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+fn text(lines: &[String]) -> String {
+    lines
+        .iter()
+        .flat_map(|line| [line.as_str(), "\n"])
+        .collect()
+}
+
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,18 @@
+//! The reference page says what the table of options says.
+
+use crate::process::repository;
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let path = repository("server-bin/OPTIONS.md");
+    let expected = ferricorn::cli::reference();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "server-bin/OPTIONS.md is not what the options are; make it again with\n\n    \
+         UPDATE=1 cargo test -p ferricorn-cli the_reference_page\n"
+    );
+}

@@ -1,0 +1,213 @@
+//! A server that runs: the line that says so, signals, exit codes.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::process::{BUILD, Running, ferricorn, repository, run, static_app};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const ANY_PORT: [&str; 4] = ["--bind", "127.0.0.1:0", "--threads", "2"];
+
+fn serving(arguments: &[&str]) -> Running {
+    Running::start(&mut static_app(&[&ANY_PORT[..], arguments].concat()))
+}
+
+/// Sends a request and gives what can be read of the response.
+fn request(address: SocketAddr, path: &str) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    BufReader::new(stream)
+}
+
+/// Sends a request for `/hold` and waits until its exchange runs.
+fn held(address: SocketAddr) -> BufReader<TcpStream> {
+    let mut response = request(address, "/hold");
+    let mut line = String::new();
+    while line != "held\n" {
+        line.clear();
+        assert_ne!(
+            response.read_line(&mut line).unwrap(),
+            0,
+            "the connection was closed"
+        );
+    }
+    response
+}
+
+#[test]
+fn the_line_that_it_serves_names_the_app_the_address_and_the_threads() {
+    let mut server = serving(&["--log-level", "off"]);
+    let line = server.line_with("serving");
+    let (before, port) = line.split_once("127.0.0.1:").unwrap();
+    let (port, after) = port.split_once(' ').unwrap();
+    assert_eq!(
+        before,
+        format!("ferricorn {VERSION} serving static_app 1.2.3 on http://")
+    );
+    assert_eq!(after, "(2 threads)");
+    assert_ne!(port.parse::<u16>().unwrap(), 0);
+}
+
+#[test]
+fn there_is_one_line_for_each_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}", folder.path().join("app.sock").display());
+    let mut server = serving(&["--bind", &socket, "--threads", "1"]);
+    assert!(
+        server
+            .line_with("serving")
+            .contains(" on http://127.0.0.1:")
+    );
+    assert_eq!(
+        server.line_with("serving"),
+        format!("ferricorn {VERSION} serving static_app 1.2.3 on {socket} (1 thread)")
+    );
+}
+
+#[test]
+fn whoever_has_read_the_line_can_connect() {
+    let mut server = serving(&[]);
+    let mut status = String::new();
+    request(server.address(), "/")
+        .read_line(&mut status)
+        .unwrap();
+    assert_eq!(status, "HTTP/1.1 200 OK\r\n");
+}
+
+#[test]
+fn a_signal_stops_it_with_exit_code_0() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut server = serving(&["--graceful-timeout", "5s"]);
+        server.address();
+        server.signal(signal);
+        assert_eq!(
+            server.line_with("stopping:"),
+            "stopping: waiting for 0 exchanges, at most 5s; again to stop at once"
+        );
+        assert_eq!(server.end().code, 0);
+    }
+}
+
+#[test]
+fn it_says_how_many_exchanges_it_waits_for_and_cuts_them_off_in_time() {
+    let mut server = serving(&["--graceful-timeout", "100ms"]);
+    let _held = held(server.address());
+    server.signal(Signal::TERM);
+    assert_eq!(
+        server.line_with("stopping:"),
+        "stopping: waiting for 1 exchange, at most 100ms; again to stop at once"
+    );
+    assert_eq!(server.end().code, 0);
+}
+
+#[test]
+fn a_second_signal_stops_it_at_once_with_the_signals_exit_code() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut server = serving(&["--graceful-timeout", "never"]);
+        let _held = held(server.address());
+        server.signal(Signal::TERM);
+        assert_eq!(
+            server.line_with("stopping:"),
+            "stopping: waiting for 1 exchange, as long as it takes; again to stop at once"
+        );
+        server.signal(signal);
+        assert_eq!(server.end().code, code);
+    }
+}
+
+/// An app that blocks the only thread would also keep a signal's task from running, if it ran there.
+#[test]
+fn an_app_that_blocks_every_thread_does_not_keep_a_second_signal_from_stopping_it() {
+    let mut server = serving(&["--threads", "1"]);
+    let _blocked = request(server.address(), "/block");
+    server.line_with("blocked");
+    server.signal(Signal::INT);
+    server.line_with("stopping:");
+    server.signal(Signal::INT);
+    assert_eq!(server.end().code, 130);
+}
+
+#[test]
+fn a_hangup_is_answered_with_a_line_and_nothing_else() {
+    let mut server = serving(&[]);
+    let address = server.address();
+    server.signal(Signal::HUP);
+    server.line_with("SIGHUP: nothing can be reloaded");
+    let mut status = String::new();
+    request(address, "/").read_line(&mut status).unwrap();
+    assert_eq!(status, "HTTP/1.1 200 OK\r\n");
+}
+
+#[test]
+fn an_app_that_does_not_start_is_told_on_one_line() {
+    let ended = run(static_app(&ANY_PORT).env("STATIC_APP", "startup"));
+    assert_eq!(
+        (ended.code, ended.last_line()),
+        (
+            4,
+            "static_app: error: the app refused to start: no database | at db:5432"
+        )
+    );
+    assert!(!ended.stderr.contains("serving"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_app_that_does_not_shut_down_well_is_exit_code_1() {
+    let mut server = Running::start(static_app(&ANY_PORT).env("STATIC_APP", "shutdown"));
+    server.address();
+    server.signal(Signal::INT);
+    let ended = server.end();
+    assert_eq!(
+        (ended.code, ended.last_line()),
+        (
+            1,
+            "static_app: error: the app could not clean up: the cache is not written"
+        )
+    );
+}
+
+#[test]
+fn an_address_that_is_taken_is_exit_code_5() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = run(&mut static_app(&["--bind", &address]));
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    let line = ended.last_line();
+    assert!(
+        line.starts_with("static_app: error: ") && line.contains(&address),
+        "{line}"
+    );
+}
+
+#[test]
+fn the_access_log_goes_to_standard_output_whatever_the_log_level() {
+    let mut server = serving(&["--access-log", "--log-level", "error"]);
+    let mut status = String::new();
+    request(server.address(), "/")
+        .read_line(&mut status)
+        .unwrap();
+    let line = server.stdout_line();
+    assert!(line.contains("GET / "), "{line}");
+}
+
+#[test]
+fn a_crate_is_built_loaded_and_served() {
+    let hello = repository("examples/hello").display().to_string();
+    let mut command = ferricorn(&[&hello, "--profile", "dev", "--bind", "127.0.0.1:0"]);
+    let mut server = Running::start(&mut command).patience(BUILD);
+    let line = server.line_with("serving");
+    let begin = format!("ferricorn {VERSION} serving hello 0.1.0 on http://127.0.0.1:");
+    assert!(line.starts_with(&begin), "{line}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+}

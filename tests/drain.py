@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Stops a server under load and counts what was lost: it must be nothing.
+
+    tests/drain.py FERRICORN LIBRARY
+
+First 200 requests are held in /sleep?ms=500 while SIGTERM comes and 50 more
+connections are opened. Then the server is stopped 20 times under clients that
+keep to HTTP: they send one request after the other on a connection, open a new
+one when a response says `connection: close`, and end when nobody listens.
+
+Every connection whose handshake was complete must get a whole response. Prints
+n/n for each part; exits with 0 only if nothing was lost and each exit code was 0.
+"""
+
+import asyncio
+import re
+import signal
+import sys
+
+HELD = 200
+LATE = 50
+STOPS = 20
+CLIENTS = 16
+LIMIT = 30.0  # seconds for each wait
+
+
+class Server:
+    """A running ferricorn; the banner tells its port."""
+
+    def __init__(self, process, port):
+        self.process = process
+        self.port = port
+
+    @classmethod
+    async def start(cls, binary, library):
+        process = await asyncio.create_subprocess_exec(
+            binary, library, "--bind", "127.0.0.1:0", "--no-access-log",
+            stderr=asyncio.subprocess.PIPE,
+        )
+        while True:
+            line = (await asyncio.wait_for(process.stderr.readline(), LIMIT)).decode()
+            if not line:
+                raise SystemExit("the server ended before it served")
+            found = re.search(r"on http://127\.0\.0\.1:(\d+)", line)
+            if found:
+                return cls(process, int(found.group(1)))
+
+    async def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    async def ended(self):
+        _, log = await asyncio.wait_for(self.process.communicate(), LIMIT)
+        if self.process.returncode != 0:
+            print(log.decode(), file=sys.stderr)
+        return self.process.returncode
+
+
+async def response(reader):
+    """Reads one response with a content-length; (status, whether the connection closes)."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT)
+    fields = head.decode().lower().split("\r\n")
+    length = next(int(f.split(":")[1]) for f in fields if f.startswith("content-length:"))
+    await asyncio.wait_for(reader.readexactly(length), LIMIT)
+    return int(fields[0].split()[1]), "connection: close" in fields
+
+
+async def held(port, connected):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /sleep?ms=500 HTTP/1.1\r\nhost: a\r\n\r\n")
+    connected()
+    try:
+        status, closes = await response(reader)
+        return status == 200 and closes
+    except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+        return False
+    finally:
+        writer.close()
+
+
+async def late(port):
+    """None if the handshake was refused; else whether a whole response came."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return None
+    writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    try:
+        status, closes = await response(reader)
+        return status == 200 and closes
+    except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+        return False
+    finally:
+        writer.close()
+
+
+async def under_held_requests(binary, library):
+    server = await Server.start(binary, library)
+    waiting = asyncio.Semaphore(0)
+    requests = [asyncio.create_task(held(server.port, waiting.release)) for _ in range(HELD)]
+    for _ in range(HELD):
+        await waiting.acquire()
+    newcomers = []
+    for n in range(LATE):
+        if n == LATE // 5:
+            await server.stop()
+        newcomers.append(asyncio.create_task(late(server.port)))
+        await asyncio.sleep(0.0005)  # spreads them over the drain; nothing depends on it
+    whole = sum(await asyncio.gather(*requests))
+    answers = await asyncio.gather(*newcomers)
+    let_in = [answer for answer in answers if answer is not None]
+    code = await server.ended()
+    print(f"held {whole}/{HELD}, late {sum(let_in)}/{len(let_in)} "
+          f"({LATE - len(let_in)} refused), exit code {code}")
+    return whole == HELD and all(let_in) and len(let_in) >= LATE // 5 and code == 0
+
+
+async def polite_client(port, counts):
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
+        closes = False
+        try:
+            while not closes:
+                counts["sent"] += 1
+                writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                status, closes = await response(reader)
+                counts["whole"] += status == 200
+        except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
+            print(f"lost: {error!r}", file=sys.stderr)
+        finally:
+            writer.close()
+
+
+async def under_polite_clients(binary, library):
+    counts = {"sent": 0, "whole": 0}
+    codes = []
+    for _ in range(STOPS):
+        server = await Server.start(binary, library)
+        clients = [asyncio.create_task(polite_client(server.port, counts)) for _ in range(CLIENTS)]
+        before = counts["whole"]
+        while counts["whole"] < before + 500:
+            await asyncio.sleep(0.005)
+        await server.stop()
+        await asyncio.gather(*clients)
+        codes.append(await server.ended())
+    print(f"stops {STOPS}: {counts['whole']}/{counts['sent']}, exit codes {sorted(set(codes))}")
+    return counts["whole"] == counts["sent"] and set(codes) == {0}
+
+
+async def main():
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
+    first = await under_held_requests(*sys.argv[1:])
+    second = await under_polite_clients(*sys.argv[1:])
+    if not (first and second):
+        raise SystemExit("something was lost")
+
+
+asyncio.run(main())
