@@ -1,5 +1,6 @@
 //! The life of an app: start-up, then beside the requests, then shutdown.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
@@ -76,7 +77,7 @@ struct Shared {
 struct Inner {
     rules: LifespanExchange,
     /// What the app said, or its end meant, and the test has not taken.
-    outcome: Option<LifespanOutcome>,
+    outcomes: VecDeque<LifespanOutcome>,
     app_error: Option<AppError>,
 }
 
@@ -85,7 +86,7 @@ impl Lifespan {
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner {
                 rules: LifespanExchange::new(),
-                outcome: None,
+                outcomes: VecDeque::new(),
                 app_error: None,
             }),
             on_receive: WakerSlot::default(),
@@ -116,7 +117,7 @@ impl Lifespan {
     /// Waits until the app has cleaned up.
     pub(crate) async fn shutdown(&self) -> Result<(), LifespanError> {
         // What is left here is from an app that ended while it was to serve.
-        let gone = lock(&self.shared.inner).outcome.take();
+        let gone = lock(&self.shared.inner).outcomes.pop_front();
         let asked = lock(&self.shared.inner).rules.shutdown();
         if gone.is_some() || !asked {
             return self.ended_before();
@@ -147,7 +148,7 @@ impl Lifespan {
     fn poll_outcome(&self, cx: &mut Context<'_>) -> Poll<LifespanOutcome> {
         self.shared.on_answer.register(cx);
         self.poll_locked(&mut lock(&self.app), cx);
-        match lock(&self.shared.inner).outcome.take() {
+        match lock(&self.shared.inner).outcomes.pop_front() {
             Some(outcome) => Poll::Ready(outcome),
             None => Poll::Pending,
         }
@@ -191,9 +192,9 @@ impl Shared {
     fn ended(&self, end: AppEnd, error: Option<AppError>) {
         {
             let mut inner = lock(&self.inner);
-            if let Some(outcome) = inner.rules.ended(end).outcome {
-                inner.outcome = Some(outcome);
-            }
+            // Behind what it said before: it may be ready and end in one poll.
+            let outcome = inner.rules.ended(end).outcome;
+            inner.outcomes.extend(outcome);
             inner.app_error = error;
         }
         self.on_receive.wake();
@@ -224,7 +225,7 @@ impl SendHalf for Half {
         {
             let mut inner = lock(&self.0.inner);
             let outcome = inner.rules.send(event)?;
-            inner.outcome = Some(outcome);
+            inner.outcomes.push_back(outcome);
         }
         self.0.on_answer.wake();
         self.0.on_closed.wake();

@@ -160,3 +160,28 @@ async fn an_answer_from_another_task_is_heard() {
     });
     client.startup().await.unwrap();
 }
+
+#[tokio::test]
+async fn an_app_that_is_ready_and_returns_at_once_has_started() {
+    let client = Client::new(
+        async |scope: Scope, _: Receiver, mut send: Sender| match scope {
+            Scope::Lifespan(_) => {
+                let mut state = State::new();
+                state.insert(7_u8);
+                send.send(LifespanStartupComplete::with_state(state))
+                    .await?;
+                Ok(())
+            }
+            Scope::Http(http) => {
+                let seven = http.state.get::<u8>().unwrap();
+                send.send(HttpResponseStart::ok()).await?;
+                send.send(HttpResponseBody::last(seven.to_string())).await?;
+                Ok(())
+            }
+            other => Err(AppError::unsupported(&other)),
+        },
+    );
+    let client = client.startup().await.unwrap();
+    assert_eq!(client.get("/").await.unwrap().text(), "7");
+    client.shutdown().await.unwrap();
+}

@@ -1,0 +1,331 @@
+//! How long a connection lives, and what a client may do with it.
+
+use std::time::Duration;
+
+use asgi::{AppError, HttpResponseStart};
+use ferricorn::Config;
+use http::HeaderValue;
+use http::header::CONNECTION;
+use tokio::time::Instant;
+
+use crate::support::{Http, Server, eventually, http, run};
+
+/// Answers with the path.
+async fn path(mut http: Http) -> Result<(), AppError> {
+    let path = http.scope.path.clone();
+    http.respond(path).await
+}
+
+/// HTTP-035
+#[test]
+fn a_connection_is_kept_for_the_next_request() {
+    run(async {
+        let server = Server::start(http(path)).await;
+        let mut client = server.connect().await;
+        for path in ["/1", "/2", "/3"] {
+            client
+                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
+            let response = client.expect_response(200).await;
+            assert_eq!(response.body, path);
+            assert!(!response.head.connection_has("close"));
+        }
+        assert_eq!(server.handle().statistics().connections, 1);
+    });
+}
+
+/// HTTP-035; RFC 9112 §9.3
+#[test]
+fn http_1_0_is_kept_if_it_asks_and_is_told_so() {
+    run(async {
+        let server = Server::start(http(path)).await;
+        let mut client = server.connect().await;
+        for path in ["/1", "/2"] {
+            client
+                .write(format!(
+                    "GET {path} HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"
+                ))
+                .await;
+            let response = client.expect_response(200).await;
+            assert_eq!(response.body, path);
+            assert!(response.head.connection_has("keep-alive"), "{response:#?}");
+        }
+        client.write("GET /3 HTTP/1.0\r\n\r\n").await;
+        assert_eq!(client.expect_response(200).await.body, "/3");
+        client.expect_eof().await;
+    });
+}
+
+/// RFC 9112 §9.3.2
+#[test]
+fn requests_that_come_together_are_answered_in_order() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let path = http.scope.path.clone();
+            let body = http.receive.body(100).await?;
+            // The first ones take longest.
+            for _ in 0..10 - body.len() {
+                tokio::task::yield_now().await;
+            }
+            http.respond(path).await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client
+            .write(
+                "GET /1 HTTP/1.1\r\nhost: a\r\n\r\n\
+                 POST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody\
+                 GET /3 HTTP/1.1\r\nhost: a\r\n\r\n",
+            )
+            .await;
+        for path in ["/1", "/2", "/3"] {
+            assert_eq!(client.expect_response(200).await.body, path);
+        }
+    });
+}
+
+#[test]
+fn a_request_that_comes_byte_by_byte_is_served() {
+    run(async {
+        let server = Server::start(http(path)).await;
+        let mut client = server.connect().await;
+        for byte in b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n" {
+            client.write([*byte]).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(client.expect_response(200).await.body, "/slow");
+    });
+}
+
+/// RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at
+/// least one empty line (CRLF) received prior to the request-line".
+#[test]
+fn an_empty_line_before_a_request_is_ignored() {
+    run(async {
+        let server = Server::start(http(path)).await;
+        let mut client = server.connect().await;
+        client.write("\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(client.expect_response(200).await.body, "/");
+    });
+}
+
+/// HTTP-035
+#[test]
+fn the_client_closes_with_its_last_request() {
+    run(async {
+        let server = Server::start(http(path)).await;
+        for option in ["close", "Close", "x, close"] {
+            let mut client = server.connect().await;
+            client
+                .write(format!(
+                    "GET / HTTP/1.1\r\nhost: a\r\nconnection: {option}\r\n\r\n"
+                ))
+                .await;
+            let response = client.expect_response(200).await;
+            assert!(response.head.connection_has("close"), "{response:#?}");
+            client.expect_eof().await;
+        }
+    });
+}
+
+/// HTTP-032
+#[test]
+fn the_app_closes_with_its_response() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let close = HeaderValue::from_static("close");
+            let start = HttpResponseStart::ok().header(CONNECTION, close);
+            http.send.send(start).await?;
+            http.last("bye").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let response = client.expect_response(200).await;
+        assert!(response.head.connection_has("close"));
+        assert_eq!(response.body, "bye");
+        client.expect_eof().await;
+    });
+}
+
+/// `printf … | nc -N`: hyper alone answers nothing to this.
+#[test]
+fn a_client_that_closes_its_side_behind_its_request_gets_its_response() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            // Not in the first poll.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            http.respond("hello").await
+        }))
+        .await;
+        for request in [
+            "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET / HTTP/1.0\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nread",
+        ] {
+            let mut client = server.connect().await;
+            client.write(request).await;
+            client.half_close().await;
+            assert_eq!(client.expect_response(200).await.body, "hello");
+            client.expect_eof().await;
+        }
+    });
+}
+
+#[test]
+fn pipelined_requests_are_all_answered_after_a_half_close() {
+    run(async {
+        let server = Server::start(http(path)).await;
+        let mut client = server.connect().await;
+        client
+            .write("GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await;
+        client.half_close().await;
+        for path in ["/1", "/2"] {
+            assert_eq!(client.expect_response(200).await.body, path);
+        }
+        client.expect_eof().await;
+    });
+}
+
+/// HTTP-035
+#[test]
+fn a_response_before_the_end_of_the_upload_reaches_the_client_that_still_sends() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| http.respond("enough").await)).await;
+        let mut client = server.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 400000\r\n\r\n")
+            .await;
+        // A reset would throw away what has come.
+        for _ in 0..4 {
+            let _ = client.try_write(vec![b'x'; 100_000]).await;
+        }
+        assert_eq!(client.expect_response(200).await.body, "enough");
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_time() {
+    run(async {
+        let mut config = Config::default();
+        config.keep_alive_timeout = Duration::from_millis(500);
+        let server = Server::start_with(config, http(path)).await;
+        let mut client = server.connect().await;
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.expect_response(200).await;
+        let idle = Instant::now();
+        client.expect_eof().await;
+        assert!(
+            idle.elapsed() >= Duration::from_millis(450),
+            "{:?}",
+            idle.elapsed()
+        );
+        let server = server.handle();
+        eventually("the connection is gone", || {
+            server.statistics().connections == 0
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_connection_on_which_nothing_comes_is_closed_after_the_header_timeout() {
+    run(async {
+        let mut config = Config::default();
+        config.header_timeout = Duration::from_millis(300);
+        let server = Server::start_with(config, http(path)).await;
+        let mut client = server.connect().await;
+        let (_, _) = client.read_until_closed().await;
+    });
+}
+
+#[test]
+fn a_head_that_does_not_come_to_its_end_is_answered_with_408_or_closed() {
+    run(async {
+        let mut config = Config::default();
+        config.header_timeout = Duration::from_millis(300);
+        let server = Server::start_with(config, http(path)).await;
+        for before in ["", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+            let mut client = server.connect().await;
+            if !before.is_empty() {
+                client.write(before).await;
+                client.expect_response(200).await;
+            }
+            client.write("GET / HTTP/1.1\r\nhost: ").await;
+            let (rest, _) = client.read_until_closed().await;
+            let rest = String::from_utf8_lossy(&rest);
+            assert!(
+                rest.is_empty() || rest.starts_with("HTTP/1.1 408 "),
+                "{rest}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_body_that_does_not_go_on_is_answered_with_408() {
+    run(async {
+        let mut config = Config::default();
+        config.body_timeout = Duration::from_millis(300);
+        let server = Server::start_with(
+            config,
+            http(async |mut http: Http| {
+                let body = http.receive.body(100).await?;
+                http.respond(body).await
+            }),
+        )
+        .await;
+        let mut client = server.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf")
+            .await;
+        client.expect_response(408).await;
+        client.expect_end().await;
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_its_response_is_cut_off() {
+    run(async {
+        let mut config = Config::default();
+        config.write_timeout = Duration::from_millis(300);
+        let server = Server::start_with(
+            config,
+            http(async |mut http: Http| {
+                http.begin().await?;
+                loop {
+                    http.more(vec![b'x'; 64 << 10]).await?;
+                }
+            }),
+        )
+        .await;
+        let mut client = server.connect().await;
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let server = server.handle();
+        eventually("a request has come", || server.statistics().exchanges == 1).await;
+        eventually("the connection is gone", || {
+            server.statistics().connections == 0 && server.statistics().exchanges == 0
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_client_beyond_the_limit_waits_until_there_is_room() {
+    run(async {
+        let mut config = Config::default();
+        config.max_connections = 1;
+        let server = Server::start_with(config, http(path)).await;
+        let mut first = server.connect().await;
+        first.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        first.expect_response(200).await;
+        let mut second = server.connect().await;
+        second.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        second.expect_silence(Duration::from_millis(200)).await;
+        drop(first);
+        second.expect_response(200).await;
+    });
+}

@@ -1,0 +1,471 @@
+//! What an app learns of a request: its scope and its body.
+
+use std::time::Duration;
+
+use asgi::{Address, AppError, DisconnectReason, HttpRequest, HttpScope, ReceiveEvent};
+use bytes::Bytes;
+use ferricorn::{Bind, Config};
+use http::Request;
+use http_body_util::Full;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::support::app::channel;
+use crate::support::hyper_client::HyperClient;
+use crate::support::{Client, Http, Server, http, http_with, run, within};
+
+/// A server that hands the scope of each request to the test.
+async fn scopes(config: Config) -> (Server, UnboundedReceiver<HttpScope>) {
+    let (scopes, received) = channel();
+    let app = http_with(scopes, async |scopes, mut http: Http| {
+        scopes.send(http.scope.clone())?;
+        http.respond("").await
+    });
+    (Server::start_with(config, app).await, received)
+}
+
+async fn scope_of(request: &str) -> HttpScope {
+    let (server, mut scopes) = scopes(Config::default()).await;
+    let mut client = server.connect().await;
+    client.write(request).await;
+    client.expect_response(200).await;
+    scopes.recv().await.unwrap()
+}
+
+/// Answers with the body that it received.
+async fn echo(mut http: Http) -> Result<(), AppError> {
+    let body = http.receive.body(usize::MAX).await?;
+    http.respond(body).await
+}
+
+async fn part(http: &mut Http) -> Result<HttpRequest, AppError> {
+    match http.receive.next().await {
+        ReceiveEvent::HttpRequest(part) => Ok(part),
+        other => Err(format!("expected a part of the body, got {other:?}").into()),
+    }
+}
+
+/// HTTP-001, HTTP-002, HTTP-003, HTTP-004, HTTP-005, HTTP-011
+#[test]
+fn the_scope_says_what_was_asked_for() {
+    run(async {
+        let (server, mut scopes) = scopes(Config::default()).await;
+        let mut client = server.connect().await;
+        client
+            .write("PATCH /a%20b/%C3%A4%2f?q=%20&r HTTP/1.1\r\nhost: example.org\r\n\r\n")
+            .await;
+        client.expect_response(200).await;
+        let scope = scopes.recv().await.unwrap();
+        assert_eq!(scope.version, http::Version::HTTP_11);
+        assert_eq!(scope.method, "PATCH");
+        assert_eq!(scope.scheme, "http");
+        assert_eq!(scope.target.as_str(), "/a%20b/%C3%A4%2f?q=%20&r");
+        assert_eq!(scope.path, "/a b/ä/");
+        assert_eq!(scope.raw_path(), "/a%20b/%C3%A4%2f");
+        assert_eq!(scope.query_string(), "q=%20&r");
+        assert_eq!(scope.root_path, "");
+        assert_eq!(scope.server, Some(server.address().into()));
+        let client = scope.client.unwrap().as_ip().unwrap();
+        assert_eq!(client.ip(), server.address().ip());
+        assert_ne!(client.port(), server.address().port());
+    });
+}
+
+/// HTTP-006, HTTP-007
+#[test]
+fn a_path_that_is_not_well_encoded_is_decoded_as_far_as_it_goes() {
+    run(async {
+        let scope = scope_of("GET /%/%4/%zz/%ff HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(scope.path, "/%/%4/%zz/\u{fffd}");
+        assert_eq!(scope.raw_path(), "/%/%4/%zz/%ff");
+    });
+}
+
+/// HTTP-002
+#[test]
+fn the_case_of_a_method_is_unchanged() {
+    run(async {
+        let scope = scope_of("get / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(scope.method, "get");
+    });
+}
+
+/// HTTP-008
+#[test]
+fn repeated_fields_are_kept_apart_and_in_order() {
+    run(async {
+        let scope = scope_of(
+            "GET / HTTP/1.1\r\nX-A: 1\r\nhost: a\r\nx-b: \t x \t\r\nx-a: 2, 3\r\ncookie: a=1\r\n\
+             cookie: b=2\r\nx-empty:\r\nx-latin: \u{e9}\r\n\r\n",
+        )
+        .await;
+        let values = |name| -> Vec<_> { scope.headers.get_all(name).iter().collect() };
+        assert_eq!(values("x-a"), ["1", "2, 3"]);
+        assert_eq!(values("cookie"), ["a=1", "b=2"]);
+        assert_eq!(values("x-b"), ["x"]);
+        assert_eq!(values("x-empty"), [""]);
+        assert_eq!(values("x-latin"), ["\u{e9}".as_bytes()]);
+        assert_eq!(values("host"), ["a"]);
+    });
+}
+
+/// HTTP-001
+#[test]
+fn a_request_of_http_1_0_needs_no_host() {
+    run(async {
+        let scope = scope_of("GET / HTTP/1.0\r\n\r\n").await;
+        assert_eq!(scope.version, http::Version::HTTP_10);
+        assert!(scope.headers.is_empty());
+    });
+}
+
+/// HTTP-005
+#[test]
+fn the_root_path_comes_first_in_the_path_and_not_in_the_target() {
+    run(async {
+        let mut config = Config::default();
+        config.root_path = "/api".to_owned();
+        let (server, mut scopes) = scopes(config).await;
+        let mut client = server.connect().await;
+        client.write("GET /x%20y HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.expect_response(200).await;
+        let scope = scopes.recv().await.unwrap();
+        assert_eq!(scope.root_path, "/api");
+        assert_eq!(scope.path, "/api/x y");
+        assert_eq!(scope.local_path(), "/x y");
+        assert_eq!(scope.raw_path(), "/x%20y");
+    });
+}
+
+/// HTTP-010
+#[test]
+fn the_authority_of_an_absolute_target_takes_the_place_of_host() {
+    run(async {
+        let scope = scope_of("GET http://example.org:81/a?b HTTP/1.1\r\nhost: other\r\n\r\n").await;
+        let hosts: Vec<_> = scope.headers.get_all("host").iter().collect();
+        assert_eq!(hosts, ["example.org:81"]);
+        assert_eq!(scope.target.as_str(), "/a?b");
+        assert_eq!(scope.path, "/a");
+    });
+}
+
+#[test]
+fn the_asterisk_of_options_is_the_whole_path() {
+    run(async {
+        let scope = scope_of("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(scope.method, "OPTIONS");
+        assert_eq!(scope.path, "*");
+    });
+}
+
+/// HTTP-011
+#[test]
+fn over_a_unix_socket_the_server_is_its_path_and_the_client_is_unknown() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let config = Config::default();
+        let bind: Bind = format!("unix:{}", path.display()).parse().unwrap();
+        let listener = bind.listen(&config).unwrap();
+        let (scopes, mut received) = channel();
+        let app = http_with(scopes, async |scopes, mut http: Http| {
+            scopes.send(http.scope.clone())?;
+            http.respond("hello").await
+        });
+        let serve = ferricorn::serve(vec![listener], app, config);
+        let handle = serve.handle();
+        let serving = tokio::spawn(serve);
+        assert!(within("the server to be ready", handle.ready()).await);
+
+        let mut client = Client::unix(&path).await;
+        client
+            .write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .await;
+        assert_eq!(client.expect_response(200).await.body, "hello");
+        client.expect_eof().await;
+        let scope = received.recv().await.unwrap();
+        assert!(matches!(scope.client, None | Some(Address::Unix(None))));
+        assert_eq!(
+            scope.server,
+            Some(Address::Unix(Some(path.as_path().into())))
+        );
+
+        handle.drain();
+        within("the end of the server", serving)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(!path.exists(), "the socket is left over");
+    });
+}
+
+/// HTTP-014
+#[test]
+fn a_request_without_a_body_is_one_empty_part() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let part = part(&mut http).await?;
+            assert_eq!(part.body, "");
+            assert!(!part.more_body);
+            assert!(part.trailers.is_none());
+            http.respond("").await
+        }))
+        .await;
+        for request in [
+            "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",
+        ] {
+            let mut client = server.connect().await;
+            client.write(request).await;
+            client.expect_response(200).await;
+        }
+    });
+}
+
+/// HTTP-015
+#[test]
+fn a_body_with_a_content_length_comes_whole() {
+    run(async {
+        let server = Server::start(http(echo)).await;
+        let mut client = server.connect().await;
+        let body = "0123456789".repeat(50_000);
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        client.write(head + &body).await;
+        assert_eq!(client.expect_response(200).await.body, body);
+    });
+}
+
+/// HTTP-015
+#[test]
+fn a_chunked_body_comes_without_its_coding() {
+    run(async {
+        let server = Server::start(http(echo)).await;
+        let mut client = server.connect().await;
+        client
+            .write(
+                "POST / HTTP/1.1\r\nhost: a\r\nTransfer-Encoding: Chunked\r\n\r\n\
+                 5\r\nhello\r\n1;name=\"value\"\r\n,\r\n006\r\n world\r\n0\r\n\r\n",
+            )
+            .await;
+        assert_eq!(client.expect_response(200).await.body, "hello, world");
+        // And the connection is where the next request begins.
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(client.expect_response(200).await.body, "");
+    });
+}
+
+/// HTTP-016
+#[test]
+fn the_parts_of_a_body_come_when_they_are_sent() {
+    run(async {
+        let (parts, mut received) = channel();
+        let app = http_with(parts, async |parts, mut http: Http| {
+            loop {
+                let part = part(&mut http).await?;
+                let last = !part.more_body;
+                if !part.body.is_empty() {
+                    parts.send(part.body)?;
+                }
+                if last {
+                    return http.respond("").await;
+                }
+            }
+        });
+        let server = Server::start(app).await;
+        let mut client = server.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await;
+        for (chunk, body) in [("3\r\none\r\n", "one"), ("3\r\ntwo\r\n", "two")] {
+            client.write(chunk).await;
+            let part = within("a part of the body", received.recv()).await;
+            assert_eq!(part.unwrap(), body);
+        }
+        client.write("0\r\n\r\n").await;
+        client.expect_response(200).await;
+    });
+}
+
+/// HTTP-017
+#[test]
+fn trailers_of_the_request_come_with_the_last_part() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let mut body = Vec::new();
+            loop {
+                let part = part(&mut http).await?;
+                body.extend_from_slice(&part.body);
+                assert!(!part.more_body || part.trailers.is_none());
+                if !part.more_body {
+                    let trailers = part.trailers.ok_or("no trailers")?;
+                    assert_eq!(trailers["x-sum"], "7");
+                    assert_eq!(trailers.len(), 1);
+                    return http.respond(body).await;
+                }
+            }
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client
+            .write(
+                "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
+                 1\r\nx\r\n0\r\nx-sum: 7\r\n\r\n",
+            )
+            .await;
+        assert_eq!(client.expect_response(200).await.body, "x");
+    });
+}
+
+/// HTTP-018
+#[test]
+fn a_100_is_sent_when_the_app_receives() {
+    run(async {
+        let server = Server::start(http(echo)).await;
+        let mut client = server.connect().await;
+        client
+            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+            .await;
+        let head = client.expect_head(100).await;
+        assert_eq!(head.header("content-length"), None);
+        client.write("ping").await;
+        assert_eq!(client.expect_response(200).await.body, "ping");
+    });
+}
+
+/// HTTP-018
+#[test]
+fn no_100_is_sent_when_the_app_answers_without_the_body() {
+    run(async {
+        let server =
+            Server::start(http(async |mut http: Http| http.respond("too large").await)).await;
+        let mut client = server.connect().await;
+        client
+            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+            .await;
+        // The first head is the last one.
+        assert_eq!(client.expect_response(200).await.body, "too large");
+    });
+}
+
+/// RFC 9110 §10.1.1: "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST
+/// ignore that expectation."
+#[test]
+fn no_100_is_sent_to_http_1_0() {
+    run(async {
+        let server = Server::start(http(echo)).await;
+        let mut client = server.connect().await;
+        client
+            .write("PUT / HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\nping")
+            .await;
+        assert_eq!(client.expect_response(200).await.body, "ping");
+    });
+}
+
+/// HTTP-019
+#[test]
+fn an_upload_that_the_app_does_not_read_stops_the_client() {
+    run(async {
+        let (ends, mut ended) = channel();
+        let app = http_with(ends, async |ends, mut http: Http| {
+            let reason = http.send.closed().await;
+            ends.send(reason)?;
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut client = server.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n")
+            .await;
+        let taken = client.write_until_full(Duration::from_millis(500)).await;
+        // Our buffer, and those of two kernels' sockets.
+        assert!(taken < 32 << 20, "the server took in {taken} bytes");
+        client.reset();
+        let reason = within("the disconnect", ended.recv()).await.unwrap();
+        assert_ne!(reason, DisconnectReason::Complete);
+    });
+}
+
+/// HTTP-020
+#[test]
+fn a_body_that_breaks_off_ends_in_a_disconnect() {
+    run(async {
+        for request in [
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n8\r\nhalf",
+        ] {
+            let (events, mut received) = channel();
+            let app = http_with(events, async |events, mut http: Http| {
+                loop {
+                    let event = http.receive.next().await;
+                    let last = matches!(event, ReceiveEvent::HttpDisconnect(_));
+                    events.send(event)?;
+                    if last {
+                        return Ok(());
+                    }
+                }
+            });
+            let server = Server::start(app).await;
+            let mut client = server.connect().await;
+            client.write(request).await;
+            client.half_close().await;
+            let mut body = Vec::new();
+            loop {
+                match within("an event", received.recv()).await.unwrap() {
+                    ReceiveEvent::HttpRequest(part) => {
+                        assert!(part.more_body, "a last part in {request:?}");
+                        body.extend_from_slice(&part.body);
+                    }
+                    ReceiveEvent::HttpDisconnect(_) => break,
+                    other => panic!("unexpected: {other:?}"),
+                }
+            }
+            assert_eq!(body, b"half", "{request:?}");
+        }
+    });
+}
+
+/// HTTP-020
+#[test]
+fn a_body_that_is_not_chunked_as_it_says_never_ends_in_a_last_part() {
+    run(async {
+        let (events, mut received) = channel();
+        let app = http_with(events, async |events, mut http: Http| {
+            let first = part(&mut http).await?;
+            events.send(first.body == "x" && first.more_body)?;
+            let rest = http.receive.body(1000).await;
+            events.send(rest.is_err())?;
+            rest?;
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut client = server.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+            .await;
+        let first = within("the good part", received.recv()).await;
+        assert_eq!(first, Some(true));
+        client.write("0_2e\r\n").await;
+        let rest = within("the end of the body", received.recv()).await;
+        assert_eq!(rest, Some(true), "it ended well");
+        client.expect_response(400).await;
+        client.expect_end().await;
+    });
+}
+
+#[test]
+fn a_client_that_is_not_ours_gets_along() {
+    run(async {
+        let server = Server::start(http(echo)).await;
+        let mut client = HyperClient::connect(&server).await;
+        for size in [0, 1, 100_000] {
+            let body = Bytes::from(vec![b'x'; size]);
+            let request = Request::post("/").body(Full::new(body.clone())).unwrap();
+            let response = client.send(request).await.unwrap();
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.body(), &body);
+        }
+    });
+}

@@ -1,0 +1,497 @@
+//! What a client gets of a response: its head and its framing.
+
+use asgi::{AppError, Extension, HttpResponseBody, HttpResponseStart, HttpResponseTrailers};
+use ferricorn::Config;
+use http::header::{CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::support::{Http, Server, http, run};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// Sends "one" and "two" as a stream.
+async fn stream(mut http: Http) -> Result<(), AppError> {
+    http.begin().await?;
+    http.more("one").await?;
+    http.more("").await?;
+    http.last("two").await
+}
+
+async fn hello(mut http: Http) -> Result<(), AppError> {
+    http.respond("hello").await
+}
+
+/// Answers with the status in the path and a body of four bytes.
+async fn status(mut http: Http) -> Result<(), AppError> {
+    let status = StatusCode::from_bytes(&http.scope.path.as_bytes()[1..])?;
+    http.send.send(HttpResponseStart::new(status)).await?;
+    http.last("four").await
+}
+
+/// HTTP-027
+#[test]
+fn a_body_in_one_part_has_a_content_length() {
+    run(async {
+        let server = Server::start(http(hello)).await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        assert_eq!(head.minor_version, 1);
+        assert_eq!(head.header("content-length"), Some("5"));
+        assert_eq!(head.header("transfer-encoding"), None);
+        assert_eq!(client.read_body(5).await, "hello");
+    });
+}
+
+/// HTTP-027
+#[test]
+fn an_empty_body_in_one_part_has_the_content_length_0() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| http.respond("").await)).await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        assert_eq!(head.header("content-length"), Some("0"));
+    });
+}
+
+/// HTTP-033
+#[test]
+fn a_streamed_body_is_chunked() {
+    run(async {
+        let server = Server::start(http(stream)).await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        assert_eq!(head.header("content-length"), None);
+        assert_eq!(head.header("transfer-encoding"), Some("chunked"));
+        let body = client.read_chunked().await;
+        assert_eq!(body.body(), "onetwo");
+        assert_eq!(body.trailers, []);
+        // And the connection goes on.
+        client.write(GET).await;
+        client.expect_response(200).await;
+    });
+}
+
+/// HTTP-025, HTTP-023
+#[test]
+fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
+    run(async {
+        let (go, gate) = tokio::sync::watch::channel(0);
+        let app = crate::support::http_with(gate, async |mut gate, mut http: Http| {
+            http.begin().await?;
+            http.send.flush().await?;
+            gate.wait_for(|step| *step >= 1).await?;
+            http.more("one").await?;
+            gate.wait_for(|step| *step >= 2).await?;
+            http.last("two").await
+        });
+        let server = Server::start(app).await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        client.expect_head(200).await;
+        go.send(1).unwrap();
+        assert_eq!(client.read_chunk().await.unwrap(), "one");
+        go.send(2).unwrap();
+        assert_eq!(client.read_chunk().await.unwrap(), "two");
+        assert_eq!(client.read_chunk().await, None);
+        assert_eq!(client.read_trailers().await, []);
+    });
+}
+
+/// HTTP-024
+#[test]
+fn a_head_that_is_held_back_goes_out_when_the_app_waits() {
+    run(async {
+        let (go, gate) = tokio::sync::watch::channel(false);
+        let app = crate::support::http_with(gate, async |mut gate, mut http: Http| {
+            http.begin().await?;
+            gate.wait_for(|open| *open).await?;
+            http.last("late").await
+        });
+        let server = Server::start(app).await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        assert_eq!(head.header("content-length"), None);
+        go.send(true).unwrap();
+        assert_eq!(client.read_chunked().await.body(), "late");
+    });
+}
+
+/// HTTP-033
+#[test]
+fn a_streamed_body_ends_with_the_connection_on_http_1_0() {
+    run(async {
+        let server = Server::start(http(stream)).await;
+        // Even if the client asks for more.
+        for field in ["", "connection: keep-alive\r\n"] {
+            let mut client = server.connect().await;
+            client.write(format!("GET / HTTP/1.0\r\n{field}\r\n")).await;
+            let head = client.expect_head(200).await;
+            assert_eq!(head.header("content-length"), None);
+            assert_eq!(head.header("transfer-encoding"), None);
+            assert_eq!(client.read_body(6).await, "onetwo");
+            client.expect_eof().await;
+        }
+    });
+}
+
+#[test]
+fn a_response_that_ends_with_the_connection_does_not_promise_to_keep_it() {
+    run(async {
+        let server = Server::start(http(stream)).await;
+        let mut client = server.connect().await;
+        client
+            .write("GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+            .await;
+        let head = client.expect_head(200).await;
+        assert!(!head.connection_has("keep-alive"), "{head:#?}");
+    });
+}
+
+/// HTTP-026, HTTP-027
+#[test]
+fn a_response_to_head_has_no_body() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            match http.scope.path.as_str() {
+                "/whole" => http.respond("hello").await,
+                "/stream" => stream(http).await,
+                _ => http.respond("").await,
+            }
+        }))
+        .await;
+        let mut client = server.connect().await;
+        for (path, length) in [("/whole", Some("5")), ("/stream", None), ("/empty", None)] {
+            client
+                .write(format!("HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
+            let head = client.expect_head(200).await;
+            assert_eq!(head.header("content-length"), length, "{path}");
+        }
+        // A body would stand before this.
+        client.write("GET /whole HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(client.expect_response(200).await.body, "hello");
+    });
+}
+
+/// HTTP-026
+#[test]
+fn the_content_length_that_an_app_sets_for_head_stays() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let length = HeaderValue::from_static("1234");
+            let start = HttpResponseStart::ok().header(CONTENT_LENGTH, length);
+            http.send.send(start).await?;
+            http.last("").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        for _ in 0..2 {
+            client.write("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            let head = client.expect_head(200).await;
+            assert_eq!(head.header("content-length"), Some("1234"));
+        }
+    });
+}
+
+/// HTTP-026, HTTP-034
+#[test]
+fn statuses_without_content_have_none() {
+    run(async {
+        let server = Server::start(http(status)).await;
+        let mut client = server.connect().await;
+        for (status, length) in [(204, None), (205, Some("0")), (304, None)] {
+            client
+                .write(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
+            let head = client.expect_head(status).await;
+            assert_eq!(head.header("content-length"), length, "{status}");
+            assert_eq!(head.header("transfer-encoding"), None, "{status}");
+        }
+        // A body would stand before this.
+        client.write("GET /200 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(client.expect_response(200).await.body, "four");
+    });
+}
+
+#[test]
+fn any_final_status_goes_out() {
+    run(async {
+        let server = Server::start(http(status)).await;
+        let mut client = server.connect().await;
+        for status in [200, 299, 404, 418, 599, 999] {
+            client
+                .write(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
+            assert_eq!(client.expect_response(status).await.body, "four");
+        }
+    });
+}
+
+#[test]
+fn a_response_has_a_date_and_a_server() {
+    run(async {
+        let server = Server::start(http(hello)).await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        assert_eq!(head.header("server"), Some("ferricorn"));
+        // RFC 9110 §5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT".
+        let date = head.header("date").expect("a date");
+        assert_eq!(date.len(), 29, "{date}");
+        assert!(date.ends_with(" GMT"), "{date}");
+    });
+}
+
+#[test]
+fn date_and_server_can_be_turned_off() {
+    run(async {
+        let mut config = Config::default();
+        config.date_header = false;
+        config.server_header = false;
+        let server = Server::start_with(config, http(hello)).await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        assert_eq!(
+            head.headers,
+            [("content-length".to_owned(), "5".to_owned())]
+        );
+    });
+}
+
+#[test]
+fn the_apps_own_date_and_server_win() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let start = HttpResponseStart::ok()
+                .header(SERVER, HeaderValue::from_static("mine"))
+                .header(
+                    DATE,
+                    HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
+                );
+            http.send.send(start).await?;
+            http.last("").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        assert_eq!(head.header("server"), Some("mine"));
+        assert_eq!(head.header("date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    });
+}
+
+#[test]
+fn repeated_fields_stay_apart_and_in_order() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let name = HeaderName::from_static("set-cookie");
+            let start = HttpResponseStart::ok()
+                .header(name.clone(), HeaderValue::from_static("a=1"))
+                .header(name, HeaderValue::from_static("b=2"));
+            http.send.send(start).await?;
+            http.last("").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        let cookies: Vec<_> = head
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie")
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+    });
+}
+
+/// HTTP-028
+#[test]
+fn the_apps_transfer_encoding_is_ignored() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let chunked = HeaderValue::from_static("chunked");
+            let start = HttpResponseStart::ok().header(TRANSFER_ENCODING, chunked);
+            http.send.send(start).await?;
+            if http.scope.path == "/stream" {
+                http.more("hel").await?;
+                return http.last("lo").await;
+            }
+            http.last("hello").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        for path in ["/", "/stream"] {
+            client
+                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
+            assert_eq!(client.expect_response(200).await.body, "hello");
+        }
+        let mut client = server.connect().await;
+        client.write("GET /stream HTTP/1.0\r\n\r\n").await;
+        let response = client.expect_response(200).await;
+        assert_eq!(response.header("transfer-encoding"), None);
+        assert_eq!(response.body, "hello");
+    });
+}
+
+/// HTTP-028
+#[test]
+fn the_fields_of_the_connection_are_not_the_apps() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let mut start = HttpResponseStart::ok();
+            for name in ["keep-alive", "proxy-connection", "te", "upgrade"] {
+                let value = HeaderValue::from_static("x");
+                start = start.header(HeaderName::from_static(name), value);
+            }
+            http.send.send(start).await?;
+            http.last("").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        let head = client.expect_head(200).await;
+        for name in [
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "upgrade",
+            "connection",
+        ] {
+            assert_eq!(head.header(name), None);
+        }
+    });
+}
+
+/// Streams with a length that the app announced.
+async fn announced(mut http: Http) -> Result<(), AppError> {
+    let start = HttpResponseStart::ok().header(CONTENT_LENGTH, HeaderValue::from(6));
+    http.send.send(start).await?;
+    http.more("one").await?;
+    http.last("two").await
+}
+
+/// HTTP-029, HTTP-033
+#[test]
+fn a_stream_with_the_apps_content_length_is_not_chunked() {
+    run(async {
+        let server = Server::start(http(announced)).await;
+        let mut client = server.connect().await;
+        for _ in 0..2 {
+            client.write(GET).await;
+            let head = client.expect_head(200).await;
+            assert_eq!(head.header("content-length"), Some("6"));
+            assert_eq!(head.header("transfer-encoding"), None);
+            assert_eq!(client.read_body(6).await, "onetwo");
+        }
+    });
+}
+
+#[test]
+fn a_body_larger_than_every_buffer_comes_whole() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            if http.scope.path == "/whole" {
+                return http.respond(vec![b'x'; 10 << 20]).await;
+            }
+            http.begin().await?;
+            for _ in 0..160 {
+                http.more(vec![b'x'; 64 << 10]).await?;
+            }
+            http.last("").await
+        }))
+        .await;
+        for path in ["/whole", "/stream"] {
+            let mut client = server.connect().await;
+            client
+                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+                .await;
+            let body = client.expect_response(200).await.body;
+            assert_eq!(body.len(), 10 << 20);
+            assert!(body.iter().all(|byte| *byte == b'x'));
+        }
+    });
+}
+
+/// Sends trailers if the connection takes them.
+async fn with_trailers(mut http: Http) -> Result<(), AppError> {
+    if !http.scope.extensions.has(Extension::Trailers) {
+        return http.respond("without").await;
+    }
+    let mut start = HttpResponseStart::ok().with_trailers();
+    let names = HeaderValue::from_static("x-sum, x-other");
+    start.headers.insert("trailer", names);
+    http.send.send(start).await?;
+    http.send.send(HttpResponseBody::last("with")).await?;
+    let one = |name, value| {
+        HeaderMap::from_iter([(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )])
+    };
+    http.send
+        .send(HttpResponseTrailers::more(one("x-sum", "7")))
+        .await?;
+    http.send
+        .send(HttpResponseTrailers::new(one("x-other", "8")))
+        .await?;
+    Ok(())
+}
+
+/// HTTP-051, HTTP-052
+#[test]
+fn trailers_come_behind_a_chunked_body() {
+    run(async {
+        let server = Server::start(http(with_trailers)).await;
+        let mut client = server.connect().await;
+        client
+            .write("GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n")
+            .await;
+        let head = client.expect_head(200).await;
+        assert_eq!(head.header("content-length"), None);
+        let body = client.read_chunked().await;
+        assert_eq!(body.body(), "with");
+        let trailers: Vec<_> = body
+            .trailers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(trailers, [("x-sum", "7"), ("x-other", "8")]);
+    });
+}
+
+/// CORE §7: an extension is offered only where the connection can do it.
+#[test]
+fn trailers_are_not_offered_to_a_client_that_does_not_take_them() {
+    run(async {
+        let server = Server::start(http(with_trailers)).await;
+        for request in [GET, "GET / HTTP/1.0\r\nte: trailers\r\n\r\n"] {
+            let mut client = server.connect().await;
+            client.write(request).await;
+            assert_eq!(client.expect_response(200).await.body, "without");
+        }
+    });
+}
+
+/// HTTP-022
+#[test]
+fn a_start_with_an_interim_status_is_misuse_and_changes_nothing() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let start = HttpResponseStart::new(StatusCode::CONTINUE);
+            let error = http.send.send(start).await.unwrap_err();
+            assert!(error.is_misuse(), "{error}");
+            http.respond("fine").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client.write(GET).await;
+        assert_eq!(client.expect_response(200).await.body, "fine");
+    });
+}

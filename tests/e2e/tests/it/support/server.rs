@@ -1,0 +1,116 @@
+//! A server inside the test's runtime.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+
+use asgi::App;
+use ferricorn::{Bind, Config, Handle, ServeError};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::raw::Client;
+use super::within;
+
+/// A server on a free port of 127.0.0.1.
+///
+/// Dropping it stops it at once; that it ends is checked at the end of the test.
+pub struct Server {
+    address: SocketAddr,
+    handle: Handle,
+    serving: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+thread_local! {
+    /// Servers that were dropped and have to end.
+    static STOPPED: RefCell<Vec<JoinHandle<Result<(), ServeError>>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Server {
+    /// Starts a server with the default settings.
+    #[track_caller]
+    pub fn start(app: impl App) -> impl Future<Output = Self> {
+        Self::start_with(Config::default(), app)
+    }
+
+    /// Starts a server and waits until it accepts.
+    #[track_caller]
+    pub fn start_with(config: Config, app: impl App) -> impl Future<Output = Self> {
+        let server = Self::start_unready(config, app);
+        let ready = server.handle();
+        let ready = within("the server to be ready", async move { ready.ready().await });
+        async move {
+            assert!(ready.await, "the server ended before it was ready");
+            server
+        }
+    }
+
+    /// Starts a server and does not wait.
+    pub fn start_unready(config: Config, app: impl App) -> Self {
+        let listener = "127.0.0.1:0"
+            .parse::<Bind>()
+            .unwrap()
+            .listen(&config)
+            .unwrap();
+        let address = listener.address().as_ip().unwrap();
+        let serve = ferricorn::serve(vec![listener], app, config);
+        let handle = serve.handle();
+        let serving = Some(tokio::spawn(serve));
+        Self {
+            address,
+            handle,
+            serving,
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// A client that has connected.
+    #[track_caller]
+    pub fn connect(&self) -> impl Future<Output = Client> + use<> {
+        let connecting = within("a connection", TcpStream::connect(self.address));
+        async move { Client::tcp(connecting.await.unwrap()) }
+    }
+
+    /// Waits until the server has ended by itself.
+    #[track_caller]
+    pub fn ended(mut self) -> impl Future<Output = Result<(), ServeError>> {
+        let serving = self.serving.take().unwrap();
+        let ended = within("the end of the server", serving);
+        async move { ended.await.expect("the server does not panic") }
+    }
+
+    /// Drains the server and waits until it has ended.
+    #[track_caller]
+    pub fn stop(self) -> impl Future<Output = ()> {
+        self.handle.drain();
+        let ended = self.ended();
+        async move { ended.await.expect("the server ends well") }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            self.handle.abort();
+            STOPPED.with_borrow_mut(|stopped| stopped.push(serving));
+        }
+    }
+}
+
+/// Waits for all servers that were dropped.
+pub async fn all_end_cleanly() {
+    for serving in STOPPED.take() {
+        let result = within("a server to stop", serving).await;
+        match result.expect("the server does not panic") {
+            Ok(()) => {}
+            Err(error) if error.is_aborted() => {}
+            Err(error) => panic!("the server did not end cleanly: {error}"),
+        }
+    }
+}
