@@ -3,6 +3,7 @@
 //! The app is called once, in a task of its own, with a lifespan scope. What it may say when is
 //! [`asgi_exchange::LifespanExchange`]'s to know; here is the waiting, with its limits.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,8 @@ struct Shared {
 
 struct Inner {
     rules: LifespanExchange,
-    outcome: Option<LifespanOutcome>,
+    /// What nobody has looked at yet: an app may say that it is ready and end in one poll.
+    outcomes: VecDeque<LifespanOutcome>,
     /// Why the app failed to start.
     error: Option<AppError>,
     receive_waker: Option<Waker>,
@@ -49,7 +51,7 @@ impl Lifespan {
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner {
                 rules: LifespanExchange::new(),
-                outcome: None,
+                outcomes: VecDeque::new(),
                 error: None,
                 receive_waker: None,
                 closed_waker: None,
@@ -134,7 +136,7 @@ impl Shared {
     async fn next_outcome(&self) -> LifespanOutcome {
         loop {
             let told = self.outcome.notified();
-            if let Some(outcome) = self.lock().outcome.take() {
+            if let Some(outcome) = self.lock().outcomes.pop_front() {
                 return outcome;
             }
             told.await;
@@ -144,7 +146,7 @@ impl Shared {
     /// Whether the app is there to be asked.
     fn ask_to_shut_down(&self) -> bool {
         let mut inner = self.lock();
-        inner.outcome = None;
+        inner.outcomes.clear();
         let asked = inner.rules.shutdown();
         if let Some(waker) = inner.receive_waker.take() {
             waker.wake();
@@ -166,9 +168,7 @@ impl Shared {
             }
             (None, _) => {}
         }
-        if verdict.outcome.is_some() {
-            inner.outcome = verdict.outcome;
-        }
+        inner.outcomes.extend(verdict.outcome);
         let wakers = [inner.receive_waker.take(), inner.closed_waker.take()];
         for waker in wakers.into_iter().flatten() {
             waker.wake();
@@ -213,7 +213,7 @@ impl SendHalf for Send {
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         let mut inner = self.0.lock();
         let outcome = inner.rules.send(event)?;
-        inner.outcome = Some(outcome);
+        inner.outcomes.push_back(outcome);
         drop(inner);
         self.0.outcome.notify_one();
         Ok(())

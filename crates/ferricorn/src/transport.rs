@@ -205,15 +205,26 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// How many of the bytes that were read hyper may see.
+    fn read(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.is_empty() {
             self.read_end = true;
-            return Ok(());
+            return Ok(0);
         }
         self.last_read = Some(Instant::now());
-        self.guard
-            .read(bytes)
-            .map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal.as_str()))
+        match self.guard.read(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            // None would be the end of the stream: then the fault is told now, else next time.
+            Err(0) => self.check_body().map(|()| 0),
+            Err(sound) => Ok(sound),
+        }
+    }
+
+    fn check_body(&self) -> io::Result<()> {
+        match self.guard.body_fault() {
+            None => Ok(()),
+            Some(fault) => Err(io::Error::new(io::ErrorKind::InvalidData, fault.as_str())),
+        }
     }
 }
 
@@ -232,11 +243,14 @@ impl AsyncRead for TransportIo {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
+        this.transport.lock().check_body()?;
         ready!(match &mut this.reader {
             Reader::Tcp(reader) => Pin::new(reader).poll_read(cx, buf),
             Reader::Unix(reader) => Pin::new(reader).poll_read(cx, buf),
         })?;
-        Poll::Ready(this.transport.lock().read(&buf.filled()[before..]))
+        let sound = this.transport.lock().read(&buf.filled()[before..])?;
+        buf.set_filled(before + sound);
+        Poll::Ready(Ok(()))
     }
 }
 

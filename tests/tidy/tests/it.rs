@@ -14,11 +14,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi", &["bytes", "bytestring", "http"]),
     ("asgi-exchange", &["asgi", "bytes", "http"]),
     ("asgi-abi", &["asgi", ANY]),
-    ("asgi-testing", &["asgi", "asgi-exchange", "bytes", "http", "futures-core"]),
+    (
+        "asgi-testing",
+        &["asgi", "asgi-exchange", "bytes", "http", "futures-core"],
+    ),
     ("ferricorn", &["asgi", "asgi-exchange", ANY]),
-    ("ferricorn-cli", &["asgi-abi", "ferricorn", ANY]),
+    ("ferricorn-cli", &["asgi", "asgi-abi", "ferricorn", ANY]),
     ("hello", &["asgi", "asgi-abi", ANY]),
-    ("e2e", &["asgi", "asgi-exchange", "asgi-testing", "ferricorn", ANY]),
+    (
+        "e2e",
+        &["asgi", "asgi-exchange", "asgi-testing", "ferricorn", ANY],
+    ),
     ("tidy", &[]),
 ];
 
@@ -144,7 +150,14 @@ fn the_rules_of_an_exchange_know_no_clock_no_socket_and_no_runtime() {
     sources(&root().join("crates/asgi-exchange/src"), &mut files);
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        for word in ["std::time", "std::net", "std::fs", "std::thread", "Instant", "tokio"] {
+        for word in [
+            "std::time",
+            "std::net",
+            "std::fs",
+            "std::thread",
+            "Instant",
+            "tokio",
+        ] {
             assert!(!text.contains(word), "{} names {word}", file.display());
         }
     }
@@ -155,7 +168,11 @@ fn every_package_stands_on_the_map() {
     let map = fs::read_to_string(root().join("crates/README.md")).unwrap();
     for package in packages() {
         let entry = format!("| `{}` |", package.name);
-        assert!(map.contains(&entry), "crates/README.md has no line for {}", package.name);
+        assert!(
+            map.contains(&entry),
+            "crates/README.md has no line for {}",
+            package.name
+        );
     }
 }
 
@@ -183,7 +200,11 @@ fn files_of_code_stay_readable_in_one_sitting() {
     /// Lines, tests within the file not counted. Longer ones need a split or a reason here.
     const MOST: usize = 600;
     /// One table of options, one header in Rust, one list of events.
-    const LONGER: &[&str] = &["cli/options.rs", "asgi-abi/src/abi.rs", "asgi/src/send_event.rs"];
+    const LONGER: &[&str] = &[
+        "cli/options.rs",
+        "asgi-abi/src/abi.rs",
+        "asgi/src/send_event.rs",
+    ];
 
     for package in packages() {
         let mut files = Vec::new();

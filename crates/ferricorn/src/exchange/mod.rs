@@ -24,7 +24,7 @@ use tracing::{Span, debug, debug_span, error};
 
 use self::halves::{Receive, Send};
 pub(crate) use self::log::{Cause, Label};
-pub(crate) use self::state::{Beginning, Part};
+pub(crate) use self::state::{Beginning, BrokenOff, Part};
 use self::state::{State, store};
 use crate::server::{Permit, Server};
 
@@ -84,7 +84,14 @@ impl Exchange {
     }
 
     /// Waits for the head of the response, or for all of it.
-    pub(crate) fn poll_beginning(&self, cx: &mut Context<'_>) -> Poll<Beginning> {
+    ///
+    /// # Errors
+    ///
+    /// There will be none: the app was cut off before it had begun.
+    pub(crate) fn poll_beginning(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Beginning, BrokenOff>> {
         if let Some(beginning) = self.lock().take_beginning() {
             return Poll::Ready(beginning);
         }
@@ -136,7 +143,7 @@ impl Exchange {
             )),
             Err(panic) => Some((AppEnd::Panicked, Cause::Panic(panic))),
         };
-        self.after_poll(took);
+        self.after_poll(took, ended.is_none());
         if let Some((end, cause)) = ended {
             self.drop_app(&mut slot);
             drop(slot);
@@ -169,6 +176,15 @@ impl Exchange {
     /// Whether the app waits for a part of the request's body.
     pub(crate) fn wants_body(&self) -> bool {
         self.lock().wants_body
+    }
+
+    /// The client has closed its side. Whether that is news.
+    pub(crate) fn client_closed(&self) -> bool {
+        let news = !std::mem::replace(&mut self.lock().client_closed, true);
+        if news {
+            self.disconnected(DisconnectReason::Closed);
+        }
+        news
     }
 
     /// The client is gone, or as good as gone.
@@ -261,11 +277,13 @@ impl Exchange {
         self.label.log_end(fault, &cause);
     }
 
-    fn after_poll(&self, took: Duration) {
+    fn after_poll(&self, took: Duration, waits: bool) {
         let mut state = self.lock();
+        if waits {
+            let event = state.rules.waiting();
+            state.apply(event);
+        }
         state.polling = false;
-        let event = state.rules.waiting();
-        state.apply(event);
         let limit = self.server.config().slow_poll;
         if took > limit && !limit.is_zero() && !std::mem::replace(&mut state.slow_poll_told, true) {
             drop(state);

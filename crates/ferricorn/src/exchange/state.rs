@@ -1,5 +1,6 @@
 //! What an exchange has to say to the driver and to the app's halves, under one lock.
 
+use std::fmt;
 use std::task::{Context, Poll, Waker};
 
 use asgi::{DisconnectReason, HttpDisconnect, ReceiveEvent, SendError};
@@ -19,6 +20,8 @@ pub(super) struct State {
     pub(super) runnable: bool,
     /// The app is being polled: what it does needs to wake nobody.
     pub(super) polling: bool,
+    /// The client has closed its side, and the rules know.
+    pub(super) client_closed: bool,
     /// Why the peer gets an error of its own, should the app have nothing to say to it.
     pub(super) peer_fault: Option<StatusCode>,
     pub(super) receive_waker: Option<Waker>,
@@ -57,6 +60,18 @@ pub(crate) struct Beginning {
     pub(crate) whole: Option<Bytes>,
 }
 
+/// There is no response, or no more of one: the app was cut off, or broke it off itself.
+#[derive(Debug)]
+pub(crate) struct BrokenOff;
+
+impl fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the response was broken off")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
 /// What follows of a response.
 #[derive(Debug)]
 pub(crate) enum Part {
@@ -75,6 +90,7 @@ impl State {
             response: Response::default(),
             runnable: true,
             polling: false,
+            client_closed: false,
             peer_fault: None,
             receive_waker: None,
             ready_waker: None,
@@ -89,15 +105,17 @@ impl State {
         }
     }
 
-    pub(super) fn take_beginning(&mut self) -> Option<Beginning> {
-        let head = self.response.head.take()?;
+    pub(super) fn take_beginning(&mut self) -> Option<Result<Beginning, BrokenOff>> {
+        let Some(head) = self.response.head.take() else {
+            return (self.response.end == Some(End::Broken)).then_some(Err(BrokenOff));
+        };
         self.status = Some(head.status);
         let complete = self.response.end == Some(End::Complete)
             && self.response.trailers.is_none()
             && !head.trailers;
         let whole = complete.then(|| self.response.data.take().unwrap_or_default());
         self.sent += whole.as_ref().map_or(0, |whole| whole.len() as u64);
-        Some(Beginning { head, whole })
+        Some(Ok(Beginning { head, whole }))
     }
 
     pub(super) fn take_part(&mut self, cx: &Context<'_>) -> Option<Part> {
@@ -253,9 +271,12 @@ impl Response {
         self.data.is_none()
     }
 
-    /// Whether everything but the end was taken.
+    /// Whether all of it was sent, and taken. One that was broken off never is.
     pub(super) fn is_taken(&self) -> bool {
-        self.end.is_some() && self.head.is_none() && self.data.is_none() && self.trailers.is_none()
+        self.end == Some(End::Complete)
+            && self.head.is_none()
+            && self.data.is_none()
+            && self.trailers.is_none()
     }
 
     pub(super) fn has_output(&self) -> bool {

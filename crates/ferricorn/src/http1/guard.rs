@@ -87,6 +87,8 @@ pub(crate) struct Guard {
     max_line: usize,
     heads: u64,
     refused: Option<(u64, Refusal)>,
+    /// What is wrong with a body: its request was let through.
+    body_fault: Option<Refusal>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +121,7 @@ impl Guard {
             max_line,
             heads: 0,
             refused: None,
+            body_fault: None,
         }
     }
 
@@ -140,15 +143,24 @@ impl Guard {
         }
     }
 
+    /// What is wrong with a body, if something is.
+    pub(crate) fn body_fault(&self) -> Option<Refusal> {
+        self.body_fault
+    }
+
     /// Reads on.
     ///
     /// # Errors
     ///
-    /// A body is malformed: its request may be running already, and nothing of what was read now
-    /// can be trusted. A malformed head is no error here, but in [`refusal_of`](Self::refusal_of).
-    pub(crate) fn read(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
+    /// A body is malformed, see [`body_fault`](Self::body_fault): its request may be running
+    /// already. The error is how many of the bytes stand before the fault; the rest, and all that
+    /// follows, must not be trusted. A malformed head is told by [`refusal_of`](Self::refusal_of).
+    pub(crate) fn read(&mut self, all: &[u8]) -> Result<(), usize> {
+        let mut bytes = all;
         while !bytes.is_empty() {
+            let before = all.len() - bytes.len();
             match &mut self.state {
+                State::Refused if self.body_fault.is_some() => return Err(before),
                 State::Refused => return Ok(()),
                 State::Length(left) | State::ChunkData(left) => {
                     let skipped =
@@ -166,7 +178,8 @@ impl Guard {
                         if in_head {
                             return Ok(());
                         }
-                        return Err(refusal);
+                        self.body_fault = Some(refusal);
+                        return Err(before);
                     }
                 }
             }

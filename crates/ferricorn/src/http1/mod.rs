@@ -19,11 +19,10 @@ pub(crate) mod guard;
 mod request;
 mod response;
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use asgi::DisconnectReason;
@@ -38,9 +37,9 @@ use tracing::debug;
 
 use self::guard::Position;
 use self::request::Refused;
-use self::response::{Adornment, BrokenOff, ResponseBody};
+use self::response::{Adornment, ResponseBody};
 use crate::connection::Ends;
-use crate::exchange::{Exchange, Label};
+use crate::exchange::{BrokenOff, Exchange, Label};
 use crate::server::{Phase, Server};
 use crate::transport::{Peer, Socket, Transport, TransportIo};
 
@@ -123,10 +122,11 @@ impl Connection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn adornment(&self, close: bool) -> Adornment {
+    fn adornment(&self, label: &Label, close: bool) -> Adornment {
         Adornment {
             server_header: self.server.config().server_header,
             close: close || self.server.phase() >= Phase::Draining,
+            version: label.version,
         }
     }
 
@@ -184,7 +184,7 @@ impl Connection {
         began: Instant,
     ) -> Answer {
         debug!(exchange = label.id, "request refused with {status}: {why}");
-        let response = response::refusal(status, "refused\n", self.adornment(true));
+        let response = response::refusal(status, "refused\n", self.adornment(label, true));
         self.log_refusal(label, status, began);
         Answer::Ours(Some(response))
     }
@@ -195,7 +195,7 @@ impl Connection {
             exchange = label.id,
             "request turned away: too many exchanges run"
         );
-        let mut response = response::refusal(status, "too busy\n", self.adornment(false));
+        let mut response = response::refusal(status, "too busy\n", self.adornment(label, false));
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         self.log_refusal(label, status, began);
@@ -214,7 +214,7 @@ struct Requests(Arc<Connection>);
 
 impl Service<Request<Incoming>> for Requests {
     type Response = Response<ResponseBody>;
-    type Error = Infallible;
+    type Error = BrokenOff;
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
@@ -232,7 +232,7 @@ enum Answer {
 }
 
 impl Future for Answer {
-    type Output = Result<Response<ResponseBody>, Infallible>;
+    type Output = Result<Response<ResponseBody>, BrokenOff>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
@@ -244,13 +244,11 @@ impl Future for Answer {
                 connection,
                 exchange,
             } => {
-                let Poll::Ready(beginning) = exchange.poll_beginning(cx) else {
-                    return Poll::Pending;
-                };
+                let beginning = ready!(exchange.poll_beginning(cx))?;
                 if beginning.whole.is_some() {
                     exchange.log_access();
                 }
-                let adornment = connection.adornment(false);
+                let adornment = connection.adornment(exchange.label(), false);
                 let transport = &connection.transport;
                 Poll::Ready(Ok(response::response(
                     exchange, transport, beginning, adornment,
@@ -338,9 +336,10 @@ impl Driver {
             return false;
         };
         let more = exchange.poll_app(cx);
-        if exchange.is_app_done() && exchange.is_response_done() {
+        if exchange.is_response_done() {
+            // What the app still does behind its response is no longer this connection's.
+            exchange.detach(None);
             self.connection.lock().current = None;
-            self.left_at = None;
         }
         more
     }
@@ -352,12 +351,12 @@ impl Driver {
             exchange.end_turn(cx);
             match self.connection.transport.poll_peer(cx) {
                 Peer::There => {}
-                Peer::Closed if self.left_at.is_some() => {}
                 Peer::Closed => {
-                    self.left_at = Some(Instant::now());
-                    exchange.disconnected(DisconnectReason::Closed);
-                    // Another turn, so that the app can take note.
-                    cx.waker().wake_by_ref();
+                    self.left_at.get_or_insert_with(Instant::now);
+                    if exchange.client_closed() {
+                        // Another turn, so that the app can take note.
+                        cx.waker().wake_by_ref();
+                    }
                 }
                 Peer::Lost => return Poll::Ready(End::Lost),
             }
@@ -373,7 +372,6 @@ impl Driver {
                 return Phase::Cut;
             }
             self.draining_since = Some(Instant::now());
-            self.timer.hasten(TICK);
             let cut = self.connection.server.until_cut();
             self.phases = Box::pin(async move {
                 cut.await;
@@ -396,7 +394,9 @@ impl Driver {
             || self.draining_since.is_some()
             || transport.stuck_since().is_some();
         if busy {
-            self.timer.hasten(TICK);
+            self.timer.hasten(Instant::now() + TICK);
+        } else {
+            self.timer.hasten(self.idle_deadline());
         }
         while self.timer.poll(cx).is_ready() {
             let now = Instant::now();
@@ -406,7 +406,7 @@ impl Driver {
             let next = if busy {
                 now + TICK
             } else {
-                self.idle_deadline().max(now + TICK)
+                self.idle_deadline()
             };
             self.timer.reset(next);
         }
@@ -563,8 +563,6 @@ const REQUEST_TIMEOUT: &[u8] =
 struct Timer {
     sleep: Pin<Box<Sleep>>,
     at: Instant,
-    /// Registered with this task's waker.
-    polled: bool,
 }
 
 impl Timer {
@@ -572,26 +570,22 @@ impl Timer {
         Self {
             sleep: Box::pin(tokio::time::sleep_until(at.into())),
             at,
-            polled: false,
         }
     }
 
-    /// Fires within `limit`, if it would have later.
-    fn hasten(&mut self, limit: Duration) {
-        let now = Instant::now();
-        if self.at > now + limit {
-            self.reset(now + limit);
+    /// Fires at `at`, if it would have later.
+    fn hasten(&mut self, at: Instant) {
+        if self.at > at {
+            self.reset(at);
         }
     }
 
     fn reset(&mut self, at: Instant) {
         self.at = at;
         self.sleep.as_mut().reset(at.into());
-        self.polled = false;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.polled = true;
         self.sleep.as_mut().poll(cx)
     }
 }

@@ -1,6 +1,5 @@
 //! From what an exchange has to say to hyper's response.
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,10 +7,10 @@ use std::task::{Context, Poll};
 use asgi_exchange::{Framing, ResponseHead};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::exchange::{Beginning, Exchange, Part};
+use crate::exchange::{Beginning, BrokenOff, Exchange, Part};
 use crate::transport::Transport;
 
 /// The body that hyper polls.
@@ -38,6 +37,8 @@ pub(crate) struct Adornment {
     pub(crate) server_header: bool,
     /// Whether the connection is to be closed behind it.
     pub(crate) close: bool,
+    /// The version of the request.
+    pub(crate) version: Version,
 }
 
 /// The response for what the app has begun.
@@ -53,6 +54,8 @@ pub(crate) fn response(
         head.headers.remove(CONTENT_LENGTH);
         head.framing = Framing::Stream;
     }
+    // Its end is the end of the connection, whatever the client hoped for.
+    head.close |= head.framing == Framing::Stream && adornment.version == Version::HTTP_10;
     let body = match (whole, head.framing) {
         (Some(_), Framing::Empty) => ResponseBody::Empty,
         (Some(whole), _) if whole.is_empty() => ResponseBody::Empty,
@@ -111,6 +114,10 @@ fn finish(response: &mut Response<ResponseBody>, adornment: Adornment) {
     }
     if adornment.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if adornment.version == Version::HTTP_10 {
+            // Else hyper adds that the connection will be kept.
+            *response.version_mut() = Version::HTTP_10;
+        }
     }
 }
 
@@ -198,15 +205,3 @@ impl Drop for Stream {
         self.exchange.log_access();
     }
 }
-
-/// The app broke its response off.
-#[derive(Debug)]
-pub(crate) struct BrokenOff;
-
-impl fmt::Display for BrokenOff {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the app broke its response off")
-    }
-}
-
-impl std::error::Error for BrokenOff {}
