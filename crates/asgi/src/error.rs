@@ -21,7 +21,12 @@ pub struct AppError(Box<dyn Error + Send + Sync>);
 impl AppError {
     /// The app does not serve this kind of scope.
     pub fn unsupported(scope: &Scope) -> Self {
-        Self(Box::new(Unsupported(scope.kind())))
+        Self::unsupported_kind(scope.kind())
+    }
+
+    /// [`unsupported`](Self::unsupported) where there is no scope at hand, only its kind.
+    pub fn unsupported_kind(kind: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Unsupported(kind.into())))
     }
 
     /// Whether this came from [`unsupported`](Self::unsupported).
@@ -98,7 +103,7 @@ impl fmt::Display for Chain<'_> {
 }
 
 #[derive(Debug)]
-struct Unsupported(&'static str);
+struct Unsupported(Cow<'static, str>);
 
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,6 +177,22 @@ impl SendError {
     /// Whether the half outlived its app.
     pub fn is_over(&self) -> bool {
         matches!(self.0, SendErrorKind::Over)
+    }
+
+    /// What came and what was expected, if it was misuse.
+    pub fn as_misuse(&self) -> Option<(&str, &str)> {
+        match &self.0 {
+            SendErrorKind::Misuse { got, expected } => Some((got, expected)),
+            _ => None,
+        }
+    }
+
+    /// Why it was refused, if it was.
+    pub fn as_refused(&self) -> Option<&str> {
+        match &self.0 {
+            SendErrorKind::Refused(why) => Some(why),
+            _ => None,
+        }
     }
 
     /// How the client left, if it did.

@@ -92,7 +92,7 @@ impl HttpDisconnect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// The response is complete.
+    /// The exchange is over: the response is complete, or the app has returned.
     Complete,
     /// The client closed its side. It may still read: what is sent is still written.
     Closed,
@@ -111,7 +111,7 @@ pub enum DisconnectReason {
 impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Complete => f.write_str("the response is complete"),
+            Self::Complete => f.write_str("the exchange is over"),
             Self::Closed => f.write_str("it closed the connection"),
             Self::Lost => f.write_str("the connection was lost"),
             Self::Reset(code) => write!(f, "it reset the stream with code {code}"),
