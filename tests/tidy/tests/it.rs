@@ -1,6 +1,8 @@
 //! Holds what `crates/README.md` says of the workspace: who may import whom, and the invariants
 //! that no compiler checks.
 
+#![allow(clippy::unwrap_used, reason = "a test: a panic is its failure")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
