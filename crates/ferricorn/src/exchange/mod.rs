@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use asgi::{AppFuture, DisconnectReason, HttpScope, Receiver, Sender};
 use asgi_exchange::{AppEnd, HttpExchange};
 use http::StatusCode;
+use http::header::EXPECT;
 use hyper::body::Incoming;
 use tracing::{Span, debug, debug_span, error};
 
@@ -55,6 +56,7 @@ impl Exchange {
             method = %label.method,
             path = label.target.path(),
         );
+        let expects_continue = scope.headers.contains_key(EXPECT);
         let rules = HttpExchange::new(&scope.method, scope.extensions.clone());
         let exchange = Arc::new(Self {
             server: Arc::clone(server),
@@ -62,7 +64,7 @@ impl Exchange {
             began,
             span,
             app: Mutex::new(None),
-            state: Mutex::new(State::new(rules, request_body, permit)),
+            state: Mutex::new(State::new(rules, request_body, expects_continue, permit)),
         });
         let receive = Receiver::new(Receive(Arc::clone(&exchange)));
         let send = Sender::new(Send(Arc::clone(&exchange)));
@@ -92,11 +94,11 @@ impl Exchange {
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Beginning, BrokenOff>> {
-        if let Some(beginning) = self.lock().take_beginning() {
+        if let Some(beginning) = self.lock().take_beginning(cx) {
             return Poll::Ready(beginning);
         }
         self.poll_app(cx);
-        match self.lock().take_beginning() {
+        match self.lock().take_beginning(cx) {
             Some(beginning) => Poll::Ready(beginning),
             None => Poll::Pending,
         }

@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) driver: Option<Waker>,
     /// The app waits for a part of the request's body.
     pub(super) wants_body: bool,
+    /// The client waits for a 100 before it sends the body.
+    pub(super) expects_continue: bool,
     pub(super) slow_poll_told: bool,
     pub(super) permit: Option<Permit>,
     pub(super) status: Option<StatusCode>,
@@ -83,7 +85,12 @@ pub(crate) enum Part {
 }
 
 impl State {
-    pub(super) fn new(rules: HttpExchange, request_body: Incoming, permit: Permit) -> Self {
+    pub(super) fn new(
+        rules: HttpExchange,
+        request_body: Incoming,
+        expects_continue: bool,
+        permit: Permit,
+    ) -> Self {
         Self {
             rules,
             request_body: Some(request_body),
@@ -97,6 +104,7 @@ impl State {
             closed_waker: None,
             driver: None,
             wants_body: false,
+            expects_continue,
             slow_poll_told: false,
             permit: Some(permit),
             status: None,
@@ -105,7 +113,14 @@ impl State {
         }
     }
 
-    pub(super) fn take_beginning(&mut self) -> Option<Result<Beginning, BrokenOff>> {
+    pub(super) fn take_beginning(
+        &mut self,
+        cx: &Context<'_>,
+    ) -> Option<Result<Beginning, BrokenOff>> {
+        if self.lets_100_go_first() {
+            cx.waker().wake_by_ref();
+            return None;
+        }
         let Some(head) = self.response.head.take() else {
             return (self.response.end == Some(End::Broken)).then_some(Err(BrokenOff));
         };
@@ -116,6 +131,17 @@ impl State {
         let whole = complete.then(|| self.response.data.take().unwrap_or_default());
         self.sent += whole.as_ref().map_or(0, |whole| whole.len() as u64);
         Some(Ok(Beginning { head, whole }))
+    }
+
+    /// Whether the head should wait for one more turn.
+    ///
+    /// An app may begin its response and then ask for the body. hyper sends the 100 that the client
+    /// waits for in its next turn, and only while no final head is out. (HTTP-018)
+    fn lets_100_go_first(&mut self) -> bool {
+        self.response.head.is_some()
+            && self.response.end.is_none()
+            && self.wants_body
+            && std::mem::take(&mut self.expects_continue)
     }
 
     pub(super) fn take_part(&mut self, cx: &Context<'_>) -> Option<Part> {

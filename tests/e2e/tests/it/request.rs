@@ -349,6 +349,26 @@ fn no_100_is_sent_when_the_app_answers_without_the_body() {
     });
 }
 
+/// HTTP-018. The head of the response was on its way before, and curl waited a second for a 100.
+#[test]
+fn a_100_goes_before_a_response_that_began_before_the_app_receives() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            http.begin().await?;
+            let body = http.receive.body(10).await?;
+            http.last(body).await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client
+            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+            .await;
+        client.expect_head(100).await;
+        client.write("ping").await;
+        assert_eq!(client.expect_response(200).await.body, "ping");
+    });
+}
+
 /// RFC 9110 §10.1.1: "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST
 /// ignore that expectation."
 #[test]
