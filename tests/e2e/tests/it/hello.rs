@@ -1,0 +1,158 @@
+//! `examples/hello` from the outside: the same answers linked in and as a loaded library.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use asgi::DynApp;
+use asgi_abi::Library;
+use serde_json::Value;
+
+use crate::support::server::Server;
+use crate::support::{logs, run};
+
+#[path = "../../../../examples/hello/src/app.rs"]
+mod app;
+
+/// Runs the test with the app linked in, then with the library.
+fn in_both_forms(test: impl AsyncFn(&'static str, Server)) {
+    run(async {
+        test("linked in", Server::start(app::app).await).await;
+        test("loaded", Server::start(loaded()).await).await;
+    });
+}
+
+fn loaded() -> DynApp {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| Library::load(built()).unwrap());
+    DynApp::new(library.app())
+}
+
+/// Builds the library; `cargo test` alone leaves it in a folder that cargo calls its own.
+fn built() -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "-p", "hello", "--message-format=json"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .output()
+        .unwrap();
+    let messages = String::from_utf8(built.stdout).unwrap();
+    let library = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "hello")
+        .find_map(|message| Some(message["filenames"][0].as_str()?.to_owned()));
+    library.expect("cargo builds hello").into()
+}
+
+async fn get(server: &Server, target: &str, status: u16) -> Vec<u8> {
+    let mut client = server.connect().await;
+    client
+        .write(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"))
+        .await;
+    client.expect_response(status).await.body.to_vec()
+}
+
+#[test]
+fn each_path_answers() {
+    in_both_forms(async |form, server| {
+        for (target, status, body) in [
+            ("/", 200, "Hello, world!\n"),
+            ("/stream?n=2", 200, "line 1\nline 2\n"),
+            ("/sleep?ms=1", 200, "slept 1 ms\n"),
+            ("/nothing", 404, "Not found\n"),
+        ] {
+            let answer = get(&server, target, status).await;
+            assert_eq!(String::from_utf8_lossy(&answer), body, "{target}, {form}");
+        }
+    });
+}
+
+#[test]
+fn tasks_timers_sockets_and_blocking_work_run_inside() {
+    in_both_forms(async |form, server| {
+        let answer: Value = serde_json::from_slice(&get(&server, "/io", 200).await).unwrap();
+        let expected = serde_json::json!({
+            "spawn": 42,
+            "sleep": true,
+            "tcp": "ping",
+            "spawn_blocking": "worked on a thread of its own",
+        });
+        assert_eq!(answer, expected, "{form}");
+    });
+}
+
+#[test]
+fn the_scope_arrives_as_it_was_asked_for_and_the_state_of_start_up_with_it() {
+    in_both_forms(async |form, server| {
+        let target = "/info?a=%20b";
+        let scope: Value = serde_json::from_slice(&get(&server, target, 200).await).unwrap();
+        for (key, value) in [
+            ("method", "GET"),
+            ("version", "HTTP/1.1"),
+            ("scheme", "http"),
+            ("path", "/info"),
+            ("raw_path", "/info"),
+            ("query_string", "a=%20b"),
+            ("root_path", ""),
+        ] {
+            assert_eq!(scope[key], value, "{key}, {form}");
+        }
+        let address = server.address().to_string();
+        assert_eq!(scope["server"], Value::String(address), "{form}");
+        assert_eq!(
+            scope["headers"],
+            serde_json::json!([["host", "a"]]),
+            "{form}"
+        );
+        assert_eq!(scope["state"]["requests"], 1, "{form}");
+    });
+}
+
+#[test]
+fn a_body_of_a_megabyte_comes_back_as_it_was() {
+    in_both_forms(async |form, server| {
+        let body: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
+        let mut client = server.connect().await;
+        let head = format!(
+            "PUT /echo HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        client.write(head).await;
+        client.expect_head(200).await;
+        for part in body.chunks(50_000) {
+            client.write(part).await;
+            let mut echoed = Vec::new();
+            while echoed.len() < part.len() {
+                echoed.extend_from_slice(&client.read_chunk().await.expect(form));
+            }
+            assert!(echoed == part, "the echo differs, {form}");
+        }
+    });
+}
+
+#[test]
+fn a_panic_and_an_error_are_500_and_logged_with_their_cause() {
+    in_both_forms(async |_, server| {
+        get(&server, "/panic", 500).await;
+        logs::expect_error(&["panicked", "the client asked for a panic"]);
+        get(&server, "/error", 500).await;
+        logs::expect_error(&["failed", "the client asked for an error"]);
+    });
+}
+
+#[test]
+fn sleeping_work_stops_when_its_client_leaves() {
+    in_both_forms(async |form, server| {
+        let mut client = server.connect().await;
+        client
+            .write("GET /sleep?ms=600000 HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await;
+        crate::support::eventually("it runs", || server.handle().statistics().exchanges == 1).await;
+        let left = Instant::now();
+        client.reset();
+        crate::support::eventually("it ended", || server.handle().statistics().exchanges == 0)
+            .await;
+        assert!(left.elapsed() < Duration::from_secs(2), "{form}");
+    });
+}
