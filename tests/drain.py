@@ -69,34 +69,35 @@ async def response(reader):
     return int(fields[0].split()[1]), "connection: close" in fields
 
 
-async def held(port, connected):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /sleep?ms=500 HTTP/1.1\r\nhost: a\r\n\r\n")
-    connected()
+async def ask(reader, writer, target):
+    """Whether a whole response came, and said that the connection closes."""
+    writer.write(f"GET {target} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
     try:
         status, closes = await response(reader)
         return status == 200 and closes
-    except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+    except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
+        print(f"lost: {error!r}", file=sys.stderr)
         return False
     finally:
         writer.close()
 
 
+async def held(port, connected):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    asking = asyncio.create_task(ask(reader, writer, "/sleep?ms=500"))
+    await asyncio.sleep(0)
+    connected()
+    return await asking
+
+
 async def late(port, draining):
-    """None if the handshake was refused; else whether a whole response came."""
+    """None if the handshake was refused; else whether it was as it should be."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return None
     await draining.wait()
-    writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-    try:
-        status, closes = await response(reader)
-        return status == 200 and closes
-    except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
-        return False
-    finally:
-        writer.close()
+    return await ask(reader, writer, "/")
 
 
 async def under_held_requests(binary, library):

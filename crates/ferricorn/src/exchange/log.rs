@@ -67,7 +67,8 @@ impl Label {
     /// Writes the line of the access log, in the manner of the common log format.
     pub(crate) fn log_access(&self, status: Option<StatusCode>, sent: u64, took: Duration) {
         let client = ClientName(self.client.as_ref());
-        let status = status.map_or(0, |status| status.as_u16());
+        // Nothing went out: the client left, or the app was cut off.
+        let status = status.as_ref().map_or("-", StatusCode::as_str);
         let took = took.as_secs_f64() * 1000.0;
         info!(
             target: "ferricorn::access",
