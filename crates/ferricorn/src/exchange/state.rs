@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) driver: Option<Waker>,
     /// The app waits for a part of the request's body.
     pub(super) wants_body: bool,
+    /// What was sent last came to nothing on the wire, so nothing but this holds back the next.
+    pub(super) swallowed: bool,
     pub(super) slow_poll_told: bool,
     pub(super) permit: Option<Permit>,
     pub(super) status: Option<StatusCode>,
@@ -44,6 +46,8 @@ pub(super) struct Response {
     pub(super) data: Option<Bytes>,
     pub(super) trailers: Option<HeaderMap>,
     pub(super) end: Option<End>,
+    /// The client has all of it, as its length says, though the end was not taken.
+    pub(super) delivered: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +101,7 @@ impl State {
             closed_waker: None,
             driver: None,
             wants_body: false,
+            swallowed: false,
             slow_poll_told: false,
             permit: Some(permit),
             status: None,
@@ -257,6 +262,11 @@ impl State {
         if let Err(error) = self.rules.ready() {
             return Poll::Ready(Err(error));
         }
+        // An app that answers HEAD with an endless body would never wait for anything.
+        if std::mem::take(&mut self.swallowed) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         // A complete response has no room to wait for: the next event is told that it is one too many.
         if self.response.has_room() || self.rules.is_complete() {
             return Poll::Ready(Ok(()));
@@ -271,12 +281,16 @@ impl Response {
         self.data.is_none()
     }
 
-    /// Whether all of it was sent, and taken. One that was broken off never is.
-    pub(super) fn is_taken(&self) -> bool {
-        self.end == Some(End::Complete)
-            && self.head.is_none()
-            && self.data.is_none()
-            && self.trailers.is_none()
+    /// Whether all of it was sent, and taken. One that was broken off never is, unless the client
+    /// had it all before.
+    pub(super) fn is_done(&self) -> bool {
+        match self.end {
+            Some(End::Complete) => {
+                self.head.is_none() && self.data.is_none() && self.trailers.is_none()
+            }
+            Some(End::Broken) => self.delivered,
+            None => false,
+        }
     }
 
     pub(super) fn has_output(&self) -> bool {
