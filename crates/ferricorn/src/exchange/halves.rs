@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use asgi::{
     DisconnectReason, HttpRequest, ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf,
 };
+use asgi_exchange::WireEvent;
 use bytes::Bytes;
 use http_body::Body;
 use hyper::body::Incoming;
@@ -36,6 +37,7 @@ impl SendHalf for Send {
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         let mut state = self.0.lock();
         let event = state.rules.send(event)?;
+        state.swallowed = matches!(event, WireEvent::Nothing) && !state.rules.is_held();
         // A start that another task sends is held back until the driver has polled the app, which
         // then either has more to say or waits.
         if state.rules.is_held()

@@ -145,7 +145,7 @@ impl Exchange {
             )),
             Err(panic) => Some((AppEnd::Panicked, Cause::Panic(panic))),
         };
-        self.after_poll(took, ended.is_none());
+        self.after_poll(took, ended.is_none(), cx);
         if let Some((end, cause)) = ended {
             self.drop_app(&mut slot);
             drop(slot);
@@ -160,19 +160,36 @@ impl Exchange {
         self.lock().runnable = true;
     }
 
-    /// Makes halves that are used in other tasks wake the driver.
-    pub(crate) fn end_turn(&self, cx: &Context<'_>) {
-        store(&mut self.lock().driver, cx);
-    }
-
     /// Whether the app has ended.
     pub(crate) fn is_app_done(&self) -> bool {
         self.lock_app().is_none()
     }
 
-    /// Whether everything of the response was taken, or its end.
+    /// Whether nothing more of the response will go out.
     pub(crate) fn is_response_done(&self) -> bool {
-        self.lock().response.is_taken()
+        self.lock().response.is_done()
+    }
+
+    /// Whether the client has all of the response, whatever the app still has to say.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.lock().response.delivered
+    }
+
+    /// hyper has all that the length of the response lets out. (It asks for nothing behind that: the
+    /// app's last event, or its end, changes nothing any more.)
+    pub(crate) fn delivered(&self) {
+        self.lock().response.delivered = true;
+    }
+
+    /// The client has gone on to its next request.
+    pub(crate) fn superseded(self: &Arc<Self>) {
+        if self.is_response_done() {
+            return self.detach(None);
+        }
+        // It has what it wanted, the app has not said all: as if the client had left.
+        self.client_closed();
+        let grace = self.server.config().disconnect_grace;
+        self.detach(grace.map(|grace| Instant::now() + grace));
     }
 
     /// Whether the app waits for a part of the request's body.
@@ -228,24 +245,27 @@ impl Exchange {
             state.runnable = true;
             // Nobody takes what is still there.
             state.response.data = None;
+            if state.rules.is_complete() {
+                // hyper waits for as long as somebody could ask for the rest of it.
+                state.request_body = None;
+            }
             state.wake_all();
         }
-        let exchange = Arc::clone(self);
+        let exchange = CancelOnDrop(Arc::clone(self));
         let server = Arc::clone(&self.server);
         let counted = server.count_detached();
         tokio::spawn(async move {
             let _counted = counted;
-            let exchange = CancelOnDrop(exchange);
             let exchange = &exchange.0;
             let cut = server.until_cut();
             let run = std::future::poll_fn(|cx| {
                 exchange.begin_turn();
                 exchange.poll_app(cx);
                 if exchange.is_app_done() {
-                    return Poll::Ready(());
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
                 }
-                exchange.end_turn(cx);
-                Poll::Pending
             });
             let deadline = async {
                 match grace {
@@ -276,12 +296,22 @@ impl Exchange {
 
     fn ended(&self, end: AppEnd, cause: Cause) {
         let fault = self.lock().ended(end);
-        self.label.log_end(fault, &cause);
+        // An error's text and its destructor are the app's code too.
+        let log = || {
+            self.label.log_end(fault, &cause);
+            drop(cause);
+        };
+        if catch_unwind(AssertUnwindSafe(log)).is_err() {
+            let id = self.label.id;
+            error!(exchange = id, "the app's error panicked when it was logged");
+        }
     }
 
-    fn after_poll(&self, took: Duration, waits: bool) {
+    fn after_poll(&self, took: Duration, waits: bool, cx: &Context<'_>) {
         let mut state = self.lock();
         if waits {
+            // From here on, what halves in other tasks do has to wake the driver.
+            store(&mut state.driver, cx);
             let event = state.rules.waiting();
             state.apply(event);
         }

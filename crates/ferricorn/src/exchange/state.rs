@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) wants_body: bool,
     /// The client waits for a 100 before it sends the body.
     pub(super) expects_continue: bool,
+    /// What was sent last came to nothing on the wire, so nothing but this holds back the next.
+    pub(super) swallowed: bool,
     pub(super) slow_poll_told: bool,
     pub(super) permit: Option<Permit>,
     pub(super) status: Option<StatusCode>,
@@ -46,6 +48,8 @@ pub(super) struct Response {
     pub(super) data: Option<Bytes>,
     pub(super) trailers: Option<HeaderMap>,
     pub(super) end: Option<End>,
+    /// The client has all of it, as its length says, though the end was not taken.
+    pub(super) delivered: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +109,7 @@ impl State {
             driver: None,
             wants_body: false,
             expects_continue,
+            swallowed: false,
             slow_poll_told: false,
             permit: Some(permit),
             status: None,
@@ -283,6 +288,11 @@ impl State {
         if let Err(error) = self.rules.ready() {
             return Poll::Ready(Err(error));
         }
+        // An app that answers HEAD with an endless body would never wait for anything.
+        if std::mem::take(&mut self.swallowed) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         // A complete response has no room to wait for: the next event is told that it is one too many.
         if self.response.has_room() || self.rules.is_complete() {
             return Poll::Ready(Ok(()));
@@ -297,12 +307,16 @@ impl Response {
         self.data.is_none()
     }
 
-    /// Whether all of it was sent, and taken. One that was broken off never is.
-    pub(super) fn is_taken(&self) -> bool {
-        self.end == Some(End::Complete)
-            && self.head.is_none()
-            && self.data.is_none()
-            && self.trailers.is_none()
+    /// Whether all of it was sent, and taken. One that was broken off never is, unless the client
+    /// had it all before.
+    pub(super) fn is_done(&self) -> bool {
+        match self.end {
+            Some(End::Complete) => {
+                self.head.is_none() && self.data.is_none() && self.trailers.is_none()
+            }
+            Some(End::Broken) => self.delivered,
+            None => false,
+        }
     }
 
     pub(super) fn has_output(&self) -> bool {

@@ -112,7 +112,7 @@ struct State {
     current: Option<Arc<Exchange>>,
     /// How many requests hyper has handed over.
     requests: u64,
-    /// When the last request came; before the first one, when the connection did.
+    /// When something last ran; before the first request, when the connection came.
     last_activity: Instant,
 }
 
@@ -167,8 +167,8 @@ impl Connection {
         let exchange = Exchange::start(&self.server, permit, label, scope, body, began);
         let before = self.lock().current.replace(Arc::clone(&exchange));
         if let Some(before) = before {
-            // Its response is complete, or hyper would not have read on.
-            before.detach(None);
+            // Its response is out, or hyper would not have read on.
+            before.superseded();
         }
         Answer::App {
             connection: Arc::clone(self),
@@ -281,6 +281,8 @@ struct Driver {
     phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
     draining_since: Option<Instant>,
     timer: Timer,
+    /// Whether something ran, or waited to be read by the client, after the last turn.
+    ran: bool,
     /// Since when a head is being read.
     head_since: Option<Instant>,
     /// Since when the client has closed its side.
@@ -297,6 +299,7 @@ impl Driver {
             phases,
             draining_since: None,
             timer,
+            ran: false,
             head_since: None,
             left_at: None,
         }
@@ -348,7 +351,6 @@ impl Driver {
     fn end_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let current = self.connection.lock().current.clone();
         if let Some(exchange) = &current {
-            exchange.end_turn(cx);
             match self.connection.transport.poll_peer(cx) {
                 Peer::There => {}
                 Peer::Closed => {
@@ -361,6 +363,8 @@ impl Driver {
                 Peer::Lost => return Poll::Ready(End::Lost),
             }
         }
+        // Behind a response that is out a connection is idle, even if the app has not noticed.
+        let current = current.filter(|exchange| !exchange.is_delivered());
         self.poll_clock(current.as_ref(), cx)
     }
 
@@ -383,16 +387,18 @@ impl Driver {
 
     fn poll_clock(&mut self, current: Option<&Arc<Exchange>>, cx: &mut Context<'_>) -> Poll<End> {
         let transport = &self.connection.transport;
-        let in_head = current.is_none() && transport.position() == Position::Head;
+        // While the client reads on, hyper may hold more of a response whose app is done.
+        let runs = current.is_some() || transport.stuck_since().is_some();
+        if std::mem::replace(&mut self.ran, runs) || runs {
+            self.connection.lock().last_activity = Instant::now();
+        }
+        let in_head = !runs && transport.position() == Position::Head;
         if !in_head {
             self.head_since = None;
         } else if self.head_since.is_none() {
             self.head_since = Some(Instant::now());
         }
-        let busy = current.is_some()
-            || in_head
-            || self.draining_since.is_some()
-            || transport.stuck_since().is_some();
+        let busy = runs || in_head || self.draining_since.is_some();
         if busy {
             self.timer.hasten(Instant::now() + TICK);
         } else {
@@ -439,6 +445,7 @@ impl Driver {
                 let last = transport.last_read().max(Some(exchange.began()));
                 if past(last.unwrap_or(now), config.body_timeout) {
                     exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
+                    self.left_at.get_or_insert(now);
                 }
             }
             if let (Some(left_at), Some(grace)) = (self.left_at, config.disconnect_grace)

@@ -26,8 +26,6 @@ pub(crate) struct Stream {
     transport: Arc<Transport>,
     left: Option<u64>,
     breaking_off: bool,
-    /// The end was handed to hyper.
-    done: bool,
 }
 
 /// How much a response may be adorned.
@@ -69,7 +67,6 @@ pub(crate) fn response(
                 Framing::Stream => None,
             },
             breaking_off: false,
-            done: false,
         }),
     };
     adorn(head, body, adornment)
@@ -177,10 +174,7 @@ impl Stream {
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Part::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-            Part::End => {
-                self.done = true;
-                Poll::Ready(None)
-            }
+            Part::End => Poll::Ready(None),
             Part::Broken => {
                 self.breaking_off = true;
                 // hyper throws away what it holds, the head included, when an error follows in the
@@ -202,6 +196,10 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        // hyper does not ask for the end of a body whose length it knows.
+        if self.left == Some(0) {
+            self.exchange.delivered();
+        }
         self.exchange.log_access();
     }
 }

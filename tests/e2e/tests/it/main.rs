@@ -17,6 +17,7 @@ mod connection;
 mod disconnect;
 mod drain;
 mod ends;
+mod endurance;
 mod hello;
 mod malformed;
 mod request;
