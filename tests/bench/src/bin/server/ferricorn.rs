@@ -2,24 +2,24 @@
 
 use std::io;
 
-use asgi::{Address, DynApp};
+use asgi::{Address, App};
 use asgi_abi::Library;
 use ferricorn::{Bind, Config};
 
 use crate::{Flavour, HEADER_TIMEOUT, Options, announce, app};
 
 pub fn run_static(options: &Options) -> io::Result<()> {
-    run(options, &DynApp::new(app::app))
+    run(options, app::app)
 }
 
 pub fn run_loaded(options: &Options) -> io::Result<()> {
     let library = Library::load(&options.library).map_err(io::Error::other)?;
-    run(options, &DynApp::new(library.app()))
+    run(options, library.app())
 }
 
 /// With a runtime a core each has a listener of its own: `serve` takes no socket that was made
 /// elsewhere, so they cannot share one. A client has to spread its connections over them.
-fn run(options: &Options, app: &DynApp) -> io::Result<()> {
+fn run(options: &Options, app: impl App + Clone) -> io::Result<()> {
     let listeners = match options.flavour {
         Flavour::Shared => 1,
         Flavour::PerCore => options.threads,
