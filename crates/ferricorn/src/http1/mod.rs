@@ -286,6 +286,8 @@ struct Driver {
     /// When the last request came; before the first one, when the connection did.
     last_activity: Instant,
     phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
+    /// The server's phase when `phases` was last polled.
+    phase: Option<Phase>,
     draining_since: Option<Instant>,
     timer: Timer,
     /// Since when a head is being read.
@@ -304,6 +306,7 @@ impl Driver {
             current: None,
             last_activity: opened,
             phases,
+            phase: None,
             draining_since: None,
             timer,
             head_since: None,
@@ -390,6 +393,11 @@ impl Driver {
 
     /// The server's phase, as far as it matters here.
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Phase {
+        // It has this task's waker since then, and nothing new to say until the next phase.
+        let phase = self.connection.server.phase();
+        if self.phase.replace(phase) == Some(phase) {
+            return Phase::Serving;
+        }
         // The future is polled only until it is ready: then it waits for the next phase.
         while let Poll::Ready(phase) = self.phases.as_mut().poll(cx) {
             if phase >= Phase::Cut {
