@@ -128,8 +128,11 @@ impl Content {
             mut headers,
             ..
         } = start;
-        let close = asks_to_close(&headers);
-        remove_fields(&mut headers, is_connection_field);
+        let mut close = false;
+        if headers.keys().any(is_connection_field) {
+            close = asks_to_close(&headers);
+            remove_fields(&mut headers, is_connection_field);
+        }
         let trailers = self.trailers_promised && !self.swallowed;
         match status {
             // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response

@@ -1,5 +1,6 @@
 //! What an app is, and one type that holds any.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -71,9 +72,12 @@ pub type AppFuture<'a> = Pin<Box<dyn Future<Output = Result<(), AppError>> + Sen
 pub struct DynApp(Arc<dyn ErasedApp>);
 
 impl DynApp {
-    /// Erases the type of `app`.
+    /// Erases the type of `app`. One that is erased already stays as it is.
     pub fn new(app: impl App) -> Self {
-        Self(Arc::new(app))
+        match (&app as &dyn Any).downcast_ref::<Self>() {
+            Some(erased) => erased.clone(),
+            None => Self(Arc::new(app)),
+        }
     }
 
     /// Calls the app with a future that owns it, so that it can move to another task.

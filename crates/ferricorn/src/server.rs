@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use asgi::{DynApp, State};
 use tokio::sync::{Notify, watch};
@@ -26,25 +26,46 @@ pub(crate) enum Phase {
     Ended,
 }
 
+impl Phase {
+    const ALL: [Self; 6] = [
+        Self::Starting,
+        Self::Serving,
+        Self::Draining,
+        Self::Cut,
+        Self::Aborted,
+        Self::Ended,
+    ];
+}
+
 /// The one place where the phase of a server is kept.
 #[derive(Debug)]
-pub(crate) struct Life(watch::Sender<Phase>);
+pub(crate) struct Life {
+    changes: watch::Sender<Phase>,
+    /// A copy for those who ask with every request: reading the channel takes its lock, which all
+    /// threads share.
+    now: AtomicU8,
+}
 
 impl Life {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Phase::Starting))
+        Self {
+            changes: watch::Sender::new(Phase::Starting),
+            now: AtomicU8::new(Phase::Starting as u8),
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        *self.0.borrow()
+        let now = self.now.load(Ordering::Acquire);
+        Phase::ALL[usize::from(now)]
     }
 
     /// Goes on to `phase`, unless that is where the server is or has been.
     pub(crate) fn advance(&self, phase: Phase) {
-        self.0.send_if_modified(|now| {
+        self.changes.send_if_modified(|now| {
             let later = *now < phase;
             if later {
                 *now = phase;
+                self.now.store(phase as u8, Ordering::Release);
             }
             later
         });
@@ -55,7 +76,7 @@ impl Life {
         &self,
         phase: Phase,
     ) -> impl Future<Output = Phase> + Send + Sync + 'static + use<> {
-        let mut life = self.0.subscribe();
+        let mut life = self.changes.subscribe();
         async move {
             match life.wait_for(|now| *now >= phase).await {
                 Ok(now) => *now,

@@ -40,9 +40,19 @@ struct Shared {
     guard: Guard,
     /// The peer has closed its side and everything before that was read.
     read_end: bool,
-    last_read: Option<Instant>,
+    /// When a part of a request's body was last read.
+    body_read: Option<Instant>,
     /// Since when the socket has taken nothing although there was something.
     stuck_since: Option<Instant>,
+}
+
+/// How both directions stand at the end of a turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// Where the next byte that will be read belongs.
+    pub(crate) position: Position,
+    /// Since when the peer has taken nothing of what waits to be written.
+    pub(crate) stuck_since: Option<Instant>,
 }
 
 /// How the other end of the connection is.
@@ -74,19 +84,15 @@ impl Transport {
             gathered: BytesMut::new(),
             guard: Guard::new(max_head_size),
             read_end: false,
-            last_read: None,
+            body_read: None,
             stuck_since: None,
         })));
         let io = TransportIo {
             reader,
             transport: Arc::clone(&transport),
+            body_fault: None,
         };
         (transport, io)
-    }
-
-    /// Where the next byte that will be read belongs.
-    pub(crate) fn position(&self) -> Position {
-        self.lock().guard.position()
     }
 
     /// Whether the request of this number must be refused, whatever hyper made of it.
@@ -94,9 +100,9 @@ impl Transport {
         self.lock().guard.refusal_of(request)
     }
 
-    /// When something was last read.
-    pub(crate) fn last_read(&self) -> Option<Instant> {
-        self.lock().last_read
+    /// When a part of a request's body was last read.
+    pub(crate) fn body_read(&self) -> Option<Instant> {
+        self.lock().body_read
     }
 
     /// Since when the peer has taken nothing of what waits to be written.
@@ -114,9 +120,20 @@ impl Transport {
         self.lock().gathered.extend_from_slice(bytes);
     }
 
-    /// Sends what was gathered, as far as the socket takes it.
-    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.lock().poll_drain(cx)
+    /// Sends what was gathered, as far as the socket takes it, and says how things stand then.
+    ///
+    /// # Errors
+    ///
+    /// The socket takes nothing any more, and never will.
+    pub(crate) fn flush(&self, cx: &mut Context<'_>) -> io::Result<Standing> {
+        let mut shared = self.lock();
+        if let Poll::Ready(result) = shared.poll_drain(cx) {
+            result?;
+        }
+        Ok(Standing {
+            position: shared.guard.position(),
+            stuck_since: shared.stuck_since,
+        })
     }
 
     /// Looks whether the peer is still there, without reading anything.
@@ -188,7 +205,12 @@ impl Shared {
             match Pin::new(self.writer.as_async()).poll_write(cx, &self.gathered) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => {
-                    self.gathered.advance(written);
+                    if written == self.gathered.len() {
+                        // Unlike `advance` this gives the room back without another look for it.
+                        self.gathered.clear();
+                    } else {
+                        self.gathered.advance(written);
+                    }
                     self.stuck_since = None;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -205,25 +227,20 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    /// How many of the bytes that were read hyper may see.
-    fn read(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// How many of the bytes that were read hyper may see, and what is wrong with the rest.
+    fn read(&mut self, bytes: &[u8]) -> (usize, Option<Refusal>) {
         if bytes.is_empty() {
             self.read_end = true;
-            return Ok(0);
+            return (0, None);
         }
-        self.last_read = Some(Instant::now());
-        match self.guard.read(bytes) {
-            Ok(()) => Ok(bytes.len()),
-            // None would be the end of the stream: then the fault is told now, else next time.
-            Err(0) => self.check_body().map(|()| 0),
-            Err(sound) => Ok(sound),
+        let in_body = self.guard.position() == Position::Body;
+        let sound = self.guard.read(bytes);
+        if in_body || self.guard.position() == Position::Body {
+            self.body_read = Some(Instant::now());
         }
-    }
-
-    fn check_body(&self) -> io::Result<()> {
-        match self.guard.body_fault() {
-            None => Ok(()),
-            Some(fault) => Err(io::Error::new(io::ErrorKind::InvalidData, fault.as_str())),
+        match sound {
+            Ok(()) => (bytes.len(), None),
+            Err(sound) => (sound, self.guard.body_fault()),
         }
     }
 }
@@ -233,6 +250,17 @@ impl Shared {
 pub(crate) struct TransportIo {
     reader: Reader,
     transport: Arc<Transport>,
+    /// What is wrong with the body that is being read: nothing behind it is to be trusted.
+    body_fault: Option<Refusal>,
+}
+
+impl TransportIo {
+    fn check_body(&self) -> io::Result<()> {
+        match self.body_fault {
+            None => Ok(()),
+            Some(fault) => Err(io::Error::new(io::ErrorKind::InvalidData, fault.as_str())),
+        }
+    }
 }
 
 impl AsyncRead for TransportIo {
@@ -243,13 +271,18 @@ impl AsyncRead for TransportIo {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        this.transport.lock().check_body()?;
+        this.check_body()?;
         ready!(match &mut this.reader {
             Reader::Tcp(reader) => Pin::new(reader).poll_read(cx, buf),
             Reader::Unix(reader) => Pin::new(reader).poll_read(cx, buf),
         })?;
-        let sound = this.transport.lock().read(&buf.filled()[before..])?;
+        let sound;
+        (sound, this.body_fault) = this.transport.lock().read(&buf.filled()[before..]);
         buf.set_filled(before + sound);
+        if sound == 0 {
+            // Nothing would be the end of the stream: then the fault is told now, else next time.
+            this.check_body()?;
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -21,6 +21,7 @@ mod response;
 
 use std::error::Error;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ use self::response::{Adornment, ResponseBody};
 use crate::connection::Ends;
 use crate::exchange::{BrokenOff, Exchange, Label};
 use crate::server::{Phase, Server};
-use crate::transport::{Peer, Socket, Transport, TransportIo};
+use crate::transport::{Peer, Socket, Standing, Transport, TransportIo};
 
 /// How often a connection on which something runs is looked after. A client that leaves while a
 /// part of its request lies unread wakes nobody: this is how late it can be noticed.
@@ -84,9 +85,9 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
         server,
         transport,
         ends,
-        state: Mutex::new(State {
-            current: None,
-            requests: 0,
+        requests: AtomicU64::new(0),
+        news: Mutex::new(News {
+            started: None,
             last_activity: Instant::now(),
         }),
     });
@@ -104,22 +105,23 @@ struct Connection {
     server: Arc<Server>,
     transport: Arc<Transport>,
     ends: Ends,
-    state: Mutex<State>,
+    /// How many requests hyper has handed over.
+    requests: AtomicU64,
+    news: Mutex<News>,
 }
 
-struct State {
-    /// The newest exchange, until the driver finds it done.
-    current: Option<Arc<Exchange>>,
-    /// How many requests hyper has handed over.
-    requests: u64,
-    /// When something last ran; before the first request, when the connection came.
+/// What hyper's call with a request leaves for the driver.
+struct News {
+    /// The newest exchange, until the driver takes it over.
+    started: Option<Arc<Exchange>>,
+    /// When the last request came; before the first one, when the connection did.
     last_activity: Instant,
 }
 
 impl Connection {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn news(&self) -> MutexGuard<'_, News> {
         // Every change in here is one assignment: a panic leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn adornment(&self, label: &Label, close: bool) -> Adornment {
@@ -133,12 +135,7 @@ impl Connection {
     /// The app's answer to a request, or ours.
     fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
         let began = Instant::now();
-        let number = {
-            let mut state = self.lock();
-            state.last_activity = began;
-            state.requests += 1;
-            state.requests - 1
-        };
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let (parts, body) = request.into_parts();
         let label = Label {
             id: self.server.next_id(),
@@ -165,7 +162,11 @@ impl Connection {
             return self.turn_away(&label, began);
         };
         let exchange = Exchange::start(&self.server, permit, label, scope, body, began);
-        let before = self.lock().current.replace(Arc::clone(&exchange));
+        let before = {
+            let mut news = self.news();
+            news.last_activity = began;
+            news.started.replace(Arc::clone(&exchange))
+        };
         if let Some(before) = before {
             // Its response is out, or hyper would not have read on.
             before.superseded();
@@ -184,6 +185,7 @@ impl Connection {
         began: Instant,
     ) -> Answer {
         debug!(exchange = label.id, "request refused with {status}: {why}");
+        self.news().last_activity = began;
         let response = response::refusal(status, "refused\n", self.adornment(label, true));
         self.log_refusal(label, status, began);
         Answer::Ours(Some(response))
@@ -195,6 +197,7 @@ impl Connection {
             exchange = label.id,
             "request turned away: too many exchanges run"
         );
+        self.news().last_activity = began;
         let mut response = response::refusal(status, "too busy\n", self.adornment(label, false));
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -278,7 +281,13 @@ enum End {
 /// The task of one connection.
 struct Driver {
     connection: Arc<Connection>,
+    /// The newest exchange, until it is done.
+    current: Option<Arc<Exchange>>,
+    /// When something last ran; before the first request, when the connection came.
+    last_activity: Instant,
     phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
+    /// The server's phase when `phases` was last polled.
+    phase: Option<Phase>,
     draining_since: Option<Instant>,
     timer: Timer,
     /// Whether something ran, or waited to be read by the client, after the last turn.
@@ -291,12 +300,15 @@ struct Driver {
 
 impl Driver {
     fn new(connection: Arc<Connection>) -> Self {
-        let opened = connection.lock().last_activity;
+        let opened = connection.news().last_activity;
         let phases = connection.server.until_draining();
         let timer = Timer::new(opened + connection.server.config().header_timeout);
         Self {
             connection,
+            current: None,
+            last_activity: opened,
             phases,
+            phase: None,
             draining_since: None,
             timer,
             ran: false,
@@ -309,48 +321,63 @@ impl Driver {
         if self.poll_phase(cx) == Phase::Cut {
             return Poll::Ready(End::Cut);
         }
-        for turn in 0.. {
-            if turn == TURNS {
-                cx.waker().wake_by_ref();
-                break;
-            }
-            let before = self.connection.lock().current.clone();
-            if let Some(exchange) = &before {
+        let mut turns = 0;
+        let standing = loop {
+            if let Some(exchange) = &self.current {
                 exchange.begin_turn();
             }
             let hyper = hyper.as_mut().poll(cx);
+            self.take_news();
             let more = self.poll_app(cx);
-            if self.connection.transport.poll_flush(cx).map(|r| r.is_err()) == Poll::Ready(true) {
+            let Ok(standing) = self.connection.transport.flush(cx) else {
                 return Poll::Ready(End::Lost);
-            }
+            };
             if let Poll::Ready(result) = hyper {
                 return Poll::Ready(End::Hyper(result));
             }
             if !more {
-                break;
+                break standing;
             }
+            turns += 1;
+            if turns == TURNS {
+                cx.waker().wake_by_ref();
+                break standing;
+            }
+        };
+        self.end_turn(standing, cx)
+    }
+
+    /// Takes over the exchange that hyper has begun, if it has.
+    fn take_news(&mut self) {
+        let mut news = self.connection.news();
+        self.last_activity = self.last_activity.max(news.last_activity);
+        let started = news.started.take();
+        drop(news);
+        if let Some(started) = started
+            && let Some(before) = self.current.replace(started)
+        {
+            // Its response is out, or hyper would not have read on.
+            before.superseded();
         }
-        self.end_turn(cx)
     }
 
     /// Polls the app if hyper had no reason to. `true` if hyper has now.
     fn poll_app(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(exchange) = self.connection.lock().current.clone() else {
+        let Some(exchange) = &self.current else {
             return false;
         };
         let more = exchange.poll_app(cx);
         if exchange.is_response_done() {
             // What the app still does behind its response is no longer this connection's.
             exchange.detach(None);
-            self.connection.lock().current = None;
+            self.current = None;
         }
         more
     }
 
     /// Looks at what hyper does not: whether the peer is there, and the clock.
-    fn end_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let current = self.connection.lock().current.clone();
-        if let Some(exchange) = &current {
+    fn end_turn(&mut self, standing: Standing, cx: &mut Context<'_>) -> Poll<End> {
+        if let Some(exchange) = &self.current {
             match self.connection.transport.poll_peer(cx) {
                 Peer::There => {}
                 Peer::Closed => {
@@ -363,13 +390,16 @@ impl Driver {
                 Peer::Lost => return Poll::Ready(End::Lost),
             }
         }
-        // Behind a response that is out a connection is idle, even if the app has not noticed.
-        let current = current.filter(|exchange| !exchange.is_delivered());
-        self.poll_clock(current.as_ref(), cx)
+        self.poll_clock(standing, cx)
     }
 
     /// The server's phase, as far as it matters here.
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Phase {
+        // It has this task's waker since then, and nothing new to say until the next phase.
+        let phase = self.connection.server.phase();
+        if self.phase.replace(phase) == Some(phase) {
+            return Phase::Serving;
+        }
         // The future is polled only until it is ready: then it waits for the next phase.
         while let Poll::Ready(phase) = self.phases.as_mut().poll(cx) {
             if phase >= Phase::Cut {
@@ -385,14 +415,22 @@ impl Driver {
         Phase::Serving
     }
 
-    fn poll_clock(&mut self, current: Option<&Arc<Exchange>>, cx: &mut Context<'_>) -> Poll<End> {
-        let transport = &self.connection.transport;
+    /// The exchange that keeps the connection busy.
+    ///
+    /// Behind a response that is out a connection is idle, even if the app has not noticed.
+    fn running(&self) -> Option<&Arc<Exchange>> {
+        self.current
+            .as_ref()
+            .filter(|exchange| !exchange.is_delivered())
+    }
+
+    fn poll_clock(&mut self, standing: Standing, cx: &mut Context<'_>) -> Poll<End> {
         // While the client reads on, hyper may hold more of a response whose app is done.
-        let runs = current.is_some() || transport.stuck_since().is_some();
+        let runs = self.running().is_some() || standing.stuck_since.is_some();
         if std::mem::replace(&mut self.ran, runs) || runs {
-            self.connection.lock().last_activity = Instant::now();
+            self.last_activity = Instant::now();
         }
-        let in_head = !runs && transport.position() == Position::Head;
+        let in_head = !runs && standing.position == Position::Head;
         if !in_head {
             self.head_since = None;
         } else if self.head_since.is_none() {
@@ -406,7 +444,7 @@ impl Driver {
         }
         while self.timer.poll(cx).is_ready() {
             let now = Instant::now();
-            if let Some(end) = self.overdue(current, now) {
+            if let Some(end) = self.overdue(standing, now) {
                 return Poll::Ready(end);
             }
             let next = if busy {
@@ -421,28 +459,29 @@ impl Driver {
 
     fn idle_deadline(&self) -> Instant {
         let config = self.connection.server.config();
-        let state = self.connection.lock();
-        let last = state.last_activity;
+        let last = self.last_activity;
         match self.draining_since {
             Some(since) => since.max(last) + DRAIN_SILENCE,
-            None if state.requests == 0 => last + config.header_timeout,
+            None if self.connection.requests.load(Ordering::Relaxed) == 0 => {
+                last + config.header_timeout
+            }
             None => last + config.keep_alive_timeout,
         }
     }
 
     /// What took too long, if anything did.
-    fn overdue(&mut self, current: Option<&Arc<Exchange>>, now: Instant) -> Option<End> {
+    fn overdue(&mut self, standing: Standing, now: Instant) -> Option<End> {
         let config = self.connection.server.config();
-        let transport = &self.connection.transport;
+        let transport = Arc::clone(&self.connection.transport);
         let past = |since: Instant, limit: Duration| now.duration_since(since) >= limit;
-        if let Some(since) = transport.stuck_since()
+        if let Some(since) = standing.stuck_since
             && past(since, config.write_timeout)
         {
             return Some(End::TimedOut("the client does not read its response"));
         }
-        if let Some(exchange) = current {
-            if exchange.wants_body() && transport.position() == Position::Body {
-                let last = transport.last_read().max(Some(exchange.began()));
+        if let Some(exchange) = self.running().map(Arc::clone) {
+            if exchange.wants_body() && standing.position == Position::Body {
+                let last = transport.body_read().max(Some(exchange.began()));
                 if past(last.unwrap_or(now), config.body_timeout) {
                     exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
                     self.left_at.get_or_insert(now);
@@ -468,7 +507,8 @@ impl Driver {
     /// Lets go of the connection: of its app, then of its socket.
     async fn finish(mut self, end: End) {
         let broken_off = self.log_end(&end);
-        let current = self.connection.lock().current.take();
+        self.take_news();
+        let current = self.current.take();
         let close_delimited = current
             .as_ref()
             .is_some_and(|exchange| exchange.label().version == Version::HTTP_10);
@@ -553,7 +593,8 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         // Only if the whole task was dropped: it breaks the circle of an app and its halves.
-        if let Some(exchange) = self.connection.lock().current.take() {
+        let started = self.connection.news().started.take();
+        for exchange in [self.current.take(), started].into_iter().flatten() {
             exchange.cancel("its connection's task is gone");
         }
     }

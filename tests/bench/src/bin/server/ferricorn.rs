@@ -1,0 +1,54 @@
+//! Ferricorn, with the app linked in or loaded.
+
+use std::io;
+
+use asgi::{Address, App};
+use asgi_abi::Library;
+use ferricorn::{Bind, Config};
+
+use crate::{Flavour, HEADER_TIMEOUT, Options, announce, app};
+
+pub fn run_static(options: &Options) -> io::Result<()> {
+    run(options, app::app)
+}
+
+pub fn run_loaded(options: &Options) -> io::Result<()> {
+    let library = Library::load(&options.library).map_err(io::Error::other)?;
+    run(options, library.app())
+}
+
+/// With a runtime a core each has a listener of its own: `serve` takes no socket that was made
+/// elsewhere, so they cannot share one. A client has to spread its connections over them.
+fn run(options: &Options, app: impl App + Clone) -> io::Result<()> {
+    let listeners = match options.flavour {
+        Flavour::Shared => 1,
+        Flavour::PerCore => options.threads,
+    };
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let addresses: Vec<String> = told.iter().take(listeners).collect();
+        announce(addresses.join(" "));
+    });
+    options.run(|| async {
+        let mut config = Config::default();
+        config.server_header = false;
+        config.header_timeout = HEADER_TIMEOUT;
+        let bind: Bind = "127.0.0.1:0".parse().map_err(io::Error::other)?;
+        let listener = bind.listen(&config).map_err(io::Error::other)?;
+        let Address::Ip(address) = listener.address() else {
+            unreachable!("it was bound to one");
+        };
+        let server = ferricorn::serve(vec![listener], app.clone(), config);
+        let handle = server.handle();
+        let ready = async {
+            handle.ready().await;
+            // The other end waits for every one of them.
+            let _ = tell.send(address.to_string());
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ended = server => ended.map_err(io::Error::other),
+            () = ready => unreachable!("it waits for ever"),
+        }
+    })
+}

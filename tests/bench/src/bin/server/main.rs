@@ -1,0 +1,112 @@
+//! The servers that are compared, one a process: `server NAME [OPTION]…`.
+//!
+//! All of them answer alike, byte for byte in length: a status line, `content-type`,
+//! `content-length`, `date` and a short body. All have TCP_NODELAY, a header time-out of 15 s with
+//! its timer (actix-web has one of its own), the system's allocator and the same profile.
+//!
+//! The addresses are printed in one line once connections are accepted.
+
+#[cfg(feature = "peers")]
+mod actix;
+mod app;
+#[cfg(feature = "peers")]
+mod axum;
+mod ferricorn;
+mod hyper;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+use tokio::runtime::{Builder, Runtime};
+
+const USAGE: &str = "usage: server hyper|axum|actix-web|ferricorn|ferricorn-loaded
+    [--runtime per-core|shared] [--threads N] [--library PATH]";
+
+/// Every server's, and hyper's own default is twice that.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How a server uses its threads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flavour {
+    /// A single-threaded runtime a thread; a connection stays where it was accepted.
+    PerCore,
+    /// One runtime whose threads take work from each other.
+    Shared,
+}
+
+struct Options {
+    flavour: Flavour,
+    threads: usize,
+    library: PathBuf,
+}
+
+fn main() -> io::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().expect(USAGE);
+    let mut options = Options {
+        flavour: Flavour::PerCore,
+        threads: 1,
+        library: PathBuf::new(),
+    };
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next().expect(USAGE);
+        match (flag.as_str(), value.as_str()) {
+            ("--runtime", "per-core") => options.flavour = Flavour::PerCore,
+            ("--runtime", "shared") => options.flavour = Flavour::Shared,
+            ("--threads", number) => options.threads = number.parse().expect(USAGE),
+            ("--library", path) => options.library = path.into(),
+            _ => panic!("{USAGE}"),
+        }
+    }
+    match name.as_str() {
+        "hyper" => hyper::run(&options),
+        #[cfg(feature = "peers")]
+        "axum" => axum::run(&options),
+        #[cfg(feature = "peers")]
+        "actix-web" => actix::run(),
+        "ferricorn" => ferricorn::run_static(&options),
+        "ferricorn-loaded" => ferricorn::run_loaded(&options),
+        _ => panic!("{USAGE}"),
+    }
+}
+
+impl Options {
+    /// Runs `serve` in each of the runtimes that this flavour asks for, for ever.
+    fn run<F>(&self, serve: impl Fn() -> F + Send + Sync) -> io::Result<()>
+    where
+        F: Future<Output = io::Result<()>>,
+    {
+        match self.flavour {
+            Flavour::Shared => {
+                runtime(Builder::new_multi_thread().worker_threads(self.threads))?.block_on(serve())
+            }
+            Flavour::PerCore => std::thread::scope(|scope| {
+                let one = || runtime(&mut Builder::new_current_thread())?.block_on(serve());
+                for _ in 1..self.threads {
+                    scope.spawn(one);
+                }
+                one()
+            }),
+        }
+    }
+}
+
+fn runtime(builder: &mut Builder) -> io::Result<Runtime> {
+    builder.enable_all().build()
+}
+
+/// A listening socket on a free port, with Ferricorn's backlog.
+fn listen() -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.listen(2048)?;
+    Ok(socket.into())
+}
+
+fn announce(address: impl std::fmt::Display) {
+    println!("{address}");
+}
