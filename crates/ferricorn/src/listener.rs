@@ -206,6 +206,7 @@ impl Listener {
 
     /// Closes the listener; `take` gets each connection whose handshake was complete before.
     pub(crate) fn close(self, mut take: impl FnMut(Socket, Ends)) {
+        let ends_unix = self.ends_unix();
         match self.kind {
             ListenerKind::Tcp(ref listener) => {
                 refuse_newcomers(listener);
@@ -215,9 +216,12 @@ impl Listener {
                     }
                 }
             }
-            ListenerKind::Unix(ref listener, _) => {
-                while let Some(stream) = accept_unix_now(listener) {
-                    take(Socket::Unix(stream), self.ends_unix());
+            ListenerKind::Unix(listener, path) => {
+                // First, so that nobody comes behind the last accept; and once this is closed, the
+                // path may be a successor's.
+                drop(path);
+                while let Some(stream) = accept_unix_now(&listener) {
+                    take(Socket::Unix(stream), ends_unix.clone());
                 }
             }
         }
