@@ -35,6 +35,7 @@ async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), Ap
             send.flush().await?;
             std::future::pending().await
         }
+        "/panic" => panic!("the client asked for it"),
         "/block" => {
             eprintln!("blocked");
             loop {

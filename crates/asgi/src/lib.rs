@@ -122,6 +122,11 @@ mod send_event;
 mod state;
 mod text;
 
+/// The types of a body: the `bytes` that the events are made of.
+pub use bytes;
+/// The types of a head: the `http` that the scopes and events are made of.
+pub use http;
+
 pub use app::{App, AppFuture, DynApp};
 pub use error::{AppError, BodyError, SendError};
 pub use extension::{Extension, Extensions, Tls};

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::{DisconnectReason, HttpResponseBody, SendError, SendEvent};
+use crate::{DisconnectReason, HttpResponseBody, HttpResponseStart, SendError, SendEvent};
 
 /// What a server implements so that an app can send: a sink of [`SendEvent`]s.
 ///
@@ -65,6 +65,27 @@ impl Sender {
     pub async fn send(&mut self, event: impl Into<SendEvent>) -> Result<(), SendError> {
         poll_fn(|cx| self.poll_ready(cx)).await?;
         self.start_send(event.into())
+    }
+
+    /// Sends a whole response: its start, and the body in one part.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// ```
+    /// # use asgi::{AppError, HttpResponseStart, Sender};
+    /// # async fn f(mut send: Sender) -> Result<(), AppError> {
+    /// send.respond(HttpResponseStart::ok().content_type("text/plain"), "Hello\n").await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn respond(
+        &mut self,
+        start: HttpResponseStart,
+        body: impl Into<Bytes>,
+    ) -> Result<(), SendError> {
+        self.send(start).await?;
+        self.send(HttpResponseBody::last(body)).await
     }
 
     /// Sends on its way what the server holds back: the head of a response.

@@ -4,8 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use asgi::AppError;
-
 /// Why a server did not serve, or did not end well.
 ///
 /// Ask with the `is_*` methods; the text is for people.
@@ -14,13 +12,16 @@ pub struct ServeError(Kind);
 
 #[derive(Debug)]
 pub(crate) enum Kind {
+    NoListener,
     /// The app said that it cannot start, with its own words.
     StartupRefused(String),
     /// The app failed in its start-up.
     StartupFailed(Box<dyn Error + Send + Sync>),
     StartupTimedOut(Duration),
-    /// The app could not clean up.
-    ShutdownFailed(String),
+    /// The app said that it could not clean up, with its own words.
+    ShutdownRefused(String),
+    /// The app failed when it was to clean up.
+    ShutdownFailed(Box<dyn Error + Send + Sync>),
     ShutdownTimedOut(Duration),
     /// [`Handle::abort`](crate::Handle::abort) ended it.
     Aborted,
@@ -29,10 +30,6 @@ pub(crate) enum Kind {
 impl ServeError {
     pub(crate) fn new(kind: Kind) -> Self {
         Self(kind)
-    }
-
-    pub(crate) fn startup_failed(error: AppError) -> Self {
-        Self(Kind::StartupFailed(error.into_error()))
     }
 
     /// Whether the app did not start; nothing was served.
@@ -45,7 +42,10 @@ impl ServeError {
 
     /// Whether the app did not clean up, after everything was served.
     pub fn is_shutdown(&self) -> bool {
-        matches!(self.0, Kind::ShutdownFailed(_) | Kind::ShutdownTimedOut(_))
+        matches!(
+            self.0,
+            Kind::ShutdownRefused(_) | Kind::ShutdownFailed(_) | Kind::ShutdownTimedOut(_)
+        )
     }
 
     /// Whether [`Handle::abort`](crate::Handle::abort) ended the server.
@@ -57,6 +57,7 @@ impl ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
+            Kind::NoListener => f.write_str("there is nothing to listen on"),
             Kind::StartupRefused(message) if message.is_empty() => {
                 f.write_str("the app refused to start and gave no reason")
             }
@@ -68,10 +69,11 @@ impl fmt::Display for ServeError {
                     "the app was not ready within {limit:?} (startup timeout)"
                 )
             }
-            Kind::ShutdownFailed(message) if message.is_empty() => {
+            Kind::ShutdownFailed(_) => f.write_str("the app could not clean up"),
+            Kind::ShutdownRefused(message) if message.is_empty() => {
                 f.write_str("the app could not clean up and gave no reason")
             }
-            Kind::ShutdownFailed(message) => write!(f, "the app could not clean up: {message}"),
+            Kind::ShutdownRefused(message) => write!(f, "the app could not clean up: {message}"),
             Kind::ShutdownTimedOut(limit) => {
                 write!(
                     f,
@@ -86,7 +88,7 @@ impl fmt::Display for ServeError {
 impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
-            Kind::StartupFailed(error) => Some(&**error),
+            Kind::StartupFailed(error) | Kind::ShutdownFailed(error) => Some(&**error),
             _ => None,
         }
     }

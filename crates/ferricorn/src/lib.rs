@@ -28,6 +28,12 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # Features
+//!
+//! `cli`, off by default: the module `cli` with the whole command line, for a program that is an app
+//! and its server in one. It brings clap and tracing-subscriber along:
+//! `ferricorn = { version = "0.1", features = ["cli"] }`.
 
 #![forbid(unsafe_code)]
 
@@ -41,6 +47,7 @@ mod handle;
 mod http1;
 mod lifespan;
 mod listener;
+mod panic;
 mod serve;
 mod server;
 mod transport;

@@ -4,15 +4,15 @@
 //! [`asgi_exchange::LifespanExchange`]'s to know; here is the waiting, with its limits.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use asgi::{
-    AppError, DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver,
-    SendError, SendEvent, SendHalf, Sender, State,
+    DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver, SendError,
+    SendEvent, SendHalf, Sender, State,
 };
 use asgi_exchange::{AppEnd, Fault, LifespanExchange, LifespanOutcome};
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use tracing::{debug, error, warn};
 
 use crate::error::{Kind, ServeError};
 use crate::exchange::Cause;
+use crate::panic;
 
 /// An app that has been started; or one that does not want to know of the server's life.
 #[derive(Debug)]
@@ -39,8 +40,8 @@ struct Inner {
     rules: LifespanExchange,
     /// What nobody has looked at yet: an app may say that it is ready and end in one poll.
     outcomes: VecDeque<LifespanOutcome>,
-    /// Why the app failed to start.
-    error: Option<AppError>,
+    /// Why the app failed where somebody waits for it, who then says so.
+    why: Option<Why>,
     receive_waker: Option<Waker>,
     closed_waker: Option<Waker>,
 }
@@ -52,7 +53,7 @@ impl Lifespan {
             inner: Mutex::new(Inner {
                 rules: LifespanExchange::new(),
                 outcomes: VecDeque::new(),
-                error: None,
+                why: None,
                 receive_waker: None,
                 closed_waker: None,
             }),
@@ -78,10 +79,7 @@ impl Lifespan {
             Ok(LifespanOutcome::Refused(message)) => {
                 Err(ServeError::new(Kind::StartupRefused(message)))
             }
-            Ok(_) => Err(match self.shared.lock().error.take() {
-                Some(error) => ServeError::startup_failed(error),
-                None => ServeError::startup_failed("it panicked".into()),
-            }),
+            Ok(_) => Err(ServeError::new(Kind::StartupFailed(self.shared.why()))),
             Err(limit) => Err(ServeError::new(Kind::StartupTimedOut(limit))),
         }
     }
@@ -97,7 +95,10 @@ impl Lifespan {
         }
         let result = match within(limit, self.shared.next_outcome()).await {
             Ok(LifespanOutcome::ShutdownFailed(message)) => {
-                Err(ServeError::new(Kind::ShutdownFailed(message)))
+                Err(ServeError::new(match self.shared.lock().why.take() {
+                    Some(why) => Kind::ShutdownFailed(why),
+                    None => Kind::ShutdownRefused(message),
+                }))
             }
             Ok(_) => Ok(()),
             Err(limit) => Err(ServeError::new(Kind::ShutdownTimedOut(limit))),
@@ -118,17 +119,16 @@ async fn run(app: DynApp, shared: Arc<Shared>) {
     let receive = Receiver::new(Receive(Arc::clone(&shared)));
     let send = Sender::new(Send(Arc::clone(&shared)));
     let mut running = app.start(LifespanScope::new().into(), receive, send);
-    let (end, cause) = std::future::poll_fn(|cx| {
-        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+    let (end, cause) =
+        std::future::poll_fn(|cx| match panic::catch(|| running.as_mut().poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(result)) => Poll::Ready((
                 AppEnd::from(&result),
                 result.err().map_or(Cause::None, Cause::Error),
             )),
             Err(panic) => Poll::Ready((AppEnd::Panicked, Cause::Panic(panic))),
-        }
-    })
-    .await;
+        })
+        .await;
     shared.ended(end, cause);
 }
 
@@ -141,6 +141,11 @@ impl Shared {
             }
             told.await;
         }
+    }
+
+    fn why(&self) -> Why {
+        let why = self.lock().why.take();
+        why.unwrap_or_else(|| "it gave no reason".into())
     }
 
     /// Whether the app is there to be asked.
@@ -157,16 +162,18 @@ impl Shared {
     fn ended(&self, end: AppEnd, cause: Cause) {
         let mut inner = self.lock();
         let verdict = inner.rules.ended(end);
-        let starting = matches!(verdict.outcome, Some(LifespanOutcome::StartupFailed));
-        match (verdict.fault, cause) {
-            // Whoever waits for the start is told, and that is where it is said.
-            (Some(Fault::Failed), Cause::Error(error)) if starting => inner.error = Some(error),
-            (Some(Fault::Panicked), cause) => error!("the app panicked in its lifespan: {cause}"),
-            (Some(_), cause) => error!("the app failed in its lifespan: {cause}"),
-            (None, _) if matches!(verdict.outcome, Some(LifespanOutcome::Gone)) => {
+        let awaited = matches!(
+            verdict.outcome,
+            Some(LifespanOutcome::StartupFailed | LifespanOutcome::ShutdownFailed(_))
+        );
+        match verdict.fault {
+            Some(fault) if awaited => inner.why = Some(cause.into_why(fault)),
+            Some(Fault::Panicked) => error!("the app panicked in its lifespan: {cause}"),
+            Some(_) => error!("the app failed in its lifespan: {cause}"),
+            None if matches!(verdict.outcome, Some(LifespanOutcome::Gone)) => {
                 warn!("the app ended its lifespan early: it will not be told of the shutdown");
             }
-            (None, _) => {}
+            None => {}
         }
         inner.outcomes.extend(verdict.outcome);
         let wakers = [inner.receive_waker.take(), inner.closed_waker.take()];
@@ -227,6 +234,18 @@ impl SendHalf for Send {
                 inner.closed_waker = Some(cx.waker().clone());
                 Poll::Pending
             }
+        }
+    }
+}
+
+type Why = Box<dyn Error + std::marker::Send + Sync>;
+
+impl Cause {
+    fn into_why(self, fault: Fault) -> Why {
+        match self {
+            Self::Error(error) => error.into_error(),
+            cause if fault == Fault::Panicked => format!("it panicked: {cause}").into(),
+            cause => cause.to_string().into(),
         }
     }
 }

@@ -116,7 +116,7 @@ fn listen_tcp(host: &str, port: u16, backlog: u32) -> io::Result<ListenerKind> {
     let address = (host, port)
         .to_socket_addrs()?
         .next()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
+        .ok_or_else(|| io::Error::other("the name has no address"))?;
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         // The same on every machine: `[::]` is for IPv6, `0.0.0.0` for IPv4.
@@ -151,10 +151,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
                 _ => Err(io::ErrorKind::AddrInUse.into()),
             }
         }
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "there is a file that is no socket",
-        )),
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -181,6 +178,19 @@ impl Drop for OwnedPath {
     fn drop(&mut self) {
         // Someone else may have removed it; then it is as it should be.
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl TryFrom<std::net::TcpListener> for Listener {
+    type Error = io::Error;
+
+    /// A socket that listens already, as one that was handed to this process. Must be called inside
+    /// a tokio runtime.
+    fn try_from(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let kind = ListenerKind::Tcp(TcpListener::from_std(listener)?);
+        let address = kind.address()?;
+        Ok(Self { kind, address })
     }
 }
 
@@ -322,7 +332,11 @@ impl fmt::Display for BindError {
                 )
             }
             Kind::Io(bind, error) => {
-                write!(f, "cannot listen on {bind}: {}", Explained(error))
+                write!(f, "cannot listen on {bind}")?;
+                match explanation(error) {
+                    Some(explanation) => write!(f, ": {explanation}"),
+                    None => Ok(()),
+                }
             }
         }
     }
@@ -332,30 +346,34 @@ impl Error for BindError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             Kind::Malformed(_) => None,
-            Kind::Io(_, error) => Some(error),
+            // What is explained is not said again.
+            Kind::Io(_, error) => match explanation(error) {
+                Some(_) => None,
+                None => Some(error),
+            },
         }
     }
 }
 
-/// An error of the system, with what to do about it.
-struct Explained<'a>(&'a io::Error);
-
-impl fmt::Display for Explained<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.kind() {
-            io::ErrorKind::AddrInUse => {
-                f.write_str("another process listens there; stop it or choose another address")
-            }
-            io::ErrorKind::PermissionDenied => f.write_str(
-                "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE, \
-                 a path needs a folder that can be written",
-            ),
-            io::ErrorKind::AddrNotAvailable => {
-                f.write_str("this machine has no such address; 0.0.0.0 or [::] takes all it has")
-            }
-            _ => write!(f, "{}", self.0),
+/// What to do about an error of the system.
+fn explanation(error: &io::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process listens there; stop it or choose another address"
         }
-    }
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; ports below 1024 need CAP_NET_BIND_SERVICE, \
+             a path needs a folder that can be written"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; 0.0.0.0 or [::] takes all it has"
+        }
+        io::ErrorKind::NotFound => "the folder of the socket does not exist; make it first",
+        io::ErrorKind::AlreadyExists => {
+            "there is a file that is no socket; remove it or choose another path"
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

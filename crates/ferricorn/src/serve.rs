@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// The app did not start, did not clean up, or the server was stopped at once.
+/// There is no listener, the app did not start, did not clean up, or the server was stopped at once.
 pub fn serve(listeners: Vec<Listener>, app: impl App, config: Config) -> Serve {
     let life = Arc::new(Life::new());
     let counts = Arc::<Counts>::default();
@@ -59,6 +59,9 @@ async fn whole_life(
     life: Arc<Life>,
     counts: Arc<Counts>,
 ) -> Result<(), ServeError> {
+    if listeners.is_empty() {
+        return Err(ServeError::new(Kind::NoListener));
+    }
     let (graceful, shutdown) = (config.graceful_timeout, config.shutdown_timeout);
 
     let lifespan = Lifespan::start(&app);

@@ -136,6 +136,11 @@ impl Transport {
         })
     }
 
+    /// Where the next byte that will be read belongs.
+    pub(crate) fn position(&self) -> Position {
+        self.lock().guard.position()
+    }
+
     /// Looks whether the peer is still there, without reading anything.
     ///
     /// Unless the socket is readable this also makes `cx` be woken when that changes. While bytes

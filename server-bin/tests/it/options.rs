@@ -23,7 +23,7 @@ fn setting(command: &mut Command, key: &str) -> String {
     let line = ended
         .stdout
         .lines()
-        .find_map(|line| line.strip_prefix(&begin));
+        .find_map(|line| line.trim_start_matches("# ").strip_prefix(&begin));
     line.unwrap_or_else(|| panic!("no {key} in\n{}", ended.stdout))
         .to_owned()
 }
@@ -335,6 +335,47 @@ fn an_unknown_name_is_refused_with_a_suggestion() {
     );
 }
 
+/// A service called "ferricorn" makes Kubernetes set these in every pod beside it.
+#[test]
+fn variables_that_kubernetes_sets_for_a_service_are_none_of_ours() {
+    for name in [
+        "FERRICORN_SERVICE_HOST",
+        "FERRICORN_SERVICE_PORT",
+        "FERRICORN_SERVICE_PORT_HTTP",
+        "FERRICORN_PORT",
+        "FERRICORN_PORT_80_TCP",
+        "FERRICORN_PORT_80_TCP_ADDR",
+    ] {
+        let mut command = ferricorn::<&str>(&[]);
+        command.env(name, "tcp://10.0.0.1:80");
+        assert_eq!(
+            setting(&mut command, "backlog"),
+            "2048  # default",
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_negative_number_is_a_bad_value_and_no_flag() {
+    assert_refused(
+        &mut ferricorn(&["app.so", "--backlog", "-1"]),
+        2,
+        "ferricorn: error: --backlog: found \"-1\", expected a whole number from 1 to 2147483647",
+    );
+}
+
+#[test]
+fn a_default_does_not_pin_that_of_the_machine_that_printed_it() {
+    let ended = run(&mut ferricorn(&["--print-config", "--backlog", "7"]));
+    assert!(ended.stdout.contains("\n# threads = "), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("\nbacklog = 7  # --backlog\n"),
+        "{}",
+        ended.stdout
+    );
+}
+
 #[test]
 fn an_unknown_name_that_is_like_no_other_is_refused_with_where_to_look() {
     assert_refused(
@@ -429,6 +470,9 @@ fn an_app_with_the_server_linked_in_has_no_app_to_name_or_build() {
         2,
         "static_app: error: unknown flag --profile; --help lists all flags",
     );
+    // One environment may serve both kinds of program.
+    let mut command = static_app(&["--print-config"]);
+    assert_eq!(run(command.env("FERRICORN_PROFILE", "dev")).code, 0);
 }
 
 #[test]

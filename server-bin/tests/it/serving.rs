@@ -211,3 +211,46 @@ fn a_crate_is_built_loaded_and_served() {
     server.signal(Signal::TERM);
     assert_eq!(server.end().code, 0);
 }
+
+#[test]
+fn the_same_address_twice_is_refused() {
+    let mut command = static_app(&["--bind", "127.0.0.1:1", "--bind", "127.0.0.1:1"]);
+    let expected =
+        "static_app: error: the address 127.0.0.1:1 is given twice; one of them is enough";
+    crate::process::assert_refused(&mut command, 2, expected);
+}
+
+/// Rust's own report would be a second one, and without the request.
+#[test]
+fn a_panic_of_the_app_is_one_line_of_the_log() {
+    let mut server = serving(&[]);
+    let mut status = String::new();
+    request(server.address(), "/panic")
+        .read_line(&mut status)
+        .unwrap();
+    assert_eq!(status, "HTTP/1.1 500 Internal Server Error\r\n");
+    server.signal(Signal::TERM);
+    let ended = server.end();
+    let about: Vec<_> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains("panicked"))
+        .collect();
+    let [line] = about[..] else {
+        panic!("{}", ended.stderr)
+    };
+    assert!(
+        line.contains("the app panicked: the client asked for it, at "),
+        "{line}"
+    );
+    assert!(line.contains("static_app.rs:"), "{line}");
+}
+
+#[test]
+fn a_request_that_cannot_be_read_has_a_line_in_the_access_log() {
+    let mut server = serving(&["--access-log"]);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.write_all(b"\x00\r\n\r\n").unwrap();
+    let line = server.stdout_line();
+    assert!(line.ends_with(" - \"-\" 400 0 -"), "{line}");
+}

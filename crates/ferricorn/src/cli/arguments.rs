@@ -116,7 +116,8 @@ fn arg(entry: &'static Entry, defaults: &mut Settings) -> Arg {
         arg = arg.short(short);
     }
     if let Some(value) = entry.kind.value_name() {
-        arg = arg.value_name(value);
+        // `-1` is a bad value, no flag.
+        arg = arg.value_name(value).allow_negative_numbers(true);
     }
     if matches!(entry.kind, Kind::Switch(_)) {
         arg = arg.overrides_with(no_id(entry));

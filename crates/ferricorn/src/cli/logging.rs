@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -58,7 +59,7 @@ pub(super) fn install(settings: &Settings) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// An event as its message and nothing else.
+/// An event as the time and its message, and nothing else.
 struct MessageOnly;
 
 impl<S, N> FormatEvent<S, N> for MessageOnly
@@ -72,6 +73,8 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        SystemTime.format_time(&mut writer)?;
+        writer.write_char(' ')?;
         let mut message = Message {
             writer: writer.by_ref(),
             result: Ok(()),

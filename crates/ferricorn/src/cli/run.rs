@@ -22,7 +22,7 @@ use super::exit::{Error, Exit};
 use super::settings::{Groups, Resolved, Settings, gather};
 use super::value::show_duration;
 use super::{Loaded, Program, Target, logging};
-use crate::{Handle, Listener, ServeError};
+use crate::{Bind, Handle, Listener, ServeError};
 
 /// What this server is called.
 pub(super) const SERVER: &str = "ferricorn";
@@ -65,6 +65,7 @@ fn try_run(program: &Program, load: Load<'_>) -> Result<Exit, Error> {
         Asked::Serve { app, flags } => (app, resolve(flags)?),
     };
     logging::install(&resolved.settings);
+    crate::panic::install_hook();
     raise_file_limit(&resolved);
     let settings = resolved.settings;
     let loaded = match load {
@@ -141,6 +142,15 @@ fn serve(loaded: Loaded, settings: Settings) -> Result<Exit, Error> {
 
 fn bind(workers: &Runtime, settings: &Settings) -> Result<Vec<Listener>, Error> {
     let _inside = workers.enter();
+    for (number, bind) in settings.binds.iter().enumerate() {
+        // Each port 0 is another one.
+        let is_any_port = matches!(bind, Bind::Tcp { port: 0, .. });
+        if !is_any_port && settings.binds[..number].contains(bind) {
+            return Err(Error::usage(format_args!(
+                "the address {bind} is given twice; one of them is enough"
+            )));
+        }
+    }
     settings
         .binds
         .iter()
@@ -173,6 +183,10 @@ impl Watch {
                         "SIGHUP: nothing can be reloaded, start the command again for new code"
                     ),
                     Received::Stop(number) if stopping => {
+                        let left = self.exchanges();
+                        say(format_args!(
+                            "stopped at once: {left} cut off, the app's shutdown is skipped"
+                        ));
                         self.handle.abort();
                         // How it ends is known, and a blocked app must not delay it.
                         let _ = tokio::time::timeout(BLOCKED, &mut server).await;
@@ -195,11 +209,15 @@ impl Watch {
         }
     }
 
-    fn say_stopping(&self) {
-        let exchanges = match self.handle.statistics().exchanges {
+    fn exchanges(&self) -> String {
+        match self.handle.statistics().exchanges {
             1 => "1 exchange".to_owned(),
             number => format!("{number} exchanges"),
-        };
+        }
+    }
+
+    fn say_stopping(&self) {
+        let exchanges = self.exchanges();
         let limit = match self.graceful_timeout {
             Some(limit) => format!("at most {}", show_duration(limit)),
             None => "as long as it takes".to_owned(),

@@ -149,7 +149,12 @@ impl Resolved {
                 page.push_str(&format!("{gap}# {}\n", entry.group.title()));
                 group = Some(entry.group);
             }
-            page.push_str(&format!("{key} = {}  # {source}\n", shown.toml()));
+            // A default may depend on the machine: as a comment it does not pin that of this one.
+            let comment = match source {
+                Source::Default => "# ",
+                _ => "",
+            };
+            page.push_str(&format!("{comment}{key} = {}  # {source}\n", shown.toml()));
         }
         page
     }
@@ -172,6 +177,15 @@ impl Groups {
     }
 }
 
+/// Whether it is a variable that Kubernetes sets in every pod for a service called "ferricorn…".
+fn is_service_link(name: &str) -> bool {
+    let numbered_port = |(_, rest): (&str, &str)| rest.starts_with(|c: char| c.is_ascii_digit());
+    name.ends_with("_PORT")
+        || name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.split_once("_PORT_").is_some_and(numbered_port)
+}
+
 /// The variables of ours that are set.
 pub(super) fn variables(
     groups: Groups,
@@ -184,6 +198,10 @@ pub(super) fn variables(
         };
         let known = |entry: &&Entry| entry.variable().as_deref() == Some(name);
         let Some(entry) = groups.entries().find(known) else {
+            // One environment may serve a command that builds and an app that has the server in it.
+            if is_service_link(name) || OPTIONS.iter().any(|entry| known(&entry)) {
+                continue;
+            }
             let names = groups.entries().filter_map(Entry::variable);
             return Err(Error::usage(format_args!(
                 "unknown variable {name}{}",

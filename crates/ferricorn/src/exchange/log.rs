@@ -1,6 +1,5 @@
 //! What the log says of an exchange and of its end.
 
-use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,6 +8,8 @@ use asgi_exchange::Fault;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
 use tracing::{debug, error, info, warn};
+
+use crate::panic::Panic;
 
 /// What the log says of an exchange.
 #[derive(Debug, Clone)]
@@ -78,11 +79,17 @@ impl Label {
     }
 }
 
+/// Writes a line of the access log for a request of which nothing could be read.
+pub(crate) fn log_unreadable(client: Option<&Address>, status: StatusCode) {
+    let client = ClientName(client);
+    info!(target: "ferricorn::access", "{client} - \"-\" {} 0 -", status.as_str());
+}
+
 /// Why an app ended as it did.
 pub(crate) enum Cause {
     None,
     Error(AppError),
-    Panic(Box<dyn Any + Send>),
+    Panic(Panic),
 }
 
 impl fmt::Display for Cause {
@@ -90,13 +97,7 @@ impl fmt::Display for Cause {
         match self {
             Self::None => f.write_str("no cause"),
             Self::Error(error) => write!(f, "{}", error.chain()),
-            Self::Panic(panic) => {
-                let text = panic
-                    .downcast_ref::<&str>()
-                    .copied()
-                    .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-                f.write_str(text.unwrap_or("a value that is no text"))
-            }
+            Self::Panic(panic) => write!(f, "{panic}"),
         }
     }
 }

@@ -11,7 +11,6 @@ mod log;
 mod state;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -24,9 +23,10 @@ use hyper::body::Incoming;
 use tracing::{Span, debug, debug_span, error};
 
 use self::halves::{Receive, Send};
-pub(crate) use self::log::{Cause, Label};
+pub(crate) use self::log::{Cause, Label, log_unreadable};
 pub(crate) use self::state::{Beginning, BrokenOff, Part};
 use self::state::{State, store};
+use crate::panic;
 use crate::server::{Permit, Server};
 
 /// One request, its response and the app between them.
@@ -70,7 +70,7 @@ impl Exchange {
         let send = Sender::new(Send(Arc::clone(&exchange)));
         // The call itself may panic: an app can be a plain function that returns a future.
         let call = || server.app().start(Scope::Http(scope), receive, send);
-        match catch_unwind(AssertUnwindSafe(call)) {
+        match panic::catch(call) {
             Ok(app) => *exchange.lock_app() = Some(app),
             Err(panic) => exchange.ended(AppEnd::Panicked, Cause::Panic(panic)),
         }
@@ -130,6 +130,10 @@ impl Exchange {
                 return false;
             }
             state.polling = true;
+            // It says so again if it still waits: it may have given up on a `receive`.
+            if state.receives_in(cx) {
+                state.wants_body = false;
+            }
             let first = !std::mem::replace(&mut state.polled, true);
             (first, state.response.has_output())
         };
@@ -137,7 +141,7 @@ impl Exchange {
         let began = if first { self.began } else { Instant::now() };
         let polled = self
             .span
-            .in_scope(|| catch_unwind(AssertUnwindSafe(|| app.as_mut().poll(cx))));
+            .in_scope(|| panic::catch(|| app.as_mut().poll(cx)));
         let took = began.elapsed();
         let ended = match polled {
             Ok(Poll::Pending) => None,
@@ -303,7 +307,7 @@ impl Exchange {
             self.label.log_end(fault, &cause);
             drop(cause);
         };
-        if catch_unwind(AssertUnwindSafe(log)).is_err() {
+        if panic::catch(log).is_err() {
             let id = self.label.id;
             error!(exchange = id, "the app's error panicked when it was logged");
         }
@@ -328,9 +332,7 @@ impl Exchange {
     /// Drops the app's future, which may panic as well as a poll.
     fn drop_app(&self, slot: &mut Option<AppFuture<'static>>) {
         let app = slot.take();
-        let dropped = self
-            .span
-            .in_scope(|| catch_unwind(AssertUnwindSafe(|| drop(app))));
+        let dropped = self.span.in_scope(|| panic::catch(|| drop(app)));
         if let Err(panic) = dropped {
             let cause = Cause::Panic(panic);
             error!(

@@ -7,6 +7,7 @@ use asgi::{DisconnectReason, HttpDisconnect, ReceiveEvent, SendError};
 use asgi_exchange::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, WireEvent};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body::Body;
 use hyper::body::Incoming;
 
 use super::halves::poll_body;
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub(super) wants_body: bool,
     /// The client waits for a 100 before it sends the body.
     pub(super) expects_continue: bool,
+    /// The app has ended and left a part of the request's body unread.
+    pub(super) body_unread: bool,
     /// What was sent last came to nothing on the wire, so nothing but this holds back the next.
     pub(super) swallowed: bool,
     pub(super) slow_poll_told: bool,
@@ -66,6 +69,8 @@ pub(crate) struct Beginning {
     pub(crate) head: ResponseHead,
     /// The whole body, if the response is complete already.
     pub(crate) whole: Option<Bytes>,
+    /// Whether there is a part of the request's body that the app has not read.
+    pub(crate) body_unread: bool,
 }
 
 /// There is no response, or no more of one: the app was cut off, or broke it off itself.
@@ -112,6 +117,7 @@ impl State {
             driver: None,
             wants_body: false,
             expects_continue,
+            body_unread: false,
             swallowed: false,
             slow_poll_told: false,
             permit: Some(permit),
@@ -136,9 +142,17 @@ impl State {
         let complete = self.response.end == Some(End::Complete)
             && self.response.trailers.is_none()
             && !head.trailers;
+        let body_unread = match &self.request_body {
+            Some(body) => !body.is_end_stream(),
+            None => self.body_unread,
+        };
         let whole = complete.then(|| self.response.data.take().unwrap_or_default());
         self.sent += whole.as_ref().map_or(0, |whole| whole.len() as u64);
-        Some(Ok(Beginning { head, whole }))
+        Some(Ok(Beginning {
+            head,
+            whole,
+            body_unread,
+        }))
     }
 
     /// Whether the head should wait for one more turn.
@@ -178,7 +192,8 @@ impl State {
     /// What becomes of the exchange now that the app is gone; what is to be logged of it.
     pub(super) fn ended(&mut self, end: AppEnd) -> Option<Fault> {
         let verdict = self.rules.ended(end);
-        self.request_body = None;
+        let body = self.request_body.take();
+        self.body_unread = body.is_some_and(|body| !body.is_end_stream());
         self.permit = None;
         self.polling = false;
         let mut fault = verdict.fault;
@@ -233,6 +248,12 @@ impl State {
             // Whoever waits for the end of the exchange can be told.
             self.wake_all();
         }
+    }
+
+    /// Whether the last `receive` was polled by this task.
+    pub(super) fn receives_in(&self, cx: &Context<'_>) -> bool {
+        let waker = self.receive_waker.as_ref();
+        waker.is_some_and(|waker| waker.will_wake(cx.waker()))
     }
 
     pub(super) fn wake_all(&mut self) {

@@ -24,7 +24,7 @@ use tracing::debug;
 use super::guard::Position;
 use super::timer::Timer;
 use super::{Connection, Hyper};
-use crate::exchange::{BrokenOff, Exchange};
+use crate::exchange::{BrokenOff, Exchange, log_unreadable};
 use crate::server::Phase;
 use crate::transport::{Peer, Standing};
 
@@ -352,12 +352,26 @@ impl Driver {
         exchange.detach(grace.map(|grace| since + grace));
     }
 
+    /// A request that hyper could not read, and answered itself, has a line in the access log too.
+    fn log_unreadable(&self, error: &hyper::Error) {
+        let server = &self.connection.server;
+        if !server.config().access_log || !error.is_parse() {
+            return;
+        }
+        let status = match error.is_parse_too_large() {
+            true => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            false => StatusCode::BAD_REQUEST,
+        };
+        log_unreadable(self.connection.ends.client.as_ref(), status);
+    }
+
     /// Says how it ended; whether the app broke its response off.
     fn log_end(&self, end: &End) -> bool {
         let client = &self.connection.ends.client;
         match end {
             End::Hyper(Ok(())) | End::Idle => {}
             End::Hyper(Err(error)) => {
+                self.log_unreadable(error);
                 let cause: Option<&(dyn Error + 'static)> = error.source();
                 debug!(?client, cause, "connection ended: {error}");
                 return cause.is_some_and(|cause| cause.is::<BrokenOff>());

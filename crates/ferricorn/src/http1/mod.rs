@@ -1,4 +1,4 @@
-//! One connection of HTTP/1: hyper parses and writes, the [driver](driver) does the rest.
+//! One connection of HTTP/1: hyper parses and writes, the [`driver`] does the rest.
 //!
 //! The driver is the connection's task. In each turn it polls hyper, which polls the app when it
 //! wants a response or more of one; then, if hyper did not, it polls the app itself; then it sends
@@ -26,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use self::driver::Driver;
+use self::guard::Position;
 use self::request::Refused;
 use self::response::{Adornment, ResponseBody};
 use crate::connection::Ends;
@@ -227,8 +228,12 @@ impl Future for Answer {
                 if beginning.whole.is_some() {
                     exchange.log_access();
                 }
-                let adornment = connection.adornment(exchange.label(), false);
                 let transport = &connection.transport;
+                // Of an upload that still comes hyper reads no more: it closes, and says so.
+                let close = beginning.whole.is_some()
+                    && beginning.body_unread
+                    && transport.position() == Position::Body;
+                let adornment = connection.adornment(exchange.label(), close);
                 Poll::Ready(Ok(response::response(
                     exchange, transport, beginning, adornment,
                 )))

@@ -46,7 +46,9 @@ pub(crate) fn response(
     beginning: Beginning,
     adornment: Adornment,
 ) -> Response<ResponseBody> {
-    let Beginning { mut head, whole } = beginning;
+    let Beginning {
+        mut head, whole, ..
+    } = beginning;
     // Trailers need the chunked coding, which a length rules out. (RFC 9112 §7.1.2)
     if head.trailers && head.framing != Framing::Empty {
         head.headers.remove(CONTENT_LENGTH);

@@ -329,3 +329,38 @@ fn a_client_beyond_the_limit_waits_until_there_is_room() {
         second.expect_response(200).await;
     });
 }
+
+/// A client that pools connections must not believe that it may send its next request on this one.
+#[test]
+fn a_response_before_the_end_of_an_upload_says_that_the_connection_closes() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let limit = http.receive.body(10).await;
+            assert!(limit.is_err_and(|error| error.is_too_large()));
+            http.respond("too large").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nthe first part")
+            .await;
+        let response = client.expect_response(200).await;
+        assert!(response.head.connection_has("close"), "{response:#?}");
+        client.expect_eof().await;
+    });
+}
+
+#[test]
+fn a_response_behind_a_whole_upload_that_was_not_read_keeps_the_connection() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| http.respond("fine").await)).await;
+        let mut client = server.connect().await;
+        for _ in 0..2 {
+            client
+                .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody")
+                .await;
+            let response = client.expect_response(200).await;
+            assert!(!response.head.connection_has("close"), "{response:#?}");
+        }
+    });
+}
