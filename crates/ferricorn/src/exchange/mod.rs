@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use asgi::{AppFuture, DisconnectReason, HttpScope, Receiver, Sender};
+use asgi::{AppFuture, DisconnectReason, HttpScope, Receiver, Scope, Sender};
 use asgi_exchange::{AppEnd, HttpExchange};
 use http::StatusCode;
 use hyper::body::Incoming;
@@ -45,7 +45,7 @@ impl Exchange {
         server: &Arc<Server>,
         permit: Permit,
         label: Label,
-        scope: HttpScope,
+        scope: Box<HttpScope>,
         request_body: Incoming,
         began: Instant,
     ) -> Arc<Self> {
@@ -67,7 +67,7 @@ impl Exchange {
         let receive = Receiver::new(Receive(Arc::clone(&exchange)));
         let send = Sender::new(Send(Arc::clone(&exchange)));
         // The call itself may panic: an app can be a plain function that returns a future.
-        let call = || server.app().start(scope.into(), receive, send);
+        let call = || server.app().start(Scope::Http(scope), receive, send);
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(app) => *exchange.lock_app() = Some(app),
             Err(panic) => exchange.ended(AppEnd::Panicked, Cause::Panic(panic)),
@@ -122,15 +122,17 @@ impl Exchange {
         let Some(app) = slot.as_mut() else {
             return false;
         };
-        let had_output = {
+        let (first, had_output) = {
             let mut state = self.lock();
             if !std::mem::take(&mut state.runnable) {
                 return false;
             }
             state.polling = true;
-            state.response.has_output()
+            let first = !std::mem::replace(&mut state.polled, true);
+            (first, state.response.has_output())
         };
-        let began = Instant::now();
+        // The first poll comes at once, and reading the clock is not free.
+        let began = if first { self.began } else { Instant::now() };
         let polled = self
             .span
             .in_scope(|| catch_unwind(AssertUnwindSafe(|| app.as_mut().poll(cx))));

@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) response: Response,
     /// Whether polling the app could get it further: something has happened since the last poll.
     pub(super) runnable: bool,
+    /// The app was polled at least once.
+    pub(super) polled: bool,
     /// The app is being polled: what it does needs to wake nobody.
     pub(super) polling: bool,
     /// The client has closed its side, and the rules know.
@@ -89,6 +91,7 @@ impl State {
             request_body: Some(request_body),
             response: Response::default(),
             runnable: true,
+            polled: false,
             polling: false,
             client_closed: false,
             peer_fault: None,

@@ -33,7 +33,7 @@ pub(crate) fn scope(
     ends: &Ends,
     root_path: &str,
     state: &State,
-) -> Result<HttpScope, Refused> {
+) -> Result<Box<HttpScope>, Refused> {
     let request::Parts {
         method,
         uri,
@@ -47,6 +47,8 @@ pub(crate) fn scope(
     if !root_path.is_empty() {
         scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
     }
+    // It is large, and where it goes it goes boxed.
+    let mut scope = Box::new(scope);
     scope.version = version;
     scope.extensions = extensions(&headers, version);
     scope.headers = headers;
