@@ -154,7 +154,7 @@ impl Content {
                 if let Some(length) = whole.filter(|length| self.tells(*length)) {
                     headers
                         .entry(CONTENT_LENGTH)
-                        .or_insert_with(|| HeaderValue::from(length));
+                        .or_insert_with(|| decimal(length));
                 }
             }
         }
@@ -185,6 +185,11 @@ impl Content {
     fn tells(&self, length: u64) -> bool {
         self.request == RequestKind::Other || length > 0
     }
+}
+
+/// As `HeaderValue::from`, which allocates twice.
+fn decimal(length: u64) -> HeaderValue {
+    HeaderValue::try_from(length.to_string()).expect("digits are a field value")
 }
 
 /// Whether a field is about the connection, and so the server's to send. (HTTP-028)

@@ -72,7 +72,9 @@ impl Exchange {
         let call = || server.app().start(Scope::Http(scope), receive, send);
         match panic::catch(call) {
             Ok(app) => *exchange.lock_app() = Some(app),
-            Err(panic) => exchange.ended(AppEnd::Panicked, Cause::Panic(panic)),
+            Err(panic) => {
+                exchange.ended(AppEnd::Panicked, Cause::Panic(panic));
+            }
         }
         exchange
     }
@@ -151,14 +153,19 @@ impl Exchange {
             )),
             Err(panic) => Some((AppEnd::Panicked, Cause::Panic(panic))),
         };
-        self.after_poll(took, ended.is_none(), cx);
-        if let Some((end, cause)) = ended {
-            self.drop_app(&mut slot);
-            drop(slot);
-            self.ended(end, cause);
+        let limit = self.server.config().slow_poll;
+        if took > limit && !limit.is_zero() {
+            self.tell_slow_poll(took, limit);
         }
-        let state = self.lock();
-        !had_output && state.response.has_output()
+        let has_output = match ended {
+            None => self.waiting(cx),
+            Some((end, cause)) => {
+                self.drop_app(&mut slot);
+                drop(slot);
+                self.ended(end, cause)
+            }
+        };
+        !had_output && has_output
     }
 
     /// A new turn of the driver: the app may be polled once more.
@@ -300,8 +307,12 @@ impl Exchange {
         }
     }
 
-    fn ended(&self, end: AppEnd, cause: Cause) {
-        let fault = self.lock().ended(end);
+    /// The app has ended. Whether there is something to send now.
+    fn ended(&self, end: AppEnd, cause: Cause) -> bool {
+        let mut state = self.lock();
+        let fault = state.ended(end);
+        let has_output = state.response.has_output();
+        drop(state);
         // An error's text and its destructor are the app's code too.
         let log = || {
             self.label.log_end(fault, &cause);
@@ -311,20 +322,24 @@ impl Exchange {
             let id = self.label.id;
             error!(exchange = id, "the app's error panicked when it was logged");
         }
+        has_output
     }
 
-    fn after_poll(&self, took: Duration, waits: bool, cx: &Context<'_>) {
+    /// The app waits for something. Whether there is something to send now.
+    fn waiting(&self, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
-        if waits {
-            // From here on, what halves in other tasks do has to wake the driver.
-            store(&mut state.driver, cx);
-            let event = state.rules.waiting();
-            state.apply(event);
-        }
+        // From here on, what halves in other tasks do has to wake the driver.
+        store(&mut state.driver, cx);
+        let event = state.rules.waiting();
+        state.apply(event);
         state.polling = false;
-        let limit = self.server.config().slow_poll;
-        if took > limit && !limit.is_zero() && !std::mem::replace(&mut state.slow_poll_told, true) {
-            drop(state);
+        state.response.has_output()
+    }
+
+    /// Says that a poll of the app took longer than it may, once.
+    fn tell_slow_poll(&self, took: Duration, limit: Duration) {
+        let told = std::mem::replace(&mut self.lock().slow_poll_told, true);
+        if !told {
             self.label.log_slow_poll(took, limit);
         }
     }
