@@ -199,30 +199,17 @@ fn lend_error(error: &SendError) -> abi::SendError {
     if let Some(reason) = error.disconnect_reason() {
         lent.kind = abi::SEND_ERROR_DISCONNECTED;
         lent.disconnect = reason.into();
-    } else if error.is_misuse() {
-        let (got, expected) = misuse_parts(&error.to_string());
+    } else if let Some((got, expected)) = error.as_misuse() {
         lent.kind = abi::SEND_ERROR_MISUSE;
-        lent.text = Bytes::from(got).into();
-        lent.expected = Bytes::from(expected).into();
-    } else if error.is_refused() {
+        lent.text = Bytes::copy_from_slice(got.as_bytes()).into();
+        lent.expected = Bytes::copy_from_slice(expected.as_bytes()).into();
+    } else if let Some(why) = error.as_refused() {
         lent.kind = abi::SEND_ERROR_REFUSED;
-        lent.text = Bytes::from(refused_why(&error.to_string())).into();
+        lent.text = Bytes::copy_from_slice(why.as_bytes()).into();
     } else {
         lent.kind = abi::SEND_ERROR_OVER;
     }
     lent
-}
-
-/// The interface shows these parts in its text alone; a test holds that text against this reading.
-fn misuse_parts(text: &str) -> (String, String) {
-    let parts = text.strip_prefix("the app sent ").unwrap_or(text);
-    let (got, expected) = parts.split_once(", expected ").unwrap_or((parts, ""));
-    (got.to_owned(), expected.to_owned())
-}
-
-/// As [`misuse_parts`].
-fn refused_why(text: &str) -> String {
-    text.strip_prefix("refused: ").unwrap_or(text).to_owned()
 }
 
 /// Makes an event of the interface; what cannot be one is misuse, of an app that is no Rust.

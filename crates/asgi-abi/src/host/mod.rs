@@ -77,7 +77,7 @@ enum Call {
 
 impl Call {
     fn new(app: LoadedApp, scope: &Scope, receive: Receiver, send: Sender) -> Self {
-        let kind = Kind::of(scope);
+        let kind = scope.kind();
         let task = scope::lend(scope, |scope| {
             let (receive, send) = (halves::give_receive(receive), halves::give_send(send));
             // SAFETY: `app` is what `init` made, the scope is valid for the call, and the halves
@@ -113,27 +113,12 @@ impl Future for Call {
     }
 }
 
-/// Which scope a call is for: an error may have to name it again.
-#[derive(Clone, Copy)]
-enum Kind {
-    Http,
-    Lifespan,
-}
-
-impl Kind {
-    fn of(scope: &Scope) -> Self {
-        match scope {
-            Scope::Lifespan(_) => Self::Lifespan,
-            _ => Self::Http,
-        }
-    }
-}
-
 /// A task of the library's, owned.
 struct Task {
     functions: &'static abi::App,
     task: NonNull<c_void>,
-    kind: Kind,
+    /// Of its scope: an error may have to name it again.
+    kind: &'static str,
     ended: bool,
 }
 

@@ -191,7 +191,6 @@ fn error_crossed(set: impl FnOnce(&Exchange)) -> SendError {
     take.recv().unwrap()
 }
 
-// Also holds the reading of the errors' texts against the interface that writes them.
 #[test]
 fn every_error_of_a_send_crosses() {
     for error in errors() {
