@@ -36,13 +36,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # What crosses, and what does not yet
+//! # What crosses
 //!
-//! HTTP scopes and lifespans with all their events, but for `pathsend`, `zerocopysend` and `debug`:
-//! a scope that crossed does not offer those. A WebSocket scope is answered as
-//! [unsupported](asgi::AppError::unsupported). A scope's `state` is what the app handed over at
-//! start-up: it never leaves the library, and what a middleware of the server's puts in does not
-//! reach it.
+//! Every scope, every event and every extension but `http.response.debug`, whose values are Rust's:
+//! a scope that crossed does not offer it. A file of `zerocopysend` crosses as a descriptor that
+//! the server duplicates: the app's own may be closed, and both have one position in the file. A
+//! scope's `state` is what the app handed over at start-up: it never leaves the library, and what a
+//! middleware of the server's puts in does not reach it.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 // The one crate that may: a foreign function interface cannot do without. The rules that each
@@ -54,6 +54,8 @@ pub mod abi;
 mod buffer;
 #[cfg(feature = "export")]
 mod export;
+#[cfg(any(feature = "export", feature = "loader"))]
+mod extensions;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod fields;
 #[cfg(feature = "loader")]

@@ -36,8 +36,6 @@ pub(crate) static HOST: abi::Host = abi::Host {
 ///
 /// A panic of the app's comes out of the future's `poll` as a panic, its message as a `String`,
 /// without a second run of the panic hook: the library's own has printed it.
-///
-/// A WebSocket scope is answered as [unsupported](AppError::unsupported): it cannot cross yet.
 #[derive(Clone, Copy)]
 pub struct LoadedApp {
     pub(crate) functions: &'static abi::App,

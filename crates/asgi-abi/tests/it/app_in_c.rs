@@ -74,6 +74,7 @@ unsafe extern "C" fn poll_to_send(
         value: Str::new("c"),
         flags: 0,
     };
+    let event = abi::SendEvent::new;
     let start = |status| abi::SendEvent {
         status,
         ..event(abi::SEND_HTTP_RESPONSE_START)
@@ -90,7 +91,19 @@ unsafe extern "C" fn poll_to_send(
             text: Str::new("no path"),
             ..event(abi::SEND_HTTP_RESPONSE_PUSH)
         },
-        event(abi::SEND_HTTP_RESPONSE_PATH_SEND),
+        abi::SendEvent {
+            file: -1,
+            ..event(abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND)
+        },
+        abi::SendEvent {
+            flags: abi::FLAG_TEXT,
+            body: bytes::Bytes::from_static(b"\xff").into(),
+            ..event(abi::SEND_WEBSOCKET_SEND)
+        },
+        abi::SendEvent {
+            status: 70_000,
+            ..event(abi::SEND_WEBSOCKET_CLOSE)
+        },
         event(77),
     ];
     let mut messages = Vec::new();
@@ -119,19 +132,6 @@ unsafe extern "C" fn poll_to_send(
     // SAFETY: the host waits for it there.
     unsafe { outcome.write(outcome_value) };
     abi::FAILED
-}
-
-const fn event(kind: u32) -> abi::SendEvent {
-    abi::SendEvent {
-        kind,
-        flags: 0,
-        status: 0,
-        reserved: 0,
-        body: abi::Buffer::EMPTY,
-        text: Str::NULL,
-        headers: std::ptr::null(),
-        n_headers: 0,
-    }
 }
 
 unsafe extern "C" fn drop_task(_: *mut c_void) {}
@@ -191,8 +191,9 @@ fn an_event_that_makes_no_sense_is_misuse() {
     let error = start(&load(&IT), get("/"), &exchange).end().unwrap_err();
     assert_eq!(
         error.chain().to_string(),
-        "a status below 100: a status below 100: a header name that is no token: \
-         a push of what is no path: an event of kind 6: an event of kind 77"
+        "a status that is none, not 100 to 999: a status that is none, not 100 to 999: a header \
+         name that is no token: a push of what is no path: a file that is none: a text message \
+         that is no UTF-8: a close code above 65535: an event of kind 77"
     );
     assert!(exchange.sent().is_empty());
     assert!(exchange.lock().send_dropped);

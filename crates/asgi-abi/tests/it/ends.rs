@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use asgi::{
     AppError, DisconnectReason, HttpResponseStart, LifespanScope, ReceiveEvent, ReceiveHalf,
-    Receiver, Scope, SendError, Sender,
+    Receiver, Scope, SendError, Sender, WebSocketScope,
 };
 
 use crate::support::{Exchange, Running, call, get, run};
@@ -65,6 +65,10 @@ fn unsupported_crosses_with_the_kind_of_the_scope() {
     for (scope, kind) in [
         (Scope::from(LifespanScope::new()), "lifespan"),
         (get("/").into(), "http"),
+        (
+            WebSocketScope::new("/".parse().unwrap()).into(),
+            "websocket",
+        ),
     ] {
         let error = crossed(AppError::unsupported, scope);
         assert!(error.is_unsupported());

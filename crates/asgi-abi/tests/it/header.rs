@@ -57,11 +57,11 @@ structs! {
     }
     Scope AsgiScope {
         size kind http_version reserved method scheme target path root_path headers n_headers
-        client server extensions tls
+        subprotocols n_subprotocols client server extensions tls
     }
     Disconnect AsgiDisconnect { reason code }
     ReceiveEvent AsgiReceiveEvent { kind flags disconnect body headers n_headers }
-    SendEvent AsgiSendEvent { kind flags status reserved body text headers n_headers }
+    SendEvent AsgiSendEvent { kind flags status file offset count body text headers n_headers }
     SendError AsgiSendError { kind reserved disconnect text expected }
     Outcome AsgiOutcome { kind reserved disconnect messages n_messages }
     Host AsgiHost {

@@ -149,23 +149,13 @@ fn init(app: &'static abi::App, host: &'static abi::Host) -> Result<*mut c_void,
 }
 
 fn scope(kind: u32) -> abi::Scope {
-    let address = abi::Address::NONE;
     abi::Scope {
-        size: size_of::<abi::Scope>() as u32,
-        kind,
         http_version: abi::HTTP_11,
-        reserved: 0,
         method: Str::new("GET"),
         scheme: Str::new("http"),
         target: Str::new("/"),
         path: Str::new("/"),
-        root_path: Str::NULL,
-        headers: std::ptr::null(),
-        n_headers: 0,
-        client: address,
-        server: address,
-        extensions: 0,
-        tls: std::ptr::null(),
+        ..abi::Scope::new(kind)
     }
 }
 
