@@ -37,7 +37,7 @@ extern "C" {
 /* The first eight bytes of AsgiApp and AsgiHost; "ASGI_APP" in a little-endian file. */
 #define ASGI_MAGIC UINT64_C(0x5050415f49475341)
 #define ASGI_MAJOR 0
-#define ASGI_MINOR 2
+#define ASGI_MINOR 3
 
 /* What a function answers. */
 #define ASGI_PENDING 0  /* the answer will come later: the waker is woken then */
@@ -150,6 +150,7 @@ typedef struct AsgiScope {
     size_t n_subprotocols;
     AsgiAddress client;
     AsgiAddress server;
+    uint64_t exchange;   /* its number in the server's log, for AsgiLogLine; or 0 */
     uint64_t extensions; /* ASGI_EXTENSION_...: what the connection can do now */
     const AsgiTls *tls;  /* NULL without TLS */
 } AsgiScope;
@@ -270,6 +271,29 @@ typedef struct AsgiSend AsgiSend;
 #define ASGI_LOG_DEBUG 4
 #define ASGI_LOG_TRACE 5
 
+#define ASGI_LOG_ENABLED 1   /* a line would be written now */
+#define ASGI_LOG_ASK_AGAIN 2 /* the answer may be another one the next time */
+
+#define ASGI_LOG_FIELD_PLAIN UINT64_C(1) /* no text but a number, a truth value, or what is
+                                            formatted already */
+
+typedef struct AsgiLogField {
+    AsgiStr name;
+    AsgiStr value;
+    uint64_t flags; /* ASGI_LOG_FIELD_... */
+} AsgiLogField;
+
+/* One line in the server's log. */
+typedef struct AsgiLogLine {
+    uint32_t level; /* ASGI_LOG_ERROR to ASGI_LOG_TRACE */
+    uint32_t reserved;
+    uint64_t exchange; /* of the scope that it is about; 0 if none */
+    AsgiStr target;    /* the part of the app that speaks, such as "shop::db" */
+    AsgiStr message;
+    const AsgiLogField *fields;
+    size_t n_fields;
+} AsgiLogLine;
+
 /* Valid until the process ends. */
 typedef struct AsgiHost {
     uint64_t magic;
@@ -295,11 +319,12 @@ typedef struct AsgiHost {
                                  AsgiDisconnect *disconnect);
     void (*send_drop)(AsgiSend *send);
 
-    /* Whether anybody reads this level (ASGI_LOG_...): 1 or 0. `target` is the part of
-     * the app that speaks. */
+    /* Whether anybody reads this level of this target, or, if that is NULL, of any:
+     * ASGI_LOG_ENABLED and ASGI_LOG_ASK_AGAIN. Without the latter the answer may be
+     * remembered. */
     uint32_t (*log_enabled)(uint32_t level, AsgiStr target);
-    /* Writes one line into the server's log. */
-    void (*log)(uint32_t level, AsgiStr target, AsgiStr message);
+    /* Writes one line into the server's log, if anybody reads it. */
+    void (*log)(const AsgiLogLine *line);
 } AsgiHost;
 
 /* ---- what a library exports, under the name ASGI_APP ---- */

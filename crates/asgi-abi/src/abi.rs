@@ -19,7 +19,7 @@ pub const MAGIC: u64 = 0x5050_415f_4947_5341;
 /// The version's first number. While it is 0, both numbers must be the same on both sides.
 pub const MAJOR: u16 = 0;
 /// The version's second number.
-pub const MINOR: u16 = 2;
+pub const MINOR: u16 = 3;
 
 /// The answer will come later: the waker is woken then.
 pub const PENDING: u32 = 0;
@@ -161,15 +161,23 @@ pub const OUTCOME_UNSUPPORTED: u32 = 2;
 /// [`Outcome::kind`]: the app gave up because its client left, as `disconnect` says.
 pub const OUTCOME_DISCONNECTED: u32 = 3;
 
-/// A level of [`Host::log`]: the app is broken.
+/// [`Host::log_enabled`]: a line would be written now.
+pub const LOG_ENABLED: u32 = 1 << 0;
+/// [`Host::log_enabled`]: the answer may be another one the next time.
+pub const LOG_ASK_AGAIN: u32 = 1 << 1;
+
+/// [`LogField::flags`]: no text but a number, a truth value, or what is formatted already.
+pub const LOG_FIELD_PLAIN: u64 = 1 << 0;
+
+/// A level of [`LogLine`]: the app is broken.
 pub const LOG_ERROR: u32 = 1;
-/// A level of [`Host::log`]: something that should be looked at.
+/// A level of [`LogLine`]: something that should be looked at.
 pub const LOG_WARN: u32 = 2;
-/// A level of [`Host::log`]: what an operator likes to know.
+/// A level of [`LogLine`]: what an operator likes to know.
 pub const LOG_INFO: u32 = 3;
-/// A level of [`Host::log`]: what a developer likes to know.
+/// A level of [`LogLine`]: what a developer likes to know.
 pub const LOG_DEBUG: u32 = 4;
-/// A level of [`Host::log`]: everything.
+/// A level of [`LogLine`]: everything.
 pub const LOG_TRACE: u32 = 5;
 
 /// Borrowed bytes; text is UTF-8, without a NUL at its end.
@@ -309,6 +317,9 @@ pub struct Scope {
     pub client: Address,
     /// Our end.
     pub server: Address,
+    /// What the server calls this exchange in its log; 0 if it has no number. See
+    /// [`LogLine::exchange`].
+    pub exchange: u64,
     /// `EXTENSION_…`: what the connection can do now.
     pub extensions: u64,
     /// NULL without TLS.
@@ -402,6 +413,38 @@ pub struct Outcome {
     pub n_messages: usize,
 }
 
+/// One field of a line in the log.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct LogField {
+    /// Its name.
+    pub name: Str,
+    /// Its value.
+    pub value: Str,
+    /// [`LOG_FIELD_PLAIN`].
+    pub flags: u64,
+}
+
+/// One line in the log.
+#[repr(C)]
+#[derive(Debug)]
+pub struct LogLine {
+    /// One of `LOG_ERROR` to `LOG_TRACE`.
+    pub level: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The [exchange](Scope::exchange) that it is about; 0 if none.
+    pub exchange: u64,
+    /// The part of the app that speaks, such as `shop::db`.
+    pub target: Str,
+    /// What it says.
+    pub message: Str,
+    /// More of it.
+    pub fields: *const LogField,
+    /// How many.
+    pub n_fields: usize,
+}
+
 /// The host's half that an app receives through: owned by the library once it was called.
 #[repr(C)]
 #[derive(Debug)]
@@ -444,10 +487,11 @@ pub struct Host {
         unsafe extern "C" fn(*mut Send, *const Waker, disconnect: *mut Disconnect) -> u32,
     /// Gives the half back.
     pub send_drop: unsafe extern "C" fn(*mut Send),
-    /// Whether anybody reads this level: 1 or 0. The text is the part of the app that speaks.
+    /// Whether anybody reads this level of this target, or, if that is NULL, of any target:
+    /// [`LOG_ENABLED`] and [`LOG_ASK_AGAIN`]. Without the latter the answer may be remembered.
     pub log_enabled: unsafe extern "C" fn(level: u32, target: Str) -> u32,
-    /// Writes one line into the server's log.
-    pub log: unsafe extern "C" fn(level: u32, target: Str, message: Str),
+    /// Writes one line into the server's log, if anybody reads it.
+    pub log: unsafe extern "C" fn(line: *const LogLine),
 }
 
 /// What a library exports, under the name `ASGI_APP`. Valid until the process ends.
@@ -595,6 +639,7 @@ impl Scope {
             n_subprotocols: 0,
             client: Address::NONE,
             server: Address::NONE,
+            exchange: 0,
             extensions: 0,
             tls: std::ptr::null(),
         }

@@ -5,6 +5,8 @@
 //! futures within the app's own runtime.
 
 mod halves;
+mod hook;
+mod log;
 mod outcome;
 mod runtime;
 mod scope;
@@ -158,8 +160,9 @@ unsafe extern "C" fn call(
     };
     // SAFETY: the scope is valid for this call; `rebuild` copies all that it takes from it.
     let task = caught(|| unsafe {
+        let exchange = (*scope).exchange;
         let scope = scope::rebuild(scope, application);
-        Box::new(Task::new(application, scope, receive, send))
+        Box::new(Task::new(application, exchange, scope, receive, send))
     });
     match task {
         Ok(task) => Box::into_raw(task).cast(),

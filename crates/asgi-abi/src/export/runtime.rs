@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use asgi::{DynApp, State};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tracing_core::dispatcher::{self, Dispatch};
 
+use super::hook;
+use super::log::Bridge;
 use crate::abi;
 
 /// Without a hint from the host: the app's futures run on the host's threads, so these serve only
@@ -20,6 +23,17 @@ pub(super) struct Application {
     pub(super) handle: Handle,
     runtime: Mutex<Option<Runtime>>,
     state: RwLock<State>,
+}
+
+/// Whether the host is in this very program, and its log and its panic hook are ours already.
+fn is_linked_in(host: &abi::Host) -> bool {
+    #[cfg(feature = "loader")]
+    return std::ptr::eq(host, &crate::host::HOST);
+    #[cfg(not(feature = "loader"))]
+    return {
+        let _ = host;
+        false
+    };
 }
 
 impl Application {
@@ -45,9 +59,20 @@ impl Application {
             .build()
             .map_err(|error| format!("the app's runtime could not start: {error}"))?;
         let handle = runtime.handle().clone();
-        let app = {
+        let make = || {
             let _within = handle.enter();
             make()
+        };
+        let app = if is_linked_in(host) {
+            make()
+        } else {
+            hook::install(host);
+            // What the app says as it is made is to be heard too; only then is it known whether it
+            // has a subscriber of its own, which has precedence.
+            let bridge = Dispatch::new(Bridge::new(host));
+            let app = dispatcher::with_default(&bridge, make);
+            let _ = dispatcher::set_global_default(bridge);
+            app
         };
         Ok(Self {
             host,

@@ -5,6 +5,8 @@ use std::task::{Context, Poll, Waker};
 use asgi::{AppError, AppFuture, Receiver, Scope, Sender};
 
 use super::halves::{LibraryReceive, LibrarySend};
+use super::hook::caught_in_call;
+use super::log;
 use super::outcome::Failure;
 use super::runtime::Application;
 use crate::abi;
@@ -13,6 +15,8 @@ use crate::panic::caught;
 /// The future of one call, and how it ended if that was not well.
 pub(super) struct Task {
     application: &'static Application,
+    /// Its number in the server's log.
+    exchange: u64,
     /// Gone once it has ended.
     future: Option<AppFuture<'static>>,
     failure: Option<Failure>,
@@ -22,6 +26,7 @@ impl Task {
     /// A scope that could not be rebuilt makes a task that fails.
     pub(super) fn new(
         application: &'static Application,
+        exchange: u64,
         scope: Result<Scope, AppError>,
         receive: LibraryReceive,
         send: LibrarySend,
@@ -35,6 +40,7 @@ impl Task {
         };
         Self {
             application,
+            exchange,
             future: Some(future),
             failure: None,
         }
@@ -46,9 +52,11 @@ impl Task {
             self.failure = Some(Failure::panicked("a task was polled after its end".into()));
             return abi::PANICKED;
         };
-        let polled = caught(|| {
+        let polled = caught_in_call(|| {
             let _within = self.application.handle.enter();
-            future.as_mut().poll(&mut Context::from_waker(waker))
+            log::within(self.exchange, || {
+                future.as_mut().poll(&mut Context::from_waker(waker))
+            })
         });
         match polled {
             Ok(Poll::Pending) => abi::PENDING,
@@ -59,7 +67,7 @@ impl Task {
             Ok(Poll::Ready(Err(error))) => {
                 self.cancel();
                 // Its text is made by code of the app's.
-                match caught(|| Failure::error(&error)) {
+                match caught_in_call(|| Failure::error(&error)) {
                     Ok(failure) => {
                         self.failure = Some(failure);
                         abi::FAILED
@@ -85,7 +93,7 @@ impl Task {
             // A panic's message went out by the hook; the task is over either way.
             let _ = caught(|| {
                 let _within = self.application.handle.enter();
-                drop(future);
+                log::within(self.exchange, || drop(future));
             });
         }
     }

@@ -41,6 +41,8 @@ pub struct LoadedApp {
     pub(crate) functions: &'static abi::App,
     /// What the library's `init` made.
     pub(crate) app: NonNull<c_void>,
+    /// [`LoadOptions::exchange_id`](crate::LoadOptions::exchange_id).
+    pub(crate) exchange_id: fn() -> Option<u64>,
 }
 
 // SAFETY: a library promises that its app may be called on any thread, also by several at once.
@@ -76,7 +78,7 @@ enum Call {
 impl Call {
     fn new(app: LoadedApp, scope: &Scope, receive: Receiver, send: Sender) -> Self {
         let kind = scope.kind();
-        let task = scope::lend(scope, |scope| {
+        let task = scope::lend(scope, (app.exchange_id)(), |scope| {
             let (receive, send) = (halves::give_receive(receive), halves::give_send(send));
             // SAFETY: `app` is what `init` made, the scope is valid for the call, and the halves
             // are given away.

@@ -12,22 +12,28 @@ use crate::extensions::EXTENSIONS;
 use crate::fields;
 
 /// Lends `scope` for as long as `call` runs; `None` for a kind that cannot cross.
-pub(super) fn lend<R>(scope: &Scope, call: impl FnOnce(*const abi::Scope) -> R) -> Option<R> {
+pub(super) fn lend<R>(
+    scope: &Scope,
+    exchange: Option<u64>,
+    call: impl FnOnce(*const abi::Scope) -> R,
+) -> Option<R> {
+    let exchange = exchange.unwrap_or(0);
+    let call = |lent: &mut abi::Scope| {
+        lent.exchange = exchange;
+        call(lent)
+    };
     match scope {
         Scope::Http(http) => Some(lend_http(http, call)),
         Scope::WebSocket(websocket) => Some(lend_websocket(websocket, call)),
-        Scope::Lifespan(_) => {
-            let lifespan = abi::Scope::new(abi::SCOPE_LIFESPAN);
-            Some(call(&raw const lifespan))
-        }
+        Scope::Lifespan(_) => Some(call(&mut abi::Scope::new(abi::SCOPE_LIFESPAN))),
         _ => None,
     }
 }
 
-fn lend_http<R>(http: &HttpScope, call: impl FnOnce(*const abi::Scope) -> R) -> R {
+fn lend_http<R>(http: &HttpScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
     let headers = fields::lend(&http.headers);
     with_tls(http.extensions.tls.as_deref(), |tls| {
-        let scope = abi::Scope {
+        let mut scope = abi::Scope {
             http_version: version(http.version),
             method: Str::new(http.method.as_str()),
             scheme: Str::new(&http.scheme),
@@ -42,11 +48,11 @@ fn lend_http<R>(http: &HttpScope, call: impl FnOnce(*const abi::Scope) -> R) -> 
             tls,
             ..abi::Scope::new(abi::SCOPE_HTTP)
         };
-        call(&raw const scope)
+        call(&mut scope)
     })
 }
 
-fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(*const abi::Scope) -> R) -> R {
+fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
     let headers = fields::lend(&websocket.headers);
     let subprotocols: Vec<Str> = websocket
         .subprotocols
@@ -54,7 +60,7 @@ fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(*const abi::S
         .map(|name| Str::new(name))
         .collect();
     with_tls(websocket.extensions.tls.as_deref(), |tls| {
-        let scope = abi::Scope {
+        let mut scope = abi::Scope {
             http_version: version(websocket.version),
             scheme: Str::new(&websocket.scheme),
             target: Str::new(websocket.target.as_str()),
@@ -70,7 +76,7 @@ fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(*const abi::S
             tls,
             ..abi::Scope::new(abi::SCOPE_WEBSOCKET)
         };
-        call(&raw const scope)
+        call(&mut scope)
     })
 }
 

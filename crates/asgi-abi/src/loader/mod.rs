@@ -22,12 +22,25 @@ pub use self::error::LoadError;
 use self::error::Problem;
 
 /// How a library is loaded.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoadOptions {
     /// How many threads the app's own runtime may well use, beside the server's, on which the app
     /// itself runs. The app chooses if it is `None`, the default: two, or one on a single core.
     pub threads: Option<u16>,
+    /// Says which exchange the app is called for, as the server's log numbers them: asked on the
+    /// thread that polls the call for the first time, whose lines in the log then bear that number
+    /// wherever in the app they come from. The default says that there is none.
+    pub exchange_id: fn() -> Option<u64>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            threads: None,
+            exchange_id: || None,
+        }
+    }
 }
 
 impl LoadOptions {
@@ -40,6 +53,13 @@ impl LoadOptions {
     #[must_use]
     pub fn threads(mut self, threads: u16) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// Sets [`exchange_id`](Self::exchange_id).
+    #[must_use]
+    pub fn exchange_id(mut self, exchange_id: fn() -> Option<u64>) -> Self {
+        self.exchange_id = exchange_id;
         self
     }
 }
@@ -244,7 +264,11 @@ unsafe fn start(declaration: *const abi::App, options: &LoadOptions) -> Result<L
     let code = unsafe { (functions.init)(&raw const HOST, threads, &raw mut app, &raw mut error) };
     match NonNull::new(app) {
         Some(app) if code == abi::READY => Ok(Library {
-            app: LoadedApp { functions, app },
+            app: LoadedApp {
+                functions,
+                app,
+                exchange_id: options.exchange_id,
+            },
         }),
         _ => Err(Problem::Refused {
             why: String::from_utf8_lossy(error.as_slice()).into_owned(),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use asgi_abi::abi::{self, Str};
 use asgi_abi::{Library, LoadOptions};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::support::{Exchange, get, start};
 
@@ -232,19 +233,58 @@ fn what_an_app_logs_reaches_the_servers_subscriber() {
         .without_time()
         .with_ansi(false)
         .finish();
-    let target = Str::new("hello::db");
-    let logged = tracing::subscriber::with_default(subscriber, || {
-        [abi::LOG_ERROR, abi::LOG_INFO, abi::LOG_DEBUG].map(|level| {
-            // SAFETY: the texts live for ever.
-            unsafe {
-                (host().log)(level, target, Str::new("a line"));
-                (host().log_enabled)(level, target)
-            }
-        })
+    let line = |level, exchange, fields: &[abi::LogField]| abi::LogLine {
+        level,
+        reserved: 0,
+        exchange,
+        target: Str::new("hello::db"),
+        message: Str::new("a line"),
+        fields: fields.as_ptr(),
+        n_fields: fields.len(),
+    };
+    let field = |name, value, flags| abi::LogField {
+        name: Str::new(name),
+        value: Str::new(value),
+        flags,
+    };
+    let fields = [
+        field("rows", "3", abi::LOG_FIELD_PLAIN),
+        field("user", "ann \"b\"", 0),
+    ];
+    tracing::subscriber::with_default(subscriber, || {
+        // SAFETY: all that the lines lend lives for longer than the calls.
+        unsafe {
+            (host().log)(&line(abi::LOG_ERROR, 0, &[]));
+            (host().log)(&line(abi::LOG_INFO, 7, &fields));
+            (host().log)(&line(abi::LOG_DEBUG, 0, &[]));
+        }
     });
-    assert_eq!(logged, [1, 1, 0]);
     assert_eq!(
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap(),
-        "ERROR app: a line module=hello::db\n INFO app: a line module=hello::db\n"
+        "ERROR hello::db: a line\n \
+         INFO hello::db: a line rows=3 user=\"ann \\\"b\\\"\" exchange=7\n"
     );
+}
+
+#[test]
+fn a_filter_of_the_server_holds_for_the_targets_of_the_app() {
+    static IT: abi::App = APP;
+    load(&IT);
+    let filter = tracing_subscriber::filter::Targets::new()
+        .with_target("shop", tracing::Level::INFO)
+        .with_target("shop::db", tracing::Level::DEBUG);
+    let subscriber = tracing_subscriber::registry().with(filter);
+    let answers = tracing::subscriber::with_default(subscriber, || {
+        [
+            (abi::LOG_INFO, Str::new("shop::web")),
+            (abi::LOG_DEBUG, Str::new("shop::web")),
+            (abi::LOG_DEBUG, Str::new("shop::db")),
+            (abi::LOG_TRACE, Str::new("shop::db")),
+            (abi::LOG_ERROR, Str::new("other")),
+            (abi::LOG_DEBUG, Str::NULL),
+        ]
+        // SAFETY: the texts live for ever.
+        .map(|(level, target)| unsafe { (host().log_enabled)(level, target) } & abi::LOG_ENABLED)
+    });
+    assert_eq!(answers, [1, 0, 1, 0, 0, 1]);
 }

@@ -112,11 +112,30 @@ unsafe extern "C" fn send_drop(_: *mut abi::Send) {
     SENDS_DROPPED.fetch_add(1, Ordering::SeqCst);
 }
 
-unsafe extern "C" fn log_enabled(_: u32, _: Str) -> u32 {
-    0
+/// Reads the target `logged` alone.
+unsafe extern "C" fn log_enabled(level: u32, target: Str) -> u32 {
+    // SAFETY: the library lends a valid text.
+    let is_read = target.ptr.is_null() || unsafe { target.as_bytes() } == b"logged";
+    (is_read && level <= abi::LOG_INFO).into()
 }
 
-unsafe extern "C" fn log(_: u32, _: Str, _: Str) {}
+static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+unsafe extern "C" fn log(line: *const abi::LogLine) {
+    // SAFETY: the library lends a valid line.
+    let (line, fields) = unsafe {
+        let fields = std::slice::from_raw_parts((*line).fields, (*line).n_fields);
+        (&*line, fields)
+    };
+    // SAFETY: as above.
+    let text = |text: Str| unsafe { text.to_text() };
+    let mut said = format!("{} {} {}", line.exchange, line.level, text(line.message));
+    for field in fields {
+        let value = text(field.value);
+        said.push_str(&format!(" {}={value}/{}", text(field.name), field.flags));
+    }
+    LOGGED.lock().unwrap().push(said);
+}
 
 const HOST: abi::Host = abi::Host {
     magic: abi::MAGIC,
@@ -178,6 +197,7 @@ mod apps {
 
     use asgi::{AppError, DynApp, Receiver, Scope, Sender};
     use asgi_abi::{Exported, abi, declare};
+    use tracing::Instrument;
 
     macro_rules! app {
         ($name:ident, $type:ident, $make:expr) => {
@@ -195,10 +215,26 @@ mod apps {
 
     app!(SLEEPS, Sleeps, DynApp::new(sleeps));
     app!(RECEIVES, Receives, DynApp::new(receives));
+    app!(LOGS, Logs, DynApp::new(logs));
     app!(PANICS, Panics, panic!("no configuration"));
 
     async fn sleeps(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(())
+    }
+
+    /// Says something itself, and in a task that it spawns.
+    async fn logs(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        tracing::info!(target: "logged", rows = 3, user = "ann", "at once");
+        tracing::debug!(target: "logged", "nobody reads this level");
+        tracing::error!(target: "other", "nobody reads this target");
+        let span = tracing::info_span!(target: "logged", "outer", id = 1);
+        let task = async {
+            let inner = tracing::error_span!(target: "logged", "inner");
+            inner.in_scope(|| tracing::warn!(target: "logged", "{} task", "a"));
+        };
+        tokio::spawn(task.instrument(span)).await?;
+        tokio::spawn(async { tracing::warn!(target: "logged", "a task without a span") }).await?;
         Ok(())
     }
 
@@ -273,6 +309,30 @@ fn a_waker_of_the_library_may_be_kept_woken_and_given_back_by_the_host() {
     let kept = KEPT.swap(std::ptr::null_mut(), Ordering::SeqCst);
     // SAFETY: the last one that was kept.
     unsafe { ((*(*kept).vtable).drop)(kept) };
+}
+
+#[test]
+fn what_an_app_says_bears_the_number_of_its_exchange() {
+    let _alone = alone();
+    static IT: abi::Host = HOST;
+    let app = init(&apps::LOGS, &IT).unwrap();
+    let mut scope = scope(abi::SCOPE_HTTP);
+    scope.exchange = 7;
+    // SAFETY: as above.
+    unsafe {
+        let task = (apps::LOGS.call)(app, &scope, half(), half());
+        eventually(|| poll(&apps::LOGS, task).0 == abi::READY);
+        (apps::LOGS.drop_task)(task);
+        (apps::LOGS.shutdown)(app, 1000);
+    }
+    assert_eq!(
+        *LOGGED.lock().unwrap(),
+        [
+            "7 3 at once rows=3/1 user=ann/0",
+            "7 2 a task span=outer{id=1}:inner/1",
+            "0 2 a task without a span",
+        ]
+    );
 }
 
 #[test]

@@ -10,7 +10,10 @@ mod halves;
 mod log;
 mod state;
 
+use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
+use std::marker;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -27,6 +30,22 @@ pub(crate) use self::log::{Cause, Label};
 pub(crate) use self::state::{Beginning, BrokenOff, Part};
 use self::state::{State, store};
 use crate::server::{Permit, Server};
+
+thread_local! {
+    /// The exchange whose app this thread polls; 0 if none.
+    static CURRENT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number of the exchange whose app this thread polls now, as it stands in the log.
+///
+/// For what writes into the log on behalf of an app without knowing its exchange, such as the
+/// loader of an app that has a log of its own.
+pub fn current_exchange() -> Option<u64> {
+    match CURRENT.get() {
+        0 => None,
+        id => Some(id),
+    }
+}
 
 /// One request, its response and the app between them.
 pub(crate) struct Exchange {
@@ -131,9 +150,7 @@ impl Exchange {
             state.response.has_output()
         };
         let began = Instant::now();
-        let polled = self
-            .span
-            .in_scope(|| catch_unwind(AssertUnwindSafe(|| app.as_mut().poll(cx))));
+        let polled = self.within(|| app.as_mut().poll(cx));
         let took = began.elapsed();
         let ended = match polled {
             Ok(Poll::Pending) => None,
@@ -294,16 +311,21 @@ impl Exchange {
     /// Drops the app's future, which may panic as well as a poll.
     fn drop_app(&self, slot: &mut Option<AppFuture<'static>>) {
         let app = slot.take();
-        let dropped = self
-            .span
-            .in_scope(|| catch_unwind(AssertUnwindSafe(|| drop(app))));
-        if let Err(panic) = dropped {
+        if let Err(panic) = self.within(|| drop(app)) {
             let cause = Cause::Panic(panic);
             error!(
                 exchange = self.label.id,
                 "the app panicked while it was dropped: {cause}"
             );
         }
+    }
+
+    /// Runs code of the app's; the error is its panic.
+    fn within<R>(&self, f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + marker::Send>> {
+        let outer = CURRENT.replace(self.label.id);
+        let result = self.span.in_scope(|| catch_unwind(AssertUnwindSafe(f)));
+        CURRENT.set(outer);
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
