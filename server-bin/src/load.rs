@@ -14,9 +14,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The library that this process runs. There is one: it is never unloaded.
 static LIBRARY: OnceLock<Library> = OnceLock::new();
 
-/// Loads the app that the library at `path` exports.
-pub(crate) fn load(path: &Path) -> Result<Loaded, Error> {
-    let options = LoadOptions::new().exchange_id(ferricorn::current_exchange);
+/// Loads an app of the library at `path`.
+pub(crate) fn load(path: &Path, name: Option<&str>, config: Option<&str>) -> Result<Loaded, Error> {
+    let mut options = LoadOptions::new().exchange_id(ferricorn::current_exchange);
+    options.name = name.map(str::to_owned);
+    options.config = config.map(str::to_owned);
     let library = Library::load_with(path, &options).map_err(Error::not_loaded)?;
     let library = LIBRARY.get_or_init(|| library);
     let app = DynApp::new(library.app());

@@ -7,6 +7,8 @@
  *
  *     const AsgiApp ASGI_APP = { .magic = ASGI_MAGIC, ... };
  *
+ * and may export further apps as ASGI_APP_name: `ferricorn libapp.so:name` serves one.
+ *
  * Rules that hold for all of it:
  *
  * - Who made a thing frees it: a buffer carries its owner's `drop`, a handle is
@@ -37,7 +39,7 @@ extern "C" {
 /* The first eight bytes of AsgiApp and AsgiHost; "ASGI_APP" in a little-endian file. */
 #define ASGI_MAGIC UINT64_C(0x5050415f49475341)
 #define ASGI_MAJOR 0
-#define ASGI_MINOR 3
+#define ASGI_MINOR 4
 
 /* What a function answers. */
 #define ASGI_PENDING 0  /* the answer will come later: the waker is woken then */
@@ -329,6 +331,13 @@ typedef struct AsgiHost {
 
 /* ---- what a library exports, under the name ASGI_APP ---- */
 
+/* What an app is made with. Valid for the call of init. */
+typedef struct AsgiStart {
+    uint32_t size;    /* of this struct */
+    uint32_t threads; /* how many the app may well use, 0 if it shall choose */
+    AsgiStr config;   /* what the operator has to say to the app (--app-config); or NULL */
+} AsgiStart;
+
 /* Valid until the process ends. No function may be NULL. */
 typedef struct AsgiApp {
     uint64_t magic; /* ASGI_MAGIC */
@@ -341,9 +350,9 @@ typedef struct AsgiApp {
     uint64_t flags;    /* zero: none is defined yet */
 
     /* Makes the app; called before anything else. READY with the app, which must not
-     * be NULL, or FAILED with a message. `threads` is how many the app may well use, 0
-     * if it shall choose. */
-    uint32_t (*init)(const AsgiHost *host, uint32_t threads, void **app, AsgiBuffer *error);
+     * be NULL, or FAILED with a message. */
+    uint32_t (*init)(const AsgiHost *host, const AsgiStart *start, void **app,
+                     AsgiBuffer *error);
     /* Makes a task that serves one scope; on any thread, also while other calls run.
      * Takes both halves, even if it fails and answers NULL. */
     void *(*call)(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send);

@@ -19,7 +19,7 @@ pub const MAGIC: u64 = 0x5050_415f_4947_5341;
 /// The version's first number. While it is 0, both numbers must be the same on both sides.
 pub const MAJOR: u16 = 0;
 /// The version's second number.
-pub const MINOR: u16 = 3;
+pub const MINOR: u16 = 4;
 
 /// The answer will come later: the waker is woken then.
 pub const PENDING: u32 = 0;
@@ -494,7 +494,20 @@ pub struct Host {
     pub log: unsafe extern "C" fn(line: *const LogLine),
 }
 
-/// What a library exports, under the name `ASGI_APP`. Valid until the process ends.
+/// What an app is made with. Valid for the call of `init`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Start {
+    /// The size of this struct.
+    pub size: u32,
+    /// How many threads the app may well use, 0 if it shall choose.
+    pub threads: u32,
+    /// What the operator has to say to the app; NULL if nothing.
+    pub config: Str,
+}
+
+/// What a library exports, under the name `ASGI_APP`, and further apps under `ASGI_APP_name`. Valid
+/// until the process ends.
 #[repr(C)]
 #[derive(Debug)]
 pub struct App {
@@ -515,10 +528,9 @@ pub struct App {
     /// Zero: none is defined yet.
     pub flags: u64,
     /// Makes the app; called before anything else. READY with the app, or FAILED with a message.
-    /// The second argument is how many threads the app may well use, 0 if it shall choose.
     pub init: unsafe extern "C" fn(
         *const Host,
-        threads: u32,
+        *const Start,
         app: *mut *mut c_void,
         error: *mut Buffer,
     ) -> u32,

@@ -69,6 +69,8 @@ mod reason;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod waker;
 
+#[cfg(feature = "export")]
+pub use export::Config;
 #[doc(hidden)]
 #[cfg(feature = "export")]
 pub use export::{Exported, declare};
@@ -81,5 +83,6 @@ pub use loader::{Library, LoadError, LoadOptions};
 #[doc(hidden)]
 #[cfg(feature = "export")]
 pub mod private {
-    pub use asgi::DynApp;
+    pub use crate::export::{make, start};
+    pub use asgi::{AppError, DynApp};
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use asgi::{DynApp, State};
+use asgi::{AppError, DynApp, State};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tracing_core::dispatcher::{self, Dispatch};
 
@@ -45,7 +45,7 @@ impl Application {
     pub(super) fn start(
         host: &'static abi::Host,
         threads: u32,
-        make: fn() -> DynApp,
+        make: impl FnOnce() -> Result<DynApp, AppError>,
     ) -> Result<Self, String> {
         let threads = match threads {
             0 => available_parallelism().map_or(1, |cores| cores.get().min(MOST_DEFAULT_THREADS)),
@@ -63,7 +63,7 @@ impl Application {
             let _within = handle.enter();
             make()
         };
-        let app = if is_linked_in(host) {
+        let made = if is_linked_in(host) {
             make()
         } else {
             hook::install(host);
@@ -74,6 +74,7 @@ impl Application {
             let _ = dispatcher::set_global_default(bridge);
             app
         };
+        let app = made.map_err(|error| error.chain().to_string())?;
         Ok(Self {
             host,
             app,

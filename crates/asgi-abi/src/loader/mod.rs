@@ -25,6 +25,10 @@ use self::error::Problem;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoadOptions {
+    /// Which of the library's apps: `None`, the default, for the one without a name.
+    pub name: Option<String>,
+    /// What the operator has to say to the app. Default: nothing.
+    pub config: Option<String>,
     /// How many threads the app's own runtime may well use, beside the server's, on which the app
     /// itself runs. The app chooses if it is `None`, the default: two, or one on a single core.
     pub threads: Option<u16>,
@@ -37,6 +41,8 @@ pub struct LoadOptions {
 impl Default for LoadOptions {
     fn default() -> Self {
         Self {
+            name: None,
+            config: None,
             threads: None,
             exchange_id: || None,
         }
@@ -47,6 +53,20 @@ impl LoadOptions {
     /// The defaults.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets [`name`](Self::name).
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets [`config`](Self::config).
+    #[must_use]
+    pub fn config(mut self, config: impl Into<String>) -> Self {
+        self.config = Some(config.into());
+        self
     }
 
     /// Sets [`threads`](Self::threads).
@@ -95,12 +115,13 @@ impl Library {
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
         let path = path.as_ref();
         let load = || {
+            let symbol = symbol(options.name.as_deref());
             let library = open(path)?;
             // SAFETY: the symbol's address is all that is taken here; `start` judges what is there.
             // The library is never closed, so the address stays valid.
             let declaration = unsafe {
-                let symbol = library.get::<*const abi::App>(b"ASGI_APP\0");
-                *symbol.map_err(|_| Problem::NoApp)?
+                let found = library.get::<*const abi::App>(symbol.as_bytes());
+                *found.map_err(|_| no_app(path, &symbol))?
             };
             // Its threads and thread-locals would outlive its code.
             std::mem::forget(library);
@@ -163,6 +184,36 @@ impl Library {
     fn text(&self, text: Str) -> &str {
         // SAFETY: the declaration and its texts live as long as the process.
         std::str::from_utf8(unsafe { text.as_bytes() }).unwrap_or("?")
+    }
+}
+
+/// The symbol of the app of that name.
+fn symbol(name: Option<&str>) -> String {
+    name.map_or_else(|| SYMBOL.to_owned(), |name| format!("{SYMBOL}_{name}"))
+}
+
+/// The app without a name; before the others' names stand this and an underscore.
+const SYMBOL: &str = "ASGI_APP";
+
+/// What there is instead of that symbol.
+fn no_app(path: &Path, symbol: &str) -> Problem {
+    // The file was read before; if it is gone by now, nothing can be said of what is in it.
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let apps: Vec<String> = elf::exports(&bytes)
+        .filter_map(|name| match name.strip_prefix(SYMBOL)? {
+            "" => Some("one without a name".to_owned()),
+            name => Some(format!("`{}`", name.strip_prefix('_')?)),
+        })
+        .collect();
+    if apps.is_empty() {
+        return Problem::NoApp;
+    }
+    Problem::OtherApps {
+        wanted: symbol
+            .strip_prefix(SYMBOL)
+            .and_then(|name| name.strip_prefix('_'))
+            .map(str::to_owned),
+        apps,
     }
 }
 
@@ -259,9 +310,21 @@ unsafe fn start(declaration: *const abi::App, options: &LoadOptions) -> Result<L
     let functions: &'static abi::App = unsafe { &*declaration };
     let mut app = std::ptr::null_mut();
     let mut error = Buffer::EMPTY;
-    let threads = options.threads.map_or(0, u32::from);
-    // SAFETY: `HOST` lives as long as the process, both others are valid for a write.
-    let code = unsafe { (functions.init)(&raw const HOST, threads, &raw mut app, &raw mut error) };
+    let start = abi::Start {
+        size: size_of::<abi::Start>() as u32,
+        threads: options.threads.map_or(0, u32::from),
+        config: options.config.as_deref().map_or(Str::NULL, Str::new),
+    };
+    // SAFETY: `HOST` lives as long as the process, `start` until the call returns, and both others
+    // are valid for a write.
+    let code = unsafe {
+        (functions.init)(
+            &raw const HOST,
+            &raw const start,
+            &raw mut app,
+            &raw mut error,
+        )
+    };
     match NonNull::new(app) {
         Some(app) if code == abi::READY => Ok(Library {
             app: LoadedApp {

@@ -18,7 +18,7 @@ static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(std::ptr::null_mut());
 
 unsafe extern "C" fn init(
     host: *const abi::Host,
-    _: u32,
+    _: *const abi::Start,
     app: *mut *mut c_void,
     _: *mut abi::Buffer,
 ) -> u32 {

@@ -70,6 +70,7 @@ structs! {
         magic major minor size receive_poll receive_drop send_poll_ready send_start
         send_poll_closed send_drop log_enabled log
     }
+    Start AsgiStart { size threads config }
     App AsgiApp {
         magic major minor size name version toolchain flags init call poll drop_task shutdown
     }

@@ -154,10 +154,15 @@ const HOST: abi::Host = abi::Host {
 
 /// `init`; the app, or why it refuses.
 fn init(app: &'static abi::App, host: &'static abi::Host) -> Result<*mut c_void, String> {
+    let start = abi::Start {
+        size: size_of::<abi::Start>() as u32,
+        threads: 1,
+        config: Str::NULL,
+    };
     let mut started = std::ptr::null_mut();
     let mut error = abi::Buffer::EMPTY;
     // SAFETY: the host lives for ever, and the library may write to both.
-    let code = unsafe { (app.init)(host, 1, &raw mut started, &raw mut error) };
+    let code = unsafe { (app.init)(host, &raw const start, &raw mut started, &raw mut error) };
     match code {
         abi::READY => Ok(started),
         code => {
@@ -196,7 +201,7 @@ mod apps {
     use std::time::Duration;
 
     use asgi::{AppError, DynApp, Receiver, Scope, Sender};
-    use asgi_abi::{Exported, abi, declare};
+    use asgi_abi::{Config, Exported, abi, declare};
     use tracing::Instrument;
 
     macro_rules! app {
@@ -205,8 +210,9 @@ mod apps {
             impl Exported for $type {
                 const NAME: &'static str = stringify!($type);
                 const VERSION: &'static str = "1.2.3";
-                fn app() -> DynApp {
-                    $make
+                fn app(_: Config) -> Result<DynApp, AppError> {
+                    let make: fn() -> DynApp = || $make;
+                    Ok(make())
                 }
             }
             pub(super) static $name: abi::App = declare::<$type>();
