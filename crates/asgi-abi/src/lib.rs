@@ -21,8 +21,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The app runs on the server's threads, within a tokio runtime of its own: `spawn`, timers,
-//! sockets and `spawn_blocking` work.
+//! The app runs within a tokio runtime of its own, so `spawn`, timers, sockets and `spawn_blocking`
+//! work: on the server's threads, and on the library's once it waits for something of its own.
 //!
 //! # A server's side
 //!
@@ -83,6 +83,6 @@ pub use loader::{Library, LoadError, LoadOptions};
 #[doc(hidden)]
 #[cfg(feature = "export")]
 pub mod private {
-    pub use crate::export::{make, start};
+    pub use crate::export::{Runs, make, start};
     pub use asgi::{AppError, DynApp};
 }

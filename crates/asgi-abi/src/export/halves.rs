@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::header;
 
 use super::runtime::Application;
+use super::task::half_waits;
 use crate::abi::{self, Buffer, Str};
 use crate::{fields, waker};
 
@@ -34,6 +35,7 @@ impl Budget {
         let spent = self.0 >= POLLS_BEFORE_YIELD;
         if spent {
             self.0 = 0;
+            half_waits();
             cx.waker().wake_by_ref();
         }
         spent
@@ -96,7 +98,10 @@ impl ReceiveHalf for LibraryReceive {
             (self.host.receive_poll)(self.handle.as_ptr(), waker, &raw mut event)
         });
         match code {
-            abi::PENDING => Poll::Pending,
+            abi::PENDING => {
+                half_waits();
+                Poll::Pending
+            }
             abi::READY => {
                 self.budget.spend();
                 // SAFETY: the host filled it in; its headers are valid until the next call.
@@ -234,7 +239,10 @@ impl SendHalf for LibrarySend {
             (self.application.host.send_poll_ready)(self.handle.as_ptr(), waker, &raw mut error)
         });
         match code {
-            abi::PENDING => return Poll::Pending,
+            abi::PENDING => {
+                half_waits();
+                return Poll::Pending;
+            }
             abi::READY => self.budget.spend(),
             abi::FAILED => return Poll::Ready(Err(send_error(error))),
             _ => panic_of_the_host(),
@@ -349,7 +357,10 @@ impl SendHalf for LibrarySend {
             )
         });
         match code {
-            abi::PENDING => Poll::Pending,
+            abi::PENDING => {
+                half_waits();
+                Poll::Pending
+            }
             abi::READY => Poll::Ready(disconnect.into()),
             _ => panic_of_the_host(),
         }

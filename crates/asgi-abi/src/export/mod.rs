@@ -8,6 +8,7 @@ mod config;
 mod halves;
 mod hook;
 mod log;
+mod moved;
 mod outcome;
 mod runtime;
 mod scope;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 pub use self::config::Config;
 use self::halves::{LibraryReceive, LibrarySend};
 use self::runtime::Application;
+pub use self::runtime::Runs;
 use self::task::Task;
 use crate::abi::{self, Buffer, Str};
 use crate::panic::caught;
@@ -37,6 +39,11 @@ use crate::waker;
 /// - `export!(admin: app)` and `export!(admin: start = make)` export an app under a name of its
 ///   own: `ferricorn libshop.so:admin` serves it. A library has any number of those beside, or
 ///   instead of, the one without a name.
+///
+/// A call is polled by the server's threads until it waits for something of its own, a timer or a
+/// database: from then on the library's own runtime polls it. A word behind each of these forms, as
+/// in `export!(app, inline)`, forces one of both: `inline` is best for an app that hardly ever
+/// waits, `own_runtime` for one that does nothing else, or that blocks its thread.
 ///
 /// The expression is evaluated once, when the library is loaded, within the app's tokio runtime.
 ///
@@ -70,33 +77,34 @@ use crate::waker;
 /// ```
 #[macro_export]
 macro_rules! export {
-    (start = $start:expr $(,)?) => {
+    (start = $start:expr $(, $runs:ident)? $(,)?) => {
+        $crate::export!(@unnamed ($($runs)?) |config| $crate::private::start($start, config));
+    };
+    ($name:ident : start = $start:expr $(, $runs:ident)? $(,)?) => {
+        $crate::export!(@named $name ($($runs)?) |config| $crate::private::start($start, config));
+    };
+    ($name:ident : $app:expr $(, $runs:ident)? $(,)?) => {
+        $crate::export!(@named $name ($($runs)?) |config| $crate::private::make(|| $app, config));
+    };
+    (@unnamed $runs:tt |$config:ident| $make:expr) => {
         /// The app, as servers find it.
         #[unsafe(no_mangle)]
         pub static ASGI_APP: $crate::abi::App =
-    $crate::export!(@declaration |config| $crate::private::start($start, config));
+            $crate::export!(@declaration $runs |$config| $make);
     };
-    ($name:ident : start = $start:expr $(,)?) => {
+    (@named $name:ident $runs:tt |$config:ident| $make:expr) => {
         const _: () = {
             #[unsafe(export_name = ::core::concat!("ASGI_APP_", ::core::stringify!($name)))]
-            static APP: $crate::abi::App =
-        $crate::export!(@declaration |config| $crate::private::start($start, config));
+            static APP: $crate::abi::App = $crate::export!(@declaration $runs |$config| $make);
         };
     };
-    ($name:ident : $app:expr $(,)?) => {
-        const _: () = {
-            #[unsafe(export_name = ::core::concat!("ASGI_APP_", ::core::stringify!($name)))]
-            static APP: $crate::abi::App =
-        $crate::export!(@declaration |config| $crate::private::make(|| $app, config));
-        };
+    (@runs ()) => { $crate::private::Runs::WhereItWaits };
+    (@runs (inline)) => { $crate::private::Runs::Inline };
+    (@runs (own_runtime)) => { $crate::private::Runs::OnItsOwn };
+    (@runs ($other:ident)) => {
+        ::core::compile_error!("expected `inline` or `own_runtime`, or neither")
     };
-    ($app:expr $(,)?) => {
-        /// The app, as servers find it.
-        #[unsafe(no_mangle)]
-        pub static ASGI_APP: $crate::abi::App =
-    $crate::export!(@declaration |config| $crate::private::make(|| $app, config));
-    };
-    (@declaration |$config:ident| $make:expr) => {{
+    (@declaration $runs:tt |$config:ident| $make:expr) => {{
         #[cfg(panic = "abort")]
         ::core::compile_error!(
             "an app that aborts on panic takes the whole server with it: \
@@ -107,6 +115,7 @@ macro_rules! export {
         impl $crate::Exported for Exported {
             const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
             const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
+            const RUNS: $crate::private::Runs = $crate::export!(@runs $runs);
             fn app(
                 $config: $crate::Config,
             ) -> ::core::result::Result<$crate::private::DynApp, $crate::private::AppError>
@@ -116,6 +125,9 @@ macro_rules! export {
         }
         $crate::declare::<Exported>()
     }};
+    ($app:expr $(, $runs:ident)? $(,)?) => {
+        $crate::export!(@unnamed ($($runs)?) |config| $crate::private::make(|| $app, config));
+    };
 }
 
 /// What `start = …` stands for.
@@ -141,6 +153,7 @@ pub fn make<A: App>(make: impl FnOnce() -> A, config: Config) -> Result<DynApp, 
 pub trait Exported: 'static {
     const NAME: &'static str;
     const VERSION: &'static str;
+    const RUNS: Runs;
     fn app(config: Config) -> Result<DynApp, AppError>;
 }
 
@@ -180,7 +193,7 @@ unsafe extern "C" fn init<E: Exported>(
         if !text.ptr.is_null() {
             config = Config::new(text.to_text());
         }
-        Application::start(&*host, (*start).threads, || E::app(config))
+        Application::start(&*host, (*start).threads, E::RUNS, || E::app(config))
     });
     let refusal = match started {
         Ok(Ok(application)) => {

@@ -1,5 +1,6 @@
 //! An app that was loaded, with the runtime that it owns.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -16,11 +17,25 @@ use crate::abi;
 /// timers, sockets and what the app spawns.
 const MOST_DEFAULT_THREADS: usize = 2;
 
+/// Which threads poll the app's calls.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// The server's, until a call waits for something that is not the server's; then the library's.
+    WhereItWaits,
+    /// The server's alone.
+    Inline,
+    /// The library's alone.
+    OnItsOwn,
+}
+
 /// An app, its runtime, and what it handed over at start-up.
 pub(super) struct Application {
     pub(super) host: &'static abi::Host,
     pub(super) app: DynApp,
     pub(super) handle: Handle,
+    pub(super) runs: Runs,
+    is_running: AtomicBool,
     runtime: Mutex<Option<Runtime>>,
     state: RwLock<State>,
 }
@@ -45,6 +60,7 @@ impl Application {
     pub(super) fn start(
         host: &'static abi::Host,
         threads: u32,
+        runs: Runs,
         make: impl FnOnce() -> Result<DynApp, AppError>,
     ) -> Result<Self, String> {
         let threads = match threads {
@@ -79,6 +95,8 @@ impl Application {
             host,
             app,
             handle,
+            runs,
+            is_running: AtomicBool::new(true),
             runtime: Mutex::new(Some(runtime)),
             state: RwLock::default(),
         })
@@ -99,10 +117,16 @@ impl Application {
         std::mem::replace(&mut current, state)
     }
 
+    /// Whether there is a runtime that a call could be moved to.
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running.load(Ordering::Relaxed)
+    }
+
     /// Stops the runtime; a second time it does nothing.
     ///
     /// The handle stays: a task that is polled or dropped later still enters it.
     pub(super) fn shutdown(&self, grace: Duration) {
+        self.is_running.store(false, Ordering::Relaxed);
         let runtime = self
             .runtime
             .lock()
