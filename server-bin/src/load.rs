@@ -19,6 +19,7 @@ pub(crate) fn load(path: &Path, name: Option<&str>, config: Option<&str>) -> Res
     let mut options = LoadOptions::new().exchange_id(ferricorn::current_exchange);
     options.name = name.map(str::to_owned);
     options.config = config.map(str::to_owned);
+    asgi_abi::report_crashes();
     let library = Library::load_with(path, &options).map_err(Error::not_loaded)?;
     let library = LIBRARY.get_or_init(|| library);
     let app = DynApp::new(library.app());

@@ -52,6 +52,8 @@
 pub mod abi;
 
 mod buffer;
+#[cfg(feature = "loader")]
+mod crash;
 #[cfg(feature = "export")]
 mod export;
 #[cfg(any(feature = "export", feature = "loader"))]
@@ -69,6 +71,8 @@ mod reason;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod waker;
 
+#[cfg(feature = "loader")]
+pub use crash::report_crashes;
 #[cfg(feature = "export")]
 pub use export::Config;
 #[doc(hidden)]

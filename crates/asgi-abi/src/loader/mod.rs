@@ -13,6 +13,7 @@ use std::time::Duration;
 use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
 
 use crate::abi::{self, Buffer, Str};
+use crate::crash;
 use crate::host::{HOST, LoadedApp};
 
 mod elf;
@@ -129,7 +130,13 @@ impl Library {
             // none of ours, which the head tells.
             unsafe { start(declaration, options) }
         };
-        load().map_err(|problem| LoadError::new(path, problem))
+        let library: Self = load().map_err(|problem| LoadError::new(path, problem))?;
+        let version = match library.version() {
+            "" => String::new(),
+            version => format!(" {version}"),
+        };
+        crash::set_library(format!("{}{version} ({})", library.name(), path.display()));
+        Ok(library)
     }
 
     /// Starts an app that is linked into this program: one in C, or in a test.

@@ -236,7 +236,7 @@ fn a_call_that_is_dropped_amid_a_sleep_is_cancelled_within_its_runtime() {
     let mut running = call(app, get("/"), &Exchange::default());
     assert!(running.poll().is_pending());
     drop(running);
-    crate::support::eventually(|| CLEANED_UP.load(Ordering::SeqCst) == 1);
+    eventually(|| CLEANED_UP.load(Ordering::SeqCst) == 1);
 }
 
 #[test]
