@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::process::{BUILD, Running, assert_refused, ferricorn, repository};
 
@@ -44,7 +45,7 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 /// A line of the log without its time.
-fn said(line: &str) -> &str {
+fn said_of(line: &str) -> &str {
     line.split_once(' ')
         .expect("a time and more")
         .1
@@ -55,13 +56,16 @@ fn said(line: &str) -> &str {
 fn what_the_app_logs_stands_in_the_servers_log_with_its_exchange() {
     let mut server = hello(&["--log-level", "info,hello=debug"]);
     let line = server.line_with("about to serve");
-    assert_eq!(said(&line), "DEBUG hello::app: the app is about to serve");
+    assert_eq!(
+        said_of(&line),
+        "DEBUG hello::app: the app is about to serve"
+    );
     let address = server.address();
     assert!(get(address, "/").starts_with("HTTP/1.1 200"));
     assert!(get(address, "/io").starts_with("HTTP/1.1 200"));
     let line = server.line_with("a task counts");
     assert_eq!(
-        said(&line),
+        said_of(&line),
         "DEBUG hello::app: a task counts thread=\"its own\" span=io exchange=2"
     );
 }
@@ -73,7 +77,7 @@ fn a_panic_of_the_app_is_one_line_of_the_log_and_says_where() {
     assert!(get(address, "/panic").starts_with("HTTP/1.1 500"));
     let line = server.line_with("panic");
     assert!(
-        said(&line).contains(
+        said_of(&line).contains(
             "the app panicked: the client asked for a panic, at examples/hello/src/app.rs:"
         ) && line.contains("exchange=1"),
         "{line}"
@@ -304,4 +308,82 @@ fn after_a_crash_the_log_names_the_library_and_the_requests_in_it() {
         };
         assert_eq!(server.killed_by(), Some(expected.as_raw()));
     }
+}
+
+/// Sends these bytes and gives the body of the response, whichever way it is framed.
+fn exchange(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream.write_all(request).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").expect("a whole head");
+    assert!(head.starts_with("HTTP/1.0 200"), "{head}");
+    body.to_owned()
+}
+
+/// A request of HTTP/1.0, whose response is as long as the connection.
+fn old(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.0\r\nhost: test\r\nx-quote: \"\\\r\n\r\n").into_bytes()
+}
+
+#[test]
+fn an_app_in_c_serves_as_one_in_rust() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("libc_hello.so");
+    let output = Command::new("make")
+        .arg("-C")
+        .arg(repository("examples/c-hello"))
+        .arg(format!("OUT={}", library.display()))
+        .output()
+        .expect("`make` and a C compiler are needed for this test");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+
+    let path = library.display().to_string();
+    let arguments = [
+        &path,
+        "--bind",
+        "127.0.0.1:0",
+        "--log-level",
+        "info,c_hello=trace",
+    ];
+    let mut server = Running::start(&mut ferricorn(&arguments));
+    let line = server.line_with("the app is made");
+    assert_eq!(said_of(&line), "DEBUG c_hello: the app is made");
+    let address = server.address();
+
+    assert_eq!(exchange(address, &old("/")), "Hello, world!\n");
+    let line = server.line_with("served");
+    assert_eq!(said_of(&line), "TRACE c_hello: served exchange=1");
+
+    let echo = b"POST /echo HTTP/1.0\r\nhost: test\r\ncontent-length: 7\r\n\r\n1234567";
+    assert_eq!(exchange(address, echo), "1234567");
+    assert_eq!(exchange(address, &old("/stream?n=2")), "line 1\nline 2\n");
+    assert_eq!(exchange(address, &old("/sleep?ms=20")), "slept 20 ms\n");
+
+    let info: Value = serde_json::from_str(&exchange(address, &old("/info?a=%20b"))).unwrap();
+    let expected = serde_json::json!({
+        "version": "HTTP/1.0",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/info",
+        "raw_path": "/info",
+        "query_string": "a=%20b",
+        "root_path": "",
+        "headers": [["host", "test"], ["x-quote", "\"\\"]],
+    });
+    assert_eq!(info, expected);
+
+    assert!(get(address, "/nowhere").starts_with("HTTP/1.1 404"));
+    assert!(get(address, "/error").starts_with("HTTP/1.1 500"));
+    server.line_with("the app failed: the client asked for an error");
+
+    // One that sleeps for long learns that its client has left.
+    drop(request(address, "/sleep?ms=60000"));
+    server.line_with("served");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
 }
