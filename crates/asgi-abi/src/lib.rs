@@ -44,6 +44,8 @@
 //! scope's `state` is what the app handed over at start-up: it never leaves the library, and what a
 //! middleware of the server's puts in does not reach it.
 
+//! What an app may and may not do, and how versions are judged, stands in the crate's `README.md`.
+
 #![deny(unsafe_op_in_unsafe_fn)]
 // The one crate that may: a foreign function interface cannot do without. The rules that each
 // SAFETY comment refers to are those of the module `abi`.
