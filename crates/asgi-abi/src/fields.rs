@@ -1,8 +1,28 @@
 //! Header fields: lent as an array, rebuilt as a [`HeaderMap`] on the other side.
 
+use std::mem::MaybeUninit;
+
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::abi;
+
+/// How many fields are lent without an allocation: more than browsers send.
+const ON_STACK: usize = 32;
+
+/// Lends `fields` for as long as `call` runs.
+pub(crate) fn with_lent<R>(fields: &HeaderMap, call: impl FnOnce(&[abi::Header]) -> R) -> R {
+    if fields.len() > ON_STACK {
+        return call(&lend(fields));
+    }
+    let mut lent = [const { MaybeUninit::<abi::Header>::uninit() }; ON_STACK];
+    for (place, (name, value)) in lent.iter_mut().zip(fields) {
+        place.write(lend_field(name, value));
+    }
+    // SAFETY: `iter` yields `len` fields, which are no more than there are places, so that many
+    // were written.
+    call(unsafe { abi::slice(lent.as_ptr().cast(), fields.len()) })
+}
 
 /// The array that lends `fields`; it must not outlive them.
 pub(crate) fn lend(fields: &HeaderMap) -> Vec<abi::Header> {
@@ -38,12 +58,24 @@ pub(crate) unsafe fn rebuild(
     let headers = unsafe { abi::slice(headers, n) };
     let mut fields =
         HeaderMap::try_with_capacity(headers.len()).map_err(|_| "more header fields than fit")?;
+    // All values are slices of one buffer: one allocation, not one for each.
+    let mut values = BytesMut::with_capacity(headers.iter().map(|header| header.value.len).sum());
     for header in headers {
         // SAFETY: the caller's promise: the texts of valid headers are valid.
-        let (name, value) = unsafe { (header.name.as_bytes(), header.value.as_bytes()) };
+        values.extend_from_slice(unsafe { header.value.as_bytes() });
+    }
+    let mut values = values.freeze();
+    for header in headers {
+        // SAFETY: as above.
+        let name = unsafe { header.name.as_bytes() };
         let name = HeaderName::from_bytes(name).map_err(|_| "a header name that is no token")?;
-        let mut value =
-            HeaderValue::from_bytes(value).map_err(|_| "a header value with control characters")?;
+        let value = if values.len() == header.value.len {
+            std::mem::take(&mut values)
+        } else {
+            values.split_to(header.value.len)
+        };
+        let mut value = HeaderValue::from_maybe_shared(value)
+            .map_err(|_| "a header value with control characters")?;
         value.set_sensitive(header.flags & abi::HEADER_SENSITIVE != 0);
         fields
             .try_append(name, value)

@@ -252,26 +252,34 @@ impl SendHalf for LibrarySend {
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         match event {
-            SendEvent::HttpResponseStart(start) => self.start(Parts {
-                status: start.status.as_u16().into(),
-                flags: flag(start.trailers, abi::FLAG_TRAILERS),
-                headers: &fields::lend(&start.headers),
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_START)
+            SendEvent::HttpResponseStart(start) => fields::with_lent(&start.headers, |headers| {
+                self.start(Parts {
+                    status: start.status.as_u16().into(),
+                    flags: flag(start.trailers, abi::FLAG_TRAILERS),
+                    headers,
+                    ..Parts::new(abi::SEND_HTTP_RESPONSE_START)
+                })
             }),
             SendEvent::HttpResponseBody(body) => self.start(Parts {
                 flags: flag(body.more_body, abi::FLAG_MORE),
                 body: body.body,
                 ..Parts::new(abi::SEND_HTTP_RESPONSE_BODY)
             }),
-            SendEvent::HttpResponseTrailers(trailers) => self.start(Parts {
-                flags: flag(trailers.more_trailers, abi::FLAG_MORE),
-                headers: &fields::lend(&trailers.headers),
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_TRAILERS)
-            }),
-            SendEvent::HttpResponsePush(push) => self.start(Parts {
-                text: Str::new(push.path.as_str()),
-                headers: &fields::lend(&push.headers),
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_PUSH)
+            SendEvent::HttpResponseTrailers(trailers) => {
+                fields::with_lent(&trailers.headers, |headers| {
+                    self.start(Parts {
+                        flags: flag(trailers.more_trailers, abi::FLAG_MORE),
+                        headers,
+                        ..Parts::new(abi::SEND_HTTP_RESPONSE_TRAILERS)
+                    })
+                })
+            }
+            SendEvent::HttpResponsePush(push) => fields::with_lent(&push.headers, |headers| {
+                self.start(Parts {
+                    text: Str::new(push.path.as_str()),
+                    headers,
+                    ..Parts::new(abi::SEND_HTTP_RESPONSE_PUSH)
+                })
             }),
             SendEvent::HttpResponseEarlyHint(hint) => {
                 let links = hint.links.iter();
@@ -297,10 +305,12 @@ impl SendHalf for LibrarySend {
                 count: send.count.unwrap_or(0),
                 ..Parts::new(abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND)
             }),
-            SendEvent::WebSocketAccept(accept) => self.start(Parts {
-                text: accept.subprotocol.as_deref().map_or(Str::NULL, Str::new),
-                headers: &fields::lend(&accept.headers),
-                ..Parts::new(abi::SEND_WEBSOCKET_ACCEPT)
+            SendEvent::WebSocketAccept(accept) => fields::with_lent(&accept.headers, |headers| {
+                self.start(Parts {
+                    text: accept.subprotocol.as_deref().map_or(Str::NULL, Str::new),
+                    headers,
+                    ..Parts::new(abi::SEND_WEBSOCKET_ACCEPT)
+                })
             }),
             SendEvent::WebSocketSend(send) => self.send_message(send.message),
             SendEvent::WebSocketClose(close) => self.start(Parts {
@@ -308,11 +318,15 @@ impl SendHalf for LibrarySend {
                 text: Str::new(&close.reason),
                 ..Parts::new(abi::SEND_WEBSOCKET_CLOSE)
             }),
-            SendEvent::WebSocketHttpResponseStart(start) => self.start(Parts {
-                status: start.status.as_u16().into(),
-                headers: &fields::lend(&start.headers),
-                ..Parts::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_START)
-            }),
+            SendEvent::WebSocketHttpResponseStart(start) => {
+                fields::with_lent(&start.headers, |headers| {
+                    self.start(Parts {
+                        status: start.status.as_u16().into(),
+                        headers,
+                        ..Parts::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_START)
+                    })
+                })
+            }
             SendEvent::WebSocketHttpResponseBody(body) => self.start(Parts {
                 flags: flag(body.more_body, abi::FLAG_MORE),
                 body: body.body,

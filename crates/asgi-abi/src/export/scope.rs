@@ -58,7 +58,7 @@ unsafe fn rebuild_http(scope: &abi::Scope) -> Result<HttpScope, &'static str> {
         let mut http = HttpScope::new(method, target(scope.target)?);
         http.version = version(scope.http_version);
         http.scheme = scheme(scope.scheme);
-        http.path = scope.path.to_text().into_owned();
+        set_path(&mut http.path, scope.path);
         http.root_path = root_path(scope.root_path);
         http.headers = fields::rebuild(scope.headers, scope.n_headers)?;
         http.client = address(&scope.client);
@@ -77,7 +77,7 @@ unsafe fn rebuild_websocket(scope: &abi::Scope) -> Result<WebSocketScope, &'stat
         let mut websocket = WebSocketScope::new(target(scope.target)?);
         websocket.version = version(scope.http_version);
         websocket.scheme = scheme(scope.scheme);
-        websocket.path = scope.path.to_text().into_owned();
+        set_path(&mut websocket.path, scope.path);
         websocket.root_path = root_path(scope.root_path);
         websocket.headers = fields::rebuild(scope.headers, scope.n_headers)?;
         websocket.subprotocols = abi::slice(scope.subprotocols, scope.n_subprotocols)
@@ -98,6 +98,20 @@ unsafe fn target(target: Str) -> Result<PathAndQuery, &'static str> {
     // SAFETY: the caller's promise.
     PathAndQuery::try_from(unsafe { target.as_bytes() })
         .map_err(|_| "a target that is no path and query")
+}
+
+/// Most paths are what their target says: then this is one already.
+///
+/// # Safety
+///
+/// The text must be valid.
+unsafe fn set_path(path: &mut String, given: Str) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if path.as_bytes() != given.as_bytes() {
+            *path = given.to_text().into_owned();
+        }
+    }
 }
 
 fn version(version: u32) -> Version {

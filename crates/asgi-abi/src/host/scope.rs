@@ -31,52 +31,54 @@ pub(super) fn lend<R>(
 }
 
 fn lend_http<R>(http: &HttpScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
-    let headers = fields::lend(&http.headers);
-    with_tls(http.extensions.tls.as_deref(), |tls| {
-        let mut scope = abi::Scope {
-            http_version: version(http.version),
-            method: Str::new(http.method.as_str()),
-            scheme: Str::new(&http.scheme),
-            target: Str::new(http.target.as_str()),
-            path: Str::new(&http.path),
-            root_path: Str::new(&http.root_path),
-            headers: headers.as_ptr(),
-            n_headers: headers.len(),
-            client: address(http.client.as_ref()),
-            server: address(http.server.as_ref()),
-            extensions: bits(&http.extensions),
-            tls,
-            ..abi::Scope::new(abi::SCOPE_HTTP)
-        };
-        call(&mut scope)
+    fields::with_lent(&http.headers, |headers| {
+        with_tls(http.extensions.tls.as_deref(), |tls| {
+            let mut scope = abi::Scope {
+                http_version: version(http.version),
+                method: Str::new(http.method.as_str()),
+                scheme: Str::new(&http.scheme),
+                target: Str::new(http.target.as_str()),
+                path: Str::new(&http.path),
+                root_path: Str::new(&http.root_path),
+                headers: headers.as_ptr(),
+                n_headers: headers.len(),
+                client: address(http.client.as_ref()),
+                server: address(http.server.as_ref()),
+                extensions: bits(&http.extensions),
+                tls,
+                ..abi::Scope::new(abi::SCOPE_HTTP)
+            };
+            call(&mut scope)
+        })
     })
 }
 
 fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
-    let headers = fields::lend(&websocket.headers);
     let subprotocols: Vec<Str> = websocket
         .subprotocols
         .iter()
         .map(|name| Str::new(name))
         .collect();
-    with_tls(websocket.extensions.tls.as_deref(), |tls| {
-        let mut scope = abi::Scope {
-            http_version: version(websocket.version),
-            scheme: Str::new(&websocket.scheme),
-            target: Str::new(websocket.target.as_str()),
-            path: Str::new(&websocket.path),
-            root_path: Str::new(&websocket.root_path),
-            headers: headers.as_ptr(),
-            n_headers: headers.len(),
-            subprotocols: subprotocols.as_ptr(),
-            n_subprotocols: subprotocols.len(),
-            client: address(websocket.client.as_ref()),
-            server: address(websocket.server.as_ref()),
-            extensions: bits(&websocket.extensions),
-            tls,
-            ..abi::Scope::new(abi::SCOPE_WEBSOCKET)
-        };
-        call(&mut scope)
+    fields::with_lent(&websocket.headers, |headers| {
+        with_tls(websocket.extensions.tls.as_deref(), |tls| {
+            let mut scope = abi::Scope {
+                http_version: version(websocket.version),
+                scheme: Str::new(&websocket.scheme),
+                target: Str::new(websocket.target.as_str()),
+                path: Str::new(&websocket.path),
+                root_path: Str::new(&websocket.root_path),
+                headers: headers.as_ptr(),
+                n_headers: headers.len(),
+                subprotocols: subprotocols.as_ptr(),
+                n_subprotocols: subprotocols.len(),
+                client: address(websocket.client.as_ref()),
+                server: address(websocket.server.as_ref()),
+                extensions: bits(&websocket.extensions),
+                tls,
+                ..abi::Scope::new(abi::SCOPE_WEBSOCKET)
+            };
+            call(&mut scope)
+        })
     })
 }
 
