@@ -7,6 +7,8 @@
  *
  *     const AsgiApp ASGI_APP = { .magic = ASGI_MAGIC, ... };
  *
+ * and may export further apps as ASGI_APP_name: `ferricorn libapp.so:name` serves one.
+ *
  * Rules that hold for all of it:
  *
  * - Who made a thing frees it: a buffer carries its owner's `drop`, a handle is
@@ -37,7 +39,7 @@ extern "C" {
 /* The first eight bytes of AsgiApp and AsgiHost; "ASGI_APP" in a little-endian file. */
 #define ASGI_MAGIC UINT64_C(0x5050415f49475341)
 #define ASGI_MAJOR 0
-#define ASGI_MINOR 1
+#define ASGI_MINOR 4
 
 /* What a function answers. */
 #define ASGI_PENDING 0  /* the answer will come later: the waker is woken then */
@@ -90,7 +92,7 @@ typedef struct AsgiWakerVtable {
 /* ---- what an app is called for ---- */
 
 #define ASGI_SCOPE_HTTP 1
-#define ASGI_SCOPE_WEBSOCKET 2 /* reserved: it cannot cross yet */
+#define ASGI_SCOPE_WEBSOCKET 2
 #define ASGI_SCOPE_LIFESPAN 3
 
 #define ASGI_HTTP_10 10
@@ -100,6 +102,9 @@ typedef struct AsgiWakerVtable {
 #define ASGI_EXTENSION_PUSH UINT64_C(1)
 #define ASGI_EXTENSION_EARLY_HINT UINT64_C(2)
 #define ASGI_EXTENSION_TRAILERS UINT64_C(4)
+#define ASGI_EXTENSION_PATH_SEND UINT64_C(8)
+#define ASGI_EXTENSION_ZERO_COPY_SEND UINT64_C(16)
+#define ASGI_EXTENSION_WEBSOCKET_HTTP_RESPONSE UINT64_C(64)
 
 #define ASGI_ADDRESS_NONE 0 /* nothing is known */
 #define ASGI_ADDRESS_UNIX 1 /* `path` where it has one, else NULL */
@@ -136,15 +141,18 @@ typedef struct AsgiScope {
     uint32_t kind; /* ASGI_SCOPE_... */
     uint32_t http_version; /* ASGI_HTTP_... */
     uint32_t reserved;
-    AsgiStr method;
+    AsgiStr method;    /* NULL for a WebSocket */
     AsgiStr scheme;
     AsgiStr target;    /* path and query as on the wire */
     AsgiStr path;      /* decoded, `root_path` included */
     AsgiStr root_path; /* where the app is mounted; mostly empty */
     const AsgiHeader *headers;
     size_t n_headers;
+    const AsgiStr *subprotocols; /* of a WebSocket: what its client offers, the best first */
+    size_t n_subprotocols;
     AsgiAddress client;
     AsgiAddress server;
+    uint64_t exchange;   /* its number in the server's log, for AsgiLogLine; or 0 */
     uint64_t extensions; /* ASGI_EXTENSION_...: what the connection can do now */
     const AsgiTls *tls;  /* NULL without TLS */
 } AsgiScope;
@@ -162,17 +170,20 @@ typedef struct AsgiScope {
 /* How an exchange came to its end. */
 typedef struct AsgiDisconnect {
     uint32_t reason; /* ASGI_DISCONNECT_... */
-    uint32_t code;   /* of a reset */
+    uint32_t code;   /* of a reset, or of a WebSocket's close frame */
 } AsgiDisconnect;
 
 #define ASGI_FLAG_MORE 1     /* more of the body, or of the trailers, is to come */
 #define ASGI_FLAG_TRAILERS 2 /* trailers are in it (request) or promised (response start) */
+#define ASGI_FLAG_TEXT 4     /* a WebSocket's message is text, UTF-8; else it is binary */
+#define ASGI_FLAG_OFFSET 8   /* zerocopysend begins at `offset`, not at the file's position */
+#define ASGI_FLAG_COUNT 16   /* zerocopysend ends after `count` bytes, not with the file */
 
 #define ASGI_RECEIVE_HTTP_REQUEST 1    /* body; trailers in headers */
 #define ASGI_RECEIVE_HTTP_DISCONNECT 2 /* disconnect */
-#define ASGI_RECEIVE_WEBSOCKET_CONNECT 16    /* reserved */
-#define ASGI_RECEIVE_WEBSOCKET_RECEIVE 17    /* reserved */
-#define ASGI_RECEIVE_WEBSOCKET_DISCONNECT 18 /* reserved */
+#define ASGI_RECEIVE_WEBSOCKET_CONNECT 16
+#define ASGI_RECEIVE_WEBSOCKET_RECEIVE 17    /* body, FLAG_TEXT */
+#define ASGI_RECEIVE_WEBSOCKET_DISCONNECT 18 /* disconnect.code; body: the reason, text */
 #define ASGI_RECEIVE_LIFESPAN_STARTUP 32
 #define ASGI_RECEIVE_LIFESPAN_SHUTDOWN 33
 
@@ -192,13 +203,13 @@ typedef struct AsgiReceiveEvent {
 #define ASGI_SEND_HTTP_RESPONSE_TRAILERS 3   /* headers, FLAG_MORE */
 #define ASGI_SEND_HTTP_RESPONSE_PUSH 4       /* text: path and query; headers */
 #define ASGI_SEND_HTTP_RESPONSE_EARLY_HINT 5 /* headers: its link fields */
-#define ASGI_SEND_HTTP_RESPONSE_PATH_SEND 6      /* reserved */
-#define ASGI_SEND_HTTP_RESPONSE_ZERO_COPY_SEND 7 /* reserved */
-#define ASGI_SEND_WEBSOCKET_ACCEPT 16              /* reserved */
-#define ASGI_SEND_WEBSOCKET_SEND 17                /* reserved */
-#define ASGI_SEND_WEBSOCKET_CLOSE 18               /* reserved */
-#define ASGI_SEND_WEBSOCKET_HTTP_RESPONSE_START 19 /* reserved */
-#define ASGI_SEND_WEBSOCKET_HTTP_RESPONSE_BODY 20  /* reserved */
+#define ASGI_SEND_HTTP_RESPONSE_PATH_SEND 6  /* text: an absolute path, bytes as the system has it */
+#define ASGI_SEND_HTTP_RESPONSE_ZERO_COPY_SEND 7 /* file, FLAG_OFFSET, FLAG_COUNT, FLAG_MORE */
+#define ASGI_SEND_WEBSOCKET_ACCEPT 16        /* text: the subprotocol, or NULL; headers */
+#define ASGI_SEND_WEBSOCKET_SEND 17          /* body, FLAG_TEXT */
+#define ASGI_SEND_WEBSOCKET_CLOSE 18         /* status: the code; text: the reason */
+#define ASGI_SEND_WEBSOCKET_HTTP_RESPONSE_START 19 /* status, headers */
+#define ASGI_SEND_WEBSOCKET_HTTP_RESPONSE_BODY 20  /* body, FLAG_MORE */
 #define ASGI_SEND_LIFESPAN_STARTUP_COMPLETE 32
 #define ASGI_SEND_LIFESPAN_STARTUP_FAILED 33 /* text: why */
 #define ASGI_SEND_LIFESPAN_SHUTDOWN_COMPLETE 34
@@ -207,8 +218,12 @@ typedef struct AsgiReceiveEvent {
 typedef struct AsgiSendEvent {
     uint32_t kind;   /* ASGI_SEND_... */
     uint32_t flags;  /* ASGI_FLAG_... */
-    uint32_t status; /* of a response, 200 to 999 */
-    uint32_t reserved;
+    uint32_t status; /* of a response, 200 to 999; or the code of a close */
+    int32_t file;    /* a descriptor, lent for the call: the host that takes the event
+                        duplicates it, so both have one position in the file; close yours
+                        whenever you like. 0 in other events */
+    uint64_t offset; /* where in the file it begins */
+    uint64_t count;  /* how much of it */
     AsgiBuffer body; /* the host's from now on, whatever it answers */
     AsgiStr text;
     const AsgiHeader *headers;
@@ -258,6 +273,29 @@ typedef struct AsgiSend AsgiSend;
 #define ASGI_LOG_DEBUG 4
 #define ASGI_LOG_TRACE 5
 
+#define ASGI_LOG_ENABLED 1   /* a line would be written now */
+#define ASGI_LOG_ASK_AGAIN 2 /* the answer may be another one the next time */
+
+#define ASGI_LOG_FIELD_PLAIN UINT64_C(1) /* no text but a number, a truth value, or what is
+                                            formatted already */
+
+typedef struct AsgiLogField {
+    AsgiStr name;
+    AsgiStr value;
+    uint64_t flags; /* ASGI_LOG_FIELD_... */
+} AsgiLogField;
+
+/* One line in the server's log. */
+typedef struct AsgiLogLine {
+    uint32_t level; /* ASGI_LOG_ERROR to ASGI_LOG_TRACE */
+    uint32_t reserved;
+    uint64_t exchange; /* of the scope that it is about; 0 if none */
+    AsgiStr target;    /* the part of the app that speaks, such as "shop::db" */
+    AsgiStr message;
+    const AsgiLogField *fields;
+    size_t n_fields;
+} AsgiLogLine;
+
 /* Valid until the process ends. */
 typedef struct AsgiHost {
     uint64_t magic;
@@ -283,14 +321,22 @@ typedef struct AsgiHost {
                                  AsgiDisconnect *disconnect);
     void (*send_drop)(AsgiSend *send);
 
-    /* Whether anybody reads this level (ASGI_LOG_...): 1 or 0. `target` is the part of
-     * the app that speaks. */
+    /* Whether anybody reads this level of this target, or, if that is NULL, of any:
+     * ASGI_LOG_ENABLED and ASGI_LOG_ASK_AGAIN. Without the latter the answer may be
+     * remembered. */
     uint32_t (*log_enabled)(uint32_t level, AsgiStr target);
-    /* Writes one line into the server's log. */
-    void (*log)(uint32_t level, AsgiStr target, AsgiStr message);
+    /* Writes one line into the server's log, if anybody reads it. */
+    void (*log)(const AsgiLogLine *line);
 } AsgiHost;
 
 /* ---- what a library exports, under the name ASGI_APP ---- */
+
+/* What an app is made with. Valid for the call of init. */
+typedef struct AsgiStart {
+    uint32_t size;    /* of this struct */
+    uint32_t threads; /* how many the app may well use, 0 if it shall choose */
+    AsgiStr config;   /* what the operator has to say to the app (--app-config); or NULL */
+} AsgiStart;
 
 /* Valid until the process ends. No function may be NULL. */
 typedef struct AsgiApp {
@@ -304,9 +350,9 @@ typedef struct AsgiApp {
     uint64_t flags;    /* zero: none is defined yet */
 
     /* Makes the app; called before anything else. READY with the app, which must not
-     * be NULL, or FAILED with a message. `threads` is how many the app may well use, 0
-     * if it shall choose. */
-    uint32_t (*init)(const AsgiHost *host, uint32_t threads, void **app, AsgiBuffer *error);
+     * be NULL, or FAILED with a message. */
+    uint32_t (*init)(const AsgiHost *host, const AsgiStart *start, void **app,
+                     AsgiBuffer *error);
     /* Makes a task that serves one scope; on any thread, also while other calls run.
      * Takes both halves, even if it fails and answers NULL. */
     void *(*call)(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send);

@@ -12,13 +12,14 @@
 //! - A library stays loaded until the process ends.
 
 use std::ffi::c_void;
+use std::mem::size_of;
 
 /// The first eight bytes of an [`App`] and of a [`Host`]; `ASGI_APP` in a little-endian file.
 pub const MAGIC: u64 = 0x5050_415f_4947_5341;
 /// The version's first number. While it is 0, both numbers must be the same on both sides.
 pub const MAJOR: u16 = 0;
 /// The version's second number.
-pub const MINOR: u16 = 1;
+pub const MINOR: u16 = 4;
 
 /// The answer will come later: the waker is woken then.
 pub const PENDING: u32 = 0;
@@ -31,7 +32,7 @@ pub const PANICKED: u32 = 3;
 
 /// [`Scope::kind`]: one HTTP request.
 pub const SCOPE_HTTP: u32 = 1;
-/// [`Scope::kind`]: one WebSocket. Reserved: it cannot cross yet.
+/// [`Scope::kind`]: one WebSocket.
 pub const SCOPE_WEBSOCKET: u32 = 2;
 /// [`Scope::kind`]: the life of the server.
 pub const SCOPE_LIFESPAN: u32 = 3;
@@ -49,6 +50,12 @@ pub const EXTENSION_PUSH: u64 = 1 << 0;
 pub const EXTENSION_EARLY_HINT: u64 = 1 << 1;
 /// [`Scope::extensions`]: `http.response.trailers`.
 pub const EXTENSION_TRAILERS: u64 = 1 << 2;
+/// [`Scope::extensions`]: `http.response.pathsend`.
+pub const EXTENSION_PATH_SEND: u64 = 1 << 3;
+/// [`Scope::extensions`]: `http.response.zerocopysend`.
+pub const EXTENSION_ZERO_COPY_SEND: u64 = 1 << 4;
+/// [`Scope::extensions`]: `websocket.http.response`.
+pub const EXTENSION_WEBSOCKET_HTTP_RESPONSE: u64 = 1 << 6;
 
 /// [`Address::kind`]: nothing is known.
 pub const ADDRESS_NONE: u32 = 0;
@@ -63,11 +70,12 @@ pub const ADDRESS_UNIX: u32 = 1;
 pub const RECEIVE_HTTP_REQUEST: u32 = 1;
 /// [`ReceiveEvent::kind`]: `http.disconnect` with `disconnect`.
 pub const RECEIVE_HTTP_DISCONNECT: u32 = 2;
-/// [`ReceiveEvent::kind`]: `websocket.connect`. Reserved.
+/// [`ReceiveEvent::kind`]: `websocket.connect`.
 pub const RECEIVE_WEBSOCKET_CONNECT: u32 = 16;
-/// [`ReceiveEvent::kind`]: `websocket.receive`. Reserved.
+/// [`ReceiveEvent::kind`]: `websocket.receive` with `body`, and [`FLAG_TEXT`] if it is text.
 pub const RECEIVE_WEBSOCKET_RECEIVE: u32 = 17;
-/// [`ReceiveEvent::kind`]: `websocket.disconnect`. Reserved.
+/// [`ReceiveEvent::kind`]: `websocket.disconnect`; `disconnect.code` is that of the close frame,
+/// `body` its reason.
 pub const RECEIVE_WEBSOCKET_DISCONNECT: u32 = 18;
 /// [`ReceiveEvent::kind`]: `lifespan.startup`.
 pub const RECEIVE_LIFESPAN_STARTUP: u32 = 32;
@@ -84,19 +92,20 @@ pub const SEND_HTTP_RESPONSE_TRAILERS: u32 = 3;
 pub const SEND_HTTP_RESPONSE_PUSH: u32 = 4;
 /// [`SendEvent::kind`]: `http.response.early_hint`; `headers` are its `link` fields.
 pub const SEND_HTTP_RESPONSE_EARLY_HINT: u32 = 5;
-/// [`SendEvent::kind`]: `http.response.pathsend`. Reserved.
+/// [`SendEvent::kind`]: `http.response.pathsend` with `text` (the path, bytes as the system has it).
 pub const SEND_HTTP_RESPONSE_PATH_SEND: u32 = 6;
-/// [`SendEvent::kind`]: `http.response.zerocopysend`. Reserved.
+/// [`SendEvent::kind`]: `http.response.zerocopysend` with `file`, [`FLAG_OFFSET`] and `offset`,
+/// [`FLAG_COUNT`] and `count`.
 pub const SEND_HTTP_RESPONSE_ZERO_COPY_SEND: u32 = 7;
-/// [`SendEvent::kind`]: `websocket.accept`. Reserved.
+/// [`SendEvent::kind`]: `websocket.accept` with `text` (the subprotocol, or NULL) and `headers`.
 pub const SEND_WEBSOCKET_ACCEPT: u32 = 16;
-/// [`SendEvent::kind`]: `websocket.send`. Reserved.
+/// [`SendEvent::kind`]: `websocket.send` with `body`, and [`FLAG_TEXT`] if it is text.
 pub const SEND_WEBSOCKET_SEND: u32 = 17;
-/// [`SendEvent::kind`]: `websocket.close`. Reserved.
+/// [`SendEvent::kind`]: `websocket.close`; `status` is its code, `text` its reason.
 pub const SEND_WEBSOCKET_CLOSE: u32 = 18;
-/// [`SendEvent::kind`]: `websocket.http.response.start`. Reserved.
+/// [`SendEvent::kind`]: `websocket.http.response.start` with `status` and `headers`.
 pub const SEND_WEBSOCKET_HTTP_RESPONSE_START: u32 = 19;
-/// [`SendEvent::kind`]: `websocket.http.response.body`. Reserved.
+/// [`SendEvent::kind`]: `websocket.http.response.body` with `body`.
 pub const SEND_WEBSOCKET_HTTP_RESPONSE_BODY: u32 = 20;
 /// [`SendEvent::kind`]: `lifespan.startup.complete`.
 pub const SEND_LIFESPAN_STARTUP_COMPLETE: u32 = 32;
@@ -111,6 +120,12 @@ pub const SEND_LIFESPAN_SHUTDOWN_FAILED: u32 = 35;
 pub const FLAG_MORE: u32 = 1 << 0;
 /// `flags` of an event: trailers are in it (`http.request`) or promised (`http.response.start`).
 pub const FLAG_TRAILERS: u32 = 1 << 1;
+/// `flags` of a WebSocket's message: it is text, UTF-8; else it is binary.
+pub const FLAG_TEXT: u32 = 1 << 2;
+/// `flags` of `http.response.zerocopysend`: it begins at `offset`, not at the file's position.
+pub const FLAG_OFFSET: u32 = 1 << 3;
+/// `flags` of `http.response.zerocopysend`: it ends after `count` bytes, not with the file.
+pub const FLAG_COUNT: u32 = 1 << 4;
 
 /// [`Header::flags`]: the value is a secret, which is not to be logged or put in a table.
 pub const HEADER_SENSITIVE: u64 = 1 << 0;
@@ -146,15 +161,23 @@ pub const OUTCOME_UNSUPPORTED: u32 = 2;
 /// [`Outcome::kind`]: the app gave up because its client left, as `disconnect` says.
 pub const OUTCOME_DISCONNECTED: u32 = 3;
 
-/// A level of [`Host::log`]: the app is broken.
+/// [`Host::log_enabled`]: a line would be written now.
+pub const LOG_ENABLED: u32 = 1 << 0;
+/// [`Host::log_enabled`]: the answer may be another one the next time.
+pub const LOG_ASK_AGAIN: u32 = 1 << 1;
+
+/// [`LogField::flags`]: no text but a number, a truth value, or what is formatted already.
+pub const LOG_FIELD_PLAIN: u64 = 1 << 0;
+
+/// A level of [`LogLine`]: the app is broken.
 pub const LOG_ERROR: u32 = 1;
-/// A level of [`Host::log`]: something that should be looked at.
+/// A level of [`LogLine`]: something that should be looked at.
 pub const LOG_WARN: u32 = 2;
-/// A level of [`Host::log`]: what an operator likes to know.
+/// A level of [`LogLine`]: what an operator likes to know.
 pub const LOG_INFO: u32 = 3;
-/// A level of [`Host::log`]: what a developer likes to know.
+/// A level of [`LogLine`]: what a developer likes to know.
 pub const LOG_DEBUG: u32 = 4;
-/// A level of [`Host::log`]: everything.
+/// A level of [`LogLine`]: everything.
 pub const LOG_TRACE: u32 = 5;
 
 /// Borrowed bytes; text is UTF-8, without a NUL at its end.
@@ -272,7 +295,7 @@ pub struct Scope {
     pub http_version: u32,
     /// Zero.
     pub reserved: u32,
-    /// The method.
+    /// The method; NULL for a WebSocket.
     pub method: Str,
     /// The scheme.
     pub scheme: Str,
@@ -286,10 +309,17 @@ pub struct Scope {
     pub headers: *const Header,
     /// How many.
     pub n_headers: usize,
+    /// The subprotocols that the client of a WebSocket offers, the best first.
+    pub subprotocols: *const Str,
+    /// How many.
+    pub n_subprotocols: usize,
     /// The other end.
     pub client: Address,
     /// Our end.
     pub server: Address,
+    /// What the server calls this exchange in its log; 0 if it has no number. See
+    /// [`LogLine::exchange`].
+    pub exchange: u64,
     /// `EXTENSION_…`: what the connection can do now.
     pub extensions: u64,
     /// NULL without TLS.
@@ -302,7 +332,7 @@ pub struct Scope {
 pub struct Disconnect {
     /// One of `DISCONNECT_…`.
     pub reason: u32,
-    /// The code of a reset.
+    /// The code of a reset, or of a WebSocket's close frame.
     pub code: u32,
 }
 
@@ -314,7 +344,7 @@ pub struct ReceiveEvent {
     pub kind: u32,
     /// `FLAG_…`.
     pub flags: u32,
-    /// Of `http.disconnect`.
+    /// Of both disconnects.
     pub disconnect: Disconnect,
     /// The app's from now on.
     pub body: Buffer,
@@ -332,13 +362,18 @@ pub struct SendEvent {
     pub kind: u32,
     /// `FLAG_…`.
     pub flags: u32,
-    /// The status of a response.
+    /// The status of a response, or the code of a close.
     pub status: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// A file's descriptor, lent for the call: the host that takes the event duplicates it. Both
+    /// then have one position in the file. 0 in other events.
+    pub file: i32,
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// How much of it.
+    pub count: u64,
     /// The host's from now on, whatever it answers.
     pub body: Buffer,
-    /// A path or a message.
+    /// A path, a subprotocol, a reason or a message.
     pub text: Str,
     /// The fields.
     pub headers: *const Header,
@@ -376,6 +411,38 @@ pub struct Outcome {
     pub messages: *const Str,
     /// How many.
     pub n_messages: usize,
+}
+
+/// One field of a line in the log.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct LogField {
+    /// Its name.
+    pub name: Str,
+    /// Its value.
+    pub value: Str,
+    /// [`LOG_FIELD_PLAIN`].
+    pub flags: u64,
+}
+
+/// One line in the log.
+#[repr(C)]
+#[derive(Debug)]
+pub struct LogLine {
+    /// One of `LOG_ERROR` to `LOG_TRACE`.
+    pub level: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The [exchange](Scope::exchange) that it is about; 0 if none.
+    pub exchange: u64,
+    /// The part of the app that speaks, such as `shop::db`.
+    pub target: Str,
+    /// What it says.
+    pub message: Str,
+    /// More of it.
+    pub fields: *const LogField,
+    /// How many.
+    pub n_fields: usize,
 }
 
 /// The host's half that an app receives through: owned by the library once it was called.
@@ -420,13 +487,27 @@ pub struct Host {
         unsafe extern "C" fn(*mut Send, *const Waker, disconnect: *mut Disconnect) -> u32,
     /// Gives the half back.
     pub send_drop: unsafe extern "C" fn(*mut Send),
-    /// Whether anybody reads this level: 1 or 0. The text is the part of the app that speaks.
+    /// Whether anybody reads this level of this target, or, if that is NULL, of any target:
+    /// [`LOG_ENABLED`] and [`LOG_ASK_AGAIN`]. Without the latter the answer may be remembered.
     pub log_enabled: unsafe extern "C" fn(level: u32, target: Str) -> u32,
-    /// Writes one line into the server's log.
-    pub log: unsafe extern "C" fn(level: u32, target: Str, message: Str),
+    /// Writes one line into the server's log, if anybody reads it.
+    pub log: unsafe extern "C" fn(line: *const LogLine),
 }
 
-/// What a library exports, under the name `ASGI_APP`. Valid until the process ends.
+/// What an app is made with. Valid for the call of `init`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Start {
+    /// The size of this struct.
+    pub size: u32,
+    /// How many threads the app may well use, 0 if it shall choose.
+    pub threads: u32,
+    /// What the operator has to say to the app; NULL if nothing.
+    pub config: Str,
+}
+
+/// What a library exports, under the name `ASGI_APP`, and further apps under `ASGI_APP_name`. Valid
+/// until the process ends.
 #[repr(C)]
 #[derive(Debug)]
 pub struct App {
@@ -447,10 +528,9 @@ pub struct App {
     /// Zero: none is defined yet.
     pub flags: u64,
     /// Makes the app; called before anything else. READY with the app, or FAILED with a message.
-    /// The second argument is how many threads the app may well use, 0 if it shall choose.
     pub init: unsafe extern "C" fn(
         *const Host,
-        threads: u32,
+        *const Start,
         app: *mut *mut c_void,
         error: *mut Buffer,
     ) -> u32,
@@ -552,6 +632,32 @@ impl Address {
     };
 }
 
+impl Scope {
+    /// A scope of this kind with nothing in it.
+    pub const fn new(kind: u32) -> Self {
+        Self {
+            size: size_of::<Self>() as u32,
+            kind,
+            http_version: 0,
+            reserved: 0,
+            method: Str::NULL,
+            scheme: Str::NULL,
+            target: Str::NULL,
+            path: Str::NULL,
+            root_path: Str::NULL,
+            headers: std::ptr::null(),
+            n_headers: 0,
+            subprotocols: std::ptr::null(),
+            n_subprotocols: 0,
+            client: Address::NONE,
+            server: Address::NONE,
+            exchange: 0,
+            extensions: 0,
+            tls: std::ptr::null(),
+        }
+    }
+}
+
 impl ReceiveEvent {
     /// What a caller passes to have it filled in.
     pub const EMPTY: Self = Self {
@@ -562,6 +668,24 @@ impl ReceiveEvent {
         headers: std::ptr::null(),
         n_headers: 0,
     };
+}
+
+impl SendEvent {
+    /// An event of this kind with nothing in it.
+    pub const fn new(kind: u32) -> Self {
+        Self {
+            kind,
+            flags: 0,
+            status: 0,
+            file: 0,
+            offset: 0,
+            count: 0,
+            body: Buffer::EMPTY,
+            text: Str::NULL,
+            headers: std::ptr::null(),
+            n_headers: 0,
+        }
+    }
 }
 
 impl SendError {

@@ -21,8 +21,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The app runs on the server's threads, within a tokio runtime of its own: `spawn`, timers,
-//! sockets and `spawn_blocking` work.
+//! The app runs within a tokio runtime of its own, so `spawn`, timers, sockets and `spawn_blocking`
+//! work: on the server's threads, and on the library's once it waits for something of its own.
 //!
 //! # A server's side
 //!
@@ -36,13 +36,15 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # What crosses, and what does not yet
+//! # What crosses
 //!
-//! HTTP scopes and lifespans with all their events, but for `pathsend`, `zerocopysend` and `debug`:
-//! a scope that crossed does not offer those. A WebSocket scope is answered as
-//! [unsupported](asgi::AppError::unsupported). A scope's `state` is what the app handed over at
-//! start-up: it never leaves the library, and what a middleware of the server's puts in does not
-//! reach it.
+//! Every scope, every event and every extension but `http.response.debug`, whose values are Rust's:
+//! a scope that crossed does not offer it. A file of `zerocopysend` crosses as a descriptor that
+//! the server duplicates: the app's own may be closed, and both have one position in the file. A
+//! scope's `state` is what the app handed over at start-up: it never leaves the library, and what a
+//! middleware of the server's puts in does not reach it.
+
+//! What an app may and may not do, and how versions are judged, stands in the crate's `README.md`.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 // The one crate that may: a foreign function interface cannot do without. The rules that each
@@ -52,8 +54,12 @@
 pub mod abi;
 
 mod buffer;
+#[cfg(feature = "loader")]
+mod crash;
 #[cfg(feature = "export")]
 mod export;
+#[cfg(any(feature = "export", feature = "loader"))]
+mod extensions;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod fields;
 #[cfg(feature = "loader")]
@@ -67,6 +73,10 @@ mod reason;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod waker;
 
+#[cfg(feature = "loader")]
+pub use crash::report_crashes;
+#[cfg(feature = "export")]
+pub use export::Config;
 #[doc(hidden)]
 #[cfg(feature = "export")]
 pub use export::{Exported, declare};
@@ -79,5 +89,6 @@ pub use loader::{Library, LoadError, LoadOptions};
 #[doc(hidden)]
 #[cfg(feature = "export")]
 pub mod private {
-    pub use asgi::DynApp;
+    pub use crate::export::{Runs, make, start};
+    pub use asgi::{AppError, DynApp};
 }

@@ -54,6 +54,7 @@ mod transport;
 
 pub use config::Config;
 pub use error::ServeError;
+pub use exchange::current_exchange;
 pub use handle::{Handle, Statistics};
 pub use listener::{Bind, BindError, Listener};
 pub use serve::{Serve, serve};

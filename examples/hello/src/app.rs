@@ -23,6 +23,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tracing::Instrument;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -57,6 +58,7 @@ async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppErro
     loop {
         match receive.next().await {
             ReceiveEvent::LifespanStartup(_) => {
+                tracing::debug!("the app is about to serve");
                 let mut state = State::new();
                 state.insert(Service::new());
                 send.send(LifespanStartupComplete::with_state(state))
@@ -212,7 +214,12 @@ fn state(state: &State) -> Value {
 
 /// Whatever tokio can do, an app can do, in a shared library too.
 async fn io() -> Result<Value, AppError> {
-    let task = tokio::spawn(async { 6 * 7 }).await?;
+    let task = async {
+        tracing::debug!(thread = "its own", "a task counts");
+        6 * 7
+    };
+    // What it logs belongs to this request: the span goes along.
+    let task = tokio::spawn(task.instrument(tracing::info_span!("io"))).await?;
     let before = Instant::now();
     tokio::time::sleep(Duration::from_millis(5)).await;
     let slept = before.elapsed() >= Duration::from_millis(5);

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod building;
+mod loading;
 mod options;
 mod process;
 mod reference;

@@ -177,6 +177,12 @@ impl Running {
         }
     }
 
+    /// Waits for its end by a signal; `None` if it ends by itself.
+    #[track_caller]
+    pub(crate) fn killed_by(mut self) -> Option<i32> {
+        self.child.wait().expect("it can be waited for").signal()
+    }
+
     #[track_caller]
     fn rest(&self, lines: &Receiver<String>, deadline: Instant) -> Vec<String> {
         let mut rest = Vec::new();

@@ -1,16 +1,20 @@
 //! The halves that an app in a library gets: they call the host's.
 
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use asgi::{
-    DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup, ReceiveEvent,
-    ReceiveHalf, SendError, SendEvent, SendHalf,
+    DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup, Message,
+    ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf, Text, WebSocketConnect,
+    WebSocketDisconnect, WebSocketReceive,
 };
 use bytes::Bytes;
 use http::header;
 
 use super::runtime::Application;
+use super::task::half_waits;
 use crate::abi::{self, Buffer, Str};
 use crate::{fields, waker};
 
@@ -31,6 +35,7 @@ impl Budget {
         let spent = self.0 >= POLLS_BEFORE_YIELD;
         if spent {
             self.0 = 0;
+            half_waits();
             cx.waker().wake_by_ref();
         }
         spent
@@ -46,6 +51,9 @@ impl Budget {
 fn panic_of_the_host() -> ! {
     std::panic::resume_unwind(Box::new("the server's half panicked"))
 }
+
+/// What a WebSocket's disconnect says where there was no close frame (RFC 6455 §7.4.1).
+const NO_CLOSE_FRAME: u16 = 1006;
 
 /// Calls the host's half for receiving.
 pub(super) struct LibraryReceive {
@@ -90,7 +98,10 @@ impl ReceiveHalf for LibraryReceive {
             (self.host.receive_poll)(self.handle.as_ptr(), waker, &raw mut event)
         });
         match code {
-            abi::PENDING => Poll::Pending,
+            abi::PENDING => {
+                half_waits();
+                Poll::Pending
+            }
             abi::READY => {
                 self.budget.spend();
                 // SAFETY: the host filled it in; its headers are valid until the next call.
@@ -116,6 +127,23 @@ unsafe fn receive_event(mut event: abi::ReceiveEvent) -> ReceiveEvent {
                 request.trailers = trailers.ok().map(Box::new);
             }
             request.into()
+        }
+        abi::RECEIVE_WEBSOCKET_CONNECT => WebSocketConnect::new().into(),
+        abi::RECEIVE_WEBSOCKET_RECEIVE => {
+            let body = Bytes::from(body);
+            if event.flags & abi::FLAG_TEXT == 0 {
+                return WebSocketReceive::new(Message::Binary(body)).into();
+            }
+            match Text::try_from(body) {
+                Ok(text) => WebSocketReceive::new(Message::Text(text)).into(),
+                // A server tells text from what is none; this one did not (RFC 6455 §7.4.1).
+                Err(_) => WebSocketDisconnect::new(1007, "").into(),
+            }
+        }
+        abi::RECEIVE_WEBSOCKET_DISCONNECT => {
+            let code = u16::try_from(event.disconnect.code).unwrap_or(NO_CLOSE_FRAME);
+            let reason = String::from_utf8_lossy(body.as_slice());
+            WebSocketDisconnect::new(code, reason).into()
         }
         abi::RECEIVE_LIFESPAN_STARTUP => LifespanStartup::new().into(),
         abi::RECEIVE_LIFESPAN_SHUTDOWN => LifespanShutdown::new().into(),
@@ -151,14 +179,16 @@ impl LibrarySend {
     /// Passes one event on.
     fn start(&mut self, parts: Parts<'_>) -> Result<(), SendError> {
         let mut event = abi::SendEvent {
-            kind: parts.kind,
             flags: parts.flags,
             status: parts.status,
-            reserved: 0,
+            file: parts.file,
+            offset: parts.offset,
+            count: parts.count,
             body: parts.body.into(),
-            text: parts.text.map_or(Str::NULL, Str::new),
+            text: parts.text,
             headers: parts.headers.as_ptr(),
             n_headers: parts.headers.len(),
+            ..abi::SendEvent::new(parts.kind)
         };
         let mut error = abi::SendError::EMPTY;
         // SAFETY: the handle is ours, what the event lends lives until the end of this function,
@@ -173,6 +203,21 @@ impl LibrarySend {
             abi::FAILED => Err(send_error(error)),
             _ => panic_of_the_host(),
         }
+    }
+}
+
+impl LibrarySend {
+    fn send_message(&mut self, message: Message) -> Result<(), SendError> {
+        let (flags, body) = match message {
+            Message::Text(text) => (abi::FLAG_TEXT, text.into_bytes()),
+            Message::Binary(data) => (0, data),
+            other => return Err(SendError::refused(format!("{other:?} cannot cross"))),
+        };
+        self.start(Parts {
+            flags,
+            body,
+            ..Parts::new(abi::SEND_WEBSOCKET_SEND)
+        })
     }
 }
 
@@ -194,7 +239,10 @@ impl SendHalf for LibrarySend {
             (self.application.host.send_poll_ready)(self.handle.as_ptr(), waker, &raw mut error)
         });
         match code {
-            abi::PENDING => return Poll::Pending,
+            abi::PENDING => {
+                half_waits();
+                return Poll::Pending;
+            }
             abi::READY => self.budget.spend(),
             abi::FAILED => return Poll::Ready(Err(send_error(error))),
             _ => panic_of_the_host(),
@@ -204,26 +252,34 @@ impl SendHalf for LibrarySend {
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         match event {
-            SendEvent::HttpResponseStart(start) => self.start(Parts {
-                status: start.status.as_u16().into(),
-                flags: flag(start.trailers, abi::FLAG_TRAILERS),
-                headers: &fields::lend(&start.headers),
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_START)
+            SendEvent::HttpResponseStart(start) => fields::with_lent(&start.headers, |headers| {
+                self.start(Parts {
+                    status: start.status.as_u16().into(),
+                    flags: flag(start.trailers, abi::FLAG_TRAILERS),
+                    headers,
+                    ..Parts::new(abi::SEND_HTTP_RESPONSE_START)
+                })
             }),
             SendEvent::HttpResponseBody(body) => self.start(Parts {
                 flags: flag(body.more_body, abi::FLAG_MORE),
                 body: body.body,
                 ..Parts::new(abi::SEND_HTTP_RESPONSE_BODY)
             }),
-            SendEvent::HttpResponseTrailers(trailers) => self.start(Parts {
-                flags: flag(trailers.more_trailers, abi::FLAG_MORE),
-                headers: &fields::lend(&trailers.headers),
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_TRAILERS)
-            }),
-            SendEvent::HttpResponsePush(push) => self.start(Parts {
-                text: Some(push.path.as_str()),
-                headers: &fields::lend(&push.headers),
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_PUSH)
+            SendEvent::HttpResponseTrailers(trailers) => {
+                fields::with_lent(&trailers.headers, |headers| {
+                    self.start(Parts {
+                        flags: flag(trailers.more_trailers, abi::FLAG_MORE),
+                        headers,
+                        ..Parts::new(abi::SEND_HTTP_RESPONSE_TRAILERS)
+                    })
+                })
+            }
+            SendEvent::HttpResponsePush(push) => fields::with_lent(&push.headers, |headers| {
+                self.start(Parts {
+                    text: Str::new(push.path.as_str()),
+                    headers,
+                    ..Parts::new(abi::SEND_HTTP_RESPONSE_PUSH)
+                })
             }),
             SendEvent::HttpResponseEarlyHint(hint) => {
                 let links = hint.links.iter();
@@ -235,6 +291,47 @@ impl SendHalf for LibrarySend {
                     ..Parts::new(abi::SEND_HTTP_RESPONSE_EARLY_HINT)
                 })
             }
+            SendEvent::HttpResponsePathSend(send) => self.start(Parts {
+                text: Str::from_bytes(send.path.as_os_str().as_bytes()),
+                ..Parts::new(abi::SEND_HTTP_RESPONSE_PATH_SEND)
+            }),
+            SendEvent::HttpResponseZeroCopySend(send) => self.start(Parts {
+                flags: flag(send.offset.is_some(), abi::FLAG_OFFSET)
+                    | flag(send.count.is_some(), abi::FLAG_COUNT)
+                    | flag(send.more_body, abi::FLAG_MORE),
+                // Open until the call is over: `send` holds it.
+                file: send.file.as_raw_fd(),
+                offset: send.offset.unwrap_or(0),
+                count: send.count.unwrap_or(0),
+                ..Parts::new(abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND)
+            }),
+            SendEvent::WebSocketAccept(accept) => fields::with_lent(&accept.headers, |headers| {
+                self.start(Parts {
+                    text: accept.subprotocol.as_deref().map_or(Str::NULL, Str::new),
+                    headers,
+                    ..Parts::new(abi::SEND_WEBSOCKET_ACCEPT)
+                })
+            }),
+            SendEvent::WebSocketSend(send) => self.send_message(send.message),
+            SendEvent::WebSocketClose(close) => self.start(Parts {
+                status: close.code.into(),
+                text: Str::new(&close.reason),
+                ..Parts::new(abi::SEND_WEBSOCKET_CLOSE)
+            }),
+            SendEvent::WebSocketHttpResponseStart(start) => {
+                fields::with_lent(&start.headers, |headers| {
+                    self.start(Parts {
+                        status: start.status.as_u16().into(),
+                        headers,
+                        ..Parts::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_START)
+                    })
+                })
+            }
+            SendEvent::WebSocketHttpResponseBody(body) => self.start(Parts {
+                flags: flag(body.more_body, abi::FLAG_MORE),
+                body: body.body,
+                ..Parts::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_BODY)
+            }),
             SendEvent::LifespanStartupComplete(complete) => {
                 // Before the host learns of it: it may call with the next scope at once.
                 let before = self.application.set_state(complete.state);
@@ -244,19 +341,19 @@ impl SendHalf for LibrarySend {
                     })
             }
             SendEvent::LifespanStartupFailed(failed) => self.start(Parts {
-                text: Some(&failed.message),
+                text: Str::new(&failed.message),
                 ..Parts::new(abi::SEND_LIFESPAN_STARTUP_FAILED)
             }),
             SendEvent::LifespanShutdownComplete(_) => {
                 self.start(Parts::new(abi::SEND_LIFESPAN_SHUTDOWN_COMPLETE))
             }
             SendEvent::LifespanShutdownFailed(failed) => self.start(Parts {
-                text: Some(&failed.message),
+                text: Str::new(&failed.message),
                 ..Parts::new(abi::SEND_LIFESPAN_SHUTDOWN_FAILED)
             }),
-            // Of an extension that no scope offers here, or of a protocol that does not cross.
+            // `debug` holds Rust values, which stay where they were made; no scope offers it here.
             other => Err(SendError::refused(format!(
-                "{} cannot leave a compiled app yet",
+                "{} cannot leave a compiled app",
                 other.name()
             ))),
         }
@@ -274,7 +371,10 @@ impl SendHalf for LibrarySend {
             )
         });
         match code {
-            abi::PENDING => Poll::Pending,
+            abi::PENDING => {
+                half_waits();
+                Poll::Pending
+            }
             abi::READY => Poll::Ready(disconnect.into()),
             _ => panic_of_the_host(),
         }
@@ -286,8 +386,11 @@ struct Parts<'a> {
     kind: u32,
     flags: u32,
     status: u32,
+    file: RawFd,
+    offset: u64,
+    count: u64,
     body: Bytes,
-    text: Option<&'a str>,
+    text: Str,
     headers: &'a [abi::Header],
 }
 
@@ -297,8 +400,11 @@ impl Parts<'_> {
             kind,
             flags: 0,
             status: 0,
+            file: 0,
+            offset: 0,
+            count: 0,
             body: Bytes::new(),
-            text: None,
+            text: Str::NULL,
             headers: &[],
         }
     }

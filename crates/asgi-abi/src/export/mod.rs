@@ -4,7 +4,11 @@
 //! through it. Every function that the host calls catches panics, and polls and drops the app's
 //! futures within the app's own runtime.
 
+mod config;
 mod halves;
+mod hook;
+mod log;
+mod moved;
 mod outcome;
 mod runtime;
 mod scope;
@@ -14,11 +18,13 @@ use std::ffi::c_void;
 use std::mem::size_of;
 use std::time::Duration;
 
-use asgi::DynApp;
+use asgi::{App, AppError, DynApp};
 use bytes::Bytes;
 
+pub use self::config::Config;
 use self::halves::{LibraryReceive, LibrarySend};
 use self::runtime::Application;
+pub use self::runtime::Runs;
 use self::task::Task;
 use crate::abi::{self, Buffer, Str};
 use crate::panic::caught;
@@ -26,8 +32,20 @@ use crate::waker;
 
 /// Exports an app from a shared library, for a server to load.
 ///
-/// Takes any expression that is an [`asgi::App`]: the name of an `async fn`, or a call that makes
-/// an app. It is evaluated once, when the library is loaded, within the app's tokio runtime.
+/// - `export!(app)` takes any expression that is an [`asgi::App`]: the name of an `async fn`, or a
+///   call that makes an app.
+/// - `export!(start = make)` takes a function of a [`Config`](crate::Config) that returns a
+///   `Result` of an app. Its error is why the server does not start.
+/// - `export!(admin: app)` and `export!(admin: start = make)` export an app under a name of its
+///   own: `ferricorn libshop.so:admin` serves it. A library has any number of those beside, or
+///   instead of, the one without a name.
+///
+/// A call is polled by the server's threads until it waits for something of its own, a timer or a
+/// database: from then on the library's own runtime polls it. A word behind each of these forms, as
+/// in `export!(app, inline)`, forces one of both: `inline` is best for an app that hardly ever
+/// waits, `own_runtime` for one that does nothing else, or that blocks its thread.
+///
+/// The expression is evaluated once, when the library is loaded, within the app's tokio runtime.
 ///
 /// The crate's `Cargo.toml` says `crate-type = ["cdylib"]`, and its profile unwinds on panic.
 ///
@@ -41,29 +59,93 @@ use crate::waker;
 /// asgi_abi::export!(app);
 /// # fn main() {}
 /// ```
+///
+/// ```
+/// use asgi::{App, AppError, Receiver, Scope, Sender};
+///
+/// fn start(config: asgi_abi::Config) -> Result<impl App, AppError> {
+///     let greeting = config.text().ok_or("expected a greeting in --app-config")?.to_owned();
+///     Ok(move |_: Scope, _: Receiver, _: Sender| {
+///         let _greeting = greeting.clone();
+///         async { Ok(()) }
+///     })
+/// }
+///
+/// asgi_abi::export!(start = start);
+/// asgi_abi::export!(polite: start = start);
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! export {
-    ($app:expr $(,)?) => {
+    (start = $start:expr $(, $runs:ident)? $(,)?) => {
+        $crate::export!(@unnamed ($($runs)?) |config| $crate::private::start($start, config));
+    };
+    ($name:ident : start = $start:expr $(, $runs:ident)? $(,)?) => {
+        $crate::export!(@named $name ($($runs)?) |config| $crate::private::start($start, config));
+    };
+    ($name:ident : $app:expr $(, $runs:ident)? $(,)?) => {
+        $crate::export!(@named $name ($($runs)?) |config| $crate::private::make(|| $app, config));
+    };
+    (@unnamed $runs:tt |$config:ident| $make:expr) => {
+        /// The app, as servers find it.
+        #[unsafe(no_mangle)]
+        pub static ASGI_APP: $crate::abi::App =
+            $crate::export!(@declaration $runs |$config| $make);
+    };
+    (@named $name:ident $runs:tt |$config:ident| $make:expr) => {
+        const _: () = {
+            #[unsafe(export_name = ::core::concat!("ASGI_APP_", ::core::stringify!($name)))]
+            static APP: $crate::abi::App = $crate::export!(@declaration $runs |$config| $make);
+        };
+    };
+    (@runs ()) => { $crate::private::Runs::WhereItWaits };
+    (@runs (inline)) => { $crate::private::Runs::Inline };
+    (@runs (own_runtime)) => { $crate::private::Runs::OnItsOwn };
+    (@runs ($other:ident)) => {
+        ::core::compile_error!("expected `inline` or `own_runtime`, or neither")
+    };
+    (@declaration $runs:tt |$config:ident| $make:expr) => {{
         #[cfg(panic = "abort")]
         ::core::compile_error!(
             "an app that aborts on panic takes the whole server with it: \
              remove `panic = \"abort\"` from the profile that builds this library"
         );
 
-        /// The app, as servers find it.
-        #[unsafe(no_mangle)]
-        pub static ASGI_APP: $crate::abi::App = {
-            struct Exported;
-            impl $crate::Exported for Exported {
-                const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
-                const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
-                fn app() -> $crate::private::DynApp {
-                    $crate::private::DynApp::new($app)
-                }
+        struct Exported;
+        impl $crate::Exported for Exported {
+            const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
+            const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
+            const RUNS: $crate::private::Runs = $crate::export!(@runs $runs);
+            fn app(
+                $config: $crate::Config,
+            ) -> ::core::result::Result<$crate::private::DynApp, $crate::private::AppError>
+            {
+                $make
             }
-            $crate::declare::<Exported>()
-        };
+        }
+        $crate::declare::<Exported>()
+    }};
+    ($app:expr $(, $runs:ident)? $(,)?) => {
+        $crate::export!(@unnamed ($($runs)?) |config| $crate::private::make(|| $app, config));
     };
+}
+
+/// What `start = …` stands for.
+#[doc(hidden)]
+pub fn start<A: App, E: Into<AppError>>(
+    start: impl FnOnce(Config) -> Result<A, E>,
+    config: Config,
+) -> Result<DynApp, AppError> {
+    start(config).map(DynApp::new).map_err(Into::into)
+}
+
+/// What an app without a start function stands for.
+#[doc(hidden)]
+pub fn make<A: App>(make: impl FnOnce() -> A, config: Config) -> Result<DynApp, AppError> {
+    if config.text().is_some() {
+        return Err("it takes no configuration, and was given one".into());
+    }
+    Ok(DynApp::new(make()))
 }
 
 /// What [`export!`](crate::export!) knows of an app.
@@ -71,7 +153,8 @@ macro_rules! export {
 pub trait Exported: 'static {
     const NAME: &'static str;
     const VERSION: &'static str;
-    fn app() -> DynApp;
+    const RUNS: Runs;
+    fn app(config: Config) -> Result<DynApp, AppError>;
 }
 
 /// The static that [`export!`](crate::export!) exports.
@@ -96,15 +179,21 @@ pub const fn declare<E: Exported>() -> abi::App {
 
 unsafe extern "C" fn init<E: Exported>(
     host: *const abi::Host,
-    threads: u32,
+    start: *const abi::Start,
     app: *mut *mut c_void,
     error: *mut Buffer,
 ) -> u32 {
     // SAFETY: the host passes a struct that lives as long as the process; of one with another
-    // version `check_host` reads nothing but the head, which is the same in all of them.
+    // version `check_host` reads nothing but the head, which is the same in all of them. `start` and
+    // what it lends are valid for this call.
     let started = caught(|| unsafe {
         check_host(host)?;
-        Application::start(&*host, threads, E::app)
+        let text = (*start).config;
+        let mut config = Config::default();
+        if !text.ptr.is_null() {
+            config = Config::new(text.to_text());
+        }
+        Application::start(&*host, (*start).threads, E::RUNS, || E::app(config))
     });
     let refusal = match started {
         Ok(Ok(application)) => {
@@ -158,8 +247,9 @@ unsafe extern "C" fn call(
     };
     // SAFETY: the scope is valid for this call; `rebuild` copies all that it takes from it.
     let task = caught(|| unsafe {
+        let exchange = (*scope).exchange;
         let scope = scope::rebuild(scope, application);
-        Box::new(Task::new(application, scope, receive, send))
+        Box::new(Task::new(application, exchange, scope, receive, send))
     });
     match task {
         Ok(task) => Box::into_raw(task).cast(),

@@ -7,12 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use asgi::{Address, AppError, Extension, Extensions, HttpScope, LifespanScope, Scope, Tls};
+use asgi::{Address, AppError, Extensions, HttpScope, LifespanScope, Scope, Tls, WebSocketScope};
 use http::uri::PathAndQuery;
 use http::{Method, Version};
 
 use super::runtime::Application;
 use crate::abi::{self, Str};
+use crate::extensions::EXTENSIONS;
 use crate::fields;
 
 /// # Safety
@@ -28,14 +29,22 @@ pub(super) unsafe fn rebuild(
         abi::SCOPE_LIFESPAN => Ok(LifespanScope::new().into()),
         // SAFETY: as above: all parts of a valid scope are valid.
         abi::SCOPE_HTTP => unsafe {
-            let mut http = rebuild_http(scope).map_err(|wrong| {
-                AppError::from(format!("the server's scope does not cross: {wrong}"))
-            })?;
+            let mut http = rebuild_http(scope).map_err(does_not_cross)?;
             http.state = application.state();
             Ok(http.into())
         },
+        // SAFETY: as above.
+        abi::SCOPE_WEBSOCKET => unsafe {
+            let mut websocket = rebuild_websocket(scope).map_err(does_not_cross)?;
+            websocket.state = application.state();
+            Ok(websocket.into())
+        },
         kind => Err(format!("the server called with a scope of unknown kind {kind}").into()),
     }
+}
+
+fn does_not_cross(wrong: &'static str) -> AppError {
+    format!("the server's scope does not cross: {wrong}").into()
 }
 
 /// # Safety
@@ -46,26 +55,82 @@ unsafe fn rebuild_http(scope: &abi::Scope) -> Result<HttpScope, &'static str> {
     unsafe {
         let method =
             Method::from_bytes(scope.method.as_bytes()).map_err(|_| "a method that is no token")?;
-        let target = PathAndQuery::try_from(scope.target.as_bytes())
-            .map_err(|_| "a target that is no path and query")?;
-        let mut http = HttpScope::new(method, target);
-        http.version = match scope.http_version {
-            abi::HTTP_10 => Version::HTTP_10,
-            abi::HTTP_2 => Version::HTTP_2,
-            _ => Version::HTTP_11,
-        };
+        let mut http = HttpScope::new(method, target(scope.target)?);
+        http.version = version(scope.http_version);
         http.scheme = scheme(scope.scheme);
-        http.path = scope.path.to_text().into_owned();
-        if scope.root_path.len != 0 {
-            http.root_path = Cow::Owned(scope.root_path.to_text().into_owned());
-        }
+        set_path(&mut http.path, scope.path);
+        http.root_path = root_path(scope.root_path);
         http.headers = fields::rebuild(scope.headers, scope.n_headers)?;
         http.client = address(&scope.client);
         http.server = address(&scope.server);
-        http.extensions = extensions(scope.extensions);
-        http.extensions.tls = scope.tls.as_ref().map(|tls| Arc::new(rebuild_tls(tls)));
+        http.extensions = extensions(scope);
         Ok(http)
     }
+}
+
+/// # Safety
+///
+/// All parts of the scope must be valid.
+unsafe fn rebuild_websocket(scope: &abi::Scope) -> Result<WebSocketScope, &'static str> {
+    // SAFETY: the caller's promise, for each part.
+    unsafe {
+        let mut websocket = WebSocketScope::new(target(scope.target)?);
+        websocket.version = version(scope.http_version);
+        websocket.scheme = scheme(scope.scheme);
+        set_path(&mut websocket.path, scope.path);
+        websocket.root_path = root_path(scope.root_path);
+        websocket.headers = fields::rebuild(scope.headers, scope.n_headers)?;
+        websocket.subprotocols = abi::slice(scope.subprotocols, scope.n_subprotocols)
+            .iter()
+            .map(|name| name.to_text().into_owned())
+            .collect();
+        websocket.client = address(&scope.client);
+        websocket.server = address(&scope.server);
+        websocket.extensions = extensions(scope);
+        Ok(websocket)
+    }
+}
+
+/// # Safety
+///
+/// The text must be valid.
+unsafe fn target(target: Str) -> Result<PathAndQuery, &'static str> {
+    // SAFETY: the caller's promise.
+    PathAndQuery::try_from(unsafe { target.as_bytes() })
+        .map_err(|_| "a target that is no path and query")
+}
+
+/// Most paths are what their target says: then this is one already.
+///
+/// # Safety
+///
+/// The text must be valid.
+unsafe fn set_path(path: &mut String, given: Str) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if path.as_bytes() != given.as_bytes() {
+            *path = given.to_text().into_owned();
+        }
+    }
+}
+
+fn version(version: u32) -> Version {
+    match version {
+        abi::HTTP_10 => Version::HTTP_10,
+        abi::HTTP_2 => Version::HTTP_2,
+        _ => Version::HTTP_11,
+    }
+}
+
+/// # Safety
+///
+/// The text must be valid.
+unsafe fn root_path(root_path: Str) -> Cow<'static, str> {
+    if root_path.len == 0 {
+        return Cow::Borrowed("");
+    }
+    // SAFETY: the caller's promise.
+    Cow::Owned(unsafe { root_path.to_text() }.into_owned())
 }
 
 /// # Safety
@@ -76,6 +141,8 @@ unsafe fn scheme(scheme: Str) -> Cow<'static, str> {
     match unsafe { scheme.as_bytes() } {
         b"http" => Cow::Borrowed("http"),
         b"https" => Cow::Borrowed("https"),
+        b"ws" => Cow::Borrowed("ws"),
+        b"wss" => Cow::Borrowed("wss"),
         // SAFETY: the caller's promise.
         _ => Cow::Owned(unsafe { scheme.to_text() }.into_owned()),
     }
@@ -108,15 +175,17 @@ unsafe fn address(address: &abi::Address) -> Option<Address> {
     }
 }
 
-fn extensions(bits: u64) -> Extensions {
-    [
-        (abi::EXTENSION_PUSH, Extension::Push),
-        (abi::EXTENSION_EARLY_HINT, Extension::EarlyHint),
-        (abi::EXTENSION_TRAILERS, Extension::Trailers),
-    ]
-    .into_iter()
-    .filter(|(bit, _)| bits & bit != 0)
-    .fold(Extensions::new(), |all, (_, one)| all.with(one))
+/// # Safety
+///
+/// What TLS knows must be valid.
+unsafe fn extensions(scope: &abi::Scope) -> Extensions {
+    let mut extensions = EXTENSIONS
+        .iter()
+        .filter(|(bit, _)| scope.extensions & bit != 0)
+        .fold(Extensions::new(), |all, (_, one)| all.with(*one));
+    // SAFETY: the caller's promise.
+    extensions.tls = unsafe { scope.tls.as_ref().map(|tls| Arc::new(rebuild_tls(tls))) };
+    extensions
 }
 
 /// # Safety

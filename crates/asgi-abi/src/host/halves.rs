@@ -4,13 +4,18 @@
 //! inside, of a middleware's closure perhaps, is answered as PANICKED: the library then ends the
 //! app's call with a panic of its own.
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::task::{Context, Poll};
 
 use asgi::{
-    HttpResponseBody, HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart,
-    HttpResponseTrailers, LifespanShutdownComplete, LifespanShutdownFailed,
-    LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver, SendError, SendEvent,
-    Sender,
+    HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend, HttpResponsePush,
+    HttpResponseStart, HttpResponseTrailers, HttpResponseZeroCopySend, LifespanShutdownComplete,
+    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent,
+    Receiver, SendError, SendEvent, Sender, Text, WebSocketAccept, WebSocketClose,
+    WebSocketHttpResponseBody, WebSocketHttpResponseStart, WebSocketSend,
 };
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -94,9 +99,27 @@ impl HostReceive {
                 lent.kind = abi::RECEIVE_HTTP_DISCONNECT;
                 lent.disconnect = disconnect.reason.into();
             }
+            ReceiveEvent::WebSocketConnect(_) => lent.kind = abi::RECEIVE_WEBSOCKET_CONNECT,
+            ReceiveEvent::WebSocketReceive(receive) => {
+                lent.kind = abi::RECEIVE_WEBSOCKET_RECEIVE;
+                lent.body = match receive.message {
+                    Message::Text(text) => {
+                        lent.flags |= abi::FLAG_TEXT;
+                        text.into_bytes().into()
+                    }
+                    Message::Binary(data) => data.into(),
+                    // No message of the protocol's today.
+                    other => Bytes::copy_from_slice(other.as_bytes()).into(),
+                };
+            }
+            ReceiveEvent::WebSocketDisconnect(disconnect) => {
+                lent.kind = abi::RECEIVE_WEBSOCKET_DISCONNECT;
+                lent.disconnect.code = disconnect.code.into();
+                lent.body = Bytes::from(disconnect.reason).into();
+            }
             ReceiveEvent::LifespanStartup(_) => lent.kind = abi::RECEIVE_LIFESPAN_STARTUP,
             ReceiveEvent::LifespanShutdown(_) => lent.kind = abi::RECEIVE_LIFESPAN_SHUTDOWN,
-            // Its scope did not cross, so no half yields it.
+            // Of a newer interface; its scope did not cross, so no half yields it.
             _ => {
                 lent.kind = abi::RECEIVE_HTTP_DISCONNECT;
                 lent.disconnect.reason = abi::DISCONNECT_LOST;
@@ -199,30 +222,48 @@ fn lend_error(error: &SendError) -> abi::SendError {
     if let Some(reason) = error.disconnect_reason() {
         lent.kind = abi::SEND_ERROR_DISCONNECTED;
         lent.disconnect = reason.into();
-    } else if error.is_misuse() {
-        let (got, expected) = misuse_parts(&error.to_string());
+    } else if let Some((got, expected)) = error.as_misuse() {
         lent.kind = abi::SEND_ERROR_MISUSE;
-        lent.text = Bytes::from(got).into();
-        lent.expected = Bytes::from(expected).into();
-    } else if error.is_refused() {
+        lent.text = Bytes::copy_from_slice(got.as_bytes()).into();
+        lent.expected = Bytes::copy_from_slice(expected.as_bytes()).into();
+    } else if let Some(why) = error.as_refused() {
         lent.kind = abi::SEND_ERROR_REFUSED;
-        lent.text = Bytes::from(refused_why(&error.to_string())).into();
+        lent.text = Bytes::copy_from_slice(why.as_bytes()).into();
     } else {
         lent.kind = abi::SEND_ERROR_OVER;
     }
     lent
 }
 
-/// The interface shows these parts in its text alone; a test holds that text against this reading.
-fn misuse_parts(text: &str) -> (String, String) {
-    let parts = text.strip_prefix("the app sent ").unwrap_or(text);
-    let (got, expected) = parts.split_once(", expected ").unwrap_or((parts, ""));
-    (got.to_owned(), expected.to_owned())
+/// A file of the app's, as one of ours.
+///
+/// # Safety
+///
+/// `file` must be an open descriptor, or none at all.
+unsafe fn file(file: i32) -> Result<File, SendError> {
+    if file < 0 {
+        return Err(malformed("a file that is none"));
+    }
+    // SAFETY: the caller's promise; it is not -1.
+    let lent = unsafe { BorrowedFd::borrow_raw(file) };
+    match lent.try_clone_to_owned() {
+        Ok(owned) => Ok(owned.into()),
+        Err(error) => Err(SendError::refused(format!(
+            "the file's descriptor cannot be duplicated: {error}"
+        ))),
+    }
 }
 
-/// As [`misuse_parts`].
-fn refused_why(text: &str) -> String {
-    text.strip_prefix("refused: ").unwrap_or(text).to_owned()
+fn malformed(got: &'static str) -> SendError {
+    SendError::misuse(got, "a well-formed event")
+}
+
+fn message(flags: u32, body: Bytes) -> Result<Message, SendError> {
+    if flags & abi::FLAG_TEXT == 0 {
+        return Ok(Message::Binary(body));
+    }
+    let text = Text::try_from(body).map_err(|_| malformed("a text message that is no UTF-8"))?;
+    Ok(Message::Text(text))
 }
 
 /// Makes an event of the interface; what cannot be one is misuse, of an app that is no Rust.
@@ -231,18 +272,19 @@ fn refused_why(text: &str) -> String {
 ///
 /// All parts of the event must be valid.
 unsafe fn rebuild(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, SendError> {
-    let malformed = |got: &'static str| SendError::misuse(got, "a well-formed event");
     let more = event.flags & abi::FLAG_MORE != 0;
     // SAFETY: the caller's promise.
     let headers = || unsafe { fields::rebuild(event.headers, event.n_headers) }.map_err(malformed);
     // SAFETY: the caller's promise.
     let text = || unsafe { event.text.to_text() }.into_owned();
+    let status = || {
+        let status = u16::try_from(event.status).ok();
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        status.ok_or_else(|| malformed("a status that is none, not 100 to 999"))
+    };
     Ok(match event.kind {
         abi::SEND_HTTP_RESPONSE_START => {
-            let status = u16::try_from(event.status).ok();
-            let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-            let mut start =
-                HttpResponseStart::new(status.ok_or_else(|| malformed("a status below 100"))?);
+            let mut start = HttpResponseStart::new(status()?);
             start.headers = headers()?;
             start.trailers = event.flags & abi::FLAG_TRAILERS != 0;
             start.into()
@@ -263,6 +305,41 @@ unsafe fn rebuild(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, Sen
         abi::SEND_HTTP_RESPONSE_EARLY_HINT => {
             let links = headers()?;
             HttpResponseEarlyHint::new(links.into_iter().map(|(_, link)| link)).into()
+        }
+        abi::SEND_HTTP_RESPONSE_PATH_SEND => {
+            // SAFETY: the caller's promise.
+            let path = OsStr::from_bytes(unsafe { event.text.as_bytes() });
+            HttpResponsePathSend::new(path).into()
+        }
+        abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND => {
+            // SAFETY: the app lends the descriptor for this call.
+            let mut send = HttpResponseZeroCopySend::new(unsafe { file(event.file) }?);
+            send.offset = (event.flags & abi::FLAG_OFFSET != 0).then_some(event.offset);
+            send.count = (event.flags & abi::FLAG_COUNT != 0).then_some(event.count);
+            send.more_body = more;
+            send.into()
+        }
+        abi::SEND_WEBSOCKET_ACCEPT => {
+            let mut accept = WebSocketAccept::new();
+            accept.subprotocol = (!event.text.ptr.is_null()).then(text);
+            accept.headers = headers()?;
+            accept.into()
+        }
+        abi::SEND_WEBSOCKET_SEND => {
+            WebSocketSend::new(message(event.flags, Bytes::from(body))?).into()
+        }
+        abi::SEND_WEBSOCKET_CLOSE => {
+            let code =
+                u16::try_from(event.status).map_err(|_| malformed("a close code above 65535"))?;
+            WebSocketClose::new(code).reason(text()).into()
+        }
+        abi::SEND_WEBSOCKET_HTTP_RESPONSE_START => {
+            let mut start = WebSocketHttpResponseStart::new(status()?);
+            start.headers = headers()?;
+            start.into()
+        }
+        abi::SEND_WEBSOCKET_HTTP_RESPONSE_BODY => {
+            WebSocketHttpResponseBody::new(Bytes::from(body), more).into()
         }
         // The state stays in the library.
         abi::SEND_LIFESPAN_STARTUP_COMPLETE => LifespanStartupComplete::new().into(),

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use asgi::{App, AppError, Receiver, Scope, Sender};
 
+use crate::crash::Entry;
 use crate::{abi, waker};
 
 /// What every library gets.
@@ -36,13 +37,13 @@ pub(crate) static HOST: abi::Host = abi::Host {
 ///
 /// A panic of the app's comes out of the future's `poll` as a panic, its message as a `String`,
 /// without a second run of the panic hook: the library's own has printed it.
-///
-/// A WebSocket scope is answered as [unsupported](AppError::unsupported): it cannot cross yet.
 #[derive(Clone, Copy)]
 pub struct LoadedApp {
     pub(crate) functions: &'static abi::App,
     /// What the library's `init` made.
     pub(crate) app: NonNull<c_void>,
+    /// [`LoadOptions::exchange_id`](crate::LoadOptions::exchange_id).
+    pub(crate) exchange_id: fn() -> Option<u64>,
 }
 
 // SAFETY: a library promises that its app may be called on any thread, also by several at once.
@@ -77,12 +78,14 @@ enum Call {
 
 impl Call {
     fn new(app: LoadedApp, scope: &Scope, receive: Receiver, send: Sender) -> Self {
-        let kind = Kind::of(scope);
-        let task = scope::lend(scope, |scope| {
+        let kind = scope.kind();
+        let exchange = (app.exchange_id)();
+        let entry = Entry::new(scope, exchange);
+        let task = scope::lend(scope, exchange, |scope| {
             let (receive, send) = (halves::give_receive(receive), halves::give_send(send));
             // SAFETY: `app` is what `init` made, the scope is valid for the call, and the halves
             // are given away.
-            unsafe { (app.functions.call)(app.app.as_ptr(), scope, receive, send) }
+            entry.within(|| unsafe { (app.functions.call)(app.app.as_ptr(), scope, receive, send) })
         });
         let Some(task) = task else {
             return Self::Refused(Some(AppError::unsupported(scope)));
@@ -91,6 +94,7 @@ impl Call {
             Some(task) => Self::Running(Task {
                 functions: app.functions,
                 task,
+                entry,
                 kind,
                 ended: false,
             }),
@@ -113,27 +117,13 @@ impl Future for Call {
     }
 }
 
-/// Which scope a call is for: an error may have to name it again.
-#[derive(Clone, Copy)]
-enum Kind {
-    Http,
-    Lifespan,
-}
-
-impl Kind {
-    fn of(scope: &Scope) -> Self {
-        match scope {
-            Scope::Lifespan(_) => Self::Lifespan,
-            _ => Self::Http,
-        }
-    }
-}
-
 /// A task of the library's, owned.
 struct Task {
     functions: &'static abi::App,
     task: NonNull<c_void>,
-    kind: Kind,
+    entry: Entry,
+    /// Of its scope: an error may have to name it again.
+    kind: &'static str,
     ended: bool,
 }
 
@@ -145,10 +135,12 @@ impl Task {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<(), AppError>> {
         assert!(!self.ended, "a call must not be polled after its end");
         let mut outcome = abi::Outcome::EMPTY;
-        // SAFETY: the task is ours and has not ended, the waker is lent for the call, `outcome` is
-        // valid for a write.
-        let code = waker::lend(cx.waker(), |waker| unsafe {
-            (self.functions.poll)(self.task.as_ptr(), waker, &raw mut outcome)
+        let code = waker::lend(cx.waker(), |waker| {
+            // SAFETY: the task is ours and has not ended, the waker is lent for the call,
+            // `outcome` is valid for a write.
+            self.entry.within(|| unsafe {
+                (self.functions.poll)(self.task.as_ptr(), waker, &raw mut outcome)
+            })
         });
         if code == abi::PENDING {
             return Poll::Pending;
@@ -168,6 +160,7 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         // SAFETY: the task is ours and dropped once.
-        unsafe { (self.functions.drop_task)(self.task.as_ptr()) }
+        self.entry
+            .within(|| unsafe { (self.functions.drop_task)(self.task.as_ptr()) });
     }
 }

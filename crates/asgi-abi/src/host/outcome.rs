@@ -3,11 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use asgi::{AppError, HttpScope, LifespanScope, Scope, SendError};
-use http::Method;
-use http::uri::PathAndQuery;
+use asgi::{AppError, SendError};
 
-use super::Kind;
 use crate::abi;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -15,10 +12,10 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// # Safety
 ///
 /// The outcome's texts must be valid.
-pub(super) unsafe fn error(outcome: &abi::Outcome, kind: Kind) -> AppError {
+pub(super) unsafe fn error(outcome: &abi::Outcome, kind: &'static str) -> AppError {
     // The last cause is one that servers ask for, if there is one; the texts go around it.
     let last: Option<BoxError> = match outcome.kind {
-        abi::OUTCOME_UNSUPPORTED => Some(unsupported(kind).into_error()),
+        abi::OUTCOME_UNSUPPORTED => Some(AppError::unsupported_kind(kind).into_error()),
         abi::OUTCOME_DISCONNECTED => {
             Some(SendError::disconnected(outcome.disconnect.into()).into())
         }
@@ -50,15 +47,6 @@ unsafe fn messages(outcome: &abi::Outcome) -> Vec<String> {
         // SAFETY: as above.
         .map(|message| unsafe { message.to_text() }.into_owned())
         .collect()
-}
-
-/// The interface makes this error from a scope alone, so it gets one of that kind.
-fn unsupported(kind: Kind) -> AppError {
-    let scope: Scope = match kind {
-        Kind::Http => HttpScope::new(Method::GET, PathAndQuery::from_static("/")).into(),
-        Kind::Lifespan => LifespanScope::new().into(),
-    };
-    AppError::unsupported(&scope)
 }
 
 /// An error of a loaded app, or a cause of one: its text is all that crosses.

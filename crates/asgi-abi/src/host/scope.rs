@@ -4,69 +4,82 @@ use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 
-use asgi::{Address, Extension, Extensions, HttpScope, Scope, Tls};
+use asgi::{Address, Extensions, HttpScope, Scope, Tls, WebSocketScope};
 use http::Version;
 
 use crate::abi::{self, Str};
+use crate::extensions::EXTENSIONS;
 use crate::fields;
 
 /// Lends `scope` for as long as `call` runs; `None` for a kind that cannot cross.
-pub(super) fn lend<R>(scope: &Scope, call: impl FnOnce(*const abi::Scope) -> R) -> Option<R> {
+pub(super) fn lend<R>(
+    scope: &Scope,
+    exchange: Option<u64>,
+    call: impl FnOnce(*const abi::Scope) -> R,
+) -> Option<R> {
+    let exchange = exchange.unwrap_or(0);
+    let call = |lent: &mut abi::Scope| {
+        lent.exchange = exchange;
+        call(lent)
+    };
     match scope {
         Scope::Http(http) => Some(lend_http(http, call)),
-        Scope::Lifespan(_) => {
-            let lifespan = empty(abi::SCOPE_LIFESPAN);
-            Some(call(&raw const lifespan))
-        }
+        Scope::WebSocket(websocket) => Some(lend_websocket(websocket, call)),
+        Scope::Lifespan(_) => Some(call(&mut abi::Scope::new(abi::SCOPE_LIFESPAN))),
         _ => None,
     }
 }
 
-fn lend_http<R>(http: &HttpScope, call: impl FnOnce(*const abi::Scope) -> R) -> R {
-    let headers = fields::lend(&http.headers);
-    let tls = http.extensions.tls.as_deref();
-    let chain: Vec<Str> = tls.map_or_else(Vec::new, |tls| {
-        let chain = tls.client_cert_chain.iter();
-        chain.map(|certificate| Str::new(certificate)).collect()
-    });
-    let tls = tls.map(|tls| lend_tls(tls, &chain));
-    let scope = abi::Scope {
-        http_version: version(http.version),
-        method: Str::new(http.method.as_str()),
-        scheme: Str::new(&http.scheme),
-        target: Str::new(http.target.as_str()),
-        path: Str::new(&http.path),
-        root_path: Str::new(&http.root_path),
-        headers: headers.as_ptr(),
-        n_headers: headers.len(),
-        client: address(http.client.as_ref()),
-        server: address(http.server.as_ref()),
-        extensions: extensions(&http.extensions),
-        tls: tls.as_ref().map_or(std::ptr::null(), |tls| &raw const *tls),
-        ..empty(abi::SCOPE_HTTP)
-    };
-    call(&raw const scope)
+fn lend_http<R>(http: &HttpScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
+    fields::with_lent(&http.headers, |headers| {
+        with_tls(http.extensions.tls.as_deref(), |tls| {
+            let mut scope = abi::Scope {
+                http_version: version(http.version),
+                method: Str::new(http.method.as_str()),
+                scheme: Str::new(&http.scheme),
+                target: Str::new(http.target.as_str()),
+                path: Str::new(&http.path),
+                root_path: Str::new(&http.root_path),
+                headers: headers.as_ptr(),
+                n_headers: headers.len(),
+                client: address(http.client.as_ref()),
+                server: address(http.server.as_ref()),
+                extensions: bits(&http.extensions),
+                tls,
+                ..abi::Scope::new(abi::SCOPE_HTTP)
+            };
+            call(&mut scope)
+        })
+    })
 }
 
-/// A scope of this kind, with nothing in it.
-const fn empty(kind: u32) -> abi::Scope {
-    abi::Scope {
-        size: size_of::<abi::Scope>() as u32,
-        kind,
-        http_version: 0,
-        reserved: 0,
-        method: Str::NULL,
-        scheme: Str::NULL,
-        target: Str::NULL,
-        path: Str::NULL,
-        root_path: Str::NULL,
-        headers: std::ptr::null(),
-        n_headers: 0,
-        client: abi::Address::NONE,
-        server: abi::Address::NONE,
-        extensions: 0,
-        tls: std::ptr::null(),
-    }
+fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
+    let subprotocols: Vec<Str> = websocket
+        .subprotocols
+        .iter()
+        .map(|name| Str::new(name))
+        .collect();
+    fields::with_lent(&websocket.headers, |headers| {
+        with_tls(websocket.extensions.tls.as_deref(), |tls| {
+            let mut scope = abi::Scope {
+                http_version: version(websocket.version),
+                scheme: Str::new(&websocket.scheme),
+                target: Str::new(websocket.target.as_str()),
+                path: Str::new(&websocket.path),
+                root_path: Str::new(&websocket.root_path),
+                headers: headers.as_ptr(),
+                n_headers: headers.len(),
+                subprotocols: subprotocols.as_ptr(),
+                n_subprotocols: subprotocols.len(),
+                client: address(websocket.client.as_ref()),
+                server: address(websocket.server.as_ref()),
+                extensions: bits(&websocket.extensions),
+                tls,
+                ..abi::Scope::new(abi::SCOPE_WEBSOCKET)
+            };
+            call(&mut scope)
+        })
+    })
 }
 
 fn version(version: Version) -> u32 {
@@ -104,21 +117,23 @@ fn address(address: Option<&Address>) -> abi::Address {
     lent
 }
 
-/// Only what the events of this version can do.
-fn extensions(extensions: &Extensions) -> u64 {
-    [
-        (abi::EXTENSION_PUSH, Extension::Push),
-        (abi::EXTENSION_EARLY_HINT, Extension::EarlyHint),
-        (abi::EXTENSION_TRAILERS, Extension::Trailers),
-    ]
-    .into_iter()
-    .filter(|(_, one)| extensions.has(*one))
-    .fold(0, |bits, (bit, _)| bits | bit)
+/// Without `debug`: it carries Rust values, for a test client in the same program.
+fn bits(extensions: &Extensions) -> u64 {
+    EXTENSIONS
+        .iter()
+        .filter(|(_, one)| extensions.has(*one))
+        .fold(0, |bits, (bit, _)| bits | bit)
 }
 
-fn lend_tls(tls: &Tls, chain: &[Str]) -> abi::Tls {
+/// Lends what TLS knows for as long as `call` runs; NULL where there is no TLS.
+fn with_tls<R>(tls: Option<&Tls>, call: impl FnOnce(*const abi::Tls) -> R) -> R {
+    let Some(tls) = tls else {
+        return call(std::ptr::null());
+    };
     let text = |text: &Option<String>| text.as_deref().map_or(Str::NULL, Str::new);
-    abi::Tls {
+    let chain = tls.client_cert_chain.iter();
+    let chain: Vec<Str> = chain.map(|certificate| Str::new(certificate)).collect();
+    let lent = abi::Tls {
         version: tls.version.map_or(0, u32::from),
         cipher_suite: tls.cipher_suite.map_or(0, u32::from),
         server_cert: text(&tls.server_cert),
@@ -127,5 +142,6 @@ fn lend_tls(tls: &Tls, chain: &[Str]) -> abi::Tls {
         client_cert_name: text(&tls.client_cert_name),
         client_cert_error: text(&tls.client_cert_error),
         server_name: text(&tls.server_name),
-    }
+    };
+    call(&raw const lent)
 }

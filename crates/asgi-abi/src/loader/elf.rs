@@ -63,6 +63,91 @@ pub(super) fn check(head: &[u8]) -> Result<(), Problem> {
     }
 }
 
+/// The names of the symbols that a library of this machine exports, in the order of the file; none
+/// if it is not one.
+pub(super) fn exports(file: &[u8]) -> impl Iterator<Item = &str> {
+    let sections = Sections::read(file);
+    let symbols = sections
+        .as_ref()
+        .and_then(|sections| sections.of_type(DYNAMIC_SYMBOLS));
+    let (symbols, names) = symbols
+        .zip(sections.as_ref())
+        .map(|(symbols, sections)| (symbols.bytes(file), sections.at(symbols.link)))
+        .unwrap_or_default();
+    let names = names.map_or(&[][..], |names| names.bytes(file));
+    symbols.chunks_exact(SYMBOL_SIZE).filter_map(move |symbol| {
+        // A symbol of section 0 is one that the library asks for.
+        let is_defined = number::<2>(symbol, 6)? != 0;
+        let name = names.get(number::<4>(symbol, 0)? as usize..)?;
+        let end = name.iter().position(|byte| *byte == 0)?;
+        is_defined.then(|| std::str::from_utf8(&name[..end]).ok())?
+    })
+}
+
+/// `SHT_DYNSYM`.
+const DYNAMIC_SYMBOLS: u64 = 11;
+/// Of 64-bit files; those of others are not read.
+const SYMBOL_SIZE: usize = 24;
+const SECTION_SIZE: usize = 64;
+
+/// The table of sections of a 64-bit file in this machine's order of bytes.
+struct Sections<'a>(&'a [u8]);
+
+struct Section {
+    offset: usize,
+    size: usize,
+    link: usize,
+}
+
+impl<'a> Sections<'a> {
+    fn read(file: &'a [u8]) -> Option<Self> {
+        let is_64_bit = *file.get(4)? == 2;
+        let offset = usize::try_from(number::<8>(file, 0x28)?).ok()?;
+        let size = number::<2>(file, 0x3a)? as usize;
+        let count = number::<2>(file, 0x3c)? as usize;
+        if !is_64_bit || size != SECTION_SIZE {
+            return None;
+        }
+        let table = file.get(offset..)?;
+        Some(Self(table.get(..count * SECTION_SIZE)?))
+    }
+
+    fn of_type(&self, wanted: u64) -> Option<Section> {
+        let count = self.0.len() / SECTION_SIZE;
+        let is_wanted = |n: &usize| number::<4>(self.0, n * SECTION_SIZE + 4) == Some(wanted);
+        self.at((0..count).find(is_wanted)?)
+    }
+
+    fn at(&self, n: usize) -> Option<Section> {
+        let header = self.0.chunks_exact(SECTION_SIZE).nth(n)?;
+        Some(Section {
+            offset: usize::try_from(number::<8>(header, 24)?).ok()?,
+            size: usize::try_from(number::<8>(header, 32)?).ok()?,
+            link: number::<4>(header, 40)? as usize,
+        })
+    }
+}
+
+impl Section {
+    fn bytes<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        let bytes = file
+            .get(self.offset..)
+            .and_then(|rest| rest.get(..self.size));
+        bytes.unwrap_or_default()
+    }
+}
+
+/// The number of `N` bytes at that place, if the file goes that far.
+fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes = bytes.get(at..)?.get(..N)?;
+    let fold = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+    Some(if cfg!(target_endian = "little") {
+        bytes.iter().rev().fold(0, fold)
+    } else {
+        bytes.iter().fold(0, fold)
+    })
+}
+
 fn not_a_library(head: &[u8]) -> Problem {
     let begins = head.get(..8).unwrap_or(head);
     Problem::NotALibrary {

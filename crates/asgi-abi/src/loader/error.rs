@@ -24,16 +24,37 @@ pub(crate) enum Problem {
     NoPermission(io::Error),
     Unreadable(io::Error),
     Empty,
-    NotALibrary { begins: String },
-    NotShared { what: &'static str },
-    OtherMachine { found: String, expected: String },
-    Unloadable { why: String },
+    NotALibrary {
+        begins: String,
+    },
+    NotShared {
+        what: &'static str,
+    },
+    OtherMachine {
+        found: String,
+        expected: String,
+    },
+    Unloadable {
+        why: String,
+    },
     NoApp,
+    OtherApps {
+        wanted: Option<String>,
+        apps: Vec<String>,
+    },
     OtherMagic(u64),
-    OtherVersion { major: u16, minor: u16 },
-    OtherSize { found: u32, expected: usize },
+    OtherVersion {
+        major: u16,
+        minor: u16,
+    },
+    OtherSize {
+        found: u32,
+        expected: usize,
+    },
     Incomplete(&'static str),
-    Refused { why: String },
+    Refused {
+        why: String,
+    },
 }
 
 impl LoadError {
@@ -126,6 +147,17 @@ impl fmt::Display for Problem {
                 "a shared library without an app, expected the symbol ASGI_APP: add \
                  `asgi_abi::export!(app);` to its lib.rs",
             ),
+            Self::OtherApps { wanted, apps } => {
+                match wanted {
+                    Some(wanted) => write!(f, "no app called `{wanted}`")?,
+                    None => f.write_str("no app without a name")?,
+                }
+                write!(
+                    f,
+                    ", expected one that the library has: {}; name it as in `libapp.so:name`",
+                    apps.join(", "),
+                )
+            }
             Self::OtherMagic(found) => write!(
                 f,
                 "its symbol ASGI_APP begins with {found:#018x}, expected {:#018x}: the library is \

@@ -13,6 +13,7 @@ use std::time::Duration;
 use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
 
 use crate::abi::{self, Buffer, Str};
+use crate::crash;
 use crate::host::{HOST, LoadedApp};
 
 mod elf;
@@ -22,12 +23,31 @@ pub use self::error::LoadError;
 use self::error::Problem;
 
 /// How a library is loaded.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoadOptions {
+    /// Which of the library's apps: `None`, the default, for the one without a name.
+    pub name: Option<String>,
+    /// What the operator has to say to the app. Default: nothing.
+    pub config: Option<String>,
     /// How many threads the app's own runtime may well use, beside the server's, on which the app
     /// itself runs. The app chooses if it is `None`, the default: two, or one on a single core.
     pub threads: Option<u16>,
+    /// Says which exchange the app is called for, as the server's log numbers them: asked on the
+    /// thread that polls the call for the first time, whose lines in the log then bear that number
+    /// wherever in the app they come from. The default says that there is none.
+    pub exchange_id: fn() -> Option<u64>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            name: None,
+            config: None,
+            threads: None,
+            exchange_id: || None,
+        }
+    }
 }
 
 impl LoadOptions {
@@ -36,10 +56,31 @@ impl LoadOptions {
         Self::default()
     }
 
+    /// Sets [`name`](Self::name).
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets [`config`](Self::config).
+    #[must_use]
+    pub fn config(mut self, config: impl Into<String>) -> Self {
+        self.config = Some(config.into());
+        self
+    }
+
     /// Sets [`threads`](Self::threads).
     #[must_use]
     pub fn threads(mut self, threads: u16) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// Sets [`exchange_id`](Self::exchange_id).
+    #[must_use]
+    pub fn exchange_id(mut self, exchange_id: fn() -> Option<u64>) -> Self {
+        self.exchange_id = exchange_id;
         self
     }
 }
@@ -75,12 +116,13 @@ impl Library {
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
         let path = path.as_ref();
         let load = || {
+            let symbol = symbol(options.name.as_deref());
             let library = open(path)?;
             // SAFETY: the symbol's address is all that is taken here; `start` judges what is there.
             // The library is never closed, so the address stays valid.
             let declaration = unsafe {
-                let symbol = library.get::<*const abi::App>(b"ASGI_APP\0");
-                *symbol.map_err(|_| Problem::NoApp)?
+                let found = library.get::<*const abi::App>(symbol.as_bytes());
+                *found.map_err(|_| no_app(path, &symbol))?
             };
             // Its threads and thread-locals would outlive its code.
             std::mem::forget(library);
@@ -88,7 +130,13 @@ impl Library {
             // none of ours, which the head tells.
             unsafe { start(declaration, options) }
         };
-        load().map_err(|problem| LoadError::new(path, problem))
+        let library: Self = load().map_err(|problem| LoadError::new(path, problem))?;
+        let version = match library.version() {
+            "" => String::new(),
+            version => format!(" {version}"),
+        };
+        crash::set_library(format!("{}{version} ({})", library.name(), path.display()));
+        Ok(library)
     }
 
     /// Starts an app that is linked into this program: one in C, or in a test.
@@ -143,6 +191,36 @@ impl Library {
     fn text(&self, text: Str) -> &str {
         // SAFETY: the declaration and its texts live as long as the process.
         std::str::from_utf8(unsafe { text.as_bytes() }).unwrap_or("?")
+    }
+}
+
+/// The symbol of the app of that name.
+fn symbol(name: Option<&str>) -> String {
+    name.map_or_else(|| SYMBOL.to_owned(), |name| format!("{SYMBOL}_{name}"))
+}
+
+/// The app without a name; before the others' names stand this and an underscore.
+const SYMBOL: &str = "ASGI_APP";
+
+/// What there is instead of that symbol.
+fn no_app(path: &Path, symbol: &str) -> Problem {
+    // The file was read before; if it is gone by now, nothing can be said of what is in it.
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let apps: Vec<String> = elf::exports(&bytes)
+        .filter_map(|name| match name.strip_prefix(SYMBOL)? {
+            "" => Some("one without a name".to_owned()),
+            name => Some(format!("`{}`", name.strip_prefix('_')?)),
+        })
+        .collect();
+    if apps.is_empty() {
+        return Problem::NoApp;
+    }
+    Problem::OtherApps {
+        wanted: symbol
+            .strip_prefix(SYMBOL)
+            .and_then(|name| name.strip_prefix('_'))
+            .map(str::to_owned),
+        apps,
     }
 }
 
@@ -239,12 +317,28 @@ unsafe fn start(declaration: *const abi::App, options: &LoadOptions) -> Result<L
     let functions: &'static abi::App = unsafe { &*declaration };
     let mut app = std::ptr::null_mut();
     let mut error = Buffer::EMPTY;
-    let threads = options.threads.map_or(0, u32::from);
-    // SAFETY: `HOST` lives as long as the process, both others are valid for a write.
-    let code = unsafe { (functions.init)(&raw const HOST, threads, &raw mut app, &raw mut error) };
+    let start = abi::Start {
+        size: size_of::<abi::Start>() as u32,
+        threads: options.threads.map_or(0, u32::from),
+        config: options.config.as_deref().map_or(Str::NULL, Str::new),
+    };
+    // SAFETY: `HOST` lives as long as the process, `start` until the call returns, and both others
+    // are valid for a write.
+    let code = unsafe {
+        (functions.init)(
+            &raw const HOST,
+            &raw const start,
+            &raw mut app,
+            &raw mut error,
+        )
+    };
     match NonNull::new(app) {
         Some(app) if code == abi::READY => Ok(Library {
-            app: LoadedApp { functions, app },
+            app: LoadedApp {
+                functions,
+                app,
+                exchange_id: options.exchange_id,
+            },
         }),
         _ => Err(Problem::Refused {
             why: String::from_utf8_lossy(error.as_slice()).into_owned(),

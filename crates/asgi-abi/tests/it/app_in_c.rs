@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use asgi_abi::abi::{self, Str};
 use asgi_abi::{Library, LoadOptions};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::support::{Exchange, get, start};
 
@@ -17,7 +18,7 @@ static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(std::ptr::null_mut());
 
 unsafe extern "C" fn init(
     host: *const abi::Host,
-    _: u32,
+    _: *const abi::Start,
     app: *mut *mut c_void,
     _: *mut abi::Buffer,
 ) -> u32 {
@@ -74,6 +75,7 @@ unsafe extern "C" fn poll_to_send(
         value: Str::new("c"),
         flags: 0,
     };
+    let event = abi::SendEvent::new;
     let start = |status| abi::SendEvent {
         status,
         ..event(abi::SEND_HTTP_RESPONSE_START)
@@ -90,7 +92,19 @@ unsafe extern "C" fn poll_to_send(
             text: Str::new("no path"),
             ..event(abi::SEND_HTTP_RESPONSE_PUSH)
         },
-        event(abi::SEND_HTTP_RESPONSE_PATH_SEND),
+        abi::SendEvent {
+            file: -1,
+            ..event(abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND)
+        },
+        abi::SendEvent {
+            flags: abi::FLAG_TEXT,
+            body: bytes::Bytes::from_static(b"\xff").into(),
+            ..event(abi::SEND_WEBSOCKET_SEND)
+        },
+        abi::SendEvent {
+            status: 70_000,
+            ..event(abi::SEND_WEBSOCKET_CLOSE)
+        },
         event(77),
     ];
     let mut messages = Vec::new();
@@ -119,19 +133,6 @@ unsafe extern "C" fn poll_to_send(
     // SAFETY: the host waits for it there.
     unsafe { outcome.write(outcome_value) };
     abi::FAILED
-}
-
-const fn event(kind: u32) -> abi::SendEvent {
-    abi::SendEvent {
-        kind,
-        flags: 0,
-        status: 0,
-        reserved: 0,
-        body: abi::Buffer::EMPTY,
-        text: Str::NULL,
-        headers: std::ptr::null(),
-        n_headers: 0,
-    }
 }
 
 unsafe extern "C" fn drop_task(_: *mut c_void) {}
@@ -191,8 +192,9 @@ fn an_event_that_makes_no_sense_is_misuse() {
     let error = start(&load(&IT), get("/"), &exchange).end().unwrap_err();
     assert_eq!(
         error.chain().to_string(),
-        "a status below 100: a status below 100: a header name that is no token: \
-         a push of what is no path: an event of kind 6: an event of kind 77"
+        "a status that is none, not 100 to 999: a status that is none, not 100 to 999: a header \
+         name that is no token: a push of what is no path: a file that is none: a text message \
+         that is no UTF-8: a close code above 65535: an event of kind 77"
     );
     assert!(exchange.sent().is_empty());
     assert!(exchange.lock().send_dropped);
@@ -231,19 +233,58 @@ fn what_an_app_logs_reaches_the_servers_subscriber() {
         .without_time()
         .with_ansi(false)
         .finish();
-    let target = Str::new("hello::db");
-    let logged = tracing::subscriber::with_default(subscriber, || {
-        [abi::LOG_ERROR, abi::LOG_INFO, abi::LOG_DEBUG].map(|level| {
-            // SAFETY: the texts live for ever.
-            unsafe {
-                (host().log)(level, target, Str::new("a line"));
-                (host().log_enabled)(level, target)
-            }
-        })
+    let line = |level, exchange, fields: &[abi::LogField]| abi::LogLine {
+        level,
+        reserved: 0,
+        exchange,
+        target: Str::new("hello::db"),
+        message: Str::new("a line"),
+        fields: fields.as_ptr(),
+        n_fields: fields.len(),
+    };
+    let field = |name, value, flags| abi::LogField {
+        name: Str::new(name),
+        value: Str::new(value),
+        flags,
+    };
+    let fields = [
+        field("rows", "3", abi::LOG_FIELD_PLAIN),
+        field("user", "ann \"b\"", 0),
+    ];
+    tracing::subscriber::with_default(subscriber, || {
+        // SAFETY: all that the lines lend lives for longer than the calls.
+        unsafe {
+            (host().log)(&line(abi::LOG_ERROR, 0, &[]));
+            (host().log)(&line(abi::LOG_INFO, 7, &fields));
+            (host().log)(&line(abi::LOG_DEBUG, 0, &[]));
+        }
     });
-    assert_eq!(logged, [1, 1, 0]);
     assert_eq!(
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap(),
-        "ERROR app: a line module=hello::db\n INFO app: a line module=hello::db\n"
+        "ERROR hello::db: a line\n \
+         INFO hello::db: a line rows=3 user=\"ann \\\"b\\\"\" exchange=7\n"
     );
+}
+
+#[test]
+fn a_filter_of_the_server_holds_for_the_targets_of_the_app() {
+    static IT: abi::App = APP;
+    load(&IT);
+    let filter = tracing_subscriber::filter::Targets::new()
+        .with_target("shop", tracing::Level::INFO)
+        .with_target("shop::db", tracing::Level::DEBUG);
+    let subscriber = tracing_subscriber::registry().with(filter);
+    let answers = tracing::subscriber::with_default(subscriber, || {
+        [
+            (abi::LOG_INFO, Str::new("shop::web")),
+            (abi::LOG_DEBUG, Str::new("shop::web")),
+            (abi::LOG_DEBUG, Str::new("shop::db")),
+            (abi::LOG_TRACE, Str::new("shop::db")),
+            (abi::LOG_ERROR, Str::new("other")),
+            (abi::LOG_DEBUG, Str::NULL),
+        ]
+        // SAFETY: the texts live for ever.
+        .map(|(level, target)| unsafe { (host().log_enabled)(level, target) } & abi::LOG_ENABLED)
+    });
+    assert_eq!(answers, [1, 0, 1, 0, 0, 1]);
 }

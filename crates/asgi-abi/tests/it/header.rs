@@ -57,17 +57,20 @@ structs! {
     }
     Scope AsgiScope {
         size kind http_version reserved method scheme target path root_path headers n_headers
-        client server extensions tls
+        subprotocols n_subprotocols client server exchange extensions tls
     }
     Disconnect AsgiDisconnect { reason code }
     ReceiveEvent AsgiReceiveEvent { kind flags disconnect body headers n_headers }
-    SendEvent AsgiSendEvent { kind flags status reserved body text headers n_headers }
+    SendEvent AsgiSendEvent { kind flags status file offset count body text headers n_headers }
     SendError AsgiSendError { kind reserved disconnect text expected }
     Outcome AsgiOutcome { kind reserved disconnect messages n_messages }
+    LogField AsgiLogField { name value flags }
+    LogLine AsgiLogLine { level reserved exchange target message fields n_fields }
     Host AsgiHost {
         magic major minor size receive_poll receive_drop send_poll_ready send_start
         send_poll_closed send_drop log_enabled log
     }
+    Start AsgiStart { size threads config }
     App AsgiApp {
         magic major minor size name version toolchain flags init call poll drop_task shutdown
     }

@@ -112,11 +112,30 @@ unsafe extern "C" fn send_drop(_: *mut abi::Send) {
     SENDS_DROPPED.fetch_add(1, Ordering::SeqCst);
 }
 
-unsafe extern "C" fn log_enabled(_: u32, _: Str) -> u32 {
-    0
+/// Reads the target `logged` alone.
+unsafe extern "C" fn log_enabled(level: u32, target: Str) -> u32 {
+    // SAFETY: the library lends a valid text.
+    let is_read = target.ptr.is_null() || unsafe { target.as_bytes() } == b"logged";
+    (is_read && level <= abi::LOG_INFO).into()
 }
 
-unsafe extern "C" fn log(_: u32, _: Str, _: Str) {}
+static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+unsafe extern "C" fn log(line: *const abi::LogLine) {
+    // SAFETY: the library lends a valid line.
+    let (line, fields) = unsafe {
+        let fields = std::slice::from_raw_parts((*line).fields, (*line).n_fields);
+        (&*line, fields)
+    };
+    // SAFETY: as above.
+    let text = |text: Str| unsafe { text.to_text() };
+    let mut said = format!("{} {} {}", line.exchange, line.level, text(line.message));
+    for field in fields {
+        let value = text(field.value);
+        said.push_str(&format!(" {}={value}/{}", text(field.name), field.flags));
+    }
+    LOGGED.lock().unwrap().push(said);
+}
 
 const HOST: abi::Host = abi::Host {
     magic: abi::MAGIC,
@@ -135,10 +154,15 @@ const HOST: abi::Host = abi::Host {
 
 /// `init`; the app, or why it refuses.
 fn init(app: &'static abi::App, host: &'static abi::Host) -> Result<*mut c_void, String> {
+    let start = abi::Start {
+        size: size_of::<abi::Start>() as u32,
+        threads: 1,
+        config: Str::NULL,
+    };
     let mut started = std::ptr::null_mut();
     let mut error = abi::Buffer::EMPTY;
     // SAFETY: the host lives for ever, and the library may write to both.
-    let code = unsafe { (app.init)(host, 1, &raw mut started, &raw mut error) };
+    let code = unsafe { (app.init)(host, &raw const start, &raw mut started, &raw mut error) };
     match code {
         abi::READY => Ok(started),
         code => {
@@ -149,23 +173,13 @@ fn init(app: &'static abi::App, host: &'static abi::Host) -> Result<*mut c_void,
 }
 
 fn scope(kind: u32) -> abi::Scope {
-    let address = abi::Address::NONE;
     abi::Scope {
-        size: size_of::<abi::Scope>() as u32,
-        kind,
         http_version: abi::HTTP_11,
-        reserved: 0,
         method: Str::new("GET"),
         scheme: Str::new("http"),
         target: Str::new("/"),
         path: Str::new("/"),
-        root_path: Str::NULL,
-        headers: std::ptr::null(),
-        n_headers: 0,
-        client: address,
-        server: address,
-        extensions: 0,
-        tls: std::ptr::null(),
+        ..abi::Scope::new(kind)
     }
 }
 
@@ -187,7 +201,9 @@ mod apps {
     use std::time::Duration;
 
     use asgi::{AppError, DynApp, Receiver, Scope, Sender};
-    use asgi_abi::{Exported, abi, declare};
+    use asgi_abi::private::Runs;
+    use asgi_abi::{Config, Exported, abi, declare};
+    use tracing::Instrument;
 
     macro_rules! app {
         ($name:ident, $type:ident, $make:expr) => {
@@ -195,8 +211,10 @@ mod apps {
             impl Exported for $type {
                 const NAME: &'static str = stringify!($type);
                 const VERSION: &'static str = "1.2.3";
-                fn app() -> DynApp {
-                    $make
+                const RUNS: Runs = Runs::WhereItWaits;
+                fn app(_: Config) -> Result<DynApp, AppError> {
+                    let make: fn() -> DynApp = || $make;
+                    Ok(make())
                 }
             }
             pub(super) static $name: abi::App = declare::<$type>();
@@ -205,10 +223,26 @@ mod apps {
 
     app!(SLEEPS, Sleeps, DynApp::new(sleeps));
     app!(RECEIVES, Receives, DynApp::new(receives));
+    app!(LOGS, Logs, DynApp::new(logs));
     app!(PANICS, Panics, panic!("no configuration"));
 
     async fn sleeps(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(())
+    }
+
+    /// Says something itself, and in a task that it spawns.
+    async fn logs(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        tracing::info!(target: "logged", rows = 3, user = "ann", "at once");
+        tracing::debug!(target: "logged", "nobody reads this level");
+        tracing::error!(target: "other", "nobody reads this target");
+        let span = tracing::info_span!(target: "logged", "outer", id = 1);
+        let task = async {
+            let inner = tracing::error_span!(target: "logged", "inner");
+            inner.in_scope(|| tracing::warn!(target: "logged", "{} task", "a"));
+        };
+        tokio::spawn(task.instrument(span)).await?;
+        tokio::spawn(async { tracing::warn!(target: "logged", "a task without a span") }).await?;
         Ok(())
     }
 
@@ -236,7 +270,7 @@ fn a_foreign_waker_is_cloned_to_be_kept_woken_and_given_back() {
     // SAFETY: the app was made by this library; both halves are ours to give.
     let task = unsafe { (apps::SLEEPS.call)(app, &scope(abi::SCOPE_HTTP), half(), half()) };
     assert_eq!(poll(&apps::SLEEPS, task).0, abi::PENDING);
-    assert_eq!(counts().0, before.0 + 1, "the timer keeps it");
+    assert!(counts().0 > before.0, "it is kept");
     eventually(|| counts().2 == before.2 + 1);
     assert_eq!(poll(&apps::SLEEPS, task).0, abi::READY);
     // SAFETY: dropped once.
@@ -283,6 +317,30 @@ fn a_waker_of_the_library_may_be_kept_woken_and_given_back_by_the_host() {
     let kept = KEPT.swap(std::ptr::null_mut(), Ordering::SeqCst);
     // SAFETY: the last one that was kept.
     unsafe { ((*(*kept).vtable).drop)(kept) };
+}
+
+#[test]
+fn what_an_app_says_bears_the_number_of_its_exchange() {
+    let _alone = alone();
+    static IT: abi::Host = HOST;
+    let app = init(&apps::LOGS, &IT).unwrap();
+    let mut scope = scope(abi::SCOPE_HTTP);
+    scope.exchange = 7;
+    // SAFETY: as above.
+    unsafe {
+        let task = (apps::LOGS.call)(app, &scope, half(), half());
+        eventually(|| poll(&apps::LOGS, task).0 == abi::READY);
+        (apps::LOGS.drop_task)(task);
+        (apps::LOGS.shutdown)(app, 1000);
+    }
+    assert_eq!(
+        *LOGGED.lock().unwrap(),
+        [
+            "7 3 at once rows=3/1 user=ann/0",
+            "7 2 a task span=outer{id=1}:inner/1",
+            "0 2 a task without a span",
+        ]
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use asgi_abi::{Library, LoadError, abi};
+use asgi_abi::{Library, LoadError, LoadOptions, abi};
 use tempfile::TempDir;
 
 #[track_caller]
@@ -246,7 +246,7 @@ fn an_app_that_lacks_a_function() {
 fn an_app_that_does_not_start() {
     let code = app_in_c(
         "#define INIT init
-        static uint32_t init(const AsgiHost *h, uint32_t n, void **app, AsgiBuffer *error) {
+        static uint32_t init(const AsgiHost *h, const AsgiStart *n, void **app, AsgiBuffer *error) {
             (void)h; (void)n; (void)app;
             *error = (AsgiBuffer){ (const uint8_t *)\"no\\ndatabase\", 11, 0, {0} };
             return ASGI_FAILED;
@@ -262,13 +262,66 @@ fn an_app_that_does_not_start() {
     );
 }
 
+/// Apps in C, exported under these names, whose `init` refuses with the configuration.
+fn apps_in_c(names: &[&str]) -> String {
+    let code = app_in_c(
+        "#define INIT init
+        static uint32_t init(const AsgiHost *h, const AsgiStart *start, void **app,
+                             AsgiBuffer *error) {
+            (void)h; (void)app;
+            *error = (AsgiBuffer){ start->config.ptr, start->config.len, 0, {0} };
+            return ASGI_FAILED;
+        }",
+    );
+    let (code, value) = code.split_once("const AsgiApp ASGI_APP = ").unwrap();
+    let exports = names
+        .iter()
+        .map(|name| format!("\nconst AsgiApp {name} = {value}"));
+    code.to_owned() + &exports.collect::<String>()
+}
+
+#[test]
+fn an_app_is_chosen_by_its_name_and_started_with_its_configuration() {
+    let directory = TempDir::new().unwrap();
+    let library = compiled(&directory, &apps_in_c(&["ASGI_APP", "ASGI_APP_admin"]));
+    let options = LoadOptions::new().name("admin").config("debug = true");
+    let error = Library::load_with(&library, &options).unwrap_err();
+    assert!(error.is_refused());
+    assert!(error.to_string().contains("(debug = true)"), "{error}");
+}
+
+#[test]
+fn a_library_without_the_app_of_that_name_says_which_it_has() {
+    let directory = TempDir::new().unwrap();
+    let library = compiled(&directory, &apps_in_c(&["ASGI_APP_shop", "ASGI_APP_admin"]));
+    let says = |options: &LoadOptions| {
+        let error = Library::load_with(&library, options)
+            .unwrap_err()
+            .to_string();
+        error
+            .strip_prefix(&format!("{}: ", library.display()))
+            .unwrap()
+            .to_owned()
+    };
+    let rest = says(&LoadOptions::new());
+    let rest = rest.strip_prefix("no app without a name, expected one that the library has: ");
+    let (apps, rest) = rest.unwrap().split_once("; ").unwrap();
+    let mut apps: Vec<_> = apps.split(", ").collect();
+    apps.sort_unstable();
+    assert_eq!(apps, ["`admin`", "`shop`"]);
+    assert_eq!(rest, "name it as in `libapp.so:name`");
+    assert!(
+        says(&LoadOptions::new().name("shopp")).starts_with("no app called `shopp`, expected ")
+    );
+}
+
 // `cp` over a library that a process has loaded crashes that process.
 #[test]
 fn a_library_may_be_overwritten_and_loaded_again() {
     let code = |answer| {
         app_in_c(&format!(
             "#define INIT init
-            static uint32_t init(const AsgiHost *h, uint32_t n, void **app, AsgiBuffer *error) {{
+            static uint32_t init(const AsgiHost *h, const AsgiStart *n, void **app, AsgiBuffer *error) {{
                 (void)h; (void)n; (void)app;
                 *error = (AsgiBuffer){{ (const uint8_t *)\"{answer}\", 3, 0, {{0}} }};
                 return ASGI_FAILED;

@@ -2,7 +2,8 @@
 
 use asgi::{
     AppError, DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup,
-    ReceiveEvent, Receiver, Scope, Sender,
+    Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketConnect, WebSocketDisconnect,
+    WebSocketReceive,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -62,6 +63,17 @@ fn every_reason_of_a_disconnect_crosses() {
     ] {
         assert_crosses(|| HttpDisconnect::new(reason).into());
     }
+}
+
+#[test]
+fn every_event_of_a_websocket_crosses() {
+    assert_crosses(|| WebSocketConnect::new().into());
+    assert_crosses(|| WebSocketReceive::new(Message::text("grüß dich")).into());
+    assert_crosses(|| WebSocketReceive::new(Message::text("")).into());
+    assert_crosses(|| WebSocketReceive::new(Message::binary(&b"\xff\x00"[..])).into());
+    assert_crosses(|| WebSocketReceive::new(Message::binary("")).into());
+    assert_crosses(|| WebSocketDisconnect::new(1005, "").into());
+    assert_crosses(|| WebSocketDisconnect::new(4999, "bye").into());
 }
 
 #[test]

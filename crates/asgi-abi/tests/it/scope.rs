@@ -129,17 +129,22 @@ fn a_header_field_may_be_empty() {
     assert_eq!(crossed_http(scope).headers["x-empty"], "");
 }
 
-// The app is called without what its events could not carry.
 #[test]
-fn an_extension_whose_events_cannot_cross_is_not_offered() {
-    let mut scope = get("/");
-    scope.extensions = Extensions::new()
-        .with(Extension::PathSend)
-        .with(Extension::ZeroCopySend)
-        .with(Extension::Debug)
-        .with(Extension::Trailers);
-    let offered: Vec<_> = crossed_http(scope).extensions.iter().collect();
-    assert_eq!(offered, [Extension::Trailers]);
+fn every_extension_crosses_but_debug() {
+    let all = [
+        Extension::Push,
+        Extension::EarlyHint,
+        Extension::Trailers,
+        Extension::PathSend,
+        Extension::ZeroCopySend,
+        Extension::WebSocketHttpResponse,
+    ];
+    for one in all {
+        let mut scope = get("/");
+        scope.extensions = Extensions::new().with(one).with(Extension::Debug);
+        let offered: Vec<_> = crossed_http(scope).extensions.iter().collect();
+        assert_eq!(offered, [one]);
+    }
 }
 
 #[test]
@@ -157,18 +162,21 @@ fn a_lifespan_crosses() {
 }
 
 #[test]
-fn a_websocket_is_unsupported_and_the_app_is_not_called() {
-    async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
-        panic!("the app was called")
+fn every_field_of_a_websocket_scope_crosses() {
+    let http = full();
+    let mut scope = WebSocketScope::new(http.target).mounted_at("/api");
+    scope.version = Version::HTTP_2;
+    scope.scheme = "wss".into();
+    scope.headers = http.headers;
+    scope.subprotocols = vec!["chat".into(), "superchat".into()];
+    scope.client = http.client;
+    scope.server = http.server;
+    scope.extensions = http.extensions.with(Extension::WebSocketHttpResponse);
+    for scope in [scope, WebSocketScope::new("/".parse().unwrap())] {
+        let expected = format!("{scope:#?}");
+        let Scope::WebSocket(crossed) = crossed(scope) else {
+            panic!("another kind of scope");
+        };
+        assert_eq!(format!("{crossed:#?}"), expected);
     }
-    let exchange = Exchange::default();
-    let scope = WebSocketScope::new("/".parse().unwrap());
-    let error = run(app, scope, &exchange).unwrap_err();
-    assert!(error.is_unsupported());
-    assert_eq!(
-        error.to_string(),
-        "this app does not serve a scope of kind websocket"
-    );
-    let inner = exchange.lock();
-    assert!(inner.receive_dropped && inner.send_dropped);
 }

@@ -2,17 +2,19 @@
 
 use std::future::poll_fn;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use asgi::{
-    AppError, HttpRequest, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
-    SendError, Sender,
+    AppError, DynApp, HttpRequest, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver,
+    Scope, SendError, Sender,
 };
+use asgi_abi::{Library, LoadOptions, abi};
 use tokio::net::TcpListener;
 
-use crate::support::{Exchange, call, call_in, eventually, get, library, own_library, run};
+use crate::support::{Exchange, call, call_in, eventually, get, library, own_library, run, start};
 
 #[test]
 fn whatever_tokio_can_do_works_on_a_thread_that_has_no_runtime() {
@@ -83,7 +85,7 @@ fn both_halves_may_be_used_from_other_tasks() {
 fn a_half_may_outlive_its_call() {
     let (give, take) = mpsc::channel();
     let (resume, resumed) = tokio::sync::oneshot::channel::<()>();
-    let resumed = std::sync::Mutex::new(Some(resumed));
+    let resumed = Mutex::new(Some(resumed));
     let app = move |_: Scope, _: Receiver, mut send: Sender| {
         let give = give.clone();
         let resumed = resumed.lock().unwrap().take().unwrap();
@@ -238,4 +240,165 @@ fn a_poll_that_wakes_itself_is_polled_again() {
         Ok(())
     }
     run(app, get("/"), &Exchange::default()).unwrap();
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Threads that polled an app: before it waited and afterwards.
+type Threads = [ThreadId; 2];
+
+/// Calls an app that first waits for `wait`, and says which threads polled it.
+#[track_caller]
+fn threads<W: Future + Send>(
+    declaration: &'static abi::App,
+    wait: impl Fn(Receiver) -> W + Send + Sync + 'static,
+) -> Threads {
+    let (give, take) = mpsc::channel();
+    let wait = Arc::new(wait);
+    let app = move |_: Scope, receive: Receiver, _: Sender| {
+        let (give, wait) = (give.clone(), Arc::clone(&wait));
+        async move {
+            let before = std::thread::current().id();
+            wait(receive).await;
+            Ok::<(), AppError>(give.send([before, std::thread::current().id()])?)
+        }
+    };
+    // SAFETY: `declare` made the declaration.
+    let library = unsafe { Library::from_static(declaration, &LoadOptions::new()) }.unwrap();
+    let exchange = Exchange::default();
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    *exported::CHOSEN.lock().unwrap() = Some(DynApp::new(app));
+    let mut running = start(&library, get("/"), &exchange);
+    assert!(running.poll().is_pending());
+    exchange.push(HttpRequest::last(""));
+    running.end().unwrap();
+    library.shutdown(Duration::from_secs(1));
+    take.recv().unwrap()
+}
+
+async fn sleep(_: Receiver) {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+async fn receive(mut receive: Receiver) {
+    receive.next().await;
+}
+
+async fn either(mut receive: Receiver) {
+    tokio::select! {
+        _ = receive.next() => {}
+        () = std::future::pending() => {}
+    }
+}
+
+mod exported {
+    use std::sync::Mutex;
+
+    use asgi::{App, AppError, DynApp, Receiver, Scope, Sender};
+    use asgi_abi::private::Runs;
+    use asgi_abi::{Config, Exported, abi, declare};
+
+    /// What they are, whichever thread calls them: one test at a time.
+    pub(super) static CHOSEN: Mutex<Option<DynApp>> = Mutex::new(None);
+
+    async fn chosen(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
+        let app = CHOSEN.lock().unwrap().clone();
+        app.expect("the test's app")
+            .call(scope, receive, send)
+            .await
+    }
+
+    macro_rules! app {
+        ($name:ident, $type:ident, $runs:ident) => {
+            struct $type;
+            impl Exported for $type {
+                const NAME: &'static str = stringify!($type);
+                const VERSION: &'static str = "";
+                const RUNS: Runs = Runs::$runs;
+                fn app(config: Config) -> Result<DynApp, AppError> {
+                    asgi_abi::private::make(|| chosen, config)
+                }
+            }
+            pub(super) static $name: abi::App = declare::<$type>();
+        };
+    }
+
+    app!(WHERE_IT_WAITS, WhereItWaits, WhereItWaits);
+    app!(INLINE, Inline, Inline);
+    app!(ON_ITS_OWN, OnItsOwn, OnItsOwn);
+}
+
+#[test]
+fn a_call_that_waits_for_something_of_its_own_moves_to_the_apps_runtime() {
+    let here = std::thread::current().id();
+    let [before, after] = threads(&exported::WHERE_IT_WAITS, sleep);
+    assert_eq!(before, here);
+    assert_ne!(after, here);
+}
+
+#[test]
+fn a_call_that_waits_for_the_server_stays_on_the_servers_thread() {
+    let here = std::thread::current().id();
+    assert_eq!(threads(&exported::WHERE_IT_WAITS, receive), [here; 2]);
+    assert_eq!(threads(&exported::WHERE_IT_WAITS, either), [here; 2]);
+}
+
+#[test]
+fn an_app_may_choose_one_for_all_its_calls() {
+    let here = std::thread::current().id();
+    assert_eq!(threads(&exported::INLINE, sleep), [here; 2]);
+    assert!(!threads(&exported::ON_ITS_OWN, receive).contains(&here));
+}
+
+#[test]
+fn a_call_that_was_moved_ends_as_any_other() {
+    async fn fails(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Err("too late".into())
+    }
+    let error = run(fails, get("/"), &Exchange::default()).unwrap_err();
+    assert_eq!(error.to_string(), "too late");
+}
+
+#[test]
+fn a_call_that_was_moved_is_cancelled_where_it_is() {
+    struct OnDrop(mpsc::Sender<ThreadId>);
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            // It is still within the runtime.
+            tokio::spawn(async {});
+            self.0.send(std::thread::current().id()).unwrap();
+        }
+    }
+    let (give, take) = mpsc::channel();
+    let app = move |_: Scope, receive: Receiver, send: Sender| {
+        let guard = OnDrop(give.clone());
+        async move {
+            let _held = (guard, receive, send);
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Ok::<(), AppError>(())
+        }
+    };
+    let exchange = Exchange::default();
+    let mut running = call(app, get("/"), &exchange);
+    assert!(running.poll().is_pending());
+    drop(running);
+    take.recv_timeout(Duration::from_secs(60)).unwrap();
+    eventually(|| exchange.lock().receive_dropped && exchange.lock().send_dropped);
+}
+
+#[test]
+fn a_call_that_was_moved_fails_when_the_runtime_stops() {
+    async fn app(_: Scope, _receive: Receiver, _send: Sender) -> Result<(), AppError> {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        Ok(())
+    }
+    let library = own_library();
+    let mut running = call_in(&library, app, get("/"), &Exchange::default());
+    assert!(running.poll().is_pending());
+    library.shutdown(Duration::from_secs(1));
+    let error = running.end().unwrap_err();
+    assert_eq!(error.to_string(), "the app's runtime was shut down");
 }

@@ -132,6 +132,8 @@ pub struct Target {
     pub path: PathBuf,
     /// The cargo profile to build a crate with.
     pub profile: String,
+    /// What the app is started with; read from the file that `--app-config` names, if it does.
+    pub config: Option<String>,
 }
 
 /// An app that was loaded, and what it is called.

@@ -32,7 +32,7 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Group {
     /// Only where the app is loaded, not where it is linked in.
-    Building,
+    App,
     Listening,
     Processes,
     Timeouts,
@@ -44,7 +44,7 @@ pub(super) enum Group {
 
 impl Group {
     pub(super) const ALL: [Self; 8] = [
-        Self::Building,
+        Self::App,
         Self::Listening,
         Self::Processes,
         Self::Timeouts,
@@ -56,7 +56,7 @@ impl Group {
 
     pub(super) fn title(self) -> &'static str {
         match self {
-            Self::Building => "Building",
+            Self::App => "The app",
             Self::Listening => "Listening",
             Self::Processes => "Processes and threads",
             Self::Timeouts => "Timeouts",
@@ -126,9 +126,24 @@ fn is_profile(text: &str) -> bool {
 /// All options, group by group.
 pub(super) static OPTIONS: &[Entry] = &[
     Entry {
+        name: "app-config",
+        short: None,
+        group: Group::App,
+        kind: Kind::Text {
+            field: |settings| &mut settings.app_config,
+            value: "TEXT",
+            expected: "a text for the app, or @ and the path of a file that holds it",
+            valid: |text| text != "@",
+        },
+        default: None,
+        help: "Text that the app is started with, or @FILE to read it from a file",
+        more: "What it means is the app's to say. Others on this machine can read a command line: \
+               what is secret belongs in a file.",
+    },
+    Entry {
         name: "profile",
         short: None,
-        group: Group::Building,
+        group: Group::App,
         kind: Kind::Text {
             field: |settings| &mut settings.profile,
             value: "NAME",

@@ -28,7 +28,7 @@ pub fn reference() -> String {
     let mut page = String::from(BEFORE);
     for group in Group::ALL {
         page.push_str(&format!("\n## {}\n", group.title()));
-        if group == Group::Building {
+        if group == Group::App {
             page.push_str("\nNot for an app that has the server linked in.\n");
         }
         for entry in OPTIONS.iter().filter(|entry| entry.group == group) {

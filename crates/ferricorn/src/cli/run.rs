@@ -73,9 +73,22 @@ fn try_run(program: &Program, load: Load<'_>) -> Result<Exit, Error> {
         Load::Loader(load) => load(&Target {
             path: app.unwrap_or_default(),
             profile: settings.profile.clone(),
+            config: app_config(&settings.app_config)?,
         })?,
     };
     serve(loaded, settings)
+}
+
+/// What the app is started with: the text itself, or what is in the file after an `@`.
+fn app_config(text: &str) -> Result<Option<String>, Error> {
+    let Some(file) = text.strip_prefix('@') else {
+        return Ok((!text.is_empty()).then(|| text.to_owned()));
+    };
+    std::fs::read_to_string(file).map(Some).map_err(|error| {
+        Error::usage(format_args!(
+            "--app-config: {file} cannot be read ({error}), expected a file of text"
+        ))
+    })
 }
 
 /// Each connection is a file, and the usual soft limit of 1,024 is from the days of `select`.

@@ -22,6 +22,7 @@ pub(super) struct Settings {
     pub(super) binds: Vec<Bind>,
     pub(super) threads: usize,
     pub(super) log_level: String,
+    pub(super) app_config: String,
     pub(super) profile: String,
     pub(super) config: Config,
 }
@@ -32,6 +33,7 @@ impl Default for Settings {
             binds: vec![Bind::default()],
             threads: available_parallelism().map_or(1, usize::from),
             log_level: "info".to_owned(),
+            app_config: String::new(),
             profile: "release".to_owned(),
             config: Config {
                 access_log: std::io::stdout().is_terminal(),
@@ -173,7 +175,7 @@ impl Groups {
     pub(super) fn entries(self) -> impl Iterator<Item = &'static Entry> {
         OPTIONS
             .iter()
-            .filter(move |entry| self == Self::All || entry.group != Group::Building)
+            .filter(move |entry| self == Self::All || entry.group != Group::App)
     }
 }
 

@@ -10,6 +10,7 @@ mod halves;
 mod log;
 mod state;
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -26,8 +27,24 @@ use self::halves::{Receive, Send};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
 pub(crate) use self::state::{Beginning, BrokenOff, Part};
 use self::state::{State, store};
-use crate::panic;
+use crate::panic::{self, Panic};
 use crate::server::{Permit, Server};
+
+thread_local! {
+    /// The exchange whose app this thread polls; 0 if none.
+    static CURRENT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number of the exchange whose app this thread polls now, as it stands in the log.
+///
+/// For what writes into the log on behalf of an app without knowing its exchange, such as the
+/// loader of an app that has a log of its own.
+pub fn current_exchange() -> Option<u64> {
+    match CURRENT.get() {
+        0 => None,
+        id => Some(id),
+    }
+}
 
 /// One request, its response and the app between them.
 pub(crate) struct Exchange {
@@ -141,9 +158,7 @@ impl Exchange {
         };
         // The first poll comes at once, and reading the clock is not free.
         let began = if first { self.began } else { Instant::now() };
-        let polled = self
-            .span
-            .in_scope(|| panic::catch(|| app.as_mut().poll(cx)));
+        let polled = self.within(|| app.as_mut().poll(cx));
         let took = began.elapsed();
         let ended = match polled {
             Ok(Poll::Pending) => None,
@@ -347,14 +362,21 @@ impl Exchange {
     /// Drops the app's future, which may panic as well as a poll.
     fn drop_app(&self, slot: &mut Option<AppFuture<'static>>) {
         let app = slot.take();
-        let dropped = self.span.in_scope(|| panic::catch(|| drop(app)));
-        if let Err(panic) = dropped {
+        if let Err(panic) = self.within(|| drop(app)) {
             let cause = Cause::Panic(panic);
             error!(
                 exchange = self.label.id,
                 "the app panicked while it was dropped: {cause}"
             );
         }
+    }
+
+    /// Runs code of the app's; the error is its panic.
+    fn within<R>(&self, f: impl FnOnce() -> R) -> Result<R, Panic> {
+        let outer = CURRENT.replace(self.label.id);
+        let result = self.span.in_scope(|| panic::catch(f));
+        CURRENT.set(outer);
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
