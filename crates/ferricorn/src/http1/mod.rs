@@ -18,6 +18,7 @@
 pub(crate) mod guard;
 mod request;
 mod response;
+mod timer;
 
 use std::error::Error;
 use std::pin::{Pin, pin};
@@ -33,12 +34,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
-use tokio::time::Sleep;
 use tracing::debug;
 
 use self::guard::Position;
 use self::request::Refused;
 use self::response::{Adornment, ResponseBody};
+use self::timer::Timer;
 use crate::connection::Ends;
 use crate::exchange::{BrokenOff, Exchange, Label};
 use crate::server::{Phase, Server};
@@ -589,37 +590,3 @@ impl Drop for Driver {
 /// hyper has no request to answer here, so this is written past it.
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-
-/// One timer for all deadlines of a connection, reset as seldom as possible.
-///
-/// A deadline that moves on with every request costs nothing: the timer fires at the old one, and
-/// then is set to what it has become.
-struct Timer {
-    sleep: Pin<Box<Sleep>>,
-    at: Instant,
-}
-
-impl Timer {
-    fn new(at: Instant) -> Self {
-        Self {
-            sleep: Box::pin(tokio::time::sleep_until(at.into())),
-            at,
-        }
-    }
-
-    /// Fires at `at`, if it would have later.
-    fn hasten(&mut self, at: Instant) {
-        if self.at > at {
-            self.reset(at);
-        }
-    }
-
-    fn reset(&mut self, at: Instant) {
-        self.at = at;
-        self.sleep.as_mut().reset(at.into());
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.sleep.as_mut().poll(cx)
-    }
-}
