@@ -2,6 +2,7 @@
 
 mod ends;
 mod framing;
+mod precedence;
 mod random;
 
 use std::fs::File;
