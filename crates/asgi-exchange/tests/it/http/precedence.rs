@@ -29,7 +29,7 @@ fn over_comes_before_gone() {
 
 #[test]
 fn gone_comes_before_misuse_and_refused() {
-    let wrong: [SendEvent; 2] = [last("").into(), trailers().into()];
+    let wrong: [SendEvent; 2] = [last(""), trailers().into()];
     for event in wrong {
         let mut exchange = plain();
         exchange.disconnected(DisconnectReason::Reset(8));
