@@ -71,7 +71,7 @@ pub enum Ending {
 /// ```
 ///
 /// Beside that there are two more facts: whether the client is gone, and whether the app has
-/// ended. Both can come at any time. An event that is refused changes nothing (CORE-012).
+/// ended. Both can come at any time. An event that is not taken changes nothing (CORE-012).
 #[derive(Debug)]
 pub struct HttpExchange {
     phase: Phase,
@@ -136,7 +136,7 @@ impl HttpExchange {
     /// # Errors
     ///
     /// As [`ready`](Self::ready); and if the event breaks the rules, or the connection cannot do
-    /// it. Then nothing has changed.
+    /// it. Then nothing has changed. Which error it is if several hold is said by CORE-027.
     pub fn send(&mut self, event: SendEvent) -> Result<WireEvent, SendError> {
         self.ready()?;
         if self.is_complete() {
@@ -149,7 +149,7 @@ impl HttpExchange {
             SendEvent::HttpResponseTrailers(trailers) => self.trailers(trailers),
             SendEvent::HttpResponsePush(push) => self.push(push),
             SendEvent::HttpResponseEarlyHint(hint) => self.early_hint(hint),
-            // No server offers these two yet. (HTTP-060)
+            // Nobody may offer these two. (HTTP-060)
             SendEvent::HttpResponsePathSend(_) => Err(not_offered(Extension::PathSend)),
             SendEvent::HttpResponseZeroCopySend(_) => Err(not_offered(Extension::ZeroCopySend)),
             SendEvent::HttpResponseDebug(debug) => {
@@ -252,10 +252,11 @@ impl HttpExchange {
         let Phase::Begin = self.phase else {
             return Err(self.unexpected("http.response.start"));
         };
+        let content = Content::new(self.request, &start)?;
         if start.trailers {
             self.offered(Extension::Trailers)?;
         }
-        self.content = Content::new(self.request, &start)?;
+        self.content = content;
         // HTTP-023
         self.phase = Phase::Held(start);
         Ok(WireEvent::Nothing)

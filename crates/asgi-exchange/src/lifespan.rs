@@ -45,7 +45,7 @@ pub struct LifespanVerdict {
 ///      └───────────────────────────── startup.failed ───────────────────────────────┘
 /// ```
 ///
-/// The app can end at any time. An event that is refused changes nothing (CORE-012).
+/// The app can end at any time. An event that is not taken changes nothing (CORE-012).
 #[derive(Debug)]
 pub struct LifespanExchange {
     phase: Phase,

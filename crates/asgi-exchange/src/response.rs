@@ -90,7 +90,7 @@ impl Content {
         })
     }
 
-    /// Counts a part of the body. (HTTP-030, HTTP-031)
+    /// Counts a part of the body; one that is swallowed has no length to keep. (HTTP-030, HTTP-031)
     pub(crate) fn take(&mut self, part: u64, more_body: bool) -> Result<(), SendError> {
         if let Some(length) = self.length {
             let left = length - self.taken;

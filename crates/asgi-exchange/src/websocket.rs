@@ -69,7 +69,7 @@ pub enum WebSocketEnding {
 /// ```
 ///
 /// Beside that there are two more facts: whether the client is gone, and whether the app has
-/// ended. Both can come at any time. An event that is refused changes nothing (CORE-012).
+/// ended. Both can come at any time. An event that is not taken changes nothing (CORE-012).
 #[derive(Debug)]
 pub struct WebSocketExchange {
     phase: Phase,
@@ -148,7 +148,7 @@ impl WebSocketExchange {
     /// # Errors
     ///
     /// As [`ready`](Self::ready); and if the event breaks the rules, or the connection cannot do
-    /// it. Then nothing has changed.
+    /// it. Then nothing has changed. Which error it is if several hold is said by CORE-027.
     pub fn send(&mut self, event: SendEvent) -> Result<WebSocketWireEvent, SendError> {
         self.ready()?;
         if !self.is_complete()

@@ -132,6 +132,36 @@ impl Client {
         self.request(Method::POST, target)
     }
 
+    /// A PUT request; the body is set with [`Request::body`].
+    ///
+    /// # Panics
+    ///
+    /// As [`request`](Self::request).
+    #[track_caller]
+    pub fn put(&self, target: &str) -> Request {
+        self.request(Method::PUT, target)
+    }
+
+    /// A PATCH request; the body is set with [`Request::body`].
+    ///
+    /// # Panics
+    ///
+    /// As [`request`](Self::request).
+    #[track_caller]
+    pub fn patch(&self, target: &str) -> Request {
+        self.request(Method::PATCH, target)
+    }
+
+    /// A DELETE request.
+    ///
+    /// # Panics
+    ///
+    /// As [`request`](Self::request).
+    #[track_caller]
+    pub fn delete(&self, target: &str) -> Request {
+        self.request(Method::DELETE, target)
+    }
+
     /// A WebSocket, to be opened with [`Handshake::connect`].
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 //! No server, no sockets and no runtime of its own: the app runs inside the test that awaits a
 //! response, on whatever executor that has. It meets the rules that it meets on a server, since both
 //! ask the same machines (`asgi-exchange`): a head is held back until the body begins or the app
-//! waits, a `send` waits until there is room, misuse is refused, what an app leaves undone is a 500
+//! waits, a `send` waits until there is room, misuse is not taken, what an app leaves undone is a 500
 //! or a response that is broken off.
 //!
 //! ```
@@ -130,6 +130,50 @@
 //! assert_eq!(socket.receive().await?, Message::text("hello"));
 //! socket.close(1000, "bye").await?;
 //! # Ok(()) }
+//! ```
+//!
+//! # Where tests go
+//!
+//! A crate that is only a `cdylib` has nothing that a file in `tests/` could use. There are two ways:
+//!
+//! - Put the tests inside the crate, in a `#[cfg(test)] mod tests`: they are built with it.
+//! - Split the app: an ordinary crate `greeter` with the app and its `tests/*.rs`, and a `cdylib`
+//!   that depends on it and on `asgi-abi`, whose whole `src/lib.rs` is
+//!
+//!   ```ignore
+//!   //! The library that a server loads.
+//!   asgi_abi::export!(greeter::app);
+//!   ```
+//!
+//! Either way the crate with the tests has in its `Cargo.toml`
+//!
+//! ```toml
+//! [dev-dependencies]
+//! asgi-testing = { path = "../ferricorn/crates/asgi-testing" }
+//! tokio = { version = "1", features = ["rt", "macros"] }
+//! ```
+//!
+//! and the tests inside it are
+//!
+//! ```
+//! # use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+//! # async fn app(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+//! #     let Scope::Http(http) = scope else { return Err(AppError::unsupported(&scope)) };
+//! #     send.send(HttpResponseStart::ok()).await?;
+//! #     send.send(HttpResponseBody::last(format!("Hello from {}\n", http.path))).await?;
+//! #     Ok(())
+//! # }
+//! #[cfg(test)]
+//! mod tests {
+//!     use asgi_testing::Client;
+//!
+//!     #[tokio::test]
+//!     async fn it_greets() -> Result<(), asgi::AppError> {
+//!         let response = Client::new(super::app).get("/you").await?;
+//!         assert_eq!(response.text(), "Hello from /you\n");
+//!         Ok(())
+//!     }
+//! }
 //! ```
 //!
 //! # What a test should know

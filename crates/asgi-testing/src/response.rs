@@ -57,6 +57,30 @@ impl Record {
         }
     }
 
+    /// What a whole response and one that was broken off have beside their head and body, as far
+    /// as it came.
+    fn debug_rest(&self, f: &mut fmt::DebugStruct<'_, '_>) -> fmt::Result {
+        if let Some(trailers) = &self.trailers {
+            f.field("trailers", trailers);
+        }
+        if !self.early_hints.is_empty() {
+            f.field("early_hints", &self.early_hints);
+        }
+        if !self.pushes.is_empty() {
+            f.field("pushes", &self.pushes);
+        }
+        if let Some(debug) = &self.debug {
+            f.field("debug", debug);
+        }
+        if let Some(error) = &self.app_error {
+            f.field("app_error", error);
+        }
+        if let Some(fault) = &self.fault {
+            f.field("fault", fault);
+        }
+        f.finish()
+    }
+
     pub(crate) fn into_response(mut self) -> Result<Response, Broken> {
         let body = concatenate(&self.chunks);
         match self.head.take() {
@@ -92,7 +116,6 @@ fn concatenate(chunks: &[Bytes]) -> Bytes {
 /// A whole response, and how the app ended.
 ///
 /// What a server adds of its own (`date`, `server`, the framing of a connection) is not in it.
-#[derive(Debug)]
 pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
@@ -172,6 +195,16 @@ impl Response {
     }
 }
 
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Response");
+        shown.field("status", &self.status);
+        shown.field("headers", &self.headers);
+        shown.field("body", &self.body);
+        self.record.debug_rest(&mut shown)
+    }
+}
+
 /// A promised request, and what came of it.
 #[derive(Debug)]
 pub struct Pushed {
@@ -207,10 +240,8 @@ impl Pushed {
 /// A response that is not whole: the app broke it off, or the client left before its end.
 ///
 /// It holds what came until then.
-#[derive(Debug)]
 pub struct Broken(Box<BrokenInner>);
 
-#[derive(Debug)]
 struct BrokenInner {
     head: Option<(StatusCode, HeaderMap)>,
     body: Bytes,
@@ -241,6 +272,18 @@ impl Broken {
     /// What a server would log as the app's fault; nothing if it ended because its client left.
     pub fn fault(&self) -> Option<Fault> {
         self.0.record.fault
+    }
+}
+
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Broken");
+        if let Some((status, headers)) = &self.0.head {
+            shown.field("status", status);
+            shown.field("headers", headers);
+        }
+        shown.field("body", &self.0.body);
+        self.0.record.debug_rest(&mut shown)
     }
 }
 

@@ -105,6 +105,54 @@ fn each_requirement_says_must_should_or_may_and_is_one_sentence() {
     }
 }
 
+/// The events of a file of the crate `asgi`, each with its fields: what its types say.
+fn events_of_the_types(file: &str) -> BTreeMap<String, Vec<String>> {
+    let text = fs::read_to_string(root().join("crates/asgi/src").join(file)).unwrap();
+    let mut events = BTreeMap::new();
+    // "/// `http.request`: …" above the variant "HttpRequest(HttpRequest),".
+    for place in text.split("\n    /// `").skip(1) {
+        let (name, rest) = place.split_once('`').unwrap();
+        let variant = rest.lines().nth(1).unwrap().trim();
+        let (_, type_name) = variant.split_once('(').unwrap();
+        let opening = format!("pub struct {} {{", type_name.trim_end_matches("),"));
+        let (_, body) = text.split_once(&opening).unwrap();
+        let body = body.split('}').next().unwrap();
+        let fields = body
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'));
+        let fields = fields.map(|(field, _)| field.to_owned()).collect();
+        events.insert(name.to_owned(), fields);
+    }
+    events
+}
+
+/// The events in the spec's tables, of those that this side sends.
+fn events_of_the_tables(side: &str) -> BTreeMap<String, Vec<String>> {
+    let mut events = BTreeMap::new();
+    for file in ["http", "lifespan", "websocket"] {
+        let path = root().join("spec").join(file).with_extension("md");
+        for row in fs::read_to_string(path).unwrap().lines() {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            if let ["", event, sent_by, fields, ""] = cells[..]
+                && sent_by == side
+            {
+                let quoted = fields.split('`').skip(1).step_by(2).map(str::to_owned);
+                events.insert(event.trim_matches('`').to_owned(), quoted.collect());
+            }
+        }
+    }
+    events
+}
+
+#[test]
+fn the_tables_of_events_are_those_of_the_types() {
+    for (side, file) in [("server", "receive_event.rs"), ("app", "send_event.rs")] {
+        let types = events_of_the_types(file);
+        assert!(types.len() > 5, "{types:?}");
+        assert_eq!(events_of_the_tables(side), types);
+    }
+}
+
 /// The code that may cite the spec, without this file and its examples.
 fn citing_files() -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -248,6 +248,23 @@ fn a_denial_needs_its_extension() {
     }
 }
 
+/// CORE-027
+#[test]
+fn of_several_errors_the_first_of_over_gone_complete_not_offered_and_misuse_is_told() {
+    let plain = || WebSocketExchange::new(Vec::new(), Extensions::new());
+    let mut exchange = plain();
+    assert!(rejected(&mut exchange, deny(200)).is_refused());
+    exchange.send(close(1000)).unwrap();
+    assert!(rejected(&mut exchange, deny(200)).is_misuse());
+
+    let mut exchange = plain();
+    exchange.disconnected(DisconnectReason::Lost);
+    assert!(exchange.ready().is_err());
+    assert!(rejected(&mut exchange, deny(200)).is_disconnected());
+    exchange.ended(AppEnd::Returned);
+    assert!(rejected(&mut exchange, deny(200)).is_over());
+}
+
 #[test]
 fn a_denial_with_a_status_that_would_accept_is_misuse() {
     for status in [100, 101, 200, 204, 299] {

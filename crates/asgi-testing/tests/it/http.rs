@@ -529,6 +529,44 @@ async fn early_hints_come_before_the_head() {
 }
 
 #[tokio::test]
+async fn each_usual_method_has_a_call_of_its_own() {
+    let client = Client::new(async |scope: Scope, _: Receiver, mut send: Sender| {
+        respond(&mut send, http(scope).method.to_string()).await
+    });
+    let requests = [
+        (client.get("/"), "GET"),
+        (client.post("/"), "POST"),
+        (client.put("/"), "PUT"),
+        (client.patch("/"), "PATCH"),
+        (client.delete("/"), "DELETE"),
+    ];
+    for (request, method) in requests {
+        assert_eq!(request.send().await.unwrap().text(), method);
+    }
+    assert_eq!(client.head("/").await.unwrap().text(), "");
+}
+
+/// It once showed an empty record of what had come beside what had come.
+#[tokio::test]
+async fn a_response_shows_what_came_and_nothing_twice() {
+    let response = Client::new(echo).post("/").body("hi").await.unwrap();
+    assert_eq!(
+        format!("{response:?}"),
+        r#"Response { status: 200, headers: {"content-length": "2"}, body: b"hi" }"#
+    );
+    let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
+        send.send(HttpResponseStart::ok()).await?;
+        send.send(HttpResponseBody::more("half")).await?;
+        Ok(())
+    });
+    let broken = client.get("/").await.unwrap_err();
+    assert_eq!(
+        format!("{broken:?}"),
+        r#"Broken { status: 200, headers: {}, body: b"half", fault: Incomplete }"#
+    );
+}
+
+#[tokio::test]
 async fn debug_reaches_the_test() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         let mut state = State::new();

@@ -43,11 +43,14 @@ fn every_end_in_every_phase() {
     assert_text(&table, include_str!("../tables/http_ends.txt"));
 }
 
+/// CORE-017, HTTP-041, HTTP-042
 #[test]
 fn a_client_that_closed_its_side_still_gets_its_response() {
     let mut exchange = get();
     exchange.disconnected(DisconnectReason::Closed);
+    // What `receive` and `closed` tell; what `send` asks is whether the client is gone, and it is not.
     assert_eq!(exchange.disconnect(), Some(DisconnectReason::Closed));
+    assert_eq!(exchange.ready(), Ok(()));
     assert_text(
         &sent(&mut exchange, [start(200, &[]).into(), last("a")]),
         r#"response 200 Length(1) {"content-length": "1"} "a""#,

@@ -197,6 +197,24 @@ fn a_body_short_of_its_length_is_misuse_and_can_be_mended() {
     );
 }
 
+/// HTTP-030, HTTP-031
+#[test]
+fn the_length_of_a_body_that_is_not_sent_is_not_checked() {
+    let length = [("content-length", "100")];
+    let exchanges = [(200, head()), (204, get()), (205, get()), (304, get())];
+    for (status, mut exchange) in exchanges {
+        sent(
+            &mut exchange,
+            [start(status, &length).into(), more("a"), last("")],
+        );
+        assert!(exchange.is_complete(), "{status}");
+    }
+    let mut exchange = head();
+    let length = [("content-length", "1")];
+    sent(&mut exchange, [start(200, &length).into(), last("ab")]);
+    assert!(exchange.is_complete());
+}
+
 #[test]
 fn trailers_go_out_as_one_section_behind_a_body_without_length() {
     let mut exchange = get();

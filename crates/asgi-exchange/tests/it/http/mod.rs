@@ -2,6 +2,7 @@
 
 mod ends;
 mod framing;
+mod precedence;
 mod random;
 
 use std::fs::File;
@@ -170,6 +171,7 @@ fn an_extension_that_is_not_offered_is_refused_and_changes_nothing() {
     assert!(rejected(&mut exchange, start(200, &[]).with_trailers()).is_refused());
 }
 
+/// HTTP-022, HTTP-062
 #[test]
 fn a_status_below_200_is_misuse() {
     for status in [100, 101, 103, 199] {
@@ -183,7 +185,7 @@ fn a_status_below_200_is_misuse() {
         );
         assert!(error.is_misuse());
     }
-    for status in [200, 999] {
+    for status in [200, 299, 600, 999] {
         sent(&mut get(), [start(status, &[]).into()]);
     }
 }
