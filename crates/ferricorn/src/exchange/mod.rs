@@ -100,10 +100,6 @@ impl Exchange {
         &self.label
     }
 
-    pub(crate) fn began(&self) -> Instant {
-        self.began
-    }
-
     /// Waits for the head of the response, or for all of it.
     ///
     /// # Errors
@@ -220,9 +216,10 @@ impl Exchange {
         self.detach(grace.map(|grace| Instant::now() + grace));
     }
 
-    /// Whether the app waits for a part of the request's body.
-    pub(crate) fn wants_body(&self) -> bool {
-        self.lock().wants_body
+    /// Since when the app waits for a part of the request's body, if it does.
+    pub(crate) fn wants_body_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        state.wants_body_since.filter(|_| state.wants_body)
     }
 
     /// The client has closed its side. Whether that is news.
@@ -345,6 +342,9 @@ impl Exchange {
         let mut state = self.lock();
         // From here on, what halves in other tasks do has to wake the driver.
         store(&mut state.driver, cx);
+        if !state.wants_body {
+            state.wants_body_since = None;
+        }
         let event = state.rules.waiting();
         state.apply(event);
         state.polling = false;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use asgi::{DisconnectReason, HttpDisconnect, ReceiveEvent, SendError};
 use asgi_exchange::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, WireEvent};
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) driver: Option<Waker>,
     /// The app waits for a part of the request's body.
     pub(super) wants_body: bool,
+    /// Since when, however often it asked again.
+    pub(super) wants_body_since: Option<Instant>,
     /// The client waits for a 100 before it sends the body.
     pub(super) expects_continue: bool,
     /// The app has ended and left a part of the request's body unread.
@@ -116,6 +119,7 @@ impl State {
             closed_waker: None,
             driver: None,
             wants_body: false,
+            wants_body_since: None,
             expects_continue,
             body_unread: false,
             swallowed: false,
@@ -198,7 +202,7 @@ impl State {
         self.polling = false;
         let mut fault = verdict.fault;
         match (verdict.ending, self.peer_fault) {
-            // The client's fault comes before what the app made of it. (HTTP-017)
+            // The client's fault comes before what the app made of it. (HTTP-020)
             (Ending::Gone | Ending::ServerError, Some(status)) if self.status.is_none() => {
                 self.response.whole(status);
                 fault = fault.filter(|fault| *fault == Fault::Panicked);
@@ -275,6 +279,7 @@ impl State {
         {
             match poll_body(body, cx) {
                 Poll::Ready(Ok(part)) => {
+                    self.wants_body_since = None;
                     if !part.more_body {
                         self.request_body = None;
                     }
@@ -291,6 +296,7 @@ impl State {
                 // report the end itself, unless the connection is lost.
                 Poll::Pending => {
                     self.wants_body = true;
+                    self.wants_body_since.get_or_insert_with(Instant::now);
                     store(&mut self.receive_waker, cx);
                     match self.rules.disconnect() {
                         None | Some(DisconnectReason::Closed) => return Poll::Pending,

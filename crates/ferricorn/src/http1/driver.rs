@@ -260,9 +260,11 @@ impl Driver {
             return Some(End::TimedOut("the client does not read its response"));
         }
         if let Some(exchange) = self.running().map(Arc::clone) {
-            if exchange.wants_body() && standing.position == Position::Body {
-                let last = transport.body_read().max(Some(exchange.began()));
-                if past(last.unwrap_or(now), config.body_timeout) {
+            if let Some(since) = exchange.wants_body_since()
+                && standing.position == Position::Body
+            {
+                let last = transport.body_read().map_or(since, |read| read.max(since));
+                if past(last, config.body_timeout) {
                     exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
                     self.left_at.get_or_insert(now);
                 }
@@ -299,7 +301,7 @@ impl Driver {
         match end {
             End::Cut | End::Lost => return,
             // The end of the connection is the end of the body: only a reset tells that it is not
-            // whole. (HTTP-035)
+            // whole. (HTTP-039)
             End::Hyper(Err(_)) if broken_off && close_delimited => {
                 transport.reset_on_close();
                 return;

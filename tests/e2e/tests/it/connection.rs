@@ -364,3 +364,29 @@ fn a_response_behind_a_whole_upload_that_was_not_read_keeps_the_connection() {
         }
     });
 }
+
+/// HTTP-020, HTTP-075. The time ran from the request on: who expected a 100 got it and then a 408.
+#[test]
+fn the_time_for_a_body_begins_when_the_app_asks_for_it() {
+    run(async {
+        let mut config = Config::default();
+        config.body_timeout = Duration::from_millis(1500);
+        let server = Server::start_with(
+            config,
+            http(async |mut http: Http| {
+                tokio::time::sleep(Duration::from_millis(2000)).await;
+                let body = http.receive.body(10).await?;
+                http.respond(body).await
+            }),
+        )
+        .await;
+        let mut client = server.connect().await;
+        client
+            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+            .await;
+        client.expect_head(100).await;
+        client.expect_silence(Duration::from_millis(1100)).await;
+        client.write("ping").await;
+        assert_eq!(client.expect_response(200).await.body, "ping");
+    });
+}
