@@ -140,7 +140,7 @@
 //! - Split the app: an ordinary crate `greeter` with the app and its `tests/*.rs`, and a `cdylib`
 //!   that depends on it and on `asgi-abi`, whose whole `src/lib.rs` is
 //!
-//!   ```ignore
+//!   ```text
 //!   //! The library that a server loads.
 //!   asgi_abi::export!(greeter::app);
 //!   ```
