@@ -34,6 +34,10 @@ pub(crate) enum Problem {
         found: String,
         expected: String,
     },
+    CutOff {
+        end: u64,
+        len: u64,
+    },
     Unloadable {
         why: String,
     },
@@ -137,6 +141,10 @@ impl fmt::Display for Problem {
                 f,
                 "a library for {found}, expected one for {expected}: build it for this machine \
                  (see `cargo build --target`)"
+            ),
+            Self::CutOff { end, len } => write!(
+                f,
+                "cut off: its segments end at byte {end}, the file at {len}; copy it again"
             ),
             Self::Unloadable { why } => write!(
                 f,

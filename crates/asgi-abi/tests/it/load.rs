@@ -131,7 +131,7 @@ fn an_elf_file_that_is_no_library() {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn a_library_that_was_cut_off() {
+fn a_library_that_the_systems_loader_refuses() {
     let text = says_of(&elf(2, 1, 3, 62));
     assert!(
         text.starts_with("the system's loader refuses it (") && text.contains("look at `ldd`"),
@@ -176,6 +176,31 @@ fn a_library_without_an_app() {
         "a shared library without an app, expected the symbol ASGI_APP: add \
          `asgi_abi::export!(app);` to its lib.rs"
     );
+}
+
+// The system's loader maps what is not there and dies of SIGBUS, and the server with it.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_library_that_was_cut_off() {
+    let directory = TempDir::new().unwrap();
+    let path = compiled(&directory, "const char filler[100000] = { 1 };");
+    let whole = fs::read(&path).unwrap();
+    let expected = says(&path);
+    let mut cut_off = 0;
+    for len in (64..whole.len()).step_by(487) {
+        let said = says_of(&whole[..len]);
+        // What comes last in a file is not loaded.
+        if said != expected {
+            let middle = format!(", the file at {len}; copy it again");
+            assert!(
+                said.starts_with("cut off: its segments end at byte ") && said.ends_with(&middle),
+                "{len} bytes: {said}"
+            );
+            assert_eq!(cut_off, (len - 64) / 487, "a shorter one was taken");
+            cut_off += 1;
+        }
+    }
+    assert!(cut_off > 200, "{cut_off}");
 }
 
 #[test]
