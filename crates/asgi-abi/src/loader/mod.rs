@@ -263,9 +263,8 @@ fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, P
     // Of the copy: somebody may be writing to the file.
     elf::check_end(head, len)?;
     let copy_path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-    let opened = dlopen(Path::new(&copy_path)).map_err(|error| Problem::Unloadable {
-        why: error.trim_start_matches("/proc/self/fd/").to_owned(),
-    });
+    let opened = dlopen(Path::new(&copy_path));
+    let opened = opened.map_err(|error| Problem::of_dlopen(&copy_path, &error));
     // Never closed. The system's loader knows a library by its name: if the descriptor's number
     // came to be used again, a second library would be taken for this one. And a backtrace reads
     // its line numbers from there.
@@ -276,9 +275,9 @@ fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, P
 /// Other systems have no such file in memory: there, the library must not be overwritten.
 #[cfg(not(target_os = "linux"))]
 fn open_copy(path: &Path, _: &[u8], _: &mut File) -> Result<OpenLibrary, Problem> {
-    let why = |why| Problem::Unloadable { why };
-    let path = std::path::absolute(path).map_err(|error| why(error.to_string()))?;
-    dlopen(&path).map_err(why)
+    let path = std::path::absolute(path)?;
+    let name = path.display().to_string();
+    dlopen(&path).map_err(|error| Problem::of_dlopen(&name, &error))
 }
 
 fn dlopen(path: &Path) -> Result<OpenLibrary, String> {

@@ -178,6 +178,40 @@ fn a_library_without_an_app() {
     );
 }
 
+// As mimalloc has them, unless it is told otherwise.
+#[cfg(target_env = "gnu")]
+#[test]
+fn a_library_with_thread_locals_that_only_a_program_has_room_for() {
+    let code = "__thread __attribute__((tls_model(\"initial-exec\"))) char many[100000];
+        char *any(void) { return many; }";
+    assert_eq!(
+        says_of_c(code),
+        "its thread-locals do not fit a process that runs (they are `initial-exec`), expected \
+         dynamic ones: if it has an allocator of its own, give mimalloc the feature \
+         `local_dynamic_tls`, or jemalloc `disable_initial_exec_tls`"
+    );
+}
+
+#[test]
+fn a_library_that_needs_one_that_is_not_there() {
+    let directory = TempDir::new().unwrap();
+    let first = compiled(&directory, "int first;");
+    let needed = directory.path().join("libneeded.so");
+    fs::rename(&first, &needed).unwrap();
+    let path = directory.path().join("libapp.so");
+    let linked = Command::new("cc")
+        .args(["-shared", "-nostdlib", "-Wl,--no-as-needed", "-o"])
+        .args([&path, &needed])
+        .status();
+    assert!(linked.unwrap().success());
+    fs::remove_file(&needed).unwrap();
+    let said = says(&path);
+    assert!(
+        said.starts_with("the system's loader refuses it (/") && said.contains("libneeded.so: "),
+        "{said}"
+    );
+}
+
 // The system's loader maps what is not there and dies of SIGBUS, and the server with it.
 #[cfg(target_pointer_width = "64")]
 #[test]
