@@ -152,6 +152,18 @@ fn as_another_user(folder: &Path, library: &Path) -> Command {
     command
 }
 
+/// Where in a library for a machine of 64 bits that ends which is loaded of it.
+fn segments_end(library: &[u8]) -> u64 {
+    let number = |at: usize| u64::from_ne_bytes(library[at..at + 8].try_into().unwrap());
+    let count = usize::from(library[0x38]);
+    let table = (0..count).map(|n| number(0x20) as usize + 56 * n);
+    let loaded = table.filter(|at| library[*at..at + 4] == 1u32.to_ne_bytes());
+    loaded
+        .map(|at| number(at + 8) + number(at + 32))
+        .max()
+        .unwrap()
+}
+
 #[test]
 fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
     let folder = tempfile::tempdir().unwrap();
@@ -169,6 +181,8 @@ fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
     c("version.so", head);
     let whole = c("whole.so", &in_c("", "return ASGI_READY;"));
     let mut other = std::fs::read(whole).unwrap();
+    write("cut.so", &other[..4096]);
+    let segments = segments_end(&other);
     // e_machine: one that this is not.
     other[18] = if cfg!(target_arch = "aarch64") {
         62
@@ -235,6 +249,12 @@ fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
                 "a library for {machine}, expected one for {}: build it for this machine (see \
                  `cargo build --target`)",
                 std::env::consts::ARCH
+            ),
+        ),
+        (
+            "cut.so",
+            format!(
+                "cut off: its segments end at byte {segments}, the file at 4096; copy it again"
             ),
         ),
         (

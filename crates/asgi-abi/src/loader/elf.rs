@@ -4,8 +4,10 @@ use std::env::consts::ARCH;
 
 use crate::loader::error::Problem;
 
-/// How much of the file is looked at.
-pub(super) const HEAD: usize = 20;
+/// How much of the file is looked at: linkers put the table of segments right behind the header.
+pub(super) const HEAD: usize = 4096;
+/// What `check` reads of it at least.
+const SHORTEST: usize = 20;
 
 const MAGIC: &[u8] = b"\x7fELF";
 const LITTLE_ENDIAN: u8 = 1;
@@ -26,7 +28,7 @@ const MACHINES: [(u16, u8, &str); 9] = [
 
 /// Whether these first bytes are those of a shared library for this machine.
 pub(super) fn check(head: &[u8]) -> Result<(), Problem> {
-    if !head.starts_with(MAGIC) || head.len() < HEAD {
+    if !head.starts_with(MAGIC) || head.len() < SHORTEST {
         return Err(not_a_library(head));
     }
     let bits = head[4].saturating_mul(32);
@@ -61,6 +63,42 @@ pub(super) fn check(head: &[u8]) -> Result<(), Problem> {
             what: "an ELF file of another kind",
         }),
     }
+}
+
+/// Whether a file of this many bytes, which begins with `head`, holds all that is loaded of it. The
+/// system's loader maps segments without a look at the file's end, and dies of what is not there.
+pub(super) fn check_end(head: &[u8], len: u64) -> Result<(), Problem> {
+    // Of a file of 32 bits or of the other order of bytes nothing is known.
+    let end = segments_end(head).unwrap_or(0);
+    if end > len {
+        return Err(Problem::CutOff { end, len });
+    }
+    Ok(())
+}
+
+/// `PT_LOAD`.
+const LOADED: u64 = 1;
+/// Of 64-bit files, as above.
+const SEGMENT_SIZE: usize = 56;
+
+/// Where in the file its segments end, and their table.
+fn segments_end(head: &[u8]) -> Option<u64> {
+    let is_ours = head.get(4..6)? == [2, if cfg!(target_endian = "little") { 1 } else { 2 }];
+    let table = number::<8>(head, 0x20)?;
+    let size = number::<2>(head, 0x36)?;
+    let count = number::<2>(head, 0x38)?;
+    if !is_ours || size != SEGMENT_SIZE as u64 {
+        return None;
+    }
+    let table_end = table.saturating_add(count * size);
+    let known = usize::try_from(table).ok().and_then(|at| head.get(at..));
+    let segments = known.unwrap_or_default().chunks_exact(SEGMENT_SIZE);
+    let ends = segments.take(count as usize).filter_map(|segment| {
+        let is_loaded = number::<4>(segment, 0)? == LOADED;
+        let (offset, size) = (number::<8>(segment, 8)?, number::<8>(segment, 32)?);
+        is_loaded.then_some(offset.saturating_add(size))
+    });
+    Some(ends.fold(table_end, u64::max))
 }
 
 /// The names of the symbols that a library of this machine exports, in the order of the file; none

@@ -34,6 +34,12 @@ pub(crate) enum Problem {
         found: String,
         expected: String,
     },
+    CutOff {
+        end: u64,
+        len: u64,
+    },
+    /// Thread-locals of a kind that only a program has room for.
+    StaticTls,
     Unloadable {
         why: String,
     },
@@ -91,6 +97,19 @@ impl From<io::Error> for Problem {
     }
 }
 
+impl Problem {
+    /// What the system's loader says of a file that it knows by this path.
+    pub(crate) fn of_dlopen(path: &str, error: &str) -> Self {
+        if error.contains("static TLS") {
+            return Self::StaticTls;
+        }
+        let why = error.strip_prefix(path).unwrap_or(error);
+        Self::Unloadable {
+            why: why.trim_start_matches([':', ' ']).to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path.display(), self.problem)
@@ -137,6 +156,15 @@ impl fmt::Display for Problem {
                 f,
                 "a library for {found}, expected one for {expected}: build it for this machine \
                  (see `cargo build --target`)"
+            ),
+            Self::CutOff { end, len } => write!(
+                f,
+                "cut off: its segments end at byte {end}, the file at {len}; copy it again"
+            ),
+            Self::StaticTls => f.write_str(
+                "its thread-locals do not fit a process that runs (they are `initial-exec`), \
+                 expected dynamic ones: if it has an allocator of its own, give mimalloc the \
+                 feature `local_dynamic_tls`, or jemalloc `disable_initial_exec_tls`",
             ),
             Self::Unloadable { why } => write!(
                 f,

@@ -1,7 +1,7 @@
 //! Loads a library and starts the app in it.
 //!
-//! In order: look at the file, copy it, look at its ELF header, `dlopen` the copy, find `ASGI_APP`,
-//! compare its head, call its `init`. Whatever is wrong is a [`LoadError`] of one line.
+//! In order: look at the file and its ELF header, copy it, look whether the copy is whole, `dlopen`
+//! it, find `ASGI_APP`, compare its head, call its `init`. Whatever is wrong is a [`LoadError`] of one line.
 
 use std::fs::File;
 use std::io::Read;
@@ -239,29 +239,32 @@ fn open(path: &Path) -> Result<OpenLibrary, Problem> {
     if cfg!(target_os = "linux") {
         elf::check(&head)?;
     }
-    open_copy(path, &head, &mut file).map_err(|error| Problem::Unloadable {
-        why: error.trim_start_matches("/proc/self/fd/").to_owned(),
-    })
+    open_copy(path, &head, &mut file)
 }
 
 /// `cp` over a loaded library changes the code under the process that runs it, and to truncate it
 /// kills that process. So what is loaded is a file in memory that nobody else can write to.
 #[cfg(target_os = "linux")]
-fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, String> {
+fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, Problem> {
     use rustix::fs::{MemfdFlags, memfd_create};
     use std::io::Write;
     use std::os::fd::AsRawFd;
 
     let name = path.file_name().unwrap_or_default();
-    let mut copy_whole = || -> std::io::Result<File> {
+    let mut copy_whole = || -> std::io::Result<(File, u64)> {
         let mut copy = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
         copy.write_all(head)?;
-        std::io::copy(rest, &mut copy)?;
-        Ok(copy)
+        let more = std::io::copy(rest, &mut copy)?;
+        Ok((copy, head.len() as u64 + more))
     };
-    let copy = copy_whole().map_err(|error| format!("no copy in memory could be made: {error}"))?;
+    let (copy, len) = copy_whole().map_err(|error| Problem::Unloadable {
+        why: format!("no copy in memory could be made: {error}"),
+    })?;
+    // Of the copy: somebody may be writing to the file.
+    elf::check_end(head, len)?;
     let copy_path = format!("/proc/self/fd/{}", copy.as_raw_fd());
     let opened = dlopen(Path::new(&copy_path));
+    let opened = opened.map_err(|error| Problem::of_dlopen(&copy_path, &error));
     // Never closed. The system's loader knows a library by its name: if the descriptor's number
     // came to be used again, a second library would be taken for this one. And a backtrace reads
     // its line numbers from there.
@@ -271,9 +274,10 @@ fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, S
 
 /// Other systems have no such file in memory: there, the library must not be overwritten.
 #[cfg(not(target_os = "linux"))]
-fn open_copy(path: &Path, _: &[u8], _: &mut File) -> Result<OpenLibrary, String> {
-    let path = std::path::absolute(path).map_err(|error| error.to_string())?;
-    dlopen(&path)
+fn open_copy(path: &Path, _: &[u8], _: &mut File) -> Result<OpenLibrary, Problem> {
+    let path = std::path::absolute(path)?;
+    let name = path.display().to_string();
+    dlopen(&path).map_err(|error| Problem::of_dlopen(&name, &error))
 }
 
 fn dlopen(path: &Path) -> Result<OpenLibrary, String> {

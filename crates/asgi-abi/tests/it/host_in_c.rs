@@ -227,7 +227,7 @@ mod apps {
     app!(PANICS, Panics, panic!("no configuration"));
 
     async fn sleeps(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         Ok(())
     }
 
@@ -271,8 +271,16 @@ fn a_foreign_waker_is_cloned_to_be_kept_woken_and_given_back() {
     let task = unsafe { (apps::SLEEPS.call)(app, &scope(abi::SCOPE_HTTP), half(), half()) };
     assert_eq!(poll(&apps::SLEEPS, task).0, abi::PENDING);
     assert!(counts().0 > before.0, "it is kept");
-    eventually(|| counts().2 == before.2 + 1);
-    assert_eq!(poll(&apps::SLEEPS, task).0, abi::READY);
+    // Twice where the timer ends while the call moves: then the first one comes for nothing.
+    let mut wakes = before.2;
+    loop {
+        eventually(|| counts().2 > wakes);
+        wakes = counts().2;
+        match poll(&apps::SLEEPS, task).0 {
+            abi::PENDING => {}
+            code => break assert_eq!(code, abi::READY),
+        }
+    }
     // SAFETY: dropped once.
     unsafe { (apps::SLEEPS.drop_task)(task) };
     eventually(|| counts().1 - before.1 == counts().0 - before.0);

@@ -131,7 +131,7 @@ fn an_elf_file_that_is_no_library() {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn a_library_that_was_cut_off() {
+fn a_library_that_the_systems_loader_refuses() {
     let text = says_of(&elf(2, 1, 3, 62));
     assert!(
         text.starts_with("the system's loader refuses it (") && text.contains("look at `ldd`"),
@@ -176,6 +176,65 @@ fn a_library_without_an_app() {
         "a shared library without an app, expected the symbol ASGI_APP: add \
          `asgi_abi::export!(app);` to its lib.rs"
     );
+}
+
+// As mimalloc has them, unless it is told otherwise.
+#[cfg(target_env = "gnu")]
+#[test]
+fn a_library_with_thread_locals_that_only_a_program_has_room_for() {
+    let code = "__thread __attribute__((tls_model(\"initial-exec\"))) char many[100000];
+        char *any(void) { return many; }";
+    assert_eq!(
+        says_of_c(code),
+        "its thread-locals do not fit a process that runs (they are `initial-exec`), expected \
+         dynamic ones: if it has an allocator of its own, give mimalloc the feature \
+         `local_dynamic_tls`, or jemalloc `disable_initial_exec_tls`"
+    );
+}
+
+#[test]
+fn a_library_that_needs_one_that_is_not_there() {
+    let directory = TempDir::new().unwrap();
+    let first = compiled(&directory, "int first;");
+    let needed = directory.path().join("libneeded.so");
+    fs::rename(&first, &needed).unwrap();
+    let path = directory.path().join("libapp.so");
+    let linked = Command::new("cc")
+        .args(["-shared", "-nostdlib", "-Wl,--no-as-needed", "-o"])
+        .args([&path, &needed])
+        .status();
+    assert!(linked.unwrap().success());
+    fs::remove_file(&needed).unwrap();
+    let said = says(&path);
+    assert!(
+        said.starts_with("the system's loader refuses it (/") && said.contains("libneeded.so: "),
+        "{said}"
+    );
+}
+
+// The system's loader maps what is not there and dies of SIGBUS, and the server with it.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_library_that_was_cut_off() {
+    let directory = TempDir::new().unwrap();
+    let path = compiled(&directory, "const char filler[100000] = { 1 };");
+    let whole = fs::read(&path).unwrap();
+    let expected = says(&path);
+    let mut cut_off = 0;
+    for len in (64..whole.len()).step_by(487) {
+        let said = says_of(&whole[..len]);
+        // What comes last in a file is not loaded.
+        if said != expected {
+            let middle = format!(", the file at {len}; copy it again");
+            assert!(
+                said.starts_with("cut off: its segments end at byte ") && said.ends_with(&middle),
+                "{len} bytes: {said}"
+            );
+            assert_eq!(cut_off, (len - 64) / 487, "a shorter one was taken");
+            cut_off += 1;
+        }
+    }
+    assert!(cut_off > 200, "{cut_off}");
 }
 
 #[test]
