@@ -168,4 +168,5 @@ async def main():
         raise SystemExit("something was lost")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -142,7 +142,7 @@ fn a_library_that_the_systems_loader_refuses() {
 
 /// Compiles C with `asgi.h` into a library.
 #[track_caller]
-fn compiled(directory: &TempDir, code: &str) -> std::path::PathBuf {
+pub(crate) fn compiled(directory: &TempDir, code: &str) -> std::path::PathBuf {
     let source = directory.path().join("app.c");
     let library = directory.path().join("libapp.so");
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");

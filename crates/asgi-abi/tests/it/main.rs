@@ -14,6 +14,7 @@ mod hello;
 mod host_in_c;
 mod lifespan;
 mod load;
+mod probe;
 mod receive;
 mod scope;
 mod send;

@@ -31,7 +31,7 @@ fn crossed_http(scope: HttpScope) -> HttpScope {
     }
 }
 
-fn full() -> HttpScope {
+pub(crate) fn full() -> HttpScope {
     let method = Method::from_bytes(b"PURGE").unwrap();
     let mut scope = HttpScope::new(method, "/a%20b%ff?q=%41&x".parse().unwrap()).mounted_at("/api");
     scope.version = Version::HTTP_2;
