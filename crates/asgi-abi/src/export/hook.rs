@@ -37,15 +37,7 @@ pub(super) fn install(host: &'static abi::Host) {
 }
 
 fn tell(host: &abi::Host, panic: &PanicHookInfo<'_>) {
-    let place = panic
-        .location()
-        .map_or_else(String::new, |at| format!(", at {at}"));
-    // RUST_BACKTRACE asks for one; else it is free.
-    let backtrace = Backtrace::capture();
-    if backtrace.status() == BacktraceStatus::Captured {
-        let message = format!("backtrace of the panic{place}:\n{backtrace}");
-        log::line(host, abi::LOG_ERROR, TARGET, &message);
-    }
+    let place = place(panic);
     if TOLD_BY_THE_SERVER.get() {
         PLACE.set(Some(place));
         return;
@@ -57,9 +49,21 @@ fn tell(host: &abi::Host, panic: &PanicHookInfo<'_>) {
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a panic without a message");
     let thread = std::thread::current();
-    let name = thread.name().unwrap_or("without a name");
-    let message = format!("a task or a thread of the app panicked: {text}{place} (thread {name})");
+    let name = thread.name().unwrap_or("(unnamed)");
+    let message = format!("the app panicked in its thread {name}: {text}{place}");
     log::line(host, abi::LOG_ERROR, TARGET, &message);
+}
+
+/// Where a panic was, to stand behind its message; and the way there, if RUST_BACKTRACE asks for it.
+fn place(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic
+        .location()
+        .map_or_else(String::new, |at| format!(", at {at}"));
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => format!("{place}\n{backtrace}"),
+        _ => place,
+    }
 }
 
 /// Runs a part of a call. A panic comes out as its message and its place, and the hook is silent:
