@@ -5,7 +5,7 @@ use std::sync::Arc;
 use asgi::Address;
 
 use crate::http1;
-use crate::server::{Counted, Phase, Server};
+use crate::server::{Phase, Server};
 use crate::transport::Socket;
 
 /// The two ends of a connection.
@@ -19,7 +19,7 @@ pub(crate) struct Ends {
 ///
 /// `leave` is kept until then: what the connection holds of the server's limit.
 pub(crate) fn spawn(server: &Arc<Server>, socket: Socket, ends: Ends, leave: impl Send + 'static) {
-    let counted: Counted = server.count_connection();
+    let counted = server.count_connection();
     let server = Arc::clone(server);
     tokio::spawn(async move {
         let _held = (counted, leave);

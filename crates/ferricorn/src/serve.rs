@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -128,7 +128,7 @@ fn accept_all(listeners: Vec<Listener>, server: &Arc<Server>) -> JoinSet<()> {
 }
 
 async fn accept(listener: Listener, server: Arc<Server>, leaves: Arc<Semaphore>) {
-    let mut draining = server.until_draining();
+    let mut draining = pin!(server.until(Phase::Draining));
     loop {
         let next = async {
             // With none left, newcomers wait in the backlog.

@@ -1,6 +1,5 @@
 //! What all connections of a server share.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -138,17 +137,12 @@ impl Server {
         self.life.phase()
     }
 
-    /// Waits for the drain to begin, or for worse.
-    pub(crate) fn until_draining(&self) -> Pin<Box<dyn Future<Output = Phase> + Send>> {
-        Box::pin(self.life.until(Phase::Draining))
-    }
-
-    /// Waits until what runs is to be cut off.
-    pub(crate) fn until_cut(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let cut = self.life.until(Phase::Cut);
-        async move {
-            cut.await;
-        }
+    /// Waits until `phase`, or a later one, has come.
+    pub(crate) fn until(
+        &self,
+        phase: Phase,
+    ) -> impl Future<Output = Phase> + Send + Sync + 'static + use<> {
+        self.life.until(phase)
     }
 
     pub(crate) fn count_connection(&self) -> Counted {

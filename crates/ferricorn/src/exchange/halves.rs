@@ -40,11 +40,8 @@ impl SendHalf for Send {
         state.swallowed = matches!(event, WireEvent::Nothing) && !state.rules.is_held();
         // A start that another task sends is held back until the driver has polled the app, which
         // then either has more to say or waits.
-        if state.rules.is_held()
-            && !state.polling
-            && let Some(driver) = state.driver.take()
-        {
-            driver.wake();
+        if state.rules.is_held() {
+            state.wake_driver();
         }
         state.apply(event);
         Ok(())
@@ -74,7 +71,7 @@ pub(super) fn poll_body(
         return Poll::Pending;
     };
     Poll::Ready(match frame {
-        // Asked at once: after the last part hyper need not report an end. (crates/README.md)
+        // Asked at once: after the last part hyper need not report an end.
         Some(Ok(frame)) => match frame.into_data() {
             Ok(data) => Ok(HttpRequest::new(data, !body.is_end_stream())),
             Err(frame) => {

@@ -28,7 +28,7 @@ pub(crate) use self::log::{Cause, Label, log_unreadable};
 pub(crate) use self::state::{Beginning, BrokenOff, Part};
 use self::state::{State, store};
 use crate::panic::{self, Panic};
-use crate::server::{Permit, Server};
+use crate::server::{Permit, Phase, Server};
 
 thread_local! {
     /// The exchange whose app this thread polls; 0 if none.
@@ -282,7 +282,7 @@ impl Exchange {
         tokio::spawn(async move {
             let _counted = counted;
             let exchange = &exchange.0;
-            let cut = server.until_cut();
+            let cut = server.until(Phase::Cut);
             let run = std::future::poll_fn(|cx| {
                 exchange.begin_turn();
                 exchange.poll_app(cx);
@@ -301,7 +301,7 @@ impl Exchange {
             tokio::select! {
                 () = run => {}
                 () = deadline => exchange.cancel("its client left and its grace is over"),
-                () = cut => exchange.cancel("the server stops"),
+                _ = cut => exchange.cancel("the server stops"),
             }
         });
     }

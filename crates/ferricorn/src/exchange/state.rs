@@ -212,9 +212,7 @@ impl State {
             (Ending::Complete, _) => {}
         }
         self.wake_all();
-        if let Some(driver) = self.driver.take() {
-            driver.wake();
-        }
+        self.wake_driver();
         fault
     }
 
@@ -243,11 +241,7 @@ impl State {
             // The rest is not offered on HTTP/1.
             _ => return,
         }
-        if !self.polling
-            && let Some(driver) = self.driver.take()
-        {
-            driver.wake();
-        }
+        self.wake_driver();
         if self.rules.is_complete() {
             // Whoever waits for the end of the exchange can be told.
             self.wake_all();
@@ -258,6 +252,15 @@ impl State {
     pub(super) fn receives_in(&self, cx: &Context<'_>) -> bool {
         let waker = self.receive_waker.as_ref();
         waker.is_some_and(|waker| waker.will_wake(cx.waker()))
+    }
+
+    /// Wakes the driver, unless it is polling the app and looks afterwards.
+    pub(super) fn wake_driver(&mut self) {
+        if !self.polling
+            && let Some(driver) = self.driver.take()
+        {
+            driver.wake();
+        }
     }
 
     pub(super) fn wake_all(&mut self) {

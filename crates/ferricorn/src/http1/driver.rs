@@ -81,7 +81,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
         let opened = connection.news().last_activity;
-        let phases = connection.server.until_draining();
+        let phases = Box::pin(connection.server.until(Phase::Draining));
         let timer = Timer::new(opened + connection.server.config().header_timeout);
         Self {
             connection,
@@ -186,11 +186,7 @@ impl Driver {
                 return Phase::Cut;
             }
             self.draining_since = Some(Instant::now());
-            let cut = self.connection.server.until_cut();
-            self.phases = Box::pin(async move {
-                cut.await;
-                Phase::Cut
-            });
+            self.phases = Box::pin(self.connection.server.until(Phase::Cut));
         }
         Phase::Serving
     }
@@ -328,7 +324,7 @@ impl Driver {
         };
         tokio::select! {
             () = close => {}
-            () = self.connection.server.until_cut() => {}
+            _ = self.connection.server.until(Phase::Cut) => {}
         }
     }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use asgi_exchange::{Framing, ResponseHead};
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER};
+use http::header::{CONNECTION, CONTENT_TYPE, SERVER};
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
@@ -15,7 +15,7 @@ use crate::transport::Transport;
 
 /// The body that hyper polls.
 pub(crate) enum ResponseBody {
-    Empty,
+    /// All of it; empty where there is none, and once it was taken.
     Whole(Bytes),
     Stream(Stream),
 }
@@ -49,21 +49,14 @@ pub(crate) fn response(
     let Beginning {
         mut head, whole, ..
     } = beginning;
-    // Trailers need the chunked coding, which a length rules out. (RFC 9112 §7.1.2)
-    if head.trailers && head.framing != Framing::Empty {
-        head.headers.remove(CONTENT_LENGTH);
-        head.framing = Framing::Stream;
-    }
     // Its end is the end of the connection, whatever the client hoped for.
     head.close |= head.framing == Framing::Stream && adornment.version == Version::HTTP_10;
-    let body = match (whole, head.framing) {
-        (Some(_), Framing::Empty) => ResponseBody::Empty,
-        (Some(whole), _) if whole.is_empty() => ResponseBody::Empty,
-        (Some(whole), _) => ResponseBody::Whole(whole),
-        (None, framing) => ResponseBody::Stream(Stream {
+    let body = match whole {
+        Some(whole) => ResponseBody::Whole(whole),
+        None => ResponseBody::Stream(Stream {
             exchange: Arc::clone(exchange),
             transport: Arc::clone(transport),
-            left: match framing {
+            left: match head.framing {
                 Framing::Empty => Some(0),
                 Framing::Length(length) => Some(length),
                 Framing::Stream => None,
@@ -129,7 +122,6 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
             Self::Whole(whole) if whole.is_empty() => Poll::Ready(None),
             Self::Whole(whole) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole))))),
             Self::Stream(stream) => stream.poll_frame(cx),
@@ -138,7 +130,6 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
             Self::Whole(whole) => whole.is_empty(),
             // hyper takes a length of 0 for the end, but the app behind it may have more to do.
             Self::Stream(stream) => stream.left == Some(0),
@@ -147,7 +138,6 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
             Self::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
             Self::Stream(stream) => match stream.left {
                 Some(left) => SizeHint::with_exact(left),
