@@ -8,6 +8,9 @@ connections are opened, each of which asks once the drain has begun. Then the se
 keep to HTTP: they send one request after the other on a connection, open a new
 one when a response says `connection: close`, and end when nobody listens.
 
+Last, it is stopped 5 times while four threads do nothing but connect: a listener that closes must not
+reset who was let in a moment before.
+
 Every connection whose handshake was complete must get a whole response. Prints
 n/n for each part; exits with 0 only if nothing was lost and each exit code was 0.
 """
@@ -15,11 +18,13 @@ n/n for each part; exits with 0 only if nothing was lost and each exit code was 
 import asyncio
 import re
 import signal
+import socket
 import sys
 
 HELD = 200
 LATE = 50
 STOPS = 20
+STORMS = 5
 CLIENTS = 16
 LIMIT = 30.0  # seconds for each wait
 
@@ -159,12 +164,62 @@ async def under_polite_clients(binary, library):
     return counts["whole"] == counts["sent"] and set(codes) == {0}
 
 
+def connect_all_the_time(port, connections):
+    """Connects until nobody answers within a moment."""
+    while True:
+        connection = socket.socket()
+        connection.settimeout(0.2)
+        try:
+            connection.connect(("127.0.0.1", port))
+        except OSError:
+            connection.close()
+            return
+        connections.append(connection)
+
+
+def whole(connection):
+    """Whether a connection that was let in gets a whole response."""
+    answer = b""
+    connection.settimeout(LIMIT)
+    try:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        while part := connection.recv(4096):
+            answer += part
+    except OSError as error:
+        print(f"lost: {error!r}", file=sys.stderr)
+    finally:
+        connection.close()
+    return answer.endswith(b"Hello, world!\n")
+
+
+async def under_a_storm(binary, library):
+    let_in = answered = 0
+    codes = []
+    for _ in range(STORMS):
+        server = await Server.start(binary, library)
+        connections = []
+        threads = [
+            asyncio.create_task(asyncio.to_thread(connect_all_the_time, server.port, connections))
+            for _ in range(4)
+        ]
+        while len(connections) < 200:
+            await asyncio.sleep(0.001)
+        await server.stop()
+        await asyncio.gather(*threads)
+        let_in += len(connections)
+        answered += await asyncio.to_thread(lambda: sum(map(whole, connections)))
+        codes.append(await server.ended())
+    print(f"storms {STORMS}: {answered}/{let_in}, exit codes {sorted(set(codes))}")
+    return answered == let_in and set(codes) == {0}
+
+
 async def main():
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
     first = await under_held_requests(*sys.argv[1:])
     second = await under_polite_clients(*sys.argv[1:])
-    if not (first and second):
+    third = await under_a_storm(*sys.argv[1:])
+    if not (first and second and third):
         raise SystemExit("something was lost")
 
 

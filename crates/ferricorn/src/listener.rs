@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use asgi::Address;
 use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket as RawSocket, Type};
@@ -17,6 +18,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use crate::Config;
 use crate::connection::Ends;
 use crate::transport::Socket;
+
+/// How long a listener that closes waits for handshakes that are halfway: a client may believe that
+/// it is connected before its last packet has come. More than a round trip within a region.
+const HANDSHAKE: Duration = Duration::from_millis(50);
 
 /// Where to listen: `host:port`, `[v6]:port` or `unix:path`.
 ///
@@ -215,11 +220,19 @@ impl Listener {
     }
 
     /// Closes the listener; `take` gets each connection whose handshake was complete before.
-    pub(crate) fn close(self, mut take: impl FnMut(Socket, Ends)) {
+    pub(crate) async fn close(self, mut take: impl FnMut(Socket, Ends)) {
         let ends_unix = self.ends_unix();
         match self.kind {
             ListenerKind::Tcp(ref listener) => {
-                refuse_newcomers(listener);
+                if refuse_newcomers(listener) {
+                    let halfway = async {
+                        while let Ok((socket, ends)) = self.accept().await {
+                            take(socket, ends);
+                        }
+                    };
+                    // Nobody new comes: the time is what ends it.
+                    let _ = tokio::time::timeout(HANDSHAKE, halfway).await;
+                }
                 while let Some((stream, peer)) = accept_now(listener) {
                     if let Ok((socket, ends)) = self.accepted_tcp(stream, peer) {
                         take(socket, ends);
@@ -264,22 +277,40 @@ impl ListenerKind {
     }
 }
 
-/// Makes the kernel drop every packet that would begin a connection.
+/// Makes the kernel drop the packets that would begin a connection. Whether it does.
 ///
 /// Between the last accept and the close a connection could still be completed, and would be reset
-/// by the close. A filter that takes nothing shuts that gap: who comes now tries again, and then
-/// is told by the closed port.
+/// by the close. A filter that takes no SYN shuts that gap: who comes now tries again, and then is
+/// told by the closed port. All else is let through: the last packet of a handshake is one that
+/// the client does not know to be missing.
 #[cfg(target_os = "linux")]
-fn refuse_newcomers(listener: &TcpListener) {
-    const RET_K: u16 = 0x06;
-    let drop_all = SockFilter::new(RET_K, 0, 0, 0);
-    if let Err(error) = SockRef::from(listener).attach_filter(&[drop_all]) {
-        tracing::debug!("no filter on the listener, its last connections may be reset: {error}");
+fn refuse_newcomers(listener: &TcpListener) -> bool {
+    // A socket's filter sees a packet from its TCP header on; the flags are its byte 13.
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    const SYN: u32 = 0x02;
+    let filter = [
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ];
+    match SockRef::from(listener).attach_filter(&filter) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(
+                "no filter on the listener, its last connections may be reset: {error}"
+            );
+            false
+        }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn refuse_newcomers(_: &TcpListener) {}
+fn refuse_newcomers(_: &TcpListener) -> bool {
+    false
+}
 
 /// The next connection in the kernel's queue, if there is one; asks the kernel, not the event
 /// loop, which may not have heard of it yet.

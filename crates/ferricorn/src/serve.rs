@@ -152,7 +152,9 @@ async fn accept(listener: Listener, server: Arc<Server>, leaves: Arc<Semaphore>)
     }
     let address = listener.address();
     // Whoever was let in by the kernel before is served, beyond the limit if need be.
-    listener.close(|socket, ends| connection::spawn(&server, socket, ends, ()));
+    listener
+        .close(|socket, ends| connection::spawn(&server, socket, ends, ()))
+        .await;
     debug!(?address, "stopped listening");
 }
 
