@@ -1,18 +1,10 @@
-//! The app's two halves of an exchange, and what the request's body is to the one that receives.
+//! The app's two halves of an exchange.
 
-use std::error::Error;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use asgi::{
-    DisconnectReason, HttpRequest, ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf,
-};
+use asgi::{DisconnectReason, ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf};
 use asgi_exchange::WireEvent;
-use bytes::Bytes;
-use http_body::Body;
-use hyper::body::Incoming;
 
 use super::Exchange;
 use super::state::store;
@@ -57,46 +49,4 @@ impl SendHalf for Send {
             }
         }
     }
-}
-
-/// The next part of a request's body; an error is why there is none.
-pub(super) fn poll_body(
-    body: &mut Incoming,
-    cx: &mut Context<'_>,
-) -> Poll<Result<HttpRequest, DisconnectReason>> {
-    if body.is_end_stream() {
-        return Poll::Ready(Ok(HttpRequest::last(Bytes::new())));
-    }
-    let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
-        return Poll::Pending;
-    };
-    Poll::Ready(match frame {
-        // Asked at once: after the last part hyper need not report an end.
-        Some(Ok(frame)) => match frame.into_data() {
-            Ok(data) => Ok(HttpRequest::new(data, !body.is_end_stream())),
-            Err(frame) => {
-                let mut last = HttpRequest::last(Bytes::new());
-                last.trailers = frame.into_trailers().ok().map(Box::new);
-                Ok(last)
-            }
-        },
-        None => Ok(HttpRequest::last(Bytes::new())),
-        Some(Err(error)) => Err(reason_of(&error)),
-    })
-}
-
-fn reason_of(error: &hyper::Error) -> DisconnectReason {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return match error.kind() {
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                    DisconnectReason::ProtocolError
-                }
-                _ => DisconnectReason::Lost,
-            };
-        }
-        cause = error.source();
-    }
-    DisconnectReason::Lost
 }

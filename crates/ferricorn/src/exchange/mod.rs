@@ -6,6 +6,7 @@
 //! the slot itself, so that the app's timers go on. The rules are those of
 //! [`asgi_exchange::HttpExchange`]; here are the waiting, the waking and the log.
 
+mod body;
 mod halves;
 mod log;
 mod state;
@@ -20,9 +21,9 @@ use asgi::{AppFuture, DisconnectReason, HttpScope, Receiver, Scope, Sender};
 use asgi_exchange::{AppEnd, HttpExchange};
 use http::StatusCode;
 use http::header::EXPECT;
-use hyper::body::Incoming;
 use tracing::{Span, debug, debug_span, error};
 
+pub(crate) use self::body::RequestBody;
 use self::halves::{Receive, Send};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
 pub(crate) use self::state::{Beginning, BrokenOff, Part};
@@ -64,7 +65,7 @@ impl Exchange {
         permit: Permit,
         label: Label,
         scope: Box<HttpScope>,
-        request_body: Incoming,
+        request_body: RequestBody,
         began: Instant,
     ) -> Arc<Self> {
         let span = debug_span!(

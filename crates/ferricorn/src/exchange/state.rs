@@ -8,15 +8,13 @@ use asgi::{DisconnectReason, HttpDisconnect, ReceiveEvent, SendError};
 use asgi_exchange::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, WireEvent};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body::Body;
-use hyper::body::Incoming;
 
-use super::halves::poll_body;
+use super::body::RequestBody;
 use crate::server::Permit;
 
 pub(super) struct State {
     pub(super) rules: HttpExchange,
-    pub(super) request_body: Option<Incoming>,
+    pub(super) request_body: Option<RequestBody>,
     pub(super) response: Response,
     /// Whether polling the app could get it further: something has happened since the last poll.
     pub(super) runnable: bool,
@@ -101,7 +99,7 @@ pub(crate) enum Part {
 impl State {
     pub(super) fn new(
         rules: HttpExchange,
-        request_body: Incoming,
+        request_body: RequestBody,
         expects_continue: bool,
         permit: Permit,
     ) -> Self {
@@ -280,7 +278,7 @@ impl State {
         if !self.rules.is_complete()
             && let Some(body) = &mut self.request_body
         {
-            match poll_body(body, cx) {
+            match body.poll_part(cx) {
                 Poll::Ready(Ok(part)) => {
                     self.wants_body_since = None;
                     if !part.more_body {

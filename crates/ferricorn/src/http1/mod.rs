@@ -30,7 +30,7 @@ use self::guard::Position;
 use self::request::Refused;
 use self::response::{Adornment, ResponseBody};
 use crate::connection::Ends;
-use crate::exchange::{BrokenOff, Exchange, Label};
+use crate::exchange::{BrokenOff, Exchange, Label, RequestBody};
 use crate::server::{Phase, Server};
 use crate::transport::{Socket, Transport, TransportIo};
 
@@ -138,6 +138,7 @@ impl Connection {
         let Some(permit) = self.server.admit() else {
             return self.turn_away(&label, began);
         };
+        let body = RequestBody::Http1(body);
         let exchange = Exchange::start(&self.server, permit, label, scope, body, began);
         let before = {
             let mut news = self.news();
