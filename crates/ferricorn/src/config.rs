@@ -30,6 +30,9 @@ pub struct Config {
     /// How long a connection may be idle between two requests. Default: 75 s, longer than the 60 s
     /// of the usual load balancers, so that they close first and never send into a closed one.
     pub keep_alive_timeout: Duration,
+    /// How many requests a connection may carry, until it is closed behind the last one; `None` sets
+    /// no limit. Default: none; nginx and Hypercorn have 1,000.
+    pub keep_alive_max_requests: Option<u64>,
     /// How long a client may take for the head of a request, counted from its first byte, and from
     /// the connection's beginning for the first one. Stops slow-header attacks. Default: 15 s.
     pub header_timeout: Duration,
@@ -50,6 +53,21 @@ pub struct Config {
     /// How many exchanges may run, those whose client has left included; a request beyond them is
     /// answered with 503. Default: 16,384.
     pub max_exchanges: usize,
+    /// How many streams a client of HTTP/2 may have open on one connection; it is told, and further
+    /// ones are refused. Default: 100, which RFC 9113 §6.5.2 recommends as the least.
+    pub h2_max_concurrent_streams: u32,
+    /// How much of a request's body a client of HTTP/2 may send before the app has read any of it,
+    /// in bytes. It bounds an upload's speed to one window a round trip, and what an unread upload
+    /// holds in memory; a connection may hold as much for each of its streams. Default: 256 KiB.
+    pub h2_stream_window: u32,
+    /// The largest frame that a client of HTTP/2 may send, in bytes: 16,384 to 16,777,215.
+    /// Default: 16,384, which every client can do.
+    pub h2_max_frame_size: u32,
+    /// A client of HTTP/2 that says nothing for this long while it has streams open is sent a ping;
+    /// `None` sends none. Finds clients that went without a word. Default: 20 s.
+    pub h2_keep_alive_interval: Option<Duration>,
+    /// How long the answer to that ping may take, before the connection is given up. Default: 20 s.
+    pub h2_keep_alive_timeout: Duration,
     /// How many connections the kernel holds for us until they are accepted; it may have a lower
     /// limit of its own (`net.core.somaxconn`). Default: 2,048.
     pub backlog: u32,
@@ -74,6 +92,7 @@ impl Default for Config {
             startup_timeout: Some(Duration::from_secs(60)),
             shutdown_timeout: Some(Duration::from_secs(60)),
             keep_alive_timeout: Duration::from_secs(75),
+            keep_alive_max_requests: None,
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
@@ -81,6 +100,11 @@ impl Default for Config {
             max_headers: 100,
             max_connections: 65_536,
             max_exchanges: 16_384,
+            h2_max_concurrent_streams: 100,
+            h2_stream_window: 256 * 1024,
+            h2_max_frame_size: 16_384,
+            h2_keep_alive_interval: Some(Duration::from_secs(20)),
+            h2_keep_alive_timeout: Duration::from_secs(20),
             backlog: 2_048,
             slow_poll: Duration::from_millis(100),
             date_header: true,

@@ -1,18 +1,35 @@
 //! One accepted connection, before it is known what it speaks.
 
+use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use asgi::Address;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
+use tracing::debug;
 
-use crate::http1;
+use crate::http2::PREFACE;
 use crate::server::{Phase, Server};
 use crate::transport::Socket;
+use crate::{http1, http2};
+
+/// How long a newcomer that has said nothing is kept when the server drains.
+const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 
 /// The two ends of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Ends {
     pub(crate) client: Option<Address>,
     pub(crate) server: Option<Address>,
+}
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
 }
 
 /// Serves a connection until it is closed, in a task of its own.
@@ -24,7 +41,76 @@ pub(crate) fn spawn(server: &Arc<Server>, socket: Socket, ends: Ends, leave: imp
     tokio::spawn(async move {
         let _held = (counted, leave);
         if server.phase() < Phase::Cut {
-            http1::serve(server, socket, ends).await;
+            serve(server, socket, ends).await;
         }
     });
+}
+
+async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
+    let opened = Instant::now();
+    let protocol = match peek(&socket) {
+        Ok(protocol) => protocol,
+        Err(_) => tokio::select! {
+            protocol = first_words(&socket) => protocol,
+            why = given_up(&server) => {
+                debug!(client = ?ends.client, "connection closed: {why}");
+                return;
+            }
+        },
+    };
+    match protocol {
+        Protocol::Http1 => http1::serve(server, socket, ends).await,
+        Protocol::Http2 => http2::serve(server, socket, ends, opened).await,
+    }
+}
+
+/// Waits until a newcomer that says nothing has had its time.
+async fn given_up(server: &Server) -> &'static str {
+    let silence = server.config().header_timeout;
+    tokio::select! {
+        () = tokio::time::sleep(silence) => "it said nothing",
+        phase = server.until(Phase::Draining) => {
+            if phase == Phase::Draining {
+                tokio::select! {
+                    () = tokio::time::sleep(DRAIN_SILENCE) => {}
+                    _ = server.until(Phase::Cut) => {}
+                }
+            }
+            "the server stops"
+        }
+    }
+}
+
+/// Waits until the client's first bytes tell what it speaks.
+async fn first_words(socket: &Socket) -> Protocol {
+    loop {
+        let Ok(ready) = socket.ready(Interest::READABLE).await else {
+            return Protocol::Http1;
+        };
+        match socket.try_io(Interest::READABLE, || peek(socket)) {
+            Ok(protocol) => return protocol,
+            // Nothing can follow what has come so far.
+            Err(_) if ready.is_read_closed() => return Protocol::Http1,
+            Err(_) => {}
+        }
+    }
+}
+
+/// What the client speaks, by what lies in the socket; it stays there.
+///
+/// Prior knowledge alone makes it HTTP/2: RFC 9113 §3.1 has dropped `Upgrade: h2c`.
+///
+/// # Errors
+///
+/// `WouldBlock` if that is too little to tell.
+fn peek(socket: &Socket) -> io::Result<Protocol> {
+    let mut first = [0; PREFACE.len()];
+    let (length, _) = recv(socket.as_fd(), &mut first, RecvFlags::PEEK)?;
+    if length == 0 || !PREFACE.starts_with(&first[..length]) {
+        Ok(Protocol::Http1)
+    } else if length == PREFACE.len() {
+        Ok(Protocol::Http2)
+    } else {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 }

@@ -45,11 +45,13 @@ mod error;
 mod exchange;
 mod handle;
 mod http1;
+mod http2;
 mod lifespan;
 mod listener;
 mod panic;
 mod serve;
 mod server;
+mod timer;
 mod transport;
 
 pub use config::Config;

@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     Http1(Incoming),
-    #[expect(dead_code, reason = "the connection that makes it follows")]
     Http2(RecvStream),
 }
 

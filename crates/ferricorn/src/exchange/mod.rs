@@ -23,11 +23,12 @@ use http::StatusCode;
 use http::header::EXPECT;
 use tracing::{Span, debug, debug_span, error};
 
-pub(crate) use self::body::RequestBody;
+pub(crate) use self::body::{RequestBody, h2_reason_of};
 use self::halves::{Receive, Send};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
-pub(crate) use self::state::{Beginning, BrokenOff, Part};
-use self::state::{State, store};
+use self::state::State;
+pub(crate) use self::state::store;
+pub(crate) use self::state::{Beginning, BrokenOff, Interim, Part};
 use crate::panic::{self, Panic};
 use crate::server::{Permit, Phase, Server};
 
@@ -118,6 +119,17 @@ impl Exchange {
             Some(beginning) => Poll::Ready(beginning),
             None => Poll::Pending,
         }
+    }
+
+    /// What goes out before the head, if there is something now.
+    pub(crate) fn take_interim(&self, cx: &Context<'_>) -> Option<Interim> {
+        self.lock().take_interim(cx)
+    }
+
+    /// Whether [`take_interim`](Self::take_interim) has something.
+    pub(crate) fn has_interim(&self) -> bool {
+        let state = self.lock();
+        state.response.interim.is_some() || state.wants_body && state.expects_continue
     }
 
     /// Waits for the next part of the response behind its head.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use asgi::{DisconnectReason, HttpDisconnect, ReceiveEvent, SendError};
+use asgi::{DisconnectReason, HttpDisconnect, HttpResponseEarlyHint, ReceiveEvent, SendError};
 use asgi_exchange::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, WireEvent};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -50,6 +50,8 @@ pub(super) struct State {
 /// What the app has sent and nobody has taken yet: never more than a head and one part.
 #[derive(Debug, Default)]
 pub(super) struct Response {
+    /// What goes out before the head.
+    pub(super) interim: Option<Interim>,
     pub(super) head: Option<ResponseHead>,
     pub(super) data: Option<Bytes>,
     pub(super) trailers: Option<HeaderMap>,
@@ -72,6 +74,14 @@ pub(crate) struct Beginning {
     pub(crate) whole: Option<Bytes>,
     /// Whether there is a part of the request's body that the app has not read.
     pub(crate) body_unread: bool,
+}
+
+/// What goes out before the head of a response.
+#[derive(Debug)]
+pub(crate) enum Interim {
+    /// The app waits for the body that the client holds back. (HTTP-018)
+    Continue,
+    EarlyHint(HttpResponseEarlyHint),
 }
 
 /// There is no response, or no more of one: the app was cut off, or broke it off itself.
@@ -168,18 +178,32 @@ impl State {
             && std::mem::take(&mut self.expects_continue)
     }
 
+    /// Where the protocol leaves interim responses to us.
+    pub(super) fn take_interim(&mut self, cx: &Context<'_>) -> Option<Interim> {
+        if self.wants_body && std::mem::take(&mut self.expects_continue) {
+            return Some(Interim::Continue);
+        }
+        let interim = self.response.interim.take()?;
+        self.make_room(cx);
+        Some(interim)
+    }
+
+    /// There is room again: for who waits for it, and so for another poll of the app. Who waits in
+    /// this very task is polled anyway.
+    fn make_room(&mut self, cx: &Context<'_>) {
+        self.runnable = true;
+        if let Some(waker) = self
+            .ready_waker
+            .take_if(|waker| !waker.will_wake(cx.waker()))
+        {
+            waker.wake();
+        }
+    }
+
     pub(super) fn take_part(&mut self, cx: &Context<'_>) -> Option<Part> {
         if let Some(data) = self.response.data.take() {
             self.sent += data.len() as u64;
-            // There is room again: for who waits for it, and so for another poll of the app. Who
-            // waits in this very task is polled anyway.
-            self.runnable = true;
-            if let Some(waker) = self
-                .ready_waker
-                .take_if(|waker| !waker.will_wake(cx.waker()))
-            {
-                waker.wake();
-            }
+            self.make_room(cx);
             return Some(Part::Data(data));
         }
         if let Some(trailers) = self.response.trailers.take() {
@@ -236,7 +260,8 @@ impl State {
                 response.trailers = Some(trailers);
                 response.end = Some(End::Complete);
             }
-            // The rest is not offered on HTTP/1.
+            WireEvent::EarlyHint(hint) => response.interim = Some(Interim::EarlyHint(hint)),
+            // The rest is not offered.
             _ => return,
         }
         self.wake_driver();
@@ -299,6 +324,10 @@ impl State {
                     self.wants_body = true;
                     self.wants_body_since.get_or_insert_with(Instant::now);
                     store(&mut self.receive_waker, cx);
+                    if self.expects_continue {
+                        // Where the driver sends the 100 it has to learn of this.
+                        self.wake_driver();
+                    }
                     match self.rules.disconnect() {
                         None | Some(DisconnectReason::Closed) => return Poll::Pending,
                         Some(_) => self.wants_body = false,
@@ -335,7 +364,7 @@ impl State {
 
 impl Response {
     fn has_room(&self) -> bool {
-        self.data.is_none()
+        self.data.is_none() && self.interim.is_none()
     }
 
     /// Whether all of it was sent, and taken. One that was broken off never is, unless the client
@@ -351,7 +380,11 @@ impl Response {
     }
 
     pub(super) fn has_output(&self) -> bool {
-        self.head.is_some() || self.data.is_some() || self.trailers.is_some() || self.end.is_some()
+        self.interim.is_some()
+            || self.head.is_some()
+            || self.data.is_some()
+            || self.trailers.is_some()
+            || self.end.is_some()
     }
 
     /// A response of the server's own, in place of whatever the app had begun.
@@ -378,7 +411,7 @@ fn server_head(status: StatusCode, headers: HeaderMap, length: u64) -> ResponseH
 }
 
 /// Remembers the waker of the last caller.
-pub(super) fn store(slot: &mut Option<Waker>, cx: &Context<'_>) {
+pub(crate) fn store(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),
         None => *slot = Some(cx.waker().clone()),

@@ -22,10 +22,10 @@ use http::{StatusCode, Version};
 use tracing::debug;
 
 use super::guard::Position;
-use super::timer::Timer;
 use super::{Connection, Hyper};
 use crate::exchange::{BrokenOff, Exchange, log_unreadable};
 use crate::server::Phase;
+use crate::timer::Timer;
 use crate::transport::{Peer, Standing};
 
 /// How often a connection on which something runs is looked after. A client that leaves while a

@@ -7,9 +7,8 @@
 
 mod driver;
 pub(crate) mod guard;
-mod request;
+pub(crate) mod request;
 mod response;
-mod timer;
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -92,7 +92,7 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Refused> {
 }
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), and not empty: a URI of http has a host (§4.2.1).
-fn is_host(host: &[u8]) -> bool {
+pub(crate) fn is_host(host: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
     let name = host.iter().take_while(|byte| plain(byte)).count();
     match host.split_at(name) {

@@ -10,13 +10,13 @@ use tokio::time::Sleep;
 ///
 /// A deadline that moves on with every request costs nothing: the timer fires at the old one, and
 /// then is set to what it has become.
-pub(super) struct Timer {
+pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
     at: Instant,
 }
 
 impl Timer {
-    pub(super) fn new(at: Instant) -> Self {
+    pub(crate) fn new(at: Instant) -> Self {
         Self {
             sleep: Box::pin(tokio::time::sleep_until(at.into())),
             at,
@@ -24,18 +24,18 @@ impl Timer {
     }
 
     /// Fires at `at`, if it would have later.
-    pub(super) fn hasten(&mut self, at: Instant) {
+    pub(crate) fn hasten(&mut self, at: Instant) {
         if self.at > at {
             self.reset(at);
         }
     }
 
-    pub(super) fn reset(&mut self, at: Instant) {
+    pub(crate) fn reset(&mut self, at: Instant) {
         self.at = at;
         self.sleep.as_mut().reset(at.into());
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.sleep.as_mut().poll(cx)
     }
 }

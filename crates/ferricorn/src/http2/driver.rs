@@ -1,0 +1,440 @@
+//! The task of one HTTP/2 connection.
+//!
+//! In each turn it lets h2 read and write, starts the apps of new requests, and looks after what h2
+//! does not: the server's phase, the clock, a client that says nothing any more.
+//!
+//! A connection ends in one of these ways:
+//!
+//! - the client has closed it, or it is broken;
+//! - the client broke the protocol, by h2's judgement or by the guard's: GOAWAY says how;
+//! - it was idle for long enough, or the server drains: GOAWAY, then what runs may finish;
+//! - a deadline has passed: what is written is not read, or a ping is not answered;
+//! - the server is cut off.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::server::{Connection, SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, StatusCode, header};
+use tracing::debug;
+
+use super::request::Refused;
+use super::running::Running;
+use super::stream::Stream;
+use super::wire::{Wire, WireIo};
+use super::{request, response};
+use crate::connection::Ends;
+use crate::exchange::{Exchange, Label, RequestBody};
+use crate::server::{Phase, Server};
+use crate::timer::Timer;
+
+/// How often a connection with open streams is looked after.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long a connection without streams is kept behind its first GOAWAY: time for the client's
+/// last requests to arrive.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long what still comes is thrown away behind our end of the connection. Closing at once
+/// would reset it, and the reset can overtake the last frames.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How many requests a turn starts, until other connections get theirs.
+const STARTS: usize = 64;
+
+/// An app whose first poll takes longer makes the connection poll no app itself any more.
+const INLINE: Duration = Duration::from_millis(1);
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// h2 has finished, one way or the other.
+    H2(Result<(), h2::Error>),
+    /// A deadline of ours has passed, and nobody listens to a goodbye.
+    TimedOut(&'static str),
+    /// The server is cut off.
+    Cut,
+}
+
+/// The task of one connection.
+pub(super) struct Driver {
+    server: Arc<Server>,
+    ends: Ends,
+    wire: Wire,
+    h2: Connection<WireIo, Bytes>,
+    running: Arc<Running>,
+    requests: u64,
+    /// Whether an app is polled here first.
+    inline: bool,
+    /// When a stream was last open; before the first one, when the connection came.
+    last_activity: Instant,
+    phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
+    /// Since when the client has been told to open no more streams.
+    goodbye_since: Option<Instant>,
+    /// Since when the connection is to be closed, whatever runs.
+    closing_since: Option<Instant>,
+    keep_alive: KeepAlive,
+    timer: Timer,
+}
+
+impl Driver {
+    pub(super) fn new(
+        server: Arc<Server>,
+        ends: Ends,
+        wire: Wire,
+        mut h2: Connection<WireIo, Bytes>,
+        opened: Instant,
+    ) -> Self {
+        let phases = Box::pin(server.until(Phase::Draining));
+        let timer = Timer::new(opened + server.config().header_timeout);
+        let keep_alive = KeepAlive::new(h2.ping_pong());
+        Self {
+            server,
+            ends,
+            wire,
+            h2,
+            running: Arc::default(),
+            requests: 0,
+            inline: true,
+            last_activity: opened,
+            phases,
+            goodbye_since: None,
+            closing_since: None,
+            keep_alive,
+            timer,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if self.poll_phase(cx) == Phase::Cut {
+            return Poll::Ready(End::Cut);
+        }
+        loop {
+            if let Poll::Ready(result) = self.poll_h2(cx) {
+                return Poll::Ready(End::H2(result));
+            }
+            let Some(fault) = self.wire.fault() else {
+                break;
+            };
+            if self.closing_since.is_some() {
+                break;
+            }
+            let (client, why) = (&self.ends.client, fault.why);
+            debug!(?client, "connection refused, code {}: {why}", fault.code);
+            self.close(fault.code.into());
+        }
+        self.keep_alive.poll_pong(cx);
+        self.poll_clock(cx)
+    }
+
+    /// Lets h2 go on, and starts the requests that have come.
+    fn poll_h2(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        for _ in 0..STARTS {
+            match self.h2.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => self.start(request, respond, cx),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn start(
+        &mut self,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        cx: &mut Context<'_>,
+    ) {
+        let began = Instant::now();
+        self.last_activity = began;
+        self.requests += 1;
+        let config = self.server.config();
+        if config.keep_alive_max_requests == Some(self.requests) {
+            self.say_goodbye(began);
+        }
+        let (parts, body) = request.into_parts();
+        let label = self.label(&parts);
+        let config = self.server.config();
+        let scope = request::scope(
+            parts,
+            &self.ends,
+            &config.root_path,
+            config.max_headers,
+            self.server.state(),
+        );
+        let scope = match scope {
+            Ok(scope) => scope,
+            Err(refused) => return self.refuse(&label, refused, respond, began),
+        };
+        let Some(permit) = self.server.admit() else {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let refused = Refused::Status(status, "too many exchanges run");
+            return self.refuse(&label, refused, respond, began);
+        };
+        let body = RequestBody::Http2(body);
+        let exchange = Exchange::start(&self.server, permit, label, scope, body, began);
+        let mut stream = Stream::new(&self.server, &exchange, respond);
+        if self.inline && Pin::new(&mut stream).poll(cx).is_ready() {
+            return;
+        }
+        self.inline &= began.elapsed() < INLINE;
+        self.running.spawn(exchange, stream);
+    }
+
+    fn label(&self, parts: &http::request::Parts) -> Label {
+        let target = parts.uri.path_and_query().cloned();
+        Label {
+            id: self.server.next_id(),
+            method: parts.method.clone(),
+            target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            version: parts.version,
+            client: self.ends.client.clone(),
+        }
+    }
+
+    fn refuse(
+        &self,
+        label: &Label,
+        refused: Refused,
+        mut respond: SendResponse<Bytes>,
+        began: Instant,
+    ) {
+        let config = self.server.config();
+        let (status, sent) = match refused {
+            Refused::Malformed(why) => {
+                debug!(exchange = label.id, "malformed request: {why}");
+                respond.send_reset(Reason::PROTOCOL_ERROR);
+                (StatusCode::BAD_REQUEST, 0)
+            }
+            Refused::Status(status, why) => {
+                debug!(exchange = label.id, "request refused with {status}: {why}");
+                let text = match status {
+                    StatusCode::SERVICE_UNAVAILABLE => "too busy\n",
+                    _ => "refused\n",
+                };
+                let mut head = response::refusal(status, text.len(), config);
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    let headers = head.headers_mut();
+                    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                }
+                let sent = respond.send_response(head, false).and_then(|mut send| {
+                    // A few bytes: if the client gives no window for them, h2 holds them until the
+                    // connection's end.
+                    send.send_data(Bytes::from_static(text.as_bytes()), true)
+                });
+                if let Err(error) = sent {
+                    debug!(exchange = label.id, "cannot send the refusal: {error}");
+                }
+                (status, text.len() as u64)
+            }
+        };
+        if config.access_log {
+            label.log_access(Some(status), sent, began.elapsed());
+        }
+    }
+
+    /// The server's phase, as far as it matters here.
+    fn poll_phase(&mut self, cx: &mut Context<'_>) -> Phase {
+        // The future is polled only until it is ready: then it waits for the next phase.
+        while let Poll::Ready(phase) = self.phases.as_mut().poll(cx) {
+            if phase >= Phase::Cut {
+                return Phase::Cut;
+            }
+            self.say_goodbye(Instant::now());
+            self.phases = Box::pin(self.server.until(Phase::Cut));
+        }
+        Phase::Serving
+    }
+
+    /// Tells the client to open no more streams; those that are open may finish.
+    ///
+    /// RFC 9113 §6.8: "A server that is attempting to gracefully shut down a connection SHOULD send
+    /// an initial GOAWAY frame with the last stream identifier set to 2^31-1 and a NO_ERROR code."
+    /// h2 sends the second one when the ping between them has come back.
+    fn say_goodbye(&mut self, now: Instant) {
+        if self.goodbye_since.is_none() {
+            self.goodbye_since = Some(now);
+            self.h2.graceful_shutdown();
+        }
+    }
+
+    /// Closes the connection behind a GOAWAY, whatever runs.
+    fn close(&mut self, reason: Reason) {
+        self.closing_since = Some(Instant::now());
+        self.h2.abrupt_shutdown(reason);
+    }
+
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let now = Instant::now();
+        let has_streams = self.h2.has_streams();
+        if has_streams {
+            self.last_activity = now;
+        }
+        let busy = has_streams || self.goodbye_since.is_some() || self.closing_since.is_some();
+        self.timer.hasten(self.next_look(busy, now));
+        while self.timer.poll(cx).is_ready() {
+            let now = Instant::now();
+            if let Some(end) = self.overdue(has_streams, now, cx) {
+                return Poll::Ready(end);
+            }
+            self.timer.reset(self.next_look(busy, now));
+        }
+        Poll::Pending
+    }
+
+    fn next_look(&self, busy: bool, now: Instant) -> Instant {
+        if busy {
+            now + TICK
+        } else {
+            // Not in the past, where it would be looked at again and again.
+            self.idle_deadline().max(now + Duration::from_millis(1))
+        }
+    }
+
+    fn idle_deadline(&self) -> Instant {
+        let config = self.server.config();
+        match self.requests {
+            0 => self.last_activity + config.header_timeout,
+            _ => self.last_activity + config.keep_alive_timeout,
+        }
+    }
+
+    /// Does what is due; how the connection ends, if it must.
+    fn overdue(&mut self, has_streams: bool, now: Instant, cx: &mut Context<'_>) -> Option<End> {
+        let config = self.server.config();
+        if let Some(since) = self.wire.stuck_since()
+            && now.duration_since(since) >= config.write_timeout
+        {
+            return Some(End::TimedOut("the client does not read"));
+        }
+        if let Some(since) = self.closing_since {
+            let over = now.duration_since(since) >= LINGER;
+            return over.then_some(End::TimedOut("the client does not read the last frames"));
+        }
+        self.running.check(config, now);
+        if has_streams {
+            let heard = self.wire.take_heard();
+            let (interval, timeout) = (config.h2_keep_alive_interval, config.h2_keep_alive_timeout);
+            if self.keep_alive.is_overdue(heard, interval, timeout, now) {
+                return Some(End::TimedOut("no answer to a ping"));
+            }
+            return None;
+        }
+        if let Some(since) = self.goodbye_since {
+            if now.duration_since(since.max(self.last_activity)) >= GOODBYE {
+                self.close(Reason::NO_ERROR);
+                cx.waker().wake_by_ref();
+            }
+        } else if now >= self.idle_deadline() {
+            // RFC 9113 §5.4.1 and §9.1: a client is told which of its requests were processed.
+            self.say_goodbye(now);
+            cx.waker().wake_by_ref();
+        }
+        None
+    }
+
+    /// Lets go of the connection: of its apps, then of its socket.
+    pub(super) async fn finish(mut self, end: End) {
+        self.log_end(&end);
+        if let End::Cut = end {
+            self.running.cut();
+            self.h2.abrupt_shutdown(Reason::NO_ERROR);
+            // As much as the socket takes at once.
+            std::future::poll_fn(|cx| {
+                let _ = self.h2.poll_closed(cx);
+                Poll::Ready(())
+            })
+            .await;
+            return;
+        }
+        let (running, wire, server) = (self.running, self.wire, self.server);
+        // The streams learn from this that the connection is gone.
+        drop(self.h2);
+        running.until_none().await;
+        if let End::TimedOut(_) = end {
+            return;
+        }
+        let close = async {
+            let shut = std::future::poll_fn(|cx| wire.poll_shutdown(cx)).await;
+            if shut.is_ok() && !wire.is_read_end() {
+                while !std::future::poll_fn(|cx| wire.poll_discard(cx)).await {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = close => {}
+            () = tokio::time::sleep(LINGER) => {}
+            _ = server.until(Phase::Cut) => {}
+        }
+    }
+
+    fn log_end(&self, end: &End) {
+        let client = &self.ends.client;
+        match end {
+            End::H2(Ok(())) => {}
+            End::H2(Err(error)) => debug!(?client, "connection ended: {error}"),
+            End::TimedOut(why) => debug!(?client, "connection timed out: {why}"),
+            End::Cut => debug!(?client, "connection cut off: the server stops"),
+        }
+    }
+}
+
+/// Asks a client that says nothing whether it is still there.
+struct KeepAlive {
+    ping_pong: Option<PingPong>,
+    last_heard: Instant,
+    asked_at: Option<Instant>,
+}
+
+impl KeepAlive {
+    fn new(ping_pong: Option<PingPong>) -> Self {
+        Self {
+            ping_pong,
+            last_heard: Instant::now(),
+            asked_at: None,
+        }
+    }
+
+    /// Takes the answer, if it has come: only then can be asked again.
+    fn poll_pong(&mut self, cx: &mut Context<'_>) {
+        if self.asked_at.is_some()
+            && let Some(ping_pong) = &mut self.ping_pong
+            && ping_pong.poll_pong(cx).is_ready()
+        {
+            self.asked_at = None;
+        }
+    }
+
+    /// Whether the client has not answered in time. Asks if it is time to.
+    fn is_overdue(
+        &mut self,
+        heard: bool,
+        interval: Option<Duration>,
+        timeout: Duration,
+        now: Instant,
+    ) -> bool {
+        if heard {
+            self.last_heard = now;
+        }
+        let silence = now.duration_since(self.last_heard);
+        if let Some(asked_at) = self.asked_at {
+            // Anything that comes is an answer.
+            return !heard && now.duration_since(asked_at) >= timeout && silence >= timeout;
+        }
+        if let (Some(interval), Some(ping_pong)) = (interval, &mut self.ping_pong)
+            && silence >= interval
+            && ping_pong.send_ping(Ping::opaque()).is_ok()
+        {
+            self.asked_at = Some(now);
+        }
+        false
+    }
+}

@@ -1,0 +1,88 @@
+//! One connection of HTTP/2: h2 keeps the frames and the windows, the [`driver`] does the rest.
+//!
+//! The driver is the connection's task: it takes requests from h2 and polls each one's app once.
+//! One that is not done by then goes on in a task of its own ([`stream`]), so that a hundred
+//! streams do not share one core and a busy app stops neither its neighbours nor a ping.
+
+mod driver;
+pub(crate) mod guard;
+mod request;
+mod response;
+mod running;
+mod stream;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::server::{Builder, Handshake};
+use tracing::debug;
+
+use self::driver::Driver;
+use self::guard::Limits;
+use self::wire::{Wire, WireIo};
+use crate::Config;
+use crate::connection::Ends;
+use crate::server::Server;
+use crate::transport::Socket;
+
+/// What every client of HTTP/2 sends first (RFC 9113 §3.4).
+pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What frames that are smaller than their bookkeeping may take, in bytes: about 32,000 of them wait
+/// for the app at most, some 3 MiB. Its own default would grow with the connection's window.
+const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends, opened: Instant) {
+    let limits = Limits::default();
+    let (wire, io) = Wire::new(socket, limits);
+    let deadline = opened + server.config().header_timeout;
+    let handshake = handshake(server.config(), io);
+    let h2 = match tokio::time::timeout_at(deadline.into(), handshake).await {
+        Ok(Ok(h2)) => h2,
+        Ok(Err(error)) => {
+            debug!(client = ?ends.client, "no HTTP/2: {error}");
+            return;
+        }
+        Err(_) => {
+            debug!(client = ?ends.client, "connection timed out: no HTTP/2 preface");
+            return;
+        }
+    };
+    let mut driver = Driver::new(server, ends, wire, h2, opened);
+    let end = std::future::poll_fn(|cx| driver.poll(cx)).await;
+    driver.finish(end).await;
+}
+
+fn handshake(config: &Config, io: WireIo) -> Handshake<WireIo, Bytes> {
+    let streams = config.h2_max_concurrent_streams;
+    let everything = u64::from(streams) * u64::from(config.h2_stream_window);
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(streams)
+        .initial_window_size(config.h2_stream_window.min(MAX_WINDOW))
+        // Every stream may fill its window without taking anything from another: uploads that no
+        // app reads stall themselves alone.
+        .initial_connection_window_size(
+            u32::try_from(everything)
+                .unwrap_or(MAX_WINDOW)
+                .clamp(DEFAULT_WINDOW, MAX_WINDOW),
+        )
+        .max_frame_size(config.h2_max_frame_size)
+        .max_header_list_size(u32::try_from(config.max_head_size).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(DATA_FRAME_BUDGET);
+    builder.handshake(io)
+}
+
+/// RFC 9113 §6.9.2.
+const DEFAULT_WINDOW: u32 = 65_535;
+
+/// RFC 9113 §6.9.1: "A sender MUST NOT allow a flow-control window to exceed 2^31-1 octets."
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// What h2 takes of one response before the socket has, in bytes. hyper has 400 KiB; a stream gets
+/// its next part in time with less.
+const SEND_BUFFER: usize = 128 * 1024;

@@ -1,0 +1,218 @@
+//! From h2's request to a scope, or to why there is none.
+
+use std::borrow::Cow;
+
+use asgi::{Extension, Extensions, HttpScope, State};
+use http::header::{COOKIE, EXPECT, HOST, TE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, request};
+
+use crate::connection::Ends;
+use crate::http1::request::is_host;
+
+/// Why a request does not reach the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// RFC 9113 §8.1.1: "Malformed requests or responses that are detected MUST be treated as a
+    /// stream error (Section 5.4.2) of type PROTOCOL_ERROR."
+    Malformed(&'static str),
+    /// It is well-formed, and answered with this status.
+    Status(StatusCode, &'static str),
+}
+
+/// The scope for a request.
+///
+/// # Errors
+///
+/// The request is one that RFC 9110 or 9113 has refused, though h2 let it pass.
+pub(super) fn scope(
+    parts: request::Parts,
+    ends: &Ends,
+    root_path: &str,
+    max_headers: usize,
+    state: &State,
+) -> Result<Box<HttpScope>, Refused> {
+    let request::Parts {
+        method,
+        uri,
+        version,
+        mut headers,
+        ..
+    } = parts;
+    if headers.len() > max_headers {
+        return Err(Refused::Status(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "too many fields",
+        ));
+    }
+    check_values(&headers)?;
+    check_expectations(&headers)?;
+    let target = target(&method, uri, &mut headers)?;
+    join_cookies(&mut headers);
+    let mut scope = HttpScope::new(method, target);
+    if !root_path.is_empty() {
+        scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
+    }
+    // It is large, and where it goes it goes boxed.
+    let mut scope = Box::new(scope);
+    scope.version = version;
+    scope.extensions = extensions(&headers);
+    scope.headers = headers;
+    scope.client.clone_from(&ends.client);
+    scope.server.clone_from(&ends.server);
+    scope.state = state.clone();
+    Ok(scope)
+}
+
+/// RFC 9113 §8.2.1: "A field value MUST NOT start or end with an ASCII whitespace character".
+fn check_values(headers: &HeaderMap) -> Result<(), Refused> {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    for value in headers.values() {
+        let value = value.as_bytes();
+        if blank(value.first()) || blank(value.last()) {
+            return Err(Refused::Malformed("white space around a field's value"));
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other than
+/// 100-continue MAY respond with a 417 (Expectation Failed)".
+fn check_expectations(headers: &HeaderMap) -> Result<(), Refused> {
+    for expectation in headers.get_all(EXPECT) {
+        if !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refused::Status(
+                StatusCode::EXPECTATION_FAILED,
+                "an expectation other than 100-continue",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What is asked for. Its authority becomes the `host`, so that an app need not know the version.
+///
+/// The scheme is not looked at: behind a gateway that ends TLS it says what the gateway's client
+/// used, and the scope says what this connection is.
+fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQuery, Refused> {
+    if method == Method::CONNECT {
+        return Err(Refused::Status(
+            StatusCode::NOT_IMPLEMENTED,
+            "CONNECT is not offered",
+        ));
+    }
+    let parts = uri.into_parts();
+    check_host(parts.authority.as_ref().map(|name| name.as_str()), headers)?;
+    if let Some(authority) = parts.authority {
+        let host = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| Refused::Malformed("a malformed authority"))?;
+        headers.insert(HOST, host);
+    }
+    let target = parts.path_and_query.ok_or(Refused::Malformed("no path"))?;
+    match target.as_str() {
+        "*" if method == Method::OPTIONS => Ok(target),
+        path if path.starts_with('/') => Ok(target),
+        _ => Err(Refused::Malformed("a malformed path")),
+    }
+}
+
+/// RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header
+/// field that identifies an entity that differs from the entity in the ":authority" pseudo-header
+/// field."
+fn check_host(authority: Option<&str>, headers: &HeaderMap) -> Result<(), Refused> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Refused::Malformed("more than one host"));
+    }
+    match (authority, host) {
+        (None, None) => Err(Refused::Malformed("no authority")),
+        (Some(authority), _) if !is_host(authority.as_bytes()) => {
+            Err(Refused::Malformed("a malformed authority"))
+        }
+        (Some(authority), Some(host))
+            if !authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()) =>
+        {
+            Err(Refused::Malformed("a host other than the authority"))
+        }
+        (None, Some(host)) if !is_host(host.as_bytes()) => {
+            Err(Refused::Malformed("a malformed host"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// RFC 9113 §8.2.3: "If there are multiple Cookie header fields after decompression, these MUST be
+/// concatenated into a single octet string using the two-octet delimiter of 0x3b, 0x20 ... before
+/// being passed into a non-HTTP/2 context".
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    if cookies.next().is_none() || cookies.next().is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// What this exchange can do beyond the core.
+fn extensions(headers: &HeaderMap) -> Extensions {
+    let extensions = Extensions::new().with(Extension::EarlyHint);
+    // h2 lets no other value pass (RFC 9113 §8.2.2).
+    if headers.contains_key(TE) {
+        extensions.with(Extension::Trailers)
+    } else {
+        extensions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Refused, join_cookies, target};
+    use http::header::{COOKIE, HOST};
+    use http::{HeaderMap, HeaderValue, Method, Uri};
+
+    fn check(method: &Method, uri: &str, hosts: &[&str]) -> Result<(String, String), bool> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(HOST, HeaderValue::from_str(host).unwrap());
+        }
+        let target = target(method, Uri::try_from(uri).unwrap(), &mut headers)
+            .map_err(|refused| matches!(refused, Refused::Malformed(_)))?;
+        let host = headers[HOST].to_str().unwrap().to_owned();
+        Ok((target.to_string(), host))
+    }
+
+    #[test]
+    fn the_authority_becomes_the_host() {
+        let ok = |target: &str, host: &str| Ok((target.to_owned(), host.to_owned()));
+        let get = |uri, hosts| check(&Method::GET, uri, hosts);
+        assert_eq!(get("https://a:1/x?y", &[]), ok("/x?y", "a:1"));
+        assert_eq!(get("https://a/x", &["A"]), ok("/x", "a"));
+        assert_eq!(get("/x", &["a"]), ok("/x", "a"));
+        assert_eq!(get("/x", &[]), Err(true));
+        assert_eq!(get("https://a/x", &["b"]), Err(true));
+        assert_eq!(get("https://a/x", &["a", "a"]), Err(true));
+        assert_eq!(get("https://u@a/x", &[]), Err(true));
+        assert_eq!(get("/x", &["a b"]), Err(true));
+        assert_eq!(get("*", &["a"]), Err(true));
+        assert_eq!(check(&Method::OPTIONS, "*", &["a"]), ok("*", "a"));
+        assert_eq!(check(&Method::CONNECT, "a:1", &[]), Err(false));
+    }
+
+    #[test]
+    fn crumbs_become_one_cookie() {
+        let mut headers = HeaderMap::new();
+        for crumb in ["a=1", "b=2", "c=3"] {
+            headers.append(COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut headers);
+        let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
+    }
+}

@@ -1,0 +1,348 @@
+//! One stream: takes what the exchange has to say and gives it to h2, as far as the client lets it.
+//!
+//! A stream ends in one of these ways:
+//!
+//! - the whole response is with h2, which sends it as the client's windows allow;
+//! - the app broke its response off, or a deadline has passed: RST_STREAM says so;
+//! - the client reset the stream, or the connection is gone.
+//!
+//! In each of them an app that still runs goes on in a task of its own, with its grace.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use asgi::DisconnectReason;
+use asgi_exchange::Framing;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, SendStream};
+use http::{Response, StatusCode};
+use tracing::debug;
+
+use super::response;
+use crate::exchange::{Beginning, BrokenOff, Exchange, Interim, Part, h2_reason_of, store};
+use crate::server::Server;
+
+/// Drives one exchange; a future that is ready when the stream needs nobody any more.
+pub(super) struct Stream {
+    server: Arc<Server>,
+    exchange: Arc<Exchange>,
+    watch: Arc<Watch>,
+    stage: Stage,
+}
+
+/// How far the response has come.
+enum Stage {
+    /// The head is still to come.
+    Head(SendResponse<Bytes>),
+    /// The head is out; `data` waits for the client's window.
+    Body {
+        send: SendStream<Bytes>,
+        data: Bytes,
+        last: bool,
+    },
+    /// The end of the stream went out with its head, but the app has not said all.
+    Silent(SendStream<Bytes>),
+    Done,
+}
+
+/// What the connection's driver sees of a stream, and says to it.
+#[derive(Debug, Default)]
+pub(super) struct Watch(Mutex<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    /// Since when the client's window has had no room for what the app has sent.
+    stuck_since: Option<Instant>,
+    /// The stream is to be reset, and why the app is told so.
+    kill: Option<(Reason, DisconnectReason)>,
+    /// The stream's task, when it waits.
+    task: Option<Waker>,
+}
+
+impl Watch {
+    pub(super) fn stuck_since(&self) -> Option<Instant> {
+        self.lock().stuck_since
+    }
+
+    /// Makes the stream reset itself.
+    pub(super) fn kill(&self, reason: Reason, told: DisconnectReason) {
+        let mut watched = self.lock();
+        watched.kill = Some((reason, told));
+        let task = watched.task.take();
+        drop(watched);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        // Every change is one assignment: a panic leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stream {
+    pub(super) fn new(
+        server: &Arc<Server>,
+        exchange: &Arc<Exchange>,
+        respond: SendResponse<Bytes>,
+    ) -> Self {
+        Self {
+            server: Arc::clone(server),
+            exchange: Arc::clone(exchange),
+            watch: Arc::default(),
+            stage: Stage::Head(respond),
+        }
+    }
+
+    pub(super) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// What the exchange has to send goes to h2, until one of them has to wait.
+    fn poll_stage(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.stage {
+                Stage::Head(_) => ready!(self.poll_head(cx)),
+                Stage::Body { .. } => ready!(self.poll_body(cx)),
+                Stage::Silent(_) => match ready!(self.exchange.poll_part(cx)) {
+                    Part::End | Part::Broken => self.finish(),
+                    Part::Data(_) | Part::Trailers(_) => {}
+                },
+                Stage::Done => return Poll::Ready(()),
+            }
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Stage::Head(respond) = &mut self.stage else {
+            return Poll::Ready(());
+        };
+        let beginning = loop {
+            if let Some(interim) = self.exchange.take_interim(cx) {
+                send_interim(respond, interim);
+                continue;
+            }
+            match self.exchange.poll_beginning(cx) {
+                Poll::Ready(beginning) => break beginning,
+                Poll::Pending if self.exchange.has_interim() => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        };
+        match beginning {
+            Ok(beginning) => self.send_head(beginning),
+            Err(BrokenOff) => self.break_off(Reason::INTERNAL_ERROR),
+        }
+        Poll::Ready(())
+    }
+
+    fn send_head(&mut self, beginning: Beginning) {
+        let Stage::Head(mut respond) = std::mem::replace(&mut self.stage, Stage::Done) else {
+            return;
+        };
+        let Beginning { head, whole, .. } = beginning;
+        let empty = head.framing == Framing::Empty && !head.trailers
+            || whole.as_ref().is_some_and(Bytes::is_empty);
+        let response = response::head(head, self.server.config());
+        let send = match respond.send_response(response, empty) {
+            Ok(send) => send,
+            Err(error) => return self.lost(&error),
+        };
+        self.stage = match whole {
+            _ if empty && whole.is_none() => {
+                self.exchange.delivered();
+                Stage::Silent(send)
+            }
+            _ if empty => return self.finish(),
+            whole => Stage::Body {
+                send,
+                last: whole.is_some(),
+                data: whole.unwrap_or_default(),
+            },
+        };
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_send(cx));
+        let Stage::Body { send, data, .. } = &mut self.stage else {
+            return Poll::Ready(());
+        };
+        let result = match ready!(self.exchange.poll_part(cx)) {
+            Part::Data(part) => {
+                *data = part;
+                return Poll::Ready(());
+            }
+            Part::Trailers(trailers) => send.send_trailers(trailers),
+            Part::End => send.send_data(Bytes::new(), true),
+            Part::Broken => {
+                self.break_off(Reason::INTERNAL_ERROR);
+                return Poll::Ready(());
+            }
+        };
+        match result {
+            Ok(()) => self.finish(),
+            Err(error) => self.lost(&error),
+        }
+        Poll::Ready(())
+    }
+
+    /// Hands what waits to h2, no more than the client has room for: what h2 holds beyond that would
+    /// be out of reach of any deadline.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Stage::Body { send, data, last } = &mut self.stage else {
+                return Poll::Ready(());
+            };
+            if data.is_empty() {
+                return Poll::Ready(());
+            }
+            // Reserved only while there is something: capacity that lies idle is missing elsewhere
+            // on the connection.
+            send.reserve_capacity(data.len());
+            let room = match send.capacity() {
+                0 => match send.poll_capacity(cx) {
+                    Poll::Pending => {
+                        self.watch
+                            .lock()
+                            .stuck_since
+                            .get_or_insert_with(Instant::now);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(Ok(room))) => room,
+                    Poll::Ready(Some(Err(error))) => {
+                        self.lost(&error);
+                        return Poll::Ready(());
+                    }
+                    // The stream is over; the reset behind it says why.
+                    Poll::Ready(None) => return Poll::Pending,
+                },
+                room => room,
+            };
+            if room == 0 {
+                continue;
+            }
+            self.watch.lock().stuck_since = None;
+            let part = data.split_to(room.min(data.len()));
+            let end = *last && data.is_empty();
+            match send.send_data(part, end) {
+                Ok(()) if end => {
+                    self.finish();
+                    return Poll::Ready(());
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    self.lost(&error);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+
+    /// Looks whether the client, or the connection's driver, has ended the stream.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let kill = {
+            let mut watched = self.watch.lock();
+            store(&mut watched.task, cx);
+            watched.kill
+        };
+        if let Some((reason, told)) = kill {
+            self.reset(reason);
+            self.gone(told);
+            return Poll::Ready(());
+        }
+        let reset = match &mut self.stage {
+            Stage::Head(respond) => respond.poll_reset(cx),
+            Stage::Body { send, .. } | Stage::Silent(send) => send.poll_reset(cx),
+            Stage::Done => return Poll::Pending,
+        };
+        let reason = match ready!(reset) {
+            Ok(reason) => DisconnectReason::Reset(reason.into()),
+            Err(error) => h2_reason_of(&error),
+        };
+        self.gone(reason);
+        Poll::Ready(())
+    }
+
+    /// h2 has the whole response.
+    fn finish(&mut self) {
+        self.stage = Stage::Done;
+        self.exchange.delivered();
+        self.exchange.detach(None);
+    }
+
+    /// The app broke its response off, or never began one.
+    fn break_off(&mut self, reason: Reason) {
+        self.reset(reason);
+        self.exchange.detach(None);
+    }
+
+    fn reset(&mut self, reason: Reason) {
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Head(mut respond) => respond.send_reset(reason),
+            Stage::Body { mut send, .. } | Stage::Silent(mut send) => send.send_reset(reason),
+            Stage::Done => {}
+        }
+    }
+
+    fn lost(&mut self, error: &h2::Error) {
+        debug!(
+            exchange = self.exchange.label().id,
+            "cannot send the response: {error}"
+        );
+        self.gone(h2_reason_of(error));
+    }
+
+    /// The client is gone: its app has its grace.
+    fn gone(&mut self, reason: DisconnectReason) {
+        self.stage = Stage::Done;
+        self.exchange.disconnected(reason);
+        let grace = self.server.config().disconnect_grace;
+        self.exchange
+            .detach(grace.map(|grace| Instant::now() + grace));
+    }
+}
+
+impl Future for Stream {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.exchange.begin_turn();
+        if this.poll_stage(cx).is_ready() || this.poll_reset(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // An app that waits for room is polled too: its timers go on.
+        if this.exchange.poll_app(cx) {
+            return this.poll_stage(cx);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if !matches!(self.stage, Stage::Done) {
+            self.exchange.cancel("its stream's task is gone");
+        }
+    }
+}
+
+fn send_interim(respond: &mut SendResponse<Bytes>, interim: Interim) {
+    let mut response = Response::new(());
+    match interim {
+        Interim::Continue => *response.status_mut() = StatusCode::CONTINUE,
+        Interim::EarlyHint(hint) => {
+            *response.status_mut() = StatusCode::EARLY_HINTS;
+            for link in hint.links {
+                response.headers_mut().append(http::header::LINK, link);
+            }
+        }
+    }
+    if let Err(error) = respond.send_informational(response) {
+        // The stream is over, which `poll_reset` tells.
+        debug!("cannot send an interim response: {error}");
+    }
+}
