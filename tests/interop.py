@@ -222,4 +222,5 @@ def main():
     print(f"{len(CHECKS)} passed, 0 failed")
 
 
-main()
+if __name__ == "__main__":
+    main()

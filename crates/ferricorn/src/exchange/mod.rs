@@ -129,7 +129,7 @@ impl Exchange {
     /// Whether [`take_interim`](Self::take_interim) has something.
     pub(crate) fn has_interim(&self) -> bool {
         let state = self.lock();
-        state.response.interim.is_some() || state.wants_body && state.expects_continue
+        state.response.interim.is_some() || state.owes_continue()
     }
 
     /// Waits for the next part of the response behind its head.

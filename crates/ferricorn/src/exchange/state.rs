@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) wants_body_since: Option<Instant>,
     /// The client waits for a 100 before it sends the body.
     pub(super) expects_continue: bool,
+    /// Whether interim responses are ours to send, and not hyper's.
+    pub(super) sends_interim: bool,
     /// The app has ended and left a part of the request's body unread.
     pub(super) body_unread: bool,
     /// What was sent last came to nothing on the wire, so nothing but this holds back the next.
@@ -115,9 +117,10 @@ impl State {
     ) -> Self {
         Self {
             rules,
-            request_body: Some(request_body),
             response: Response::default(),
             runnable: true,
+            sends_interim: matches!(request_body, RequestBody::Http2(_)),
+            request_body: Some(request_body),
             polled: false,
             polling: false,
             client_closed: false,
@@ -143,8 +146,12 @@ impl State {
         &mut self,
         cx: &Context<'_>,
     ) -> Option<Result<Beginning, BrokenOff>> {
-        if self.lets_100_go_first() {
-            cx.waker().wake_by_ref();
+        if self.owes_continue() && self.response.head.is_some() && self.response.end.is_none() {
+            if !self.sends_interim {
+                // hyper sends it in its next turn, and only while no final head is out. (HTTP-018)
+                self.expects_continue = false;
+                cx.waker().wake_by_ref();
+            }
             return None;
         }
         let Some(head) = self.response.head.take() else {
@@ -167,20 +174,16 @@ impl State {
         }))
     }
 
-    /// Whether the head should wait for one more turn.
-    ///
-    /// An app may begin its response and then ask for the body. hyper sends the 100 that the client
-    /// waits for in its next turn, and only while no final head is out. (HTTP-018)
-    fn lets_100_go_first(&mut self) -> bool {
-        self.response.head.is_some()
-            && self.response.end.is_none()
-            && self.wants_body
-            && std::mem::take(&mut self.expects_continue)
+    /// Whether the app waits for a body that the client holds back until a 100. It may have begun its
+    /// response before.
+    pub(super) fn owes_continue(&self) -> bool {
+        self.wants_body && self.expects_continue
     }
 
     /// Where the protocol leaves interim responses to us.
     pub(super) fn take_interim(&mut self, cx: &Context<'_>) -> Option<Interim> {
-        if self.wants_body && std::mem::take(&mut self.expects_continue) {
+        if self.owes_continue() {
+            self.expects_continue = false;
             return Some(Interim::Continue);
         }
         let interim = self.response.interim.take()?;
