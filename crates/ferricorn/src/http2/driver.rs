@@ -23,6 +23,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, StatusCode, header};
 use tracing::debug;
 
+use super::fault::Fault;
 use super::request::Refused;
 use super::running::Running;
 use super::stream::Stream;
@@ -124,9 +125,9 @@ impl Driver {
             if self.closing_since.is_some() {
                 break;
             }
-            let (client, why) = (&self.ends.client, fault.why);
-            debug!(?client, "connection refused, code {}: {why}", fault.code);
-            self.close(fault.code.into());
+            let (client, Fault { code, why }) = (&self.ends.client, fault);
+            debug!(?client, "connection ended with {code:?}: {why}");
+            self.close(Reason::from(code as u32));
         }
         self.keep_alive.poll_pong(cx);
         self.poll_clock(cx)

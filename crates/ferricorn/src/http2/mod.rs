@@ -4,8 +4,12 @@
 //! One that is not done by then goes on in a task of its own ([`stream`]), so that a hundred
 //! streams do not share one core and a busy app stops neither its neighbours nor a ping.
 
+mod client;
 mod driver;
-pub(crate) mod guard;
+mod fault;
+mod flood;
+mod frame;
+mod guard;
 mod request;
 mod response;
 mod running;
@@ -20,6 +24,8 @@ use h2::server::{Builder, Handshake};
 use tracing::debug;
 
 use self::driver::Driver;
+use self::frame::MAX_WINDOW_SIZE;
+pub(crate) use self::frame::PREFACE;
 use self::guard::Limits;
 use self::wire::{Wire, WireIo};
 use crate::Config;
@@ -27,19 +33,20 @@ use crate::connection::Ends;
 use crate::server::Server;
 use crate::transport::Socket;
 
-/// What every client of HTTP/2 sends first (RFC 9113 §3.4).
-pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// What frames that are smaller than their bookkeeping may take, in bytes: about 32,000 of them wait
 /// for the app at most, some 3 MiB. Its own default would grow with the connection's window.
 const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends, opened: Instant) {
-    let limits = Limits::default();
+    let config = server.config();
+    let limits = Limits {
+        max_frame_size: config.h2_max_frame_size,
+        max_concurrent_streams: config.h2_max_concurrent_streams,
+    };
     let (wire, io) = Wire::new(socket, limits);
-    let deadline = opened + server.config().header_timeout;
-    let handshake = handshake(server.config(), io);
+    let deadline = opened + config.header_timeout;
+    let handshake = handshake(config, io);
     let h2 = match tokio::time::timeout_at(deadline.into(), handshake).await {
         Ok(Ok(h2)) => h2,
         Ok(Err(error)) => {
@@ -62,13 +69,13 @@ fn handshake(config: &Config, io: WireIo) -> Handshake<WireIo, Bytes> {
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(streams)
-        .initial_window_size(config.h2_stream_window.min(MAX_WINDOW))
+        .initial_window_size(config.h2_stream_window.min(MAX_WINDOW_SIZE))
         // Every stream may fill its window without taking anything from another: uploads that no
         // app reads stall themselves alone.
         .initial_connection_window_size(
             u32::try_from(everything)
-                .unwrap_or(MAX_WINDOW)
-                .clamp(DEFAULT_WINDOW, MAX_WINDOW),
+                .unwrap_or(MAX_WINDOW_SIZE)
+                .clamp(DEFAULT_WINDOW, MAX_WINDOW_SIZE),
         )
         .max_frame_size(config.h2_max_frame_size)
         .max_header_list_size(u32::try_from(config.max_head_size).unwrap_or(u32::MAX))
@@ -79,9 +86,6 @@ fn handshake(config: &Config, io: WireIo) -> Handshake<WireIo, Bytes> {
 
 /// RFC 9113 §6.9.2.
 const DEFAULT_WINDOW: u32 = 65_535;
-
-/// RFC 9113 §6.9.1: "A sender MUST NOT allow a flow-control window to exceed 2^31-1 octets."
-const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 /// What h2 takes of one response before the socket has, in bytes. hyper has 400 KiB; a stream gets
 /// its next part in time with less.

@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::guard::{Fault, Guard, Limits};
+use super::fault::Fault;
+use super::guard::{Guard, Limits, Refused};
 use crate::transport::Socket;
 
 /// Anything that HTTP/2 can be spoken over.
@@ -53,6 +54,12 @@ impl Wire {
             stuck_since: None,
         })));
         (wire.clone(), WireIo(wire))
+    }
+
+    /// Whether the client takes pushes now.
+    #[expect(dead_code, reason = "pushes follow")]
+    pub(super) fn allows_push(&self) -> bool {
+        self.lock().guard.allows_push()
     }
 
     /// What the client did wrong, if that ends the connection.
@@ -129,7 +136,10 @@ impl AsyncRead for WireIo {
         shared.read_end = read.is_empty();
         match shared.guard.read(read, Instant::now()) {
             Ok(()) => Poll::Ready(Ok(())),
-            Err((sound, fault)) => {
+            Err(Refused {
+                before: sound,
+                fault,
+            }) => {
                 shared.fault = Some(fault);
                 buf.set_filled(before + sound);
                 match sound {
@@ -150,7 +160,7 @@ impl AsyncWrite for WireIo {
     ) -> Poll<io::Result<usize>> {
         let mut shared = self.0.lock();
         let written = Pin::new(&mut shared.stream).poll_write(cx, buf);
-        shared.note_progress(written.is_pending());
+        shared.note_written(&written, &[IoSlice::new(buf)]);
         written
     }
 
@@ -161,7 +171,7 @@ impl AsyncWrite for WireIo {
     ) -> Poll<io::Result<usize>> {
         let mut shared = self.0.lock();
         let written = Pin::new(&mut shared.stream).poll_write_vectored(cx, bufs);
-        shared.note_progress(written.is_pending());
+        shared.note_written(&written, bufs);
         written
     }
 
@@ -173,7 +183,7 @@ impl AsyncWrite for WireIo {
         let mut shared = self.0.lock();
         let flushed = Pin::new(&mut shared.stream).poll_flush(cx);
         if flushed.is_pending() {
-            shared.note_progress(true);
+            shared.stuck();
         }
         flushed
     }
@@ -184,11 +194,25 @@ impl AsyncWrite for WireIo {
 }
 
 impl Shared {
-    fn note_progress(&mut self, pending: bool) {
-        if pending {
-            self.stuck_since.get_or_insert_with(Instant::now);
-        } else {
-            self.stuck_since = None;
+    /// Shows the guard what has left, and notes whether the socket takes anything.
+    fn note_written(&mut self, written: &Poll<io::Result<usize>>, bufs: &[IoSlice<'_>]) {
+        let mut left = match written {
+            Poll::Ready(Ok(written)) => *written,
+            Poll::Ready(Err(_)) => 0,
+            Poll::Pending => return self.stuck(),
+        };
+        self.stuck_since = None;
+        let now = Instant::now();
+        for buf in bufs {
+            let part = &buf[..left.min(buf.len())];
+            left -= part.len();
+            if let Err(fault) = self.guard.wrote(part, now) {
+                self.fault.get_or_insert(fault);
+            }
         }
+    }
+
+    fn stuck(&mut self) {
+        self.stuck_since.get_or_insert_with(Instant::now);
     }
 }
