@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use asgi::{AppFuture, DisconnectReason, HttpScope, Receiver, Scope, Sender};
 use asgi_exchange::{AppEnd, HttpExchange};
+use h2::RecvStream;
 use http::StatusCode;
 use http::header::EXPECT;
 use tracing::{Span, debug, debug_span, error};
@@ -130,6 +131,15 @@ impl Exchange {
     pub(crate) fn has_interim(&self) -> bool {
         let state = self.lock();
         state.response.interim.is_some() || state.owes_continue()
+    }
+
+    /// What the app has left of an upload over HTTP/2 that still comes.
+    pub(crate) fn take_leftover(&self) -> Option<RecvStream> {
+        let mut state = self.lock();
+        match state.request_body.take() {
+            Some(RequestBody::Http2(body)) if !body.is_end_stream() => Some(body),
+            _ => state.leftover.take(),
+        }
     }
 
     /// Waits for the next part of the response behind its head.

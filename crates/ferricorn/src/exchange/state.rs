@@ -7,6 +7,7 @@ use std::time::Instant;
 use asgi::{DisconnectReason, HttpDisconnect, HttpResponseEarlyHint, ReceiveEvent, SendError};
 use asgi_exchange::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, WireEvent};
 use bytes::Bytes;
+use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::body::RequestBody;
@@ -40,6 +41,8 @@ pub(super) struct State {
     pub(super) sends_interim: bool,
     /// The app has ended and left a part of the request's body unread.
     pub(super) body_unread: bool,
+    /// That part, where the driver lets go of it.
+    pub(super) leftover: Option<RecvStream>,
     /// What was sent last came to nothing on the wire, so nothing but this holds back the next.
     pub(super) swallowed: bool,
     pub(super) slow_poll_told: bool,
@@ -133,6 +136,7 @@ impl State {
             wants_body_since: None,
             expects_continue,
             body_unread: false,
+            leftover: None,
             swallowed: false,
             slow_poll_told: false,
             permit: Some(permit),
@@ -222,7 +226,11 @@ impl State {
     pub(super) fn ended(&mut self, end: AppEnd) -> Option<Fault> {
         let verdict = self.rules.ended(end);
         let body = self.request_body.take();
-        self.body_unread = body.is_some_and(|body| !body.is_end_stream());
+        let unread = body.filter(|body| !body.is_end_stream());
+        self.body_unread = unread.is_some();
+        if let Some(RequestBody::Http2(body)) = unread {
+            self.leftover = Some(body);
+        }
         self.permit = None;
         self.polling = false;
         let mut fault = verdict.fault;

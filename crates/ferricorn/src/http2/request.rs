@@ -95,13 +95,15 @@ fn check_expectations(headers: &HeaderMap) -> Result<(), Refused> {
 /// The scheme is not looked at: behind a gateway that ends TLS it says what the gateway's client
 /// used, and the scope says what this connection is.
 fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQuery, Refused> {
-    if method == Method::CONNECT {
-        return Err(Refused::Status(
-            StatusCode::NOT_IMPLEMENTED,
-            "CONNECT is not offered",
-        ));
-    }
     let parts = uri.into_parts();
+    if method == Method::CONNECT {
+        // RFC 9113 §8.5: "A CONNECT request that does not conform to these restrictions is
+        // malformed". h2 sees to the others.
+        return Err(match parts.authority {
+            None => Refused::Malformed("CONNECT without an authority"),
+            Some(_) => Refused::Status(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered"),
+        });
+    }
     check_host(parts.authority.as_ref().map(|name| name.as_str()), headers)?;
     if let Some(authority) = parts.authority {
         let host = HeaderValue::from_str(authority.as_str())
@@ -203,6 +205,7 @@ mod tests {
         assert_eq!(get("*", &["a"]), Err(true));
         assert_eq!(check(&Method::OPTIONS, "*", &["a"]), ok("*", "a"));
         assert_eq!(check(&Method::CONNECT, "a:1", &[]), Err(false));
+        assert_eq!(check(&Method::CONNECT, "/x", &["a"]), Err(true));
     }
 
     #[test]

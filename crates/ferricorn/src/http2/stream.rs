@@ -11,19 +11,24 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use asgi::DisconnectReason;
 use asgi_exchange::Framing;
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{Response, StatusCode};
+use tokio::time::Sleep;
 use tracing::debug;
 
 use super::response;
 use crate::exchange::{Beginning, BrokenOff, Exchange, Interim, Part, h2_reason_of, store};
 use crate::server::Server;
+
+/// How long what still comes of a request is thrown away when its response is complete. A reset at
+/// once could overtake the response, or hit a client that is about to end its request anyway.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Drives one exchange; a future that is ready when the stream needs nobody any more.
 pub(super) struct Stream {
@@ -45,6 +50,8 @@ enum Stage {
     },
     /// The end of the stream went out with its head, but the app has not said all.
     Silent(SendStream<Bytes>),
+    /// The response is out, but the request is not all in.
+    Linger(RecvStream, Pin<Box<Sleep>>),
     Done,
 }
 
@@ -112,6 +119,12 @@ impl Stream {
                     Part::End | Part::Broken => self.finish(),
                     Part::Data(_) | Part::Trailers(_) => {}
                 },
+                Stage::Linger(body, deadline) => {
+                    if poll_linger(body, cx).is_pending() {
+                        ready!(deadline.as_mut().poll(cx));
+                    }
+                    self.stage = Stage::Done;
+                }
                 Stage::Done => return Poll::Ready(()),
             }
         }
@@ -256,7 +269,7 @@ impl Stream {
         let reset = match &mut self.stage {
             Stage::Head(respond) => respond.poll_reset(cx),
             Stage::Body { send, .. } | Stage::Silent(send) => send.poll_reset(cx),
-            Stage::Done => return Poll::Pending,
+            Stage::Linger(..) | Stage::Done => return Poll::Pending,
         };
         let reason = match ready!(reset) {
             Ok(reason) => DisconnectReason::Reset(reason.into()),
@@ -268,7 +281,10 @@ impl Stream {
 
     /// h2 has the whole response.
     fn finish(&mut self) {
-        self.stage = Stage::Done;
+        self.stage = match self.exchange.take_leftover() {
+            Some(body) => Stage::Linger(body, Box::pin(tokio::time::sleep(LINGER))),
+            None => Stage::Done,
+        };
         self.exchange.delivered();
         self.exchange.detach(None);
     }
@@ -283,7 +299,7 @@ impl Stream {
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Head(mut respond) => respond.send_reset(reason),
             Stage::Body { mut send, .. } | Stage::Silent(mut send) => send.send_reset(reason),
-            Stage::Done => {}
+            Stage::Linger(..) | Stage::Done => {}
         }
     }
 
@@ -328,6 +344,20 @@ impl Drop for Stream {
             self.exchange.cancel("its stream's task is gone");
         }
     }
+}
+
+/// Throws away what comes of a request, as much as the client's window allows: it gets no new credit.
+///
+/// When the stream is dropped h2 asks the client to stop: RFC 9113 §8.1, "a server MAY request that
+/// the client abort transmission of a request without error by sending a RST_STREAM with an error
+/// code of NO_ERROR after sending a complete response".
+fn poll_linger(body: &mut RecvStream, cx: &mut Context<'_>) -> Poll<()> {
+    while let Some(data) = ready!(body.poll_data(cx)) {
+        if data.is_err() {
+            return Poll::Ready(());
+        }
+    }
+    body.poll_trailers(cx).map(drop)
 }
 
 fn send_interim(respond: &mut SendResponse<Bytes>, interim: Interim) {
