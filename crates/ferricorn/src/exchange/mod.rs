@@ -74,7 +74,8 @@ impl Exchange {
             method = %label.method,
             path = label.target.path(),
         );
-        let expects_continue = scope.headers.contains_key(EXPECT);
+        // Without a body there is nothing to wait for.
+        let expects_continue = !request_body.is_end_stream() && scope.headers.contains_key(EXPECT);
         let rules = HttpExchange::new(&scope.method, scope.extensions.clone());
         let exchange = Arc::new(Self {
             server: Arc::clone(server),
