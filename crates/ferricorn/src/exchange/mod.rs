@@ -76,7 +76,11 @@ impl Exchange {
         );
         // Without a body there is nothing to wait for.
         let expects_continue = !request_body.is_end_stream() && scope.headers.contains_key(EXPECT);
-        let rules = HttpExchange::new(&scope.method, scope.extensions.clone());
+        let mut rules = HttpExchange::new(&scope.method, scope.extensions.clone());
+        if let RequestBody::Http1(_) = request_body {
+            // hyper writes it, and costs less than a field that it copies.
+            rules = rules.with_implied_length();
+        }
         let exchange = Arc::new(Self {
             server: Arc::clone(server),
             label,
