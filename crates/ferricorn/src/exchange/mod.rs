@@ -17,14 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use asgi::{AppFuture, DisconnectReason, HttpScope, Receiver, Scope, Sender};
+use asgi::{AppFuture, DisconnectReason, HttpScope, Scope};
 use asgi_exchange::{AppEnd, HttpExchange};
 use http::StatusCode;
 use http::header::EXPECT;
 use tracing::{Span, debug, debug_span, error};
 
 pub(crate) use self::body::RequestBody;
-use self::halves::{Receive, Send};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
 pub(crate) use self::state::{Beginning, BrokenOff, Part};
 use self::state::{State, store};
@@ -89,8 +88,7 @@ impl Exchange {
             app: Mutex::new(None),
             state: Mutex::new(State::new(rules, request_body, expects_continue, permit)),
         });
-        let receive = Receiver::new(Receive(Arc::clone(&exchange)));
-        let send = Sender::new(Send(Arc::clone(&exchange)));
+        let (receive, send) = asgi::halves(Arc::clone(&exchange));
         // The call itself may panic: an app can be a plain function that returns a future.
         let call = || server.app().start(Scope::Http(scope), receive, send);
         match panic::catch(call) {
