@@ -51,12 +51,11 @@ pub(crate) fn scope(
     } = parts;
     check_fields(&headers, seen, version)?;
     let target = target(&method, uri, &mut headers)?;
-    let mut scope = HttpScope::new(method, target);
-    if !root_path.is_empty() {
-        scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
-    }
     // It is large, and where it goes it goes boxed.
-    let mut scope = Box::new(scope);
+    let mut scope = Box::new(HttpScope::new(method, target));
+    if !root_path.is_empty() {
+        *scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
+    }
     scope.version = version;
     if seen.te {
         scope.extensions = extensions(&headers, version);
