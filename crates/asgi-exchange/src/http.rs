@@ -76,6 +76,8 @@ pub enum Ending {
 pub struct HttpExchange {
     phase: Phase,
     request: RequestKind,
+    /// Whether the length of a body in one part is told by a field of the head.
+    tells_length: bool,
     /// What may follow the head; nothing while there is none.
     content: Content,
     extensions: Extensions,
@@ -103,12 +105,22 @@ impl HttpExchange {
                 Method::HEAD => RequestKind::Head,
                 _ => RequestKind::Other,
             },
+            tells_length: true,
             content: Content::default(),
             extensions,
             disconnect: None,
             told: None,
             app_ended: false,
         }
+    }
+
+    /// Leaves the `content-length` of a body in one part to whoever writes the head: it follows
+    /// from [`ResponseHead::framing`]. Where the framing does not tell, the field is there all the
+    /// same.
+    #[must_use]
+    pub fn with_implied_length(mut self) -> Self {
+        self.tells_length = false;
+        self
     }
 
     /// Whether the app may send at all.
@@ -252,7 +264,7 @@ impl HttpExchange {
         let Phase::Begin = self.phase else {
             return Err(self.unexpected("http.response.start"));
         };
-        let content = Content::new(self.request, &start)?;
+        let content = Content::new(self.request, self.tells_length, &start)?;
         if start.trailers {
             self.offered(Extension::Trailers)?;
         }

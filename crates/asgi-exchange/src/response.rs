@@ -11,7 +11,7 @@ pub struct ResponseHead {
     /// A final status.
     pub status: StatusCode,
     /// The app's fields without those that are the connection's; with a `content-length` where the
-    /// length is known.
+    /// length is known, unless it [is implied](crate::HttpExchange::with_implied_length).
     pub headers: HeaderMap,
     /// How the body ends.
     pub framing: Framing,
@@ -57,6 +57,7 @@ pub(crate) enum RequestKind {
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     request: RequestKind,
+    tells_length: bool,
     /// The status or the method allows none: what the app sends is swallowed. (HTTP-026)
     swallowed: bool,
     /// What the app announced; not checked where it is swallowed.
@@ -67,7 +68,11 @@ pub(crate) struct Content {
 
 impl Content {
     /// What may follow `start`.
-    pub(crate) fn new(request: RequestKind, start: &HttpResponseStart) -> Result<Self, SendError> {
+    pub(crate) fn new(
+        request: RequestKind,
+        tells_length: bool,
+        start: &HttpResponseStart,
+    ) -> Result<Self, SendError> {
         if start.status.is_informational() {
             // HTTP-022
             return Err(SendError::misuse(
@@ -83,6 +88,7 @@ impl Content {
             );
         Ok(Self {
             request,
+            tells_length: tells_length || swallowed,
             swallowed,
             length: length.filter(|_| !swallowed),
             taken: 0,
@@ -176,14 +182,14 @@ impl Content {
         }
     }
 
-    /// Whether the length of a body in one part is the content's. (HTTP-027)
+    /// Whether the length of a body in one part is the content's, and not implied. (HTTP-027)
     ///
     /// RFC 9110 §8.6 on HEAD: "a server MUST NOT send Content-Length in such a response unless its
     /// field value equals the decimal number of octets that would have been sent in the content of
     /// a response if the same request had used the GET method." An app that left the body out for
     /// HEAD's sake has not said how long it is.
     fn tells(&self, length: u64) -> bool {
-        self.request == RequestKind::Other || length > 0
+        self.tells_length && (self.request == RequestKind::Other || length > 0)
     }
 }
 

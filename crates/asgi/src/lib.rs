@@ -113,6 +113,7 @@
 mod app;
 mod error;
 mod extension;
+mod halves;
 mod path;
 mod receive;
 mod receive_event;
@@ -130,6 +131,7 @@ pub use http;
 pub use app::{App, AppFuture, DynApp};
 pub use error::{AppError, BodyError, SendError};
 pub use extension::{Extension, Extensions, Tls};
+pub use halves::{SharedHalves, halves};
 pub use receive::{ReceiveHalf, Receiver};
 pub use receive_event::{
     DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup, ReceiveEvent,

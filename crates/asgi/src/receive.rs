@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{BodyError, ReceiveEvent};
+use crate::{BodyError, ReceiveEvent, SharedHalves};
 
 /// What a server implements so that an app can receive.
 ///
@@ -27,12 +28,21 @@ pub trait ReceiveHalf: Send {
 /// Yields the events of the other side.
 ///
 /// Spec: core §3.
-pub struct Receiver(Box<dyn ReceiveHalf>);
+pub struct Receiver(Inner);
+
+enum Inner {
+    Own(Box<dyn ReceiveHalf>),
+    Shared(Arc<dyn SharedHalves>),
+}
 
 impl Receiver {
     /// Wraps a server's or a middleware's half.
     pub fn new(half: impl ReceiveHalf + 'static) -> Self {
-        Self(Box::new(half))
+        Self(Inner::Own(Box::new(half)))
+    }
+
+    pub(crate) fn shared(halves: Arc<dyn SharedHalves>) -> Self {
+        Self(Inner::Shared(halves))
     }
 
     /// The next event.
@@ -44,7 +54,10 @@ impl Receiver {
 
     /// [`next`](Self::next) for code that polls.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        self.0.poll_receive(cx)
+        match &mut self.0 {
+            Inner::Own(half) => half.poll_receive(cx),
+            Inner::Shared(halves) => halves.poll_receive(cx),
+        }
     }
 
     /// Reads what is left of the request's body, at most `limit` bytes of it.

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use crate::{DisconnectReason, HttpResponseBody, HttpResponseStart, SendError, SendEvent};
+use crate::{
+    DisconnectReason, HttpResponseBody, HttpResponseStart, SendError, SendEvent, SharedHalves,
+};
 
 /// What a server implements so that an app can send: a sink of [`SendEvent`]s.
 ///
@@ -39,17 +42,41 @@ pub trait SendHalf: Send {
 
     /// Waits until nobody will see another event.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason>;
+
+    /// [`poll_ready`](Self::poll_ready), and then [`start_send`](Self::start_send) with what is in
+    /// `event`: for a half that does both at once for less.
+    ///
+    /// # Errors
+    ///
+    /// As these two.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        ready!(self.poll_ready(cx))?;
+        Poll::Ready(event.take().map_or(Ok(()), |event| self.start_send(event)))
+    }
 }
 
 /// Takes the events of the app.
 ///
 /// Spec: core §4.
-pub struct Sender(Box<dyn SendHalf>);
+pub struct Sender(Inner);
+
+enum Inner {
+    Own(Box<dyn SendHalf>),
+    Shared(Arc<dyn SharedHalves>),
+}
 
 impl Sender {
     /// Wraps a server's or a middleware's half.
     pub fn new(half: impl SendHalf + 'static) -> Self {
-        Self(Box::new(half))
+        Self(Inner::Own(Box::new(half)))
+    }
+
+    pub(crate) fn shared(halves: Arc<dyn SharedHalves>) -> Self {
+        Self(Inner::Shared(halves))
     }
 
     /// Sends one event, as soon as there is room for it.
@@ -63,8 +90,8 @@ impl Sender {
     /// ([`SendError::is_refused`]). With `?` each of them is right: a server knows that an app
     /// which ended because its client left did nothing wrong.
     pub async fn send(&mut self, event: impl Into<SendEvent>) -> Result<(), SendError> {
-        poll_fn(|cx| self.poll_ready(cx)).await?;
-        self.start_send(event.into())
+        let mut event = Some(event.into());
+        poll_fn(|cx| self.poll_send(cx, &mut event)).await
     }
 
     /// Sends a whole response: its start, and the body in one part.
@@ -122,7 +149,10 @@ impl Sender {
     ///
     /// As [`SendHalf::poll_ready`].
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.0.poll_ready(cx)
+        match &mut self.0 {
+            Inner::Own(half) => half.poll_ready(cx),
+            Inner::Shared(halves) => halves.poll_ready(cx),
+        }
     }
 
     /// [`SendHalf::start_send`] of the half inside.
@@ -131,12 +161,34 @@ impl Sender {
     ///
     /// As [`SendHalf::start_send`].
     pub fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        self.0.start_send(event)
+        match &mut self.0 {
+            Inner::Own(half) => half.start_send(event),
+            Inner::Shared(halves) => halves.start_send(event),
+        }
     }
 
     /// [`SendHalf::poll_closed`] of the half inside.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
-        self.0.poll_closed(cx)
+        match &mut self.0 {
+            Inner::Own(half) => half.poll_closed(cx),
+            Inner::Shared(halves) => halves.poll_closed(cx),
+        }
+    }
+
+    /// [`SendHalf::poll_send`] of the half inside.
+    ///
+    /// # Errors
+    ///
+    /// As [`SendHalf::poll_send`].
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        match &mut self.0 {
+            Inner::Own(half) => half.poll_send(cx, event),
+            Inner::Shared(halves) => halves.poll_send(cx, event),
+        }
     }
 
     /// Passes each event through `f` on its way to the server.

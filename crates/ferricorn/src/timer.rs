@@ -13,6 +13,8 @@ use tokio::time::Sleep;
 pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
     at: Instant,
+    /// Whether it was polled since it was set, and so wakes the task that did.
+    wakes: bool,
 }
 
 impl Timer {
@@ -20,6 +22,7 @@ impl Timer {
         Self {
             sleep: Box::pin(tokio::time::sleep_until(at.into())),
             at,
+            wakes: false,
         }
     }
 
@@ -32,10 +35,15 @@ impl Timer {
 
     pub(crate) fn reset(&mut self, at: Instant) {
         self.at = at;
+        self.wakes = false;
         self.sleep.as_mut().reset(at.into());
     }
 
+    /// Waits until it has fired. Always to be polled by the same task.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.wakes, true) && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
         self.sleep.as_mut().poll(cx)
     }
 }

@@ -16,7 +16,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
-use crate::http1::guard::{Guard, Position, Refusal};
+use crate::http1::guard::{Guard, Position, Refusal, Seen};
 
 /// Writes up to this size in all are gathered; larger ones go to the socket as they are. Sixteen
 /// pipelined responses of a kilobyte fit, and a connection never holds much more than this.
@@ -126,9 +126,13 @@ impl Transport {
         (transport, io)
     }
 
-    /// Whether the request of this number must be refused, whatever hyper made of it.
-    pub(crate) fn refusal_of(&self, request: u64) -> Option<Refusal> {
-        self.lock().guard.refusal_of(request)
+    /// What the guard knows of the request of this number.
+    ///
+    /// # Errors
+    ///
+    /// It must be refused, whatever hyper made of it.
+    pub(crate) fn check(&self, request: u64) -> Result<Seen, Refusal> {
+        self.lock().guard.check(request)
     }
 
     /// When a part of a request's body was last read.

@@ -1,46 +1,28 @@
 //! The app's two halves of an exchange.
 
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use asgi::{DisconnectReason, ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf};
+use asgi::{DisconnectReason, ReceiveEvent, SendError, SendEvent, SharedHalves};
 use asgi_exchange::WireEvent;
 
 use super::Exchange;
-use super::state::store;
+use super::state::{State, store};
 
-/// The app's way to receive.
-pub(super) struct Receive(pub(super) Arc<Exchange>);
-
-impl ReceiveHalf for Receive {
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        self.0.lock().poll_receive(cx)
-    }
-}
-
-/// The app's way to send.
-pub(super) struct Send(pub(super) Arc<Exchange>);
-
-impl SendHalf for Send {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.0.lock().poll_ready(cx)
+impl SharedHalves for Exchange {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        self.lock().poll_receive(cx)
     }
 
-    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let mut state = self.0.lock();
-        let event = state.rules.send(event)?;
-        state.swallowed = matches!(event, WireEvent::Nothing) && !state.rules.is_held();
-        // A start that another task sends is held back until the driver has polled the app, which
-        // then either has more to say or waits.
-        if state.rules.is_held() {
-            state.wake_driver();
-        }
-        state.apply(event);
-        Ok(())
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.lock().poll_ready(cx)
     }
 
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
-        let mut state = self.0.lock();
+    fn start_send(&self, event: SendEvent) -> Result<(), SendError> {
+        self.lock().start_send(event)
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        let mut state = self.lock();
         match state.rules.disconnect() {
             Some(reason) => Poll::Ready(reason),
             None => {
@@ -48,5 +30,29 @@ impl SendHalf for Send {
                 Poll::Pending
             }
         }
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        let mut state = self.lock();
+        ready!(state.poll_ready(cx))?;
+        Poll::Ready(event.take().map_or(Ok(()), |event| state.start_send(event)))
+    }
+}
+
+impl State {
+    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        let event = self.rules.send(event)?;
+        self.swallowed = matches!(event, WireEvent::Nothing) && !self.rules.is_held();
+        // A start that another task sends is held back until the driver has polled the app, which
+        // then either has more to say or waits.
+        if self.rules.is_held() {
+            self.wake_driver();
+        }
+        self.apply(event);
+        Ok(())
     }
 }

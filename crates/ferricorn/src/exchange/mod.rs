@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use asgi::{AppFuture, DisconnectReason, HttpScope, Receiver, Scope, Sender};
+use asgi::{AppFuture, DisconnectReason, HttpScope, Scope};
 use asgi_exchange::{AppEnd, HttpExchange};
 use h2::RecvStream;
 use http::StatusCode;
@@ -25,13 +25,21 @@ use http::header::EXPECT;
 use tracing::{Span, debug, debug_span, error};
 
 pub(crate) use self::body::{RequestBody, h2_reason_of};
-use self::halves::{Receive, Send};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
 use self::state::State;
 pub(crate) use self::state::store;
 pub(crate) use self::state::{Beginning, BrokenOff, Interim, Part};
 use crate::panic::{self, Panic};
 use crate::server::{Permit, Phase, Server};
+
+/// How an exchange stands at the end of a driver's turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TurnEnd {
+    /// There is something to send that was not there before.
+    pub(crate) more: bool,
+    /// The response is out: nothing is left for the driver to do.
+    pub(crate) over: bool,
+}
 
 thread_local! {
     /// The exchange whose app this thread polls; 0 if none.
@@ -76,8 +84,13 @@ impl Exchange {
             method = %label.method,
             path = label.target.path(),
         );
-        let expects_continue = scope.headers.contains_key(EXPECT);
-        let rules = HttpExchange::new(&scope.method, scope.extensions.clone());
+        // Without a body there is nothing to wait for.
+        let expects_continue = !request_body.is_end_stream() && scope.headers.contains_key(EXPECT);
+        let mut rules = HttpExchange::new(&scope.method, scope.extensions.clone());
+        if let RequestBody::Http1(_) = request_body {
+            // hyper writes it, and costs less than a field that it copies.
+            rules = rules.with_implied_length();
+        }
         let exchange = Arc::new(Self {
             server: Arc::clone(server),
             label,
@@ -86,14 +99,13 @@ impl Exchange {
             app: Mutex::new(None),
             state: Mutex::new(State::new(rules, request_body, expects_continue, permit)),
         });
-        let receive = Receiver::new(Receive(Arc::clone(&exchange)));
-        let send = Sender::new(Send(Arc::clone(&exchange)));
+        let (receive, send) = asgi::halves(Arc::clone(&exchange));
         // The call itself may panic: an app can be a plain function that returns a future.
         let call = || server.app().start(Scope::Http(scope), receive, send);
         match panic::catch(call) {
             Ok(app) => *exchange.lock_app() = Some(app),
             Err(panic) => {
-                exchange.ended(AppEnd::Panicked, Cause::Panic(panic));
+                drop(exchange.ended(AppEnd::Panicked, Cause::Panic(panic)));
             }
         }
         exchange
@@ -112,12 +124,13 @@ impl Exchange {
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Beginning, BrokenOff>> {
-        if let Some(beginning) = self.lock().take_beginning(cx) {
+        let slot = self.lock_app();
+        let mut state = self.lock();
+        if let Some(beginning) = state.take_beginning(cx) {
             return Poll::Ready(beginning);
         }
-        self.poll_app(cx);
-        match self.lock().take_beginning(cx) {
-            Some(beginning) => Poll::Ready(beginning),
+        match self.run(slot, state, cx) {
+            Some(mut state) => state.take_beginning(cx).map_or(Poll::Pending, Poll::Ready),
             None => Poll::Pending,
         }
     }
@@ -144,12 +157,13 @@ impl Exchange {
 
     /// Waits for the next part of the response behind its head.
     pub(crate) fn poll_part(&self, cx: &mut Context<'_>) -> Poll<Part> {
-        if let Some(part) = self.lock().take_part(cx) {
+        let slot = self.lock_app();
+        let mut state = self.lock();
+        if let Some(part) = state.take_part(cx) {
             return Poll::Ready(part);
         }
-        self.poll_app(cx);
-        match self.lock().take_part(cx) {
-            Some(part) => Poll::Ready(part),
+        match self.run(slot, state, cx) {
+            Some(mut state) => state.take_part(cx).map_or(Poll::Pending, Poll::Ready),
             None => Poll::Pending,
         }
     }
@@ -158,48 +172,80 @@ impl Exchange {
     ///
     /// Returns whether there is something to send that was not there before.
     pub(crate) fn poll_app(&self, cx: &mut Context<'_>) -> bool {
-        let mut slot = self.lock_app();
-        let Some(app) = slot.as_mut() else {
-            return false;
-        };
-        let (first, had_output) = {
-            let mut state = self.lock();
-            if !std::mem::take(&mut state.runnable) {
-                return false;
-            }
-            state.polling = true;
-            // It says so again if it still waits: it may have given up on a `receive`.
-            if state.receives_in(cx) {
-                state.wants_body = false;
-            }
-            let first = !std::mem::replace(&mut state.polled, true);
-            (first, state.response.has_output())
-        };
+        let slot = self.lock_app();
+        let state = self.lock();
+        let had_output = state.response.has_output();
+        let state = self.run(slot, state, cx);
+        !had_output && state.is_some_and(|state| state.response.has_output())
+    }
+
+    /// [`poll_app`](Self::poll_app) at the end of a driver's turn, and whether the driver is done
+    /// with this exchange.
+    pub(crate) fn end_turn(self: &Arc<Self>, cx: &mut Context<'_>) -> TurnEnd {
+        let slot = self.lock_app();
+        let state = self.lock();
+        let had_output = state.response.has_output();
+        let app_done = slot.is_none();
+        if app_done && state.response.is_done() {
+            drop(state);
+            self.log_access();
+            return TurnEnd {
+                more: false,
+                over: true,
+            };
+        }
+        let polled = self.run(slot, state, cx);
+        let more = !had_output
+            && polled
+                .as_ref()
+                .is_some_and(|state| state.response.has_output());
+        let over = polled.unwrap_or_else(|| self.lock()).response.is_done();
+        if over {
+            // What the app still does behind its response is no longer this connection's.
+            self.detach(None);
+        }
+        TurnEnd { more, over }
+    }
+
+    /// Polls the app, unless it has ended or nothing has happened that could get it further.
+    fn run<'a>(
+        &'a self,
+        mut slot: MutexGuard<'_, Option<AppFuture<'static>>>,
+        mut state: MutexGuard<'a, State>,
+        cx: &mut Context<'_>,
+    ) -> Option<MutexGuard<'a, State>> {
+        let app = slot.as_mut()?;
+        if !std::mem::take(&mut state.runnable) {
+            return None;
+        }
+        state.polling = true;
+        // It says so again if it still waits: it may have given up on a `receive`.
+        if state.receives_in(cx) {
+            state.wants_body = false;
+        }
+        let first = !std::mem::replace(&mut state.polled, true);
+        drop(state);
         // The first poll comes at once, and reading the clock is not free.
         let began = if first { self.began } else { Instant::now() };
         let polled = self.within(|| app.as_mut().poll(cx));
-        let took = began.elapsed();
-        let ended = match polled {
-            Ok(Poll::Pending) => None,
-            Ok(Poll::Ready(result)) => Some((
+        let limit = self.server.config().slow_poll;
+        if !limit.is_zero() {
+            let took = began.elapsed();
+            if took > limit {
+                self.tell_slow_poll(took, limit);
+            }
+        }
+        let (end, cause) = match polled {
+            Ok(Poll::Pending) => return Some(self.waiting(cx)),
+            Ok(Poll::Ready(result)) => (
                 AppEnd::from(&result),
                 result.err().map_or(Cause::None, Cause::Error),
-            )),
-            Err(panic) => Some((AppEnd::Panicked, Cause::Panic(panic))),
+            ),
+            Err(panic) => (AppEnd::Panicked, Cause::Panic(panic)),
         };
-        let limit = self.server.config().slow_poll;
-        if took > limit && !limit.is_zero() {
-            self.tell_slow_poll(took, limit);
-        }
-        let has_output = match ended {
-            None => self.waiting(cx),
-            Some((end, cause)) => {
-                self.drop_app(&mut slot);
-                drop(slot);
-                self.ended(end, cause)
-            }
-        };
-        !had_output && has_output
+        self.drop_app(&mut slot);
+        drop(slot);
+        Some(self.ended(end, cause))
     }
 
     /// A new turn of the driver: the app may be polled once more.
@@ -230,7 +276,14 @@ impl Exchange {
 
     /// The client has gone on to its next request.
     pub(crate) fn superseded(self: &Arc<Self>) {
-        if self.is_response_done() {
+        let app = self.lock_app();
+        let done = self.lock().response.is_done();
+        let over = done && app.is_none();
+        drop(app);
+        if over {
+            return self.log_access();
+        }
+        if done {
             return self.detach(None);
         }
         // It has what it wanted, the app has not said all: as if the client had left.
@@ -277,7 +330,7 @@ impl Exchange {
         debug!(parent: &self.span, exchange = self.label.id, "app cancelled: {why}");
         self.drop_app(&mut slot);
         drop(slot);
-        self.ended(AppEnd::Cancelled, Cause::None);
+        drop(self.ended(AppEnd::Cancelled, Cause::None));
     }
 
     /// The connection is done with this exchange: an app that still runs goes on in a task of its
@@ -342,11 +395,13 @@ impl Exchange {
         }
     }
 
-    /// The app has ended. Whether there is something to send now.
-    fn ended(&self, end: AppEnd, cause: Cause) -> bool {
+    /// The app has ended.
+    fn ended(&self, end: AppEnd, cause: Cause) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         let fault = state.ended(end);
-        let has_output = state.response.has_output();
+        if fault.is_none() && matches!(cause, Cause::None) {
+            return state;
+        }
         drop(state);
         // An error's text and its destructor are the app's code too.
         let log = || {
@@ -357,11 +412,11 @@ impl Exchange {
             let id = self.label.id;
             error!(exchange = id, "the app's error panicked when it was logged");
         }
-        has_output
+        self.lock()
     }
 
-    /// The app waits for something. Whether there is something to send now.
-    fn waiting(&self, cx: &Context<'_>) -> bool {
+    /// The app waits for something.
+    fn waiting(&self, cx: &Context<'_>) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         // From here on, what halves in other tasks do has to wake the driver.
         store(&mut state.driver, cx);
@@ -371,7 +426,7 @@ impl Exchange {
         let event = state.rules.waiting();
         state.apply(event);
         state.polling = false;
-        state.response.has_output()
+        state
     }
 
     /// Says that a poll of the app took longer than it may, once.

@@ -23,7 +23,7 @@ use tracing::debug;
 
 use super::guard::Position;
 use super::{Connection, Hyper};
-use crate::exchange::{BrokenOff, Exchange, log_unreadable};
+use crate::exchange::{BrokenOff, Exchange, TurnEnd, log_unreadable};
 use crate::server::Phase;
 use crate::timer::Timer;
 use crate::transport::{Peer, Standing};
@@ -146,10 +146,8 @@ impl Driver {
         let Some(exchange) = &self.current else {
             return false;
         };
-        let more = exchange.poll_app(cx);
-        if exchange.is_response_done() {
-            // What the app still does behind its response is no longer this connection's.
-            exchange.detach(None);
+        let TurnEnd { more, over } = exchange.end_turn(cx);
+        if over {
             self.current = None;
         }
         more

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     RepeatedContentLength,
     /// A `content-length` that is no number.
     MalformedContentLength,
+    /// More than one `host`.
+    RepeatedHost,
     /// Both a `content-length` and a `transfer-encoding`.
     ContentLengthAndTransferEncoding,
     /// A `transfer-encoding` in HTTP/1.0.
@@ -44,6 +46,7 @@ impl Refusal {
             Self::FoldedLine => "a field is folded over two lines",
             Self::RepeatedContentLength => "content-length is repeated",
             Self::MalformedContentLength => "content-length is no number",
+            Self::RepeatedHost => "more than one host",
             Self::ContentLengthAndTransferEncoding => {
                 "content-length and transfer-encoding come together"
             }
@@ -67,6 +70,16 @@ pub(crate) enum Position {
     Body,
 }
 
+/// Which fields a connection's requests have had so far, of those that few have.
+///
+/// Looking for one by its name costs more than all else that is done with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) expect: bool,
+    pub(crate) te: bool,
+    pub(crate) transfer_encoding: bool,
+}
+
 /// Follows the framing of a connection's requests.
 ///
 /// ```text
@@ -82,6 +95,7 @@ pub(crate) struct Guard {
     state: State,
     /// What is known of the head that is being read.
     head: Head,
+    seen: Seen,
     /// The beginning of a line whose end has not been read yet.
     line: Vec<u8>,
     max_line: usize,
@@ -107,6 +121,7 @@ enum State {
 #[derive(Debug, Default)]
 struct Head {
     http_10: bool,
+    host: bool,
     content_length: Option<u64>,
     transfer_encoding: bool,
 }
@@ -117,6 +132,7 @@ impl Guard {
         Self {
             state: State::RequestLine,
             head: Head::default(),
+            seen: Seen::default(),
             line: Vec::new(),
             max_line,
             heads: 0,
@@ -134,12 +150,16 @@ impl Guard {
         }
     }
 
-    /// Whether the request of this number, counted from 0, is to be refused.
-    pub(crate) fn refusal_of(&self, request: u64) -> Option<Refusal> {
+    /// What is known of the request of this number, counted from 0, and of those before it.
+    ///
+    /// # Errors
+    ///
+    /// It is to be refused.
+    pub(crate) fn check(&self, request: u64) -> Result<Seen, Refusal> {
         match self.refused {
-            Some((number, refusal)) if number <= request => Some(refusal),
-            _ if request >= self.heads => Some(Refusal::OutOfStep),
-            _ => None,
+            Some((number, refusal)) if number <= request => Err(refusal),
+            _ if request >= self.heads => Err(Refusal::OutOfStep),
+            _ => Ok(self.seen),
         }
     }
 
@@ -154,7 +174,7 @@ impl Guard {
     ///
     /// A body is malformed, see [`body_fault`](Self::body_fault): its request may be running
     /// already. The error is how many of the bytes stand before the fault; the rest, and all that
-    /// follows, must not be trusted. A malformed head is told by [`refusal_of`](Self::refusal_of).
+    /// follows, must not be trusted. A malformed head is told by [`check`](Self::check).
     pub(crate) fn read(&mut self, all: &[u8]) -> Result<(), usize> {
         let mut bytes = all;
         while !bytes.is_empty() {
@@ -169,9 +189,15 @@ impl Guard {
                     bytes = &bytes[skipped..];
                     self.leave_if_empty();
                 }
-                _ => {
+                state => {
+                    let in_fields = *state == State::Fields && self.line.is_empty();
                     let in_head = self.position() != Position::Body;
-                    if let Err(refusal) = self.read_line(&mut bytes) {
+                    let read = if in_fields {
+                        self.read_fields(&mut bytes)
+                    } else {
+                        self.read_line(&mut bytes)
+                    };
+                    if let Err(refusal) = read {
                         self.state = State::Refused;
                         self.line = Vec::new();
                         self.refused = Some((self.heads, refusal));
@@ -195,19 +221,35 @@ impl Guard {
         }
     }
 
+    /// Takes the fields of a head off `bytes` in one go, up to its end or a line that is not whole.
+    fn read_fields(&mut self, bytes: &mut &[u8]) -> Result<(), Refusal> {
+        while let Some(end) = memchr(b'\n', bytes) {
+            let line = &bytes[..end];
+            *bytes = &bytes[end + 1..];
+            if line.len() > self.max_line {
+                return Err(Refusal::TooLong);
+            }
+            let [line @ .., b'\r'] = line else {
+                return Err(Refusal::BareLineFeed);
+            };
+            match line.first() {
+                None => return self.end_head(),
+                Some(first) if NOTED[usize::from(*first)] => {
+                    self.head.field(line, &mut self.seen)?
+                }
+                Some(_) => {}
+            }
+        }
+        self.keep(bytes)
+    }
+
     /// Takes one line off `bytes`, or keeps what there is of it.
     fn read_line(&mut self, bytes: &mut &[u8]) -> Result<(), Refusal> {
         let Some(end) = memchr(b'\n', bytes) else {
-            self.line.extend_from_slice(bytes);
-            *bytes = &[];
-            return if self.line.len() > self.max_line {
-                Err(Refusal::TooLong)
-            } else {
-                Ok(())
-            };
+            return self.keep(bytes);
         };
-        let (line, rest) = bytes.split_at(end);
-        *bytes = &rest[1..];
+        let line = &bytes[..end];
+        *bytes = &bytes[end + 1..];
         if self.line.len() + line.len() > self.max_line {
             return Err(Refusal::TooLong);
         }
@@ -217,6 +259,16 @@ impl Guard {
         let mut whole = std::mem::take(&mut self.line);
         whole.extend_from_slice(line);
         self.take_line(&whole)
+    }
+
+    /// Keeps the beginning of a line.
+    fn keep(&mut self, bytes: &mut &[u8]) -> Result<(), Refusal> {
+        self.line.extend_from_slice(bytes);
+        *bytes = &[];
+        if self.line.len() > self.max_line {
+            return Err(Refusal::TooLong);
+        }
+        Ok(())
     }
 
     fn take_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
@@ -237,12 +289,8 @@ impl Guard {
                 self.state = State::Fields;
                 Ok(())
             }
-            State::Fields if line.is_empty() => {
-                self.state = self.end_of_head()?;
-                self.heads += 1;
-                Ok(())
-            }
-            State::Fields => self.head.field(line),
+            State::Fields if line.is_empty() => self.end_head(),
+            State::Fields => self.head.field(line, &mut self.seen),
             State::ChunkSize => {
                 self.state = match chunk_size(line).ok_or(Refusal::MalformedChunk)? {
                     0 => State::Trailers,
@@ -263,11 +311,32 @@ impl Guard {
         }
     }
 
-    fn end_of_head(&self) -> Result<State, Refusal> {
-        match (self.head.transfer_encoding, self.head.content_length) {
+    fn end_head(&mut self) -> Result<(), Refusal> {
+        self.state = self.head.body()?;
+        self.heads += 1;
+        Ok(())
+    }
+}
+
+/// The first bytes of lines that [`Head::field`] looks at.
+const NOTED: [bool; 256] = {
+    let mut noted = [false; 256];
+    let bytes = b" \tcCeEhHtT";
+    let mut index = 0;
+    while index < bytes.len() {
+        noted[bytes[index] as usize] = true;
+        index += 1;
+    }
+    noted
+};
+
+impl Head {
+    /// What follows the head.
+    fn body(&self) -> Result<State, Refusal> {
+        match (self.transfer_encoding, self.content_length) {
             // RFC 9112 §6.1: "A server or client that receives an HTTP/1.0 message containing a
             // Transfer-Encoding header field MUST treat the message as if the framing is faulty".
-            (true, _) if self.head.http_10 => Err(Refusal::TransferEncodingInHttp10),
+            (true, _) if self.http_10 => Err(Refusal::TransferEncodingInHttp10),
             // RFC 9112 §6.3: "Such a message might indicate an attempt to perform request
             // smuggling […] and ought to be handled as an error."
             (true, Some(_)) => Err(Refusal::ContentLengthAndTransferEncoding),
@@ -276,29 +345,38 @@ impl Guard {
             (false, Some(length)) => Ok(State::Length(length)),
         }
     }
-}
 
-impl Head {
-    fn field(&mut self, line: &[u8]) -> Result<(), Refusal> {
+    fn field(&mut self, line: &[u8], seen: &mut Seen) -> Result<(), Refusal> {
         match line[0] {
             // RFC 9112 §5.2: "A server that receives an obs-fold in a request message that is not
             // within a "message/http" container MUST either reject the message […] or replace".
-            b' ' | b'\t' => Err(Refusal::FoldedLine),
-            b'c' | b'C' => match value_of(line, b"content-length") {
-                None => Ok(()),
-                Some(_) if self.content_length.is_some() => Err(Refusal::RepeatedContentLength),
-                Some(value) => {
-                    self.content_length =
-                        Some(decimal(value).ok_or(Refusal::MalformedContentLength)?);
-                    Ok(())
+            b' ' | b'\t' => return Err(Refusal::FoldedLine),
+            b'c' | b'C' => {
+                if let Some(value) = value_of(line, b"content-length") {
+                    if self.content_length.is_some() {
+                        return Err(Refusal::RepeatedContentLength);
+                    }
+                    let length = decimal(value).ok_or(Refusal::MalformedContentLength)?;
+                    self.content_length = Some(length);
                 }
-            },
-            b't' | b'T' => {
-                self.transfer_encoding |= value_of(line, b"transfer-encoding").is_some();
-                Ok(())
             }
-            _ => Ok(()),
+            b'e' | b'E' => seen.expect |= value_of(line, b"expect").is_some(),
+            // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any
+            // HTTP/1.1 request message […] that contains more than one Host header field line".
+            b'h' | b'H' => {
+                let host = value_of(line, b"host").is_some();
+                if host && std::mem::replace(&mut self.host, true) {
+                    return Err(Refusal::RepeatedHost);
+                }
+            }
+            b't' | b'T' => {
+                seen.te |= value_of(line, b"te").is_some();
+                self.transfer_encoding |= value_of(line, b"transfer-encoding").is_some();
+                seen.transfer_encoding |= self.transfer_encoding;
+            }
+            _ => {}
         }
+        Ok(())
     }
 }
 
@@ -348,7 +426,7 @@ fn request_line_is_http_10(line: &[u8]) -> Result<bool, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Guard, Position, Refusal};
+    use super::{Guard, Position, Refusal, Seen};
 
     const MAX: usize = 1024;
 
@@ -471,6 +549,11 @@ mod tests {
                 0,
                 Refusal::TransferEncodingInHttp10,
             ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\nHost: a\r\n\r\n".into(),
+                0,
+                Refusal::RepeatedHost,
+            ),
             ("GET /\r\n\r\n".into(), 0, Refusal::MalformedRequestLine),
             (
                 "GET  / HTTP/1.1\r\n\r\n".into(),
@@ -501,7 +584,7 @@ mod tests {
             let in_body = guard.read(bytes.as_bytes()).is_err();
             assert_eq!(guard.refused, Some((heads, refusal)), "{bytes:?}");
             assert_eq!(in_body, heads == 1, "{bytes:?}");
-            assert_eq!(guard.refusal_of(heads), Some(refusal));
+            assert_eq!(guard.check(heads), Err(refusal));
             check(&bytes, heads, Some(refusal), Position::Head);
         }
     }
@@ -510,8 +593,32 @@ mod tests {
     fn a_request_that_the_guard_has_not_seen_is_refused() {
         let mut guard = Guard::new(MAX);
         guard.read(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-        assert_eq!(guard.refusal_of(0), None);
-        assert_eq!(guard.refusal_of(1), Some(Refusal::OutOfStep));
+        assert_eq!(guard.check(0), Ok(Seen::default()));
+        assert_eq!(guard.check(1), Err(Refusal::OutOfStep));
+    }
+
+    #[test]
+    fn fields_that_few_have_are_noted_for_good() {
+        let mut guard = Guard::new(MAX);
+        for (fields, seen) in [
+            (
+                "host: a\r\ntex: a\r\nexpect-ct: a\r\n",
+                [false, false, false],
+            ),
+            ("TE: trailers\r\n", [false, true, false]),
+            ("Expect: 100-continue\r\n", [true, true, false]),
+            ("transfer-encoding: chunked\r\n", [true, true, true]),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+            guard.read(head.as_bytes()).unwrap();
+            let [expect, te, transfer_encoding] = seen;
+            let seen = Seen {
+                expect,
+                te,
+                transfer_encoding,
+            };
+            assert_eq!(guard.check(0), Ok(seen), "{fields}");
+        }
     }
 
     #[test]
@@ -520,7 +627,7 @@ mod tests {
         guard
             .read(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\n\r\n")
             .unwrap();
-        assert_eq!(guard.refusal_of(0), None);
-        assert_eq!(guard.refusal_of(1), Some(Refusal::BareLineFeed));
+        assert_eq!(guard.check(0), Ok(Seen::default()));
+        assert_eq!(guard.check(1), Err(Refusal::BareLineFeed));
     }
 }

@@ -124,12 +124,16 @@ impl Connection {
             version: parts.version,
             client: self.ends.client.clone(),
         };
-        if let Some(refusal) = self.transport.refusal_of(number) {
-            let why = refusal.as_str();
-            return self.refuse(&label, StatusCode::BAD_REQUEST, why, began);
-        }
-        let config = self.server.config();
-        let scope = request::scope(parts, &self.ends, &config.root_path, self.server.state());
+        let checked = self.transport.check(number).map_err(Refused::from);
+        let scope = checked.and_then(|seen| {
+            request::scope(
+                parts,
+                seen,
+                &self.ends,
+                &self.server.config().root_path,
+                self.server.state(),
+            )
+        });
         let scope = match scope {
             Ok(scope) => scope,
             Err(Refused { status, why }) => return self.refuse(&label, status, why, began),

@@ -7,6 +7,7 @@ use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
 
+use super::guard::{Refusal, Seen};
 use crate::connection::Ends;
 
 /// Why a request is answered without the app.
@@ -23,13 +24,20 @@ const fn bad_request(why: &'static str) -> Refused {
     }
 }
 
-/// The scope for a request.
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        bad_request(refusal.as_str())
+    }
+}
+
+/// The scope for a request, on whose connection the guard has seen these fields.
 ///
 /// # Errors
 ///
 /// The request is one that RFC 9110 or 9112 has refused, though hyper let it pass.
 pub(crate) fn scope(
     parts: request::Parts,
+    seen: Seen,
     ends: &Ends,
     root_path: &str,
     state: &State,
@@ -41,16 +49,17 @@ pub(crate) fn scope(
         mut headers,
         ..
     } = parts;
-    check_fields(&headers, version)?;
+    check_fields(&headers, seen, version)?;
     let target = target(&method, uri, &mut headers)?;
-    let mut scope = HttpScope::new(method, target);
-    if !root_path.is_empty() {
-        scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
-    }
     // It is large, and where it goes it goes boxed.
-    let mut scope = Box::new(scope);
+    let mut scope = Box::new(HttpScope::new(method, target));
+    if !root_path.is_empty() {
+        *scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
+    }
     scope.version = version;
-    scope.extensions = extensions(&headers, version);
+    if seen.te {
+        scope.extensions = extensions(&headers, version);
+    }
     scope.headers = headers;
     scope.client.clone_from(&ends.client);
     scope.server.clone_from(&ends.server);
@@ -58,44 +67,59 @@ pub(crate) fn scope(
     Ok(scope)
 }
 
-fn check_fields(headers: &HeaderMap, version: Version) -> Result<(), Refused> {
+fn check_fields(headers: &HeaderMap, seen: Seen, version: Version) -> Result<(), Refused> {
     check_host(headers, version)?;
-    if headers.contains_key(TRANSFER_ENCODING) {
+    if seen.transfer_encoding && headers.contains_key(TRANSFER_ENCODING) {
         check_transfer_encoding(headers)?;
     }
-    // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other
-    // than 100-continue MAY respond with a 417 (Expectation Failed)".
-    let expectations = headers.get_all(EXPECT);
-    for expectation in expectations {
-        if !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue") {
-            return Err(Refused {
-                status: StatusCode::EXPECTATION_FAILED,
-                why: "an expectation other than 100-continue",
-            });
-        }
+    if seen.expect {
+        check_expect(headers)?;
     }
     Ok(())
 }
 
+fn check_expect(headers: &HeaderMap) -> Result<(), Refused> {
+    // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other
+    // than 100-continue MAY respond with a 417 (Expectation Failed)".
+    let mut expectations = headers.get_all(EXPECT).iter();
+    if expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Ok(());
+    }
+    Err(Refused {
+        status: StatusCode::EXPECTATION_FAILED,
+        why: "an expectation other than 100-continue",
+    })
+}
+
 /// RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
 /// request message that lacks a Host header field and to any request message that contains more
-/// than one Host header field line or a Host header field with an invalid field value."
+/// than one Host header field line or a Host header field with an invalid field value." A second
+/// one was refused by the guard.
 fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Refused> {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if version == Version::HTTP_10 => Ok(()),
-        (None, _) => Err(bad_request("no host")),
-        (Some(_), Some(_)) => Err(bad_request("more than one host")),
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(_), None) => Err(bad_request("a malformed host")),
+    match headers.get(HOST) {
+        None if version == Version::HTTP_10 => Ok(()),
+        None => Err(bad_request("no host")),
+        Some(host) if is_host(host.as_bytes()) => Ok(()),
+        Some(_) => Err(bad_request("a malformed host")),
     }
 }
 
+/// The bytes of which nearly every host is made.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'-');
+        byte += 1;
+    }
+    plain
+};
+
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), and not empty: a URI of http has a host (§4.2.1).
 pub(crate) fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let name = host.iter().take_while(|byte| plain(byte)).count();
-    match host.split_at(name) {
+    let plain = |byte: &u8| PLAIN[usize::from(*byte)];
+    let name = host.iter().position(|byte| !plain(byte));
+    match host.split_at(name.unwrap_or(host.len())) {
         (name, []) => !name.is_empty(),
         (name, [b':', port @ ..]) if !name.is_empty() => port.iter().all(u8::is_ascii_digit),
         _ => is_unusual_host(host),

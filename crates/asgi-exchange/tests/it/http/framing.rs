@@ -30,6 +30,32 @@ fn a_body_in_one_part_gets_its_length() {
 }
 
 #[test]
+fn an_implied_length_is_left_out_where_the_framing_tells_it() {
+    let get = || get().with_implied_length();
+    let head = || head().with_implied_length();
+    let one =
+        |exchange: &mut _, status, body| sent(exchange, [start(status, &[]).into(), last(body)]);
+    let length = || start(200, &[("content-length", "5")]).into();
+    assert_text(
+        &[
+            one(&mut get(), 200, "hello"),
+            one(&mut get(), 205, ""),
+            one(&mut head(), 200, "hello"),
+            one(&mut head(), 200, ""),
+            sent(&mut get(), [length(), last("hello")]),
+        ]
+        .concat(),
+        r#"
+        response 200 Length(5) {} "hello"
+        response 205 Empty {"content-length": "0"} ""
+        response 200 Empty {"content-length": "5"} ""
+        response 200 Empty {} ""
+        response 200 Length(5) {"content-length": "5"} "hello"
+        "#,
+    );
+}
+
+#[test]
 fn an_empty_answer_to_head_has_no_length_of_its_own() {
     let shown = sent(&mut head(), [start(200, &[]).into(), last("")]);
     assert_text(&shown, r#"response 200 Empty {} """#);
