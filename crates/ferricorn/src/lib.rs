@@ -50,6 +50,7 @@ mod listener;
 mod panic;
 mod serve;
 mod server;
+mod tls;
 mod transport;
 
 pub use config::Config;
@@ -58,3 +59,4 @@ pub use exchange::current_exchange;
 pub use handle::{Handle, Statistics};
 pub use listener::{Bind, BindError, Listener};
 pub use serve::{Serve, serve};
+pub use tls::{ClientCertificates, Tls, TlsConfig, TlsError, TlsVersion};
