@@ -65,25 +65,21 @@ impl Tls {
     ///
     /// As [`TlsConfig::load`]. What was in use before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
+        let replaced = self.replace();
+        log_reload(&replaced);
+        replaced.map(drop)
+    }
+
+    /// Reads all files again; what is in use now, in words.
+    fn replace(&self) -> Result<String, TlsError> {
         let mut seen = self.seen();
         *seen = Stamp::take(&self.0.config);
-        match Loaded::new(&self.0.config, Some(&self.current())) {
-            Ok(loaded) => {
-                info!("certificates reloaded: {}", loaded.summary());
-                // The lock guards one assignment: nothing can be half done.
-                let mut current = self
-                    .0
-                    .current
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *current = Arc::new(loaded);
-                Ok(())
-            }
-            Err(error) => {
-                error!("certificates not reloaded, the old ones stay in use: {error}");
-                Err(error)
-            }
-        }
+        let loaded = Loaded::new(&self.0.config, Some(&self.current()))?;
+        let summary = loaded.summary();
+        // The lock guards one assignment: nothing can be half done.
+        let current = self.0.current.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+        Ok(summary)
     }
 
     /// Whether any of it comes from files, so that there is something to reload.
@@ -102,6 +98,13 @@ impl Tls {
 
     fn seen(&self) -> MutexGuard<'_, Stamp> {
         self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log_reload(replaced: &Result<String, TlsError>) {
+    match replaced {
+        Ok(summary) => info!("certificates reloaded: {summary}"),
+        Err(error) => error!("certificates not reloaded, the old ones stay in use: {error}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Tls, TlsConfig};
+use super::{Tls, TlsConfig, log_reload};
 use crate::server::{Life, Phase};
 
 /// A certificate and its key are seldom replaced in one step: what has changed is read when nothing
@@ -77,10 +77,8 @@ async fn check(tls: &Tls) {
         }
     }
     let tls = tls.clone();
-    let reload = move || {
-        // The log says how it went, and the old ones are in use if it went wrong.
-        let _ = tls.reload();
-    };
     // It can only fail by a panic, which is in the log then.
-    let _ = tokio::task::spawn_blocking(reload).await;
+    if let Ok(replaced) = tokio::task::spawn_blocking(move || tls.replace()).await {
+        log_reload(&replaced);
+    }
 }
