@@ -11,7 +11,7 @@ pub struct TlsError(Box<(String, Problem)>);
 #[derive(Debug)]
 pub(super) enum Problem {
     NoCertificate,
-    Unreadable(io::Error),
+    Unreadable(Wanted, io::Error),
     /// The line, and what is wrong with it.
     MalformedPem(usize, String),
     /// It has no section of the kind that was looked for.
@@ -48,7 +48,7 @@ impl TlsError {
 
     /// Whether a file could not be read at all.
     pub fn is_io(&self) -> bool {
-        matches!(self.0.1, Problem::Unreadable(_))
+        matches!(self.0.1, Problem::Unreadable(..))
     }
 }
 
@@ -86,7 +86,11 @@ impl fmt::Display for TlsError {
             Problem::NoCertificate => {
                 f.write_str("TLS has no certificate, expected at least one with its private key")
             }
-            Problem::Unreadable(error) => write!(f, "{place} cannot be read: {error}"),
+            Problem::Unreadable(wanted, error) => write!(
+                f,
+                "{place} cannot be read ({error}), expected a file of PEM with a {}",
+                wanted.noun()
+            ),
             Problem::MalformedPem(line, what) => {
                 write!(f, "{place}:{line}: malformed PEM: {what}")
             }

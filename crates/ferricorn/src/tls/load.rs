@@ -82,15 +82,6 @@ fn ticketer() -> Result<Arc<dyn ProducesTickets>, RustlsError> {
     ring::Ticketer::new()
 }
 
-pub(super) fn read(source: &Source) -> Result<Vec<u8>, TlsError> {
-    match source {
-        Source::Bytes { pem, .. } => Ok(pem.clone()),
-        Source::File(path) => {
-            std::fs::read(path).map_err(|error| TlsError::new(source, Problem::Unreadable(error)))
-        }
-    }
-}
-
 fn server_certificate(
     pair: &Pair,
     provider: &CryptoProvider,

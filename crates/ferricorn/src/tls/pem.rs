@@ -1,11 +1,14 @@
 //! PEM files: reading them, and saying on which line they are wrong.
 
+use std::borrow::Cow;
+use std::io;
+
 use rustls::pki_types::pem::{self, Error as PemError, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
+use super::TlsError;
 use super::config::Source;
 use super::error::{Problem, Wanted};
-use super::{TlsError, load};
 
 /// The certificates of a source, in order; at least one.
 pub(super) fn certificates(source: &Source) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -42,12 +45,13 @@ fn all<T>(
     wanted: Wanted,
     convert: impl Fn(SectionKind, Vec<u8>) -> Option<T>,
 ) -> Result<Vec<T>, TlsError> {
-    let text = load::read(source)?;
+    let text =
+        read(source).map_err(|error| TlsError::new(source, Problem::Unreadable(wanted, error)))?;
     if wanted == Wanted::Key && is_encrypted(&text) {
         return Err(TlsError::new(source, Problem::EncryptedKey));
     }
     let mut found = Vec::new();
-    let mut rest = text.as_slice();
+    let mut rest: &[u8] = &text;
     loop {
         let began = text.len() - rest.len();
         match pem::from_buf(&mut rest) {
@@ -68,6 +72,13 @@ fn all<T>(
         return Err(TlsError::new(source, problem));
     }
     Ok(found)
+}
+
+fn read(source: &Source) -> io::Result<Cow<'_, [u8]>> {
+    match source {
+        Source::Bytes { pem, .. } => Ok(Cow::Borrowed(pem)),
+        Source::File(path) => std::fs::read(path).map(Cow::Owned),
+    }
 }
 
 /// PKCS#8's label for it, and the header that openssl wrote before there was PKCS#8.
@@ -94,8 +105,8 @@ fn begin_line(text: &[u8], from: usize) -> usize {
 fn explain(error: &PemError) -> String {
     match error {
         PemError::MissingSectionEnd { end_marker } => format!(
-            "found no end of the section that begins here, expected {}",
-            String::from_utf8_lossy(end_marker).trim_end()
+            "found no end of the section that begins here, expected -----END {}-----",
+            String::from_utf8_lossy(end_marker)
         ),
         PemError::IllegalSectionStart { .. } => {
             "the section's first line is cut off, expected five dashes at its end".to_owned()
