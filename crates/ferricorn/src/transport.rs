@@ -151,11 +151,12 @@ impl Transport {
     /// lie unread there is nothing to wake anybody, so ask again now and then.
     pub(crate) fn poll_peer(&self, cx: &mut Context<'_>) -> Peer {
         let mut shared = self.lock();
-        if shared.writer.poll_read_ready(cx).is_pending() {
-            return Peer::There;
-        }
-        match (shared.writer.peer(), &mut shared.writer) {
-            // Something has come, and it may be the client's word that it has closed.
+        let peer = match shared.writer.poll_read_ready(cx) {
+            Poll::Pending => Peer::There,
+            Poll::Ready(_) => shared.writer.peer(),
+        };
+        match (peer, &mut shared.writer) {
+            // What has come may be the client's word that it has closed.
             (Peer::There, Writer::Tls(stream)) => match stream.poll_closed(cx) {
                 Ok(false) => Peer::There,
                 Ok(true) => Peer::Closed,

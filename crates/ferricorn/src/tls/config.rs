@@ -95,6 +95,10 @@ pub enum ClientCertificates {
     Optional,
     /// They are, and without a valid one the handshake fails.
     Required,
+    /// They are, and whatever they show is let in: what is wrong with it stands in the scope
+    /// ([`asgi::Tls::client_cert_error`]), and *the app must look*. For an app that explains to
+    /// people why their certificate is not accepted.
+    DangerouslyUnverified,
 }
 
 impl TlsConfig {

@@ -5,24 +5,26 @@ use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
-use rustls::server::{ProducesTickets, WebPkiClientVerifier, danger::ClientCertVerifier};
+use rustls::server::{ProducesTickets, danger::ClientCertVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{Error as RustlsError, RootCertStore, ServerConfig};
+use rustls::{Error as RustlsError, ServerConfig};
 use tracing::warn;
 
 use super::accept::Protocol;
 use super::certificates::{Certificates, ServerCertificate};
-use super::config::{ClientCertificates, Pair, Source, TlsConfig, TlsVersion};
+use super::config::{ClientCertificates, Pair, TlsConfig, TlsVersion};
 use super::error::Problem;
 use super::x509::{self, Facts};
-use super::{TlsError, pem};
+use super::{TlsError, client, pem};
 use crate::connection;
 
 /// What is loaded at one time.
 pub(super) struct Loaded {
     pub(super) rustls: Arc<ServerConfig>,
     pub(super) certificates: Arc<Certificates>,
+    /// What a client's certificate is held against, if its handshake was not.
+    pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Loaded {
@@ -46,9 +48,15 @@ impl Loaded {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions)
             .map_err(refused)?;
-        let builder = match client_verifier(config, &provider)? {
-            None => builder.with_no_client_auth(),
-            Some(verifier) => builder.with_client_cert_verifier(verifier),
+        let (builder, verifier) = match client::verifier(config, &provider)? {
+            None => (builder.with_no_client_auth(), None),
+            Some(verifier)
+                if config.client_certificates == ClientCertificates::DangerouslyUnverified =>
+            {
+                let lenient = Arc::new(client::Lenient(Arc::clone(&verifier)));
+                (builder.with_client_cert_verifier(lenient), Some(verifier))
+            }
+            Some(verifier) => (builder.with_client_cert_verifier(verifier), None),
         };
         let resolver = Arc::clone(&certificates);
         let mut rustls = builder.with_cert_resolver(resolver);
@@ -64,6 +72,7 @@ impl Loaded {
         Ok(Self {
             rustls: Arc::new(rustls),
             certificates,
+            verifier,
         })
     }
 
@@ -128,54 +137,4 @@ fn warn_of_faults(certificates: &Certificates) {
             );
         }
     }
-}
-
-fn client_verifier(
-    config: &TlsConfig,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
-    let error = |problem| Err(TlsError::new("", problem));
-    let allow_none = match config.client_certificates {
-        ClientCertificates::None if !config.client_authorities.is_empty() => {
-            return error(Problem::AuthorityUnused);
-        }
-        ClientCertificates::None if !config.revocation_lists.is_empty() => {
-            return error(Problem::ListUnused);
-        }
-        ClientCertificates::None => return Ok(None),
-        _ if config.client_authorities.is_empty() => return error(Problem::NoAuthority),
-        ClientCertificates::Optional => true,
-        ClientCertificates::Required => false,
-    };
-    let mut roots = RootCertStore::empty();
-    for source in &config.client_authorities {
-        for authority in pem::certificates(source)? {
-            roots
-                .add(authority)
-                .map_err(|error| TlsError::new(source, Problem::BadAuthority(error.to_string())))?;
-        }
-    }
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    for source in &config.revocation_lists {
-        let lists = pem::revocation_lists(source)?;
-        for list in &lists {
-            if let Some(since) = x509::overdue_since(list, SystemTime::now()) {
-                warn!("{source}: the revocation list was to be replaced by {since}");
-            }
-        }
-        builder = builder.with_crls(lists);
-    }
-    if allow_none {
-        builder = builder.allow_unauthenticated();
-    }
-    let verifier = builder.build().map_err(|error| {
-        let lists: Vec<_> = config
-            .revocation_lists
-            .iter()
-            .map(Source::to_string)
-            .collect();
-        TlsError::new(lists.join(", "), Problem::BadList(error.to_string()))
-    })?;
-    Ok(Some(verifier))
 }

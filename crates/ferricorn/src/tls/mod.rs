@@ -7,6 +7,7 @@
 
 mod accept;
 mod certificates;
+mod client;
 mod config;
 mod error;
 mod load;

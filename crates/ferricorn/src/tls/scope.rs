@@ -1,6 +1,7 @@
 //! What the `tls` extension of the scope says of a connection.
 
 use rustls::ServerConnection;
+use rustls::pki_types::UnixTime;
 
 use super::load::Loaded;
 use super::x509;
@@ -17,7 +18,14 @@ pub(super) fn describe(connection: &ServerConnection, loaded: &Loaded) -> asgi::
     tls.server_cert = Some(loaded.certificates.choose(host).pem.clone());
     if let Some(chain) = connection.peer_certificates() {
         tls.client_cert_chain = chain.iter().map(|one| x509::pem(one)).collect();
-        tls.client_cert_name = chain.first().and_then(|own| x509::subject(own));
+        if let [own, intermediates @ ..] = chain {
+            tls.client_cert_name = x509::subject(own);
+            let verifier = loaded.verifier.as_ref();
+            tls.client_cert_error = verifier
+                .map(|verifier| verifier.verify_client_cert(own, intermediates, UnixTime::now()))
+                .and_then(Result::err)
+                .map(|error| error.to_string());
+        }
     }
     tls.server_name = host.map(str::to_owned);
     tls

@@ -320,6 +320,15 @@ impl Client {
         }
     }
 
+    /// Over TLS: sends these bytes and says that this side ends, in one segment if they fit.
+    pub async fn write_and_close_notify(&mut self, bytes: &str) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            let session = stream.get_mut().1;
+            io::Write::write_all(&mut session.writer(), bytes.as_bytes()).unwrap();
+        }
+        self.close_notify().await;
+    }
+
     /// Over TLS: closes this side of the socket without a word of TLS before it.
     pub async fn truncate(&mut self) {
         if let Stream::Tls(stream) = &mut self.stream {

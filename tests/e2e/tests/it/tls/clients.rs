@@ -31,7 +31,8 @@ impl Asking {
             let tls = http.scope.extensions.tls.clone().ok_or("no TLS")?;
             let name = tls.client_cert_name.clone().unwrap_or_default();
             let chain = tls.client_cert_chain.concat();
-            http.respond(format!("{name}\n{chain}")).await
+            let error = tls.client_cert_error.clone().unwrap_or_default();
+            http.respond(format!("{name}\n{chain}{error}")).await
         });
         let sign = |serial, change: fn(&mut rcgen::CertificateParams)| {
             let mut params = client_params("Ann, or Bob", serial);
@@ -120,5 +121,23 @@ fn a_resumed_session_has_the_certificate_that_it_began_with() {
             kinds.extend(connection.tls_session().handshake_kind());
         }
         assert_eq!(kinds[1], rustls::HandshakeKind::Resumed);
+    });
+}
+
+#[test]
+fn what_is_wrong_with_an_unverified_certificate_stands_in_the_scope() {
+    run(async {
+        let asking = Asking::start(ClientCertificates::DangerouslyUnverified).await;
+        assert_eq!(asking.get(None).await.unwrap(), "\n");
+        let told = asking.get(Some(&asking.valid)).await;
+        assert_eq!(told.unwrap(), Asking::told(&asking.valid));
+        for (pem, error) in [
+            (&asking.revoked, "invalid peer certificate: Revoked"),
+            (&asking.stranger, "invalid peer certificate: UnknownIssuer"),
+        ] {
+            let told = asking.get(Some(pem)).await.unwrap();
+            assert!(told.contains("BEGIN CERTIFICATE"), "{told}");
+            assert!(told.ends_with(error), "{told}");
+        }
     });
 }

@@ -141,11 +141,16 @@ fn an_app_learns_that_its_client_has_said_that_it_closes() {
             http.last("").await
         });
         let secure = Secure::start_with(Config::default(), app).await;
-        for close in ["close_notify", "half close", "truncation"] {
+        let request = "GET /x HTTP/1.1\r\nhost: a\r\n\r\n";
+        for close in ["with it", "close_notify", "half close", "truncation"] {
             let mut client = secure.connect().await;
-            client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            match close {
+                "with it" => client.write_and_close_notify(request).await,
+                _ => client.write(request).await,
+            }
             client.expect_head(200).await;
             match close {
+                "with it" => {}
                 "close_notify" => client.close_notify().await,
                 "half close" => client.half_close().await,
                 _ => client.truncate().await,
