@@ -15,7 +15,7 @@ use crate::{DisconnectReason, ReceiveEvent, Receiver, SendError, SendEvent, Send
 /// methods has its like here. They **may** be called from two threads at once, but never the same
 /// one of the two halves'.
 ///
-/// Spec: core §3, §4.
+/// Spec: core §3.
 pub trait SharedHalves: Send + Sync {
     /// [`ReceiveHalf::poll_receive`](crate::ReceiveHalf::poll_receive)
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent>;

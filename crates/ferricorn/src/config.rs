@@ -42,6 +42,13 @@ pub struct Config {
     /// How long a client may leave a response unread while there is more to write. Stops slow-read
     /// attacks. Default: 60 s.
     pub write_timeout: Duration,
+    /// How long a TLS handshake may take, from the connection's beginning. A client that only
+    /// connects holds its place among [`max_connections`](Self::max_connections) for no longer.
+    /// Default: 10 s; an honest one takes two round trips, and Hypercorn and nginx wait 60 s.
+    pub tls_handshake_timeout: Duration,
+    /// How often the files of certificates, keys and authorities are looked at, to reload them when
+    /// they have changed; `None` never looks. Default: 10 s, which costs a system call a file.
+    pub tls_check_interval: Option<Duration>,
     /// The size of a request's head, request line included, in bytes; more is answered with 431.
     /// Default: 64 KiB; Hypercorn has 16 and nginx 32.
     pub max_head_size: usize,
@@ -96,6 +103,8 @@ impl Default for Config {
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            tls_handshake_timeout: Duration::from_secs(10),
+            tls_check_interval: Some(Duration::from_secs(10)),
             max_head_size: 64 * 1024,
             max_headers: 100,
             max_connections: 65_536,

@@ -12,36 +12,52 @@ use tracing::debug;
 
 use crate::http2::PREFACE;
 use crate::server::{Phase, Server};
+use crate::tls::{self, Protocol, Tls, TlsTransport};
 use crate::transport::Socket;
 use crate::{http1, http2};
 
 /// How long a newcomer that has said nothing is kept when the server drains.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 
+/// What is spoken inside of TLS, the best first. (ALPN)
+pub(crate) const PROTOCOLS: &[Protocol] = &[Protocol::Http2, Protocol::Http1];
+
+/// How long what still comes is thrown away behind our end of the connection. Closing at once
+/// would reset it, and the reset can overtake the last response. nginx waits 5 s.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
 /// The two ends of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Ends {
     pub(crate) client: Option<Address>,
     pub(crate) server: Option<Address>,
-}
-
-/// What a client speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Http1,
-    Http2,
+    /// What TLS knows of them; `None` without it.
+    pub(crate) tls: Option<Arc<asgi::Tls>>,
 }
 
 /// Serves a connection until it is closed, in a task of its own.
 ///
-/// `leave` is kept until then: what the connection holds of the server's limit.
-pub(crate) fn spawn(server: &Arc<Server>, socket: Socket, ends: Ends, leave: impl Send + 'static) {
+/// With `tls` it begins with a handshake. `leave` is kept until the end: what the connection holds
+/// of the server's limit.
+pub(crate) fn spawn(
+    server: &Arc<Server>,
+    socket: Socket,
+    tls: Option<&Tls>,
+    ends: Ends,
+    leave: impl Send + 'static,
+) {
     let counted = server.count_connection();
     let server = Arc::clone(server);
+    let tls = tls.cloned();
     tokio::spawn(async move {
         let _held = (counted, leave);
-        if server.phase() < Phase::Cut {
-            serve(server, socket, ends).await;
+        if server.phase() >= Phase::Cut {
+            return;
+        }
+        match tls {
+            None => serve(server, socket, ends).await,
+            // Apart, so that a connection without TLS is no larger for it.
+            Some(tls) => Box::pin(serve_tls(server, socket, tls, ends)).await,
         }
     });
 }
@@ -112,5 +128,23 @@ fn peek(socket: &Socket) -> io::Result<Protocol> {
         Ok(Protocol::Http2)
     } else {
         Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+async fn serve_tls(server: Arc<Server>, socket: Socket, tls: Tls, mut ends: Ends) {
+    let opened = Instant::now();
+    let Socket::Tcp(socket) = socket else {
+        unreachable!("Listener::with_tls refuses a Unix socket");
+    };
+    let client = ends.client.as_ref();
+    let Some(secured) = tls::accept(&tls, socket, &server, client).await else {
+        return;
+    };
+    drop(tls);
+    ends.tls = Some(secured.facts);
+    let socket = Socket::Tls(TlsTransport::new(secured.stream));
+    match secured.protocol {
+        Protocol::Http1 => http1::serve(server, socket, ends).await,
+        Protocol::Http2 => http2::serve(server, socket, ends, opened).await,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use asgi::Address;
 
 use crate::server::{Counts, Life, Phase};
+use crate::{Tls, TlsError};
 
 /// Tells a running server to stop, and asks how it is. Cloning it is cheap.
 ///
@@ -14,14 +15,22 @@ pub struct Handle {
     life: Arc<Life>,
     counts: Arc<Counts>,
     addresses: Arc<[Address]>,
+    /// What listeners speak TLS with, each once.
+    tls: Arc<[Tls]>,
 }
 
 impl Handle {
-    pub(crate) fn new(life: Arc<Life>, counts: Arc<Counts>, addresses: Arc<[Address]>) -> Self {
+    pub(crate) fn new(
+        life: Arc<Life>,
+        counts: Arc<Counts>,
+        addresses: Arc<[Address]>,
+        tls: Arc<[Tls]>,
+    ) -> Self {
         Self {
             life,
             counts,
             addresses,
+            tls,
         }
     }
 
@@ -49,6 +58,22 @@ impl Handle {
     /// Where the server listens, in the order of its listeners. A port 0 has become a real one.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Reads the files of all certificates, keys and authorities again, see [`Tls::reload`]. Whether
+    /// there are any.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong. What one listener had before stays in use there, others are
+    /// reloaded nonetheless.
+    pub fn reload_tls(&self) -> Result<bool, TlsError> {
+        let mut result = Ok(false);
+        for tls in self.tls.iter().filter(|tls| tls.has_files()) {
+            let reloaded = tls.reload().map(|()| true);
+            result = result.and(reloaded);
+        }
+        result
     }
 
     /// How the server is at this moment.

@@ -52,6 +52,7 @@ mod panic;
 mod serve;
 mod server;
 mod timer;
+mod tls;
 mod transport;
 
 pub use config::Config;
@@ -60,3 +61,4 @@ pub use exchange::current_exchange;
 pub use handle::{Handle, Statistics};
 pub use listener::{Bind, BindError, Listener};
 pub use serve::{Serve, serve};
+pub use tls::{ClientCertificates, Tls, TlsConfig, TlsError, TlsVersion};

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Config;
 use crate::connection::Ends;
+use crate::tls::Tls;
 use crate::transport::Socket;
 
 /// How long a listener that closes waits for handshakes that are halfway: a client may believe that
@@ -113,7 +114,11 @@ impl Bind {
         let address = kind
             .address()
             .map_err(|error| BindError(Kind::Io(self.clone(), error)))?;
-        Ok(Listener { kind, address })
+        Ok(Listener {
+            kind,
+            address,
+            tls: None,
+        })
     }
 }
 
@@ -167,6 +172,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 pub struct Listener {
     kind: ListenerKind,
     address: Address,
+    tls: Option<Tls>,
 }
 
 #[derive(Debug)]
@@ -195,7 +201,11 @@ impl TryFrom<std::net::TcpListener> for Listener {
         listener.set_nonblocking(true)?;
         let kind = ListenerKind::Tcp(TcpListener::from_std(listener)?);
         let address = kind.address()?;
-        Ok(Self { kind, address })
+        Ok(Self {
+            kind,
+            address,
+            tls: None,
+        })
     }
 }
 
@@ -203,6 +213,24 @@ impl Listener {
     /// Where it listens. A port 0 has become a real one.
     pub fn address(&self) -> Address {
         self.address.clone()
+    }
+
+    /// Makes it speak TLS, and nothing else: plain HTTP is answered with a 400 that says so.
+    ///
+    /// # Errors
+    ///
+    /// It listens on a Unix socket, where TLS is not offered.
+    pub fn with_tls(mut self, tls: &Tls) -> Result<Self, BindError> {
+        if let ListenerKind::Unix(_, path) = &self.kind {
+            return Err(BindError(Kind::TlsOnUnix(path.0.clone())));
+        }
+        self.tls = Some(tls.clone());
+        Ok(self)
+    }
+
+    /// What it speaks TLS with, if it does.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// Waits for the next connection.
@@ -256,6 +284,7 @@ impl Listener {
         let ends = Ends {
             client: Some(peer.into()),
             server: Some(stream.local_addr()?.into()),
+            tls: None,
         };
         Ok((Socket::Tcp(stream), ends))
     }
@@ -264,6 +293,7 @@ impl Listener {
         Ends {
             client: None,
             server: Some(self.address.clone()),
+            tls: None,
         }
     }
 }
@@ -351,6 +381,7 @@ pub struct BindError(Kind);
 enum Kind {
     Malformed(String),
     Io(Bind, io::Error),
+    TlsOnUnix(PathBuf),
 }
 
 impl fmt::Display for BindError {
@@ -362,6 +393,12 @@ impl fmt::Display for BindError {
                     "cannot listen on {text:?}: expected host:port, [v6]:port or unix:path"
                 )
             }
+            Kind::TlsOnUnix(path) => write!(
+                f,
+                "TLS is not offered on a Unix socket (unix:{}); bind it without TLS, or an address \
+                 and a port",
+                path.display()
+            ),
             Kind::Io(bind, error) => {
                 write!(f, "cannot listen on {bind}")?;
                 match explanation(error) {
@@ -376,7 +413,7 @@ impl fmt::Display for BindError {
 impl Error for BindError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
-            Kind::Malformed(_) => None,
+            Kind::Malformed(_) | Kind::TlsOnUnix(_) => None,
             // What is explained is not said again.
             Kind::Io(_, error) => match explanation(error) {
                 Some(_) => None,

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use crate::error::Kind;
 use crate::lifespan::Lifespan;
 use crate::server::{Counts, Life, Phase, Server};
-use crate::{Config, Handle, Listener, ServeError, connection};
+use crate::{Config, Handle, Listener, ServeError, Tls, connection, tls};
 
 /// How long accepting pauses when the process has no file descriptor left: some connection has to
 /// end first.
@@ -34,7 +34,12 @@ pub fn serve(listeners: Vec<Listener>, app: impl App, config: Config) -> Serve {
     let life = Arc::new(Life::new());
     let counts = Arc::<Counts>::default();
     let addresses: Arc<[Address]> = listeners.iter().map(Listener::address).collect();
-    let handle = Handle::new(Arc::clone(&life), Arc::clone(&counts), addresses);
+    let handle = Handle::new(
+        Arc::clone(&life),
+        Arc::clone(&counts),
+        addresses,
+        all_tls(&listeners).into(),
+    );
     let whole_life = whole_life(
         listeners,
         DynApp::new(app),
@@ -70,6 +75,10 @@ async fn whole_life(
         phase = life.until(Phase::Draining) => return stopped(phase),
     };
 
+    if let Some(interval) = config.tls_check_interval {
+        let tls = all_tls(&listeners);
+        tokio::spawn(tls::watch(tls, interval, Arc::clone(&life)));
+    }
     let server = Server::new(app, config, state, Arc::clone(&life), Arc::clone(&counts));
     let accepting = accept_all(listeners, &Arc::new(server));
     life.advance(Phase::Serving);
@@ -88,6 +97,17 @@ async fn whole_life(
         phase = life.until(Phase::Aborted) => stopped(phase),
         ended = lifespan.shut_down(shutdown) => ended,
     }
+}
+
+/// What the listeners speak TLS with, each once.
+fn all_tls(listeners: &[Listener]) -> Vec<Tls> {
+    let mut all: Vec<Tls> = Vec::new();
+    for tls in listeners.iter().filter_map(Listener::tls) {
+        if !all.iter().any(|one| one.is(tls)) {
+            all.push(tls.clone());
+        }
+    }
+    all
 }
 
 fn stopped(phase: Phase) -> Result<(), ServeError> {
@@ -141,7 +161,9 @@ async fn accept(listener: Listener, server: Arc<Server>, leaves: Arc<Semaphore>)
             next = next => next,
         };
         match accepted {
-            Ok((socket, ends)) => connection::spawn(&server, socket, ends, leave),
+            Ok((socket, ends)) => {
+                connection::spawn(&server, socket, listener.tls(), ends, leave);
+            }
             // The client was gone before it was let in.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -151,9 +173,10 @@ async fn accept(listener: Listener, server: Arc<Server>, leaves: Arc<Semaphore>)
         }
     }
     let address = listener.address();
+    let tls = listener.tls().cloned();
     // Whoever was let in by the kernel before is served, beyond the limit if need be.
     listener
-        .close(|socket, ends| connection::spawn(&server, socket, ends, ()))
+        .close(|socket, ends| connection::spawn(&server, socket, tls.as_ref(), ends, ()))
         .await;
     debug!(?address, "stopped listening");
 }

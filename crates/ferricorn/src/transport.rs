@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::http1::guard::{Guard, Position, Refusal, Seen};
+use crate::tls::TlsTransport;
 
 /// Writes up to this size in all are gathered; larger ones go to the socket as they are. Sixteen
 /// pipelined responses of a kilobyte fit, and a connection never holds much more than this.
@@ -27,6 +28,8 @@ const GATHER: usize = 16 * 1024;
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Behind a handshake.
+    Tls(TlsTransport),
 }
 
 impl Socket {
@@ -34,6 +37,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.ready(interest).await,
             Self::Unix(stream) => stream.ready(interest).await,
+            Self::Tls(stream) => stream.socket().ready(interest).await,
         }
     }
 
@@ -46,6 +50,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.try_io(interest, io),
             Self::Unix(stream) => stream.try_io(interest, io),
+            Self::Tls(stream) => stream.socket().try_io(interest, io),
         }
     }
 }
@@ -55,6 +60,7 @@ impl AsFd for Socket {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
+            Self::Tls(stream) => stream.socket().as_fd(),
         }
     }
 }
@@ -109,6 +115,7 @@ impl Transport {
                 let (reader, writer) = stream.into_split();
                 (Reader::Unix(reader), Writer::Unix(writer))
             }
+            Socket::Tls(stream) => (Reader::Tls, Writer::Tls(stream)),
         };
         let transport = Arc::new(Self(Mutex::new(Shared {
             writer,
@@ -181,11 +188,20 @@ impl Transport {
     /// Unless the socket is readable this also makes `cx` be woken when that changes. While bytes
     /// lie unread there is nothing to wake anybody, so ask again now and then.
     pub(crate) fn poll_peer(&self, cx: &mut Context<'_>) -> Peer {
-        let shared = self.lock();
-        if shared.writer.poll_read_ready(cx).is_pending() {
-            return Peer::There;
+        let mut shared = self.lock();
+        let peer = match shared.writer.poll_read_ready(cx) {
+            Poll::Pending => Peer::There,
+            Poll::Ready(_) => shared.writer.peer(),
+        };
+        match (peer, &mut shared.writer) {
+            // What has come may be the client's word that it has closed.
+            (Peer::There, Writer::Tls(stream)) => match stream.poll_closed(cx) {
+                Ok(false) => Peer::There,
+                Ok(true) => Peer::Closed,
+                Err(_) => Peer::Lost,
+            },
+            (peer, _) => peer,
         }
-        shared.writer.peer()
     }
 
     /// Reads and throws away. `true` once the peer has closed its side.
@@ -220,10 +236,12 @@ impl Transport {
     pub(crate) fn reset_on_close(&self) {
         let mut shared = self.lock();
         shared.gathered.clear();
-        if let Writer::Tcp(writer) = &shared.writer {
-            // It fails only on a socket that is broken already, which is what is wanted.
-            let _ = writer.as_ref().set_zero_linger();
-        }
+        // It fails only on a socket that is broken already, which is what is wanted.
+        let _ = match &shared.writer {
+            Writer::Tcp(writer) => writer.as_ref().set_zero_linger(),
+            Writer::Tls(stream) => stream.socket().set_zero_linger(),
+            Writer::Unix(_) | Writer::Forgotten => Ok(()),
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -264,7 +282,35 @@ impl Shared {
         if self.gathered.capacity() > GATHER {
             self.gathered = BytesMut::new();
         }
-        Poll::Ready(Ok(()))
+        match &mut self.writer {
+            // The session takes more than the socket does.
+            Writer::Tls(stream) => {
+                let flushed = Pin::new(stream).poll_flush(cx);
+                self.note_progress(flushed.is_ready());
+                flushed
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Keeps in mind since when the socket has taken nothing.
+    fn note_progress(&mut self, progress: bool) {
+        if progress {
+            self.stuck_since = None;
+        } else {
+            self.stuck_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn poll_read_tls(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.writer {
+            Writer::Tls(stream) => stream.poll_read_at(cx, buf, self.guard.position()),
+            _ => unreachable!("only a TLS stream has a reader that is in its writer"),
+        }
     }
 
     /// How many of the bytes that were read hyper may see, and what is wrong with the rest.
@@ -315,6 +361,7 @@ impl AsyncRead for TransportIo {
         ready!(match &mut this.reader {
             Reader::Tcp(reader) => Pin::new(reader).poll_read(cx, buf),
             Reader::Unix(reader) => Pin::new(reader).poll_read(cx, buf),
+            Reader::Tls => this.transport.lock().poll_read_tls(cx, buf),
         })?;
         let sound;
         (sound, this.body_fault) = this.transport.lock().read(&buf.filled()[before..]);
@@ -378,6 +425,8 @@ impl AsyncWrite for TransportIo {
 enum Reader {
     Tcp(tcp::OwnedReadHalf),
     Unix(unix::OwnedReadHalf),
+    /// The stream cannot be split: it is in the writer.
+    Tls,
 }
 
 /// The writing half; it also gives access to the socket itself.
@@ -385,6 +434,7 @@ enum Reader {
 enum Writer {
     Tcp(tcp::OwnedWriteHalf),
     Unix(unix::OwnedWriteHalf),
+    Tls(TlsTransport),
     Forgotten,
 }
 
@@ -393,6 +443,7 @@ impl Writer {
         match self {
             Self::Tcp(writer) => writer,
             Self::Unix(writer) => writer,
+            Self::Tls(stream) => stream,
             Self::Forgotten => unreachable!("only Transport::drop forgets the writer"),
         }
     }
@@ -401,6 +452,7 @@ impl Writer {
         match self {
             Self::Tcp(writer) => writer.as_ref().poll_read_ready(cx),
             Self::Unix(writer) => writer.as_ref().poll_read_ready(cx),
+            Self::Tls(stream) => stream.socket().poll_read_ready(cx),
             Self::Forgotten => Poll::Pending,
         }
     }
@@ -409,6 +461,7 @@ impl Writer {
         match self {
             Self::Tcp(writer) => writer.as_ref().try_read(buf),
             Self::Unix(writer) => writer.as_ref().try_read(buf),
+            Self::Tls(stream) => stream.socket().try_read(buf),
             Self::Forgotten => Ok(0),
         }
     }
@@ -420,6 +473,7 @@ impl Writer {
         let ready = match self {
             Self::Tcp(writer) => pin!(writer.as_ref().ready(both)).poll(&mut cx),
             Self::Unix(writer) => pin!(writer.as_ref().ready(both)).poll(&mut cx),
+            Self::Tls(stream) => pin!(stream.socket().ready(both)).poll(&mut cx),
             Self::Forgotten => return Peer::Lost,
         };
         match ready {
@@ -436,7 +490,8 @@ impl Writer {
         match std::mem::replace(self, Self::Forgotten) {
             Self::Tcp(writer) => writer.forget(),
             Self::Unix(writer) => writer.forget(),
-            Self::Forgotten => {}
+            // It is whole: the close of the socket is its only end.
+            Self::Tls(_) | Self::Forgotten => {}
         }
     }
 }

@@ -10,3 +10,4 @@ mod options;
 mod process;
 mod reference;
 mod serving;
+mod tls;

@@ -109,7 +109,7 @@ fn arg(entry: &'static Entry, defaults: &mut Settings) -> Arg {
             Kind::Action(Action::Help) => ArgAction::Help,
             Kind::Action(Action::Version) => ArgAction::Version,
             Kind::Action(Action::PrintConfig) | Kind::Switch(_) => ArgAction::SetTrue,
-            Kind::Binds(_) => ArgAction::Append,
+            _ if entry.kind.is_list() => ArgAction::Append,
             _ => ArgAction::Set,
         });
     if let Some(short) = entry.short {

@@ -44,7 +44,12 @@ pub(super) enum Kind {
         expected: &'static str,
         valid: fn(&str) -> bool,
     },
-    Binds(Field<Vec<Bind>>),
+    Binds {
+        field: Field<Vec<Bind>>,
+        least: usize,
+    },
+    /// Paths of files, none by default.
+    Files(Field<Vec<String>>),
 }
 
 /// What a flag does that does not set anything.
@@ -67,18 +72,18 @@ impl Kind {
     pub(super) fn value_name(&self) -> Option<&'static str> {
         match self {
             Self::Action(_) | Self::Switch(_) => None,
-            Self::ConfigFile => Some("FILE"),
+            Self::ConfigFile | Self::Files(_) => Some("FILE"),
             Self::Duration { .. } | Self::DurationOrNever { .. } => Some("DURATION"),
             Self::Count { .. } | Self::Count32 { .. } => Some("NUMBER"),
             Self::Size { .. } => Some("SIZE"),
             Self::Text { value, .. } => Some(value),
-            Self::Binds(_) => Some("ADDRESS"),
+            Self::Binds { .. } => Some("ADDRESS"),
         }
     }
 
     /// Whether it may be given several times.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Binds(_))
+        matches!(self, Self::Binds { .. } | Self::Files(_))
     }
 
     /// What a value looks like, for messages and the reference page.
@@ -98,7 +103,8 @@ impl Kind {
                 value::show_size(*least)
             ),
             Self::Text { expected, .. } => (*expected).to_owned(),
-            Self::Binds(_) => "host:port, [v6]:port or unix:path".to_owned(),
+            Self::Binds { .. } => "host:port, [v6]:port or unix:path".to_owned(),
+            Self::Files(_) => "the path of a PEM file".to_owned(),
         }
     }
 
@@ -108,13 +114,27 @@ impl Kind {
         settings: &mut Settings,
         texts: &'a [String],
     ) -> Result<(), Option<&'a str>> {
-        if let Self::Binds(field) = self {
-            let parsed: Result<Vec<Bind>, _> = texts
-                .iter()
-                .map(|text| text.parse().map_err(|_| Some(text.as_str())))
-                .collect();
-            *field(settings) = parsed?;
-            return if texts.is_empty() { Err(None) } else { Ok(()) };
+        match self {
+            Self::Binds { field, least } => {
+                let parsed: Result<Vec<Bind>, _> = texts
+                    .iter()
+                    .map(|text| text.parse().map_err(|_| Some(text.as_str())))
+                    .collect();
+                *field(settings) = parsed?;
+                return if texts.len() < *least {
+                    Err(None)
+                } else {
+                    Ok(())
+                };
+            }
+            Self::Files(field) => {
+                *field(settings) = texts.to_vec();
+                return match texts.iter().find(|text| text.is_empty()) {
+                    Some(empty) => Err(Some(empty)),
+                    None => Ok(()),
+                };
+            }
+            _ => {}
         }
         let [text] = texts else {
             return Err(None);
@@ -125,7 +145,7 @@ impl Kind {
     fn set_one(&self, settings: &mut Settings, text: &str) -> Option<()> {
         match self {
             // The file's name is taken before anything is set.
-            Self::Action(_) | Self::ConfigFile | Self::Binds(_) => {}
+            Self::Action(_) | Self::ConfigFile | Self::Binds { .. } | Self::Files(_) => {}
             Self::Switch(field) => *field(settings) = text.parse().ok()?,
             Self::Duration { field, zero } => *field(settings) = zero.check(text)?,
             Self::DurationOrNever { field, zero } => {
@@ -163,7 +183,8 @@ impl Kind {
             Self::Count32 { field, .. } => Shown::Bare(field(settings).to_string()),
             Self::Size { field, .. } => Shown::Text(value::show_size(*field(settings))),
             Self::Text { field, .. } => Shown::Text(field(settings).clone()),
-            Self::Binds(field) => {
+            Self::Files(field) => Shown::List(field(settings).clone()),
+            Self::Binds { field, .. } => {
                 Shown::List(field(settings).iter().map(Bind::to_string).collect())
             }
         })

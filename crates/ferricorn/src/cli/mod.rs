@@ -33,6 +33,7 @@ mod reference;
 mod run;
 mod settings;
 mod suggest;
+mod tls;
 mod value;
 
 use std::ffi::OsString;

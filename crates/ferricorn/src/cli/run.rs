@@ -1,4 +1,4 @@
-//! The life of the command: arguments → log → file limit → app → runtime → bind → serve → exit.
+//! The life of the command: arguments → log → file limit → certificates → app → runtime → bind → serve → exit.
 //!
 //! Two runtimes run: one of `--threads` threads that serves, and the main thread's own for signals.
 //! An app that blocks every serving thread does not make the process deaf to Ctrl-C.
@@ -21,8 +21,8 @@ use super::arguments::{self, Asked};
 use super::exit::{Error, Exit};
 use super::settings::{Groups, Resolved, Settings, gather};
 use super::value::show_duration;
-use super::{Loaded, Program, Target, logging};
-use crate::{Bind, Handle, Listener, ServeError};
+use super::{Loaded, Program, Target, logging, tls};
+use crate::{Bind, Handle, Listener, ServeError, Tls};
 
 /// What this server is called.
 pub(super) const SERVER: &str = "ferricorn";
@@ -68,6 +68,8 @@ fn try_run(program: &Program, load: Load<'_>) -> Result<Exit, Error> {
     crate::panic::install_hook();
     raise_file_limit(&resolved);
     let settings = resolved.settings;
+    // Before the app: it may take a while to build.
+    let tls = tls::load(&settings)?;
     let loaded = match load {
         Load::LinkedIn(loaded) => loaded,
         Load::Loader(load) => load(&Target {
@@ -76,7 +78,7 @@ fn try_run(program: &Program, load: Load<'_>) -> Result<Exit, Error> {
             config: app_config(&settings.app_config)?,
         })?,
     };
-    serve(loaded, settings)
+    serve(loaded, settings, tls.as_ref())
 }
 
 /// What the app is started with: the text itself, or what is in the file after an `@`.
@@ -109,7 +111,7 @@ fn raise_file_limit(resolved: &Resolved) {
     }
 }
 
-fn serve(loaded: Loaded, settings: Settings) -> Result<Exit, Error> {
+fn serve(loaded: Loaded, settings: Settings, tls: Option<&Tls>) -> Result<Exit, Error> {
     let failed = |error: std::io::Error| {
         Error::new(
             Exit::Failed,
@@ -129,8 +131,9 @@ fn serve(loaded: Loaded, settings: Settings) -> Result<Exit, Error> {
     let ended = control.block_on(async {
         // Before anything listens: whoever sees the address may send a signal.
         let signals = Signals::new().map_err(failed)?;
-        let listeners = bind(&workers, &settings)?;
-        let banner = Banner::new(&loaded, settings.threads);
+        let listeners = bind(&workers, &settings, tls)?;
+        let secure: Vec<bool> = listeners.iter().map(|one| one.tls().is_some()).collect();
+        let banner = Banner::new(&loaded, settings.threads, secure);
         let graceful_timeout = settings.config.graceful_timeout;
         let (server, handle) = {
             let _inside = workers.enter();
@@ -153,21 +156,29 @@ fn serve(loaded: Loaded, settings: Settings) -> Result<Exit, Error> {
     ended
 }
 
-fn bind(workers: &Runtime, settings: &Settings) -> Result<Vec<Listener>, Error> {
+fn bind(workers: &Runtime, settings: &Settings, tls: Option<&Tls>) -> Result<Vec<Listener>, Error> {
     let _inside = workers.enter();
-    for (number, bind) in settings.binds.iter().enumerate() {
+    let binds = settings.binds.iter().map(|bind| (bind, tls));
+    let insecure = settings.insecure_binds.iter().map(|bind| (bind, None));
+    let all: Vec<_> = binds.chain(insecure).collect();
+    for (number, (bind, _)) in all.iter().enumerate() {
         // Each port 0 is another one.
         let is_any_port = matches!(bind, Bind::Tcp { port: 0, .. });
-        if !is_any_port && settings.binds[..number].contains(bind) {
+        if !is_any_port && all[..number].iter().any(|(other, _)| other == bind) {
             return Err(Error::usage(format_args!(
                 "the address {bind} is given twice; one of them is enough"
             )));
         }
     }
-    settings
-        .binds
-        .iter()
-        .map(|bind| bind.listen(&settings.config))
+    let listen = |(bind, tls): (&Bind, Option<&Tls>)| {
+        let listener = bind.listen(&settings.config)?;
+        match tls {
+            Some(tls) => listener.with_tls(tls),
+            None => Ok(listener),
+        }
+    };
+    all.into_iter()
+        .map(listen)
         .collect::<Result<_, _>>()
         .map_err(|error| Error::caused(Exit::NotBound, &error))
 }
@@ -192,9 +203,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 received = signals.next() => match received {
-                    Received::Hangup => tracing::info!(
-                        "SIGHUP: nothing can be reloaded, start the command again for new code"
-                    ),
+                    Received::Hangup => self.reload(),
                     Received::Stop(number) if stopping => {
                         let left = self.exchanges();
                         say(format_args!(
@@ -220,6 +229,15 @@ impl Watch {
                 ended = &mut server => return outcome(ended),
             }
         }
+    }
+
+    /// How it goes with each certificate is in the log.
+    fn reload(&self) {
+        let what = match self.handle.reload_tls() {
+            Ok(false) => "nothing can be reloaded",
+            Ok(true) | Err(_) => "certificates alone can be reloaded",
+        };
+        tracing::info!("SIGHUP: {what}, start the command again for new code");
     }
 
     fn exchanges(&self) -> String {
@@ -289,23 +307,34 @@ impl Signals {
 struct Banner {
     app: String,
     threads: usize,
+    /// Whether each listener speaks TLS.
+    secure: Vec<bool>,
 }
 
 impl Banner {
-    fn new(loaded: &Loaded, threads: usize) -> Self {
+    fn new(loaded: &Loaded, threads: usize, secure: Vec<bool>) -> Self {
         let app = match &loaded.version {
             Some(version) => format!("{} {version}", loaded.name),
             None => loaded.name.clone(),
         };
-        Self { app, threads }
+        Self {
+            app,
+            threads,
+            secure,
+        }
     }
 
     fn say(&self, addresses: &[Address]) {
-        let Self { app, threads } = self;
+        let Self {
+            app,
+            threads,
+            secure,
+        } = self;
         let version = env!("CARGO_PKG_VERSION");
         let plural = if *threads == 1 { "" } else { "s" };
-        for address in addresses {
+        for (address, secure) in addresses.iter().zip(secure) {
             let address = match address {
+                Address::Ip(address) if *secure => format!("https://{address}"),
                 Address::Ip(address) => format!("http://{address}"),
                 Address::Unix(Some(path)) => format!("unix:{}", path.display()),
                 _ => "a socket without a name".to_owned(),

@@ -13,6 +13,7 @@ use super::exit::Error;
 use super::file;
 use super::options::{Entry, Group, OPTIONS, PREFIX};
 use super::suggest::did_you_mean;
+use super::tls::TlsSettings;
 use super::value::quote;
 use crate::{Bind, Config};
 
@@ -20,6 +21,8 @@ use crate::{Bind, Config};
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) binds: Vec<Bind>,
+    pub(super) insecure_binds: Vec<Bind>,
+    pub(super) tls: TlsSettings,
     pub(super) threads: usize,
     pub(super) log_level: String,
     pub(super) app_config: String,
@@ -31,6 +34,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             binds: vec![Bind::default()],
+            insecure_binds: Vec::new(),
+            tls: TlsSettings::default(),
             threads: available_parallelism().map_or(1, usize::from),
             log_level: "info".to_owned(),
             app_config: String::new(),

@@ -18,7 +18,10 @@ fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     known
         .map(|known| (strsim::damerau_levenshtein(name, &known), known))
         .min_by_key(|(edits, _)| *edits)
-        .filter(|(edits, known)| *edits * 3 <= known.trim_start_matches("FERRICORN_").len())
+        .filter(|(edits, known)| {
+            let own = known.trim_start_matches("FERRICORN_");
+            *edits * 3 <= own.trim_start_matches("--").len()
+        })
         .map(|(_, known)| known)
 }
 

@@ -23,6 +23,7 @@ use tracing::debug;
 
 use super::guard::Position;
 use super::{Connection, Hyper};
+use crate::connection::LINGER;
 use crate::exchange::{BrokenOff, Exchange, TurnEnd, log_unreadable};
 use crate::server::Phase;
 use crate::timer::Timer;
@@ -35,10 +36,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long an idle connection is kept when the server drains: a client may have sent its next
 /// request before it could know.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
-
-/// How long what still comes is thrown away behind our end of the connection. Closing at once
-/// would reset it, and the reset can overtake the last response. nginx waits 5 s.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// How many times a turn starts over because the app had more to send, until others get theirs.
 const TURNS: usize = 32;

@@ -1,6 +1,7 @@
 //! From hyper's request to a scope, or to why there is none.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use asgi::{Extension, Extensions, HttpScope, State};
 use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
@@ -59,6 +60,10 @@ pub(crate) fn scope(
     scope.version = version;
     if seen.te {
         scope.extensions = extensions(&headers, version);
+    }
+    if let Some(tls) = &ends.tls {
+        scope.scheme = Cow::Borrowed("https");
+        scope.extensions.tls = Some(Arc::clone(tls));
     }
     scope.headers = headers;
     scope.client.clone_from(&ends.client);

@@ -29,7 +29,7 @@ use super::running::Running;
 use super::stream::Stream;
 use super::wire::{Wire, WireIo};
 use super::{request, response};
-use crate::connection::Ends;
+use crate::connection::{Ends, LINGER};
 use crate::exchange::{Exchange, Label, RequestBody};
 use crate::server::{Phase, Server};
 use crate::timer::Timer;
@@ -40,10 +40,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a connection without streams is kept behind its first GOAWAY: time for the client's
 /// last requests to arrive.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// How long what still comes is thrown away behind our end of the connection. Closing at once
-/// would reset it, and the reset can overtake the last frames.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// How many requests a turn starts, until other connections get theirs.
 const STARTS: usize = 64;

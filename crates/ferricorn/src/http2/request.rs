@@ -1,6 +1,7 @@
 //! From h2's request to a scope, or to why there is none.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use asgi::{Extension, Extensions, HttpScope, State};
 use http::header::{COOKIE, EXPECT, HOST, TE};
@@ -57,6 +58,10 @@ pub(super) fn scope(
     let mut scope = Box::new(scope);
     scope.version = version;
     scope.extensions = extensions(&headers);
+    if let Some(tls) = &ends.tls {
+        scope.scheme = Cow::Borrowed("https");
+        scope.extensions.tls = Some(Arc::clone(tls));
+    }
     scope.headers = headers;
     scope.client.clone_from(&ends.client);
     scope.server.clone_from(&ends.server);

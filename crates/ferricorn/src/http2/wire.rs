@@ -44,6 +44,7 @@ impl Wire {
         let stream: Box<dyn Stream> = match socket {
             Socket::Tcp(stream) => Box::new(stream),
             Socket::Unix(stream) => Box::new(stream),
+            Socket::Tls(stream) => Box::new(stream),
         };
         let wire = Self(Arc::new(Mutex::new(Shared {
             stream,
@@ -184,6 +185,8 @@ impl AsyncWrite for WireIo {
         let flushed = Pin::new(&mut shared.stream).poll_flush(cx);
         if flushed.is_pending() {
             shared.stuck();
+        } else {
+            shared.stuck_since = None;
         }
         flushed
     }

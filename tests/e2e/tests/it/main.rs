@@ -22,3 +22,4 @@ mod hello;
 mod malformed;
 mod request;
 mod response;
+mod tls;

@@ -82,6 +82,45 @@ pub fn expect_error(words: &[&str]) {
     line.expected = true;
 }
 
+/// A warning was logged that says all of `words`.
+#[track_caller]
+pub fn expect_warning(words: &[&str]) {
+    expect_line(Level::WARN, words);
+}
+
+/// A line at info was logged that says all of `words`.
+#[track_caller]
+pub fn expect_info(words: &[&str]) {
+    expect_line(Level::INFO, words);
+}
+
+#[track_caller]
+fn expect_line(level: Level, words: &[&str]) {
+    let lines = at_level(level);
+    let said = |line: &Line| words.iter().all(|word| line.text.contains(word));
+    assert!(lines.iter().any(said), "no {words:?} in {lines:#?}");
+}
+
+/// Whether a line at info says this.
+pub fn has_info(word: &str) -> bool {
+    at_level(Level::INFO)
+        .iter()
+        .any(|line| line.text.contains(word))
+}
+
+#[track_caller]
+pub fn expect_no_warnings() {
+    let lines = at_level(Level::WARN);
+    assert!(lines.is_empty(), "{lines:#?}");
+}
+
+fn at_level(level: Level) -> Vec<Line> {
+    let lines = LINES.with_borrow(Arc::clone);
+    let lines = lines.lock().unwrap();
+    let lines = lines.iter().filter(|line| line.level == level);
+    lines.cloned().collect()
+}
+
 struct Capture(Lines);
 
 impl<S: Subscriber> Layer<S> for Capture {

@@ -1,10 +1,12 @@
 //! What the tests are written in: a server, clients, apps and the log.
 
 pub mod app;
+pub mod certificates;
 pub mod hyper_client;
 pub mod logs;
 pub mod raw;
 pub mod server;
+pub mod tls_client;
 
 use std::panic::Location;
 use std::time::Duration;

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use rustls::ClientConnection;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::LIMIT;
 
@@ -31,6 +33,7 @@ pub struct Client {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// How the server's side ended.
@@ -40,6 +43,8 @@ pub enum Closed {
     Eof,
     /// With a reset.
     Reset,
+    /// Over TLS: the socket was closed without a word of TLS before it.
+    Truncated,
 }
 
 /// The head of a response.
@@ -113,6 +118,21 @@ impl Client {
         Self::new(Stream::Unix(UnixStream::connect(path).await.unwrap()))
     }
 
+    /// Over TLS, behind its handshake.
+    pub fn tls(stream: TlsStream<TcpStream>) -> Self {
+        stream.get_ref().0.set_nodelay(true).unwrap();
+        Self::new(Stream::Tls(Box::new(stream)))
+    }
+
+    /// What TLS knows of the connection.
+    #[track_caller]
+    pub fn tls_session(&self) -> &ClientConnection {
+        match &self.stream {
+            Stream::Tls(stream) => stream.get_ref().1,
+            _ => panic!("there is no TLS"),
+        }
+    }
+
     fn new(stream: Stream) -> Self {
         Self {
             stream,
@@ -150,6 +170,7 @@ impl Client {
                 match &mut self.stream {
                     Stream::Tcp(stream) => stream.write(&bytes).await,
                     Stream::Unix(stream) => stream.write(&bytes).await,
+                    Stream::Tls(stream) => stream.write(&bytes).await,
                 }
             };
             match timeout(patience, write).await {
@@ -226,6 +247,17 @@ impl Client {
         self.until_closed(Location::caller())
     }
 
+    /// All that comes until the server has closed in order; fails as the connection does.
+    pub async fn try_read_until_closed(&mut self) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        match &mut self.stream {
+            Stream::Tcp(stream) => stream.read_to_end(&mut all).await?,
+            Stream::Unix(stream) => stream.read_to_end(&mut all).await?,
+            Stream::Tls(stream) => stream.read_to_end(&mut all).await?,
+        };
+        Ok(all)
+    }
+
     /// All that comes in this time, or until the server has closed: then `true`.
     pub async fn read_for(&mut self, time: Duration) -> (Bytes, bool) {
         let closed = timeout(time, self.until_closed(Location::caller())).await;
@@ -276,21 +308,52 @@ impl Client {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.shutdown().await.unwrap(),
             Stream::Unix(stream) => stream.shutdown().await.unwrap(),
+            Stream::Tls(stream) => stream.shutdown().await.unwrap(),
+        }
+    }
+
+    /// Over TLS: says that this side ends, and leaves the socket open.
+    pub async fn close_notify(&mut self) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            stream.get_mut().1.send_close_notify();
+            stream.flush().await.unwrap();
+        }
+    }
+
+    /// Over TLS: sends these bytes and says that this side ends, in one segment if they fit.
+    pub async fn write_and_close_notify(&mut self, bytes: &str) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            let session = stream.get_mut().1;
+            io::Write::write_all(&mut session.writer(), bytes.as_bytes()).unwrap();
+        }
+        self.close_notify().await;
+    }
+
+    /// Over TLS: closes this side of the socket without a word of TLS before it.
+    pub async fn truncate(&mut self) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            stream.get_mut().0.shutdown().await.unwrap();
         }
     }
 
     /// Resets the connection.
     pub fn reset(self) {
-        if let Stream::Tcp(stream) = &self.stream {
-            let socket = SockRef::from(stream);
-            socket.set_linger(Some(Duration::ZERO)).unwrap();
-        }
+        let socket = match &self.stream {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Tls(stream) => SockRef::from(stream.get_ref().0),
+            Stream::Unix(_) => return,
+        };
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     async fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
         match stream {
             Stream::Tcp(stream) => stream.write_all(bytes).await,
             Stream::Unix(stream) => stream.write_all(bytes).await,
+            Stream::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
         }
     }
 
@@ -333,7 +396,7 @@ impl Client {
             }
             (_, None, None) => match self.until_closed(at).await {
                 (body, Closed::Eof) => body,
-                (_, Closed::Reset) => self.fail(at, format_args!("the body ends in a reset")),
+                (_, closed) => self.fail(at, format_args!("the body ends in {closed:?}")),
             },
         };
         Response { head, body }
@@ -439,6 +502,7 @@ impl Client {
             match &mut self.stream {
                 Stream::Tcp(stream) => stream.read_buf(&mut self.unread).await,
                 Stream::Unix(stream) => stream.read_buf(&mut self.unread).await,
+                Stream::Tls(stream) => stream.read_buf(&mut self.unread).await,
             }
         };
         let Ok(read) = timeout(LIMIT, read).await else {
@@ -449,6 +513,7 @@ impl Client {
             Ok(0) => Some(Closed::Eof),
             Ok(_) => None,
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Some(Closed::Reset),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(Closed::Truncated),
             Err(error) => self.fail(at, format_args!("expected {what}: {error}")),
         };
         self.closed

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 
 use asgi::App;
-use ferricorn::{Bind, Config, Handle, ServeError};
+use ferricorn::{Bind, Config, Handle, Listener, ServeError, Tls};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -35,12 +35,16 @@ impl Server {
     /// Starts a server and waits until it accepts.
     #[track_caller]
     pub fn start_with(config: Config, app: impl App) -> impl Future<Output = Self> {
-        let server = Self::start_unready(config, app);
-        let ready = server.handle();
+        Self::start_unready(config, app).until_ready()
+    }
+
+    #[track_caller]
+    fn until_ready(self) -> impl Future<Output = Self> {
+        let ready = self.handle();
         let ready = within("the server to be ready", async move { ready.ready().await });
         async move {
             assert!(ready.await, "the server ended before it was ready");
-            server
+            self
         }
     }
 
@@ -51,6 +55,18 @@ impl Server {
             .unwrap()
             .listen(&config)
             .unwrap();
+        Self::start_on(listener, config, app)
+    }
+
+    /// Starts a server that speaks TLS, and waits until it accepts.
+    #[track_caller]
+    pub fn start_tls(config: Config, tls: &Tls, app: impl App) -> impl Future<Output = Self> {
+        let listener = "127.0.0.1:0".parse::<Bind>().unwrap();
+        let listener = listener.listen(&config).unwrap().with_tls(tls).unwrap();
+        Self::start_on(listener, config, app).until_ready()
+    }
+
+    fn start_on(listener: Listener, config: Config, app: impl App) -> Self {
         let address = listener.address().as_ip().unwrap();
         let serve = ferricorn::serve(vec![listener], app, config);
         let handle = serve.handle();

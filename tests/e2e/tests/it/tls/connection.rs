@@ -1,0 +1,354 @@
+//! What is different about a connection over TLS, and what is not.
+
+use std::time::Duration;
+
+use asgi::DisconnectReason;
+use bytes::Bytes;
+use ferricorn::{Bind, Config};
+
+use super::Secure;
+use crate::support::app::channel;
+use crate::support::raw::Closed;
+use crate::support::{Client, Http, eventually, http, http_with, run, within};
+
+#[test]
+fn requests_follow_each_other_on_a_connection() {
+    run(async {
+        let secure = Secure::start().await;
+        let mut client = secure.connect().await;
+        for path in ["/a", "/b"] {
+            client
+                .write(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+                .await;
+            assert_eq!(client.expect_response(200).await.body, path);
+        }
+    });
+}
+
+#[test]
+fn http_1_1_is_agreed_on() {
+    run(async {
+        let secure = Secure::start().await;
+        let client = secure.connect().await;
+        assert_eq!(client.tls_session().alpn_protocol(), Some(&b"http/1.1"[..]));
+    });
+}
+
+/// (HTTP-003)
+#[test]
+fn the_scheme_is_https() {
+    run(async {
+        let app = http(|mut http: Http| async move {
+            let scheme = http.scope.scheme.to_string();
+            http.respond(scheme).await
+        });
+        let secure = Secure::start_with(Config::default(), app).await;
+        let scheme = secure.client().get(&secure.server, "localhost").await;
+        assert_eq!(scheme.unwrap(), "https");
+    });
+}
+
+#[test]
+fn plain_http_is_told_so_in_plain_http() {
+    run(async {
+        let secure = Secure::start().await;
+        let mut client = secure.server.connect().await;
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let response = client.expect_response(400).await;
+        assert_eq!(
+            response.body,
+            "The plain HTTP request was sent to a TLS port.\n"
+        );
+        assert!(response.head.connection_has("close"));
+        client.expect_eof().await;
+    });
+}
+
+/// A close at once would reset the connection, and the client might lose the answer.
+#[test]
+fn plain_http_that_goes_on_still_gets_its_answer() {
+    run(async {
+        let secure = Secure::start().await;
+        let mut client = secure.server.connect().await;
+        let upload = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n";
+        client.write(upload).await;
+        client.write(vec![b'x'; 200_000]).await;
+        client.expect_response(400).await;
+        client.expect_eof().await;
+    });
+}
+
+#[test]
+fn who_only_connects_is_let_go() {
+    run(async {
+        let mut config = Config::default();
+        config.tls_handshake_timeout = Duration::from_millis(50);
+        let secure = Secure::start_with(config, http(super::path)).await;
+        let mut silent = secure.server.connect().await;
+        silent.expect_eof().await;
+        let mut slow = secure.server.connect().await;
+        // The beginning of a ClientHello.
+        slow.write([0x16, 3, 1, 2, 0, 1]).await;
+        slow.expect_end().await;
+    });
+}
+
+#[test]
+fn nonsense_gets_an_alert() {
+    run(async {
+        let secure = Secure::start().await;
+        let mut client = secure.server.connect().await;
+        client
+            .write([0x16, 3, 1, 0, 8, 1, 0, 0, 4, 9, 9, 9, 9])
+            .await;
+        let (alert, closed) = client.read_until_closed().await;
+        assert_eq!((alert[0], closed), (0x15, Closed::Eof), "{alert:?}");
+    });
+}
+
+#[test]
+fn a_response_that_ends_the_connection_ends_tls_too() {
+    run(async {
+        let secure = Secure::start().await;
+        let mut client = secure.connect().await;
+        client.write("GET /x HTTP/1.0\r\nhost: a\r\n\r\n").await;
+        client.expect_response(200).await;
+        // Not `Truncated`: the end was said.
+        client.expect_eof().await;
+    });
+}
+
+#[test]
+fn a_client_that_says_that_it_closes_still_gets_its_response() {
+    run(async {
+        let secure = Secure::start().await;
+        let mut client = secure.connect().await;
+        client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.close_notify().await;
+        assert_eq!(client.expect_response(200).await.body, "/x");
+        client.expect_eof().await;
+    });
+}
+
+#[test]
+fn an_app_learns_that_its_client_has_said_that_it_closes() {
+    run(async {
+        let (told, mut tells) = channel();
+        let app = http_with(told, |told, mut http: Http| async move {
+            http.begin().await?;
+            http.more("begun").await?;
+            told.send(http.disconnect().await)?;
+            http.last("").await
+        });
+        let secure = Secure::start_with(Config::default(), app).await;
+        let request = "GET /x HTTP/1.1\r\nhost: a\r\n\r\n";
+        for close in ["with it", "close_notify", "half close", "truncation"] {
+            let mut client = secure.connect().await;
+            match close {
+                "with it" => client.write_and_close_notify(request).await,
+                _ => client.write(request).await,
+            }
+            client.expect_head(200).await;
+            match close {
+                "with it" => {}
+                "close_notify" => client.close_notify().await,
+                "half close" => client.half_close().await,
+                _ => client.truncate().await,
+            }
+            let reason = within("the disconnect", tells.recv()).await;
+            assert_eq!(reason, Some(DisconnectReason::Closed), "{close}");
+            assert_eq!(client.read_chunked().await.body(), "begun", "{close}");
+        }
+    });
+}
+
+#[test]
+fn an_app_learns_that_its_client_was_lost() {
+    run(async {
+        let (told, mut tells) = channel();
+        let app = http_with(told, |told, mut http: Http| async move {
+            http.begin().await?;
+            http.more("begun").await?;
+            told.send(http.disconnect().await)?;
+            Ok(())
+        });
+        let secure = Secure::start_with(Config::default(), app).await;
+        let mut client = secure.connect().await;
+        client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.expect_head(200).await;
+        client.reset();
+        let reason = within("the disconnect", tells.recv()).await;
+        assert_eq!(reason, Some(DisconnectReason::Lost));
+    });
+}
+
+#[test]
+fn a_body_that_is_cut_off_has_no_end() {
+    run(async {
+        let (told, mut tells) = channel();
+        let app = http_with(told, |told, mut http: Http| async move {
+            let reason = http.disconnect().await;
+            told.send(reason)?;
+            Ok(())
+        });
+        let secure = Secure::start_with(Config::default(), app).await;
+        for framing in ["content-length: 9", "transfer-encoding: chunked"] {
+            let mut client = secure.connect().await;
+            client
+                .write(format!(
+                    "POST /x HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n4\r\nab"
+                ))
+                .await;
+            client.truncate().await;
+            // No event of the body said that it is whole.
+            assert!(within("the disconnect", tells.recv()).await.is_some());
+        }
+    });
+}
+
+/// The bytes of an upload or a download: no two records alike.
+fn much() -> Bytes {
+    let words = (0..1_000_000_u32).flat_map(u32::to_be_bytes);
+    words.collect::<Vec<u8>>().into()
+}
+
+#[test]
+fn large_bodies_arrive_both_ways() {
+    run(async {
+        let app = http(|mut http: Http| async move {
+            let body = http.receive.body(8 << 20).await?;
+            http.begin().await?;
+            for part in body.chunks(300_000) {
+                http.more(Bytes::copy_from_slice(part)).await?;
+            }
+            http.last("").await
+        });
+        let secure = Secure::start_with(Config::default(), app).await;
+        let mut client = secure.connect().await;
+        let much = much();
+        let length = much.len();
+        client
+            .write(format!(
+                "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"
+            ))
+            .await;
+        client.write(&much).await;
+        client.expect_head(200).await;
+        assert!(client.read_chunked().await.body() == much);
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_is_let_go() {
+    run(async {
+        let mut config = Config::default();
+        config.write_timeout = Duration::from_millis(100);
+        let app = http(|mut http: Http| async move {
+            http.begin().await?;
+            loop {
+                http.more(vec![b'x'; 100_000]).await?;
+            }
+        });
+        let secure = Secure::start_with(config, app).await;
+        let mut client = secure.connect().await;
+        client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let server = secure.server.handle();
+        eventually("the connection to be closed", || {
+            server.statistics().connections == 0
+        })
+        .await;
+        let (_, closed) = client.read_until_closed().await;
+        assert_eq!(closed, Closed::Reset);
+    });
+}
+
+#[test]
+fn a_body_that_the_app_breaks_off_has_no_end() {
+    run(async {
+        let app = http(|mut http: Http| async move {
+            http.begin().await?;
+            http.more("half").await?;
+            Ok(())
+        });
+        let secure = Secure::start_with(Config::default(), app).await;
+        let mut client = secure.connect().await;
+        client.write("GET /x HTTP/1.0\r\nhost: a\r\n\r\n").await;
+        client.expect_head(200).await;
+        let (_, closed) = client.read_until_closed().await;
+        assert_ne!(closed, Closed::Eof);
+        crate::support::logs::expect_error(&["/x"]);
+    });
+}
+
+#[test]
+fn a_drain_lets_requests_finish_and_waits_for_no_handshake() {
+    run(async {
+        let (told, mut tells) = channel();
+        let app = http_with(told, |told, mut http: Http| async move {
+            let (go, gone) = tokio::sync::oneshot::channel();
+            told.send(go)?;
+            gone.await?;
+            http.respond("done").await
+        });
+        let secure = Secure::start_with(Config::default(), app).await;
+        let mut busy = secure.connect().await;
+        busy.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let go = within("the request", tells.recv()).await.unwrap();
+        let mut idle = secure.connect().await;
+        let mut silent = secure.server.connect().await;
+        let handle = secure.server.handle();
+        eventually("three connections", || handle.statistics().connections == 3).await;
+        handle.drain();
+        idle.expect_eof().await;
+        silent.expect_end().await;
+        go.send(()).unwrap();
+        let response = busy.expect_response(200).await;
+        assert_eq!(response.body, "done");
+        assert!(response.head.connection_has("close"));
+        busy.expect_eof().await;
+        secure.server.ended().await.unwrap();
+    });
+}
+
+#[test]
+fn tls_and_plain_listeners_stand_side_by_side() {
+    run(async {
+        let authority = crate::support::certificates::Authority::new("a");
+        let tls = super::tls(&authority.server(&["localhost"]));
+        let config = Config::default();
+        let bind = || "127.0.0.1:0".parse::<Bind>().unwrap().listen(&config);
+        let listeners = vec![bind().unwrap(), bind().unwrap().with_tls(&tls).unwrap()];
+        let [plain, secure] = [0, 1].map(|n: usize| listeners[n].address().as_ip().unwrap());
+        let server = ferricorn::serve(listeners, http(super::path), Config::default());
+        let handle = server.handle();
+        let serving = tokio::spawn(server);
+        assert!(handle.ready().await);
+        let socket = tokio::net::TcpStream::connect(plain).await.unwrap();
+        let mut client = Client::tcp(socket);
+        client.write("GET /p HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(client.expect_response(200).await.body, "/p");
+        let client = crate::support::tls_client::TlsClient::new(&authority);
+        let mut client = client.connect_to(secure, "localhost").await;
+        client.write("GET /s HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(client.expect_response(200).await.body, "/s");
+        handle.drain();
+        within("the end", serving).await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn tls_is_not_offered_on_a_unix_socket() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let authority = crate::support::certificates::Authority::new("a");
+        let tls = super::tls(&authority.server(&["localhost"]));
+        let bind: Bind = format!("unix:{}", path.display()).parse().unwrap();
+        let listener = bind.listen(&Config::default()).unwrap();
+        let error = listener.with_tls(&tls).unwrap_err().to_string();
+        assert!(
+            error.starts_with("TLS is not offered on a Unix socket"),
+            "{error}"
+        );
+    });
+}

@@ -1,0 +1,55 @@
+//! TLS: what a handshake needs and gives, and HTTP/1.1 above it.
+
+mod certificates;
+mod clients;
+mod connection;
+mod reload;
+
+use ferricorn::{Config, Tls, TlsConfig};
+
+use crate::support::certificates::{Authority, Pem};
+use crate::support::tls_client::TlsClient;
+use crate::support::{Http, Server, http};
+
+/// A server with one certificate, for `localhost`, and whoever signed it.
+struct Secure {
+    server: Server,
+    authority: Authority,
+}
+
+impl Secure {
+    /// Its app answers with the path.
+    async fn start() -> Self {
+        Self::start_with(Config::default(), http(path)).await
+    }
+
+    async fn start_with(config: Config, app: impl asgi::App) -> Self {
+        let authority = Authority::new("The authority");
+        let tls = tls(&authority.server(&["localhost"]));
+        let server = Server::start_tls(config, &tls, app).await;
+        Self { server, authority }
+    }
+
+    fn client(&self) -> TlsClient {
+        TlsClient::new(&self.authority)
+    }
+
+    #[track_caller]
+    fn connect(&self) -> impl Future<Output = crate::support::Client> + use<> {
+        self.client().connect(&self.server, "localhost")
+    }
+}
+
+/// TLS with one certificate.
+fn tls(pem: &Pem) -> Tls {
+    config(pem).load().unwrap()
+}
+
+fn config(pem: &Pem) -> TlsConfig {
+    TlsConfig::new().certificate_pem(pem.chain.as_bytes(), pem.key.as_bytes())
+}
+
+async fn path(mut http: Http) -> Result<(), asgi::AppError> {
+    let path = http.scope.path.clone();
+    http.respond(path).await
+}

@@ -1,0 +1,192 @@
+//! Certificates that are replaced while the server runs.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ferricorn::{ClientCertificates, Config, TlsConfig};
+use rustls::version::TLS13;
+use tempfile::TempDir;
+
+use super::path;
+use crate::support::certificates::{Authority, Pem};
+use crate::support::tls_client::TlsClient;
+use crate::support::{Server, eventually, http, logs, run};
+
+/// A certificate in files.
+struct Files(TempDir);
+
+impl Files {
+    fn new(pem: &Pem) -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        files.put(pem);
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Replaces them as the usual tools do: each by a rename.
+    fn put(&self, pem: &Pem) {
+        for (name, text) in [("cert.pem", &pem.chain), ("key.pem", &pem.key)] {
+            fs::write(self.path("new"), text).unwrap();
+            fs::rename(self.path("new"), self.path(name)).unwrap();
+        }
+    }
+
+    fn config(&self) -> TlsConfig {
+        TlsConfig::new().certificate_files(self.path("cert.pem"), self.path("key.pem"))
+    }
+}
+
+/// Nothing is noticed but by `reload_tls`.
+fn unwatched() -> Config {
+    let mut config = Config::default();
+    config.tls_check_interval = None;
+    config
+}
+
+async fn shown(client: &TlsClient, server: &Server) -> rustls::pki_types::CertificateDer<'static> {
+    let connection = client.connect(server, "localhost").await;
+    connection.tls_session().peer_certificates().unwrap()[0].clone()
+}
+
+#[test]
+fn new_handshakes_use_the_new_certificate_and_open_connections_go_on() {
+    run(async {
+        let authority = Authority::new("a");
+        let (old, new) = (
+            authority.server(&["localhost", "old.example"]),
+            authority.server(&["localhost", "new.example"]),
+        );
+        let files = Files::new(&old);
+        let tls = files.config().load().unwrap();
+        let server = Server::start_tls(unwatched(), &tls, http(path)).await;
+        let client = TlsClient::new(&authority);
+        let mut open = client.connect(&server, "localhost").await;
+        files.put(&new);
+        assert!(shown(&TlsClient::new(&authority), &server).await == old.der);
+        assert!(server.handle().reload_tls().unwrap());
+        logs::expect_info(&["certificates reloaded", "new.example", "(until "]);
+        assert!(shown(&TlsClient::new(&authority), &server).await == new.der);
+        open.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(open.expect_response(200).await.body, "/x");
+    });
+}
+
+#[test]
+fn what_is_broken_keeps_the_old_certificate() {
+    run(async {
+        let authority = Authority::new("a");
+        let old = authority.server(&["localhost"]);
+        let files = Files::new(&old);
+        let tls = files.config().load().unwrap();
+        let server = Server::start_tls(unwatched(), &tls, http(path)).await;
+        let other = authority.server(&["localhost"]);
+        for (name, text, why) in [
+            ("cert.pem", "", "found no certificate"),
+            ("cert.pem", &*other.chain, "is not that of the certificate"),
+            ("cert.pem", &old.chain[..200], "malformed PEM"),
+        ] {
+            fs::write(files.path(name), text).unwrap();
+            let error = server.handle().reload_tls().unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            logs::expect_error(&["the old ones stay in use", why]);
+            assert!(shown(&TlsClient::new(&authority), &server).await == old.der);
+        }
+        fs::remove_file(files.path("key.pem")).unwrap();
+        fs::write(files.path("cert.pem"), &old.chain).unwrap();
+        assert!(server.handle().reload_tls().unwrap_err().is_io());
+        logs::expect_error(&["key.pem cannot be read"]);
+        files.put(&old);
+        assert!(server.handle().reload_tls().unwrap());
+    });
+}
+
+#[test]
+fn files_that_change_are_noticed() {
+    run(async {
+        let authority = Authority::new("a");
+        let files = Files::new(&authority.server(&["localhost"]));
+        let tls = files.config().load().unwrap();
+        let mut config = Config::default();
+        config.tls_check_interval = Some(Duration::from_millis(20));
+        let server = Server::start_tls(config, &tls, http(path)).await;
+        let new = authority.server(&["localhost"]);
+        // Between the two renames certificate and key do not match: nobody says so.
+        fs::write(files.path("cert.pem"), &new.chain).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        fs::write(files.path("key.pem"), &new.key).unwrap();
+        eventually("the reload", || logs::has_info("certificates reloaded")).await;
+        assert!(shown(&TlsClient::new(&authority), &server).await == new.der);
+        fs::write(files.path("cert.pem"), "broken").unwrap();
+        eventually("the error", || !logs::unexpected_errors().is_empty()).await;
+        logs::expect_error(&["found no certificate"]);
+        assert!(shown(&TlsClient::new(&authority), &server).await == new.der);
+        // It is said once, not with each look.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(logs::unexpected_errors().len(), 0);
+    });
+}
+
+#[test]
+fn no_request_fails_while_certificates_are_replaced() {
+    run(async {
+        let authority = Arc::new(Authority::new("a"));
+        let files = Files::new(&authority.server(&["localhost"]));
+        let tls = files.config().load().unwrap();
+        let server = Arc::new(Server::start_tls(unwatched(), &tls, http(path)).await);
+        let stop = Arc::new(AtomicBool::new(false));
+        let served = Arc::new(AtomicUsize::new(0));
+        let clients = (0..4).map(|_| {
+            let client = TlsClient::new(&authority);
+            let (address, stop, served) =
+                (server.address(), Arc::clone(&stop), Arc::clone(&served));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(client.get_from(address, "localhost").await.unwrap(), "/");
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        let clients: Vec<_> = clients.collect();
+        for round in 1..=10 {
+            files.put(&authority.server(&["localhost"]));
+            server.handle().reload_tls().unwrap();
+            eventually("requests", || served.load(Ordering::Relaxed) >= 10 * round).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_session_outlives_a_reload_unless_clients_are_asked_for_certificates() {
+    run(async {
+        let authority = Authority::new("a");
+        let files = Files::new(&authority.server(&["localhost"]));
+        let valid = authority.client("Ann");
+        let asking = files
+            .config()
+            .client_certificates(ClientCertificates::Optional)
+            .client_authorities_pem(authority.pem.as_bytes());
+        for (config, expected) in [
+            (files.config(), rustls::HandshakeKind::Resumed),
+            // Else a certificate that the new list revokes would come back with an old ticket.
+            (asking, rustls::HandshakeKind::Full),
+        ] {
+            let tls = config.load().unwrap();
+            let server = Server::start_tls(unwatched(), &tls, http(path)).await;
+            let client = TlsClient::with(&authority, &[&TLS13], Some(&valid));
+            assert_eq!(client.get(&server, "localhost").await.unwrap(), "/");
+            tls.reload().unwrap();
+            let connection = client.connect(&server, "localhost").await;
+            assert_eq!(connection.tls_session().handshake_kind(), Some(expected));
+        }
+    });
+}
