@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, USER_AGENT};
+
 /// What an operator can set, with the default of each.
 ///
 /// ```
@@ -70,6 +73,14 @@ pub struct Config {
     /// The largest frame that a client of HTTP/2 may send, in bytes: 16,384 to 16,777,215.
     /// Default: 16,384, which every client can do.
     pub h2_max_frame_size: u32,
+    /// Whether apps may push on HTTP/2, where the client takes pushes. Default: yes.
+    pub h2_push: bool,
+    /// How many pushes one response may have. Default: 100.
+    pub h2_max_pushes: usize,
+    /// What a promised request has of the fields of the request that it belongs to. Default:
+    /// `accept-encoding`, `accept-language`, `authorization`, `cookie`, `user-agent`: what the
+    /// response is likely to depend on.
+    pub h2_push_headers: Vec<HeaderName>,
     /// A client of HTTP/2 that says nothing for this long while it has streams open is sent a ping;
     /// `None` sends none. Finds clients that went without a word. Default: 20 s.
     pub h2_keep_alive_interval: Option<Duration>,
@@ -112,6 +123,15 @@ impl Default for Config {
             h2_max_concurrent_streams: 100,
             h2_stream_window: 256 * 1024,
             h2_max_frame_size: 16_384,
+            h2_push: true,
+            h2_max_pushes: 100,
+            h2_push_headers: vec![
+                ACCEPT_ENCODING,
+                ACCEPT_LANGUAGE,
+                AUTHORIZATION,
+                COOKIE,
+                USER_AGENT,
+            ],
             h2_keep_alive_interval: Some(Duration::from_secs(20)),
             h2_keep_alive_timeout: Duration::from_secs(20),
             backlog: 2_048,

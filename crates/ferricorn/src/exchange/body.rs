@@ -16,6 +16,8 @@ use hyper::body::Incoming;
 pub(crate) enum RequestBody {
     Http1(Incoming),
     Http2(RecvStream),
+    /// Of a promised request.
+    None,
 }
 
 impl RequestBody {
@@ -24,6 +26,7 @@ impl RequestBody {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::None => true,
         }
     }
 
@@ -38,6 +41,7 @@ impl RequestBody {
         match self {
             Self::Http1(body) => poll_http1(body, cx),
             Self::Http2(body) => poll_http2(body, cx),
+            Self::None => Poll::Ready(Ok(HttpRequest::last(Bytes::new()))),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::task::{Context, Poll, ready};
 
-use asgi::{DisconnectReason, ReceiveEvent, SendError, SendEvent, SharedHalves};
+use asgi::{DisconnectReason, HttpResponsePush, ReceiveEvent, SendError, SendEvent, SharedHalves};
 use asgi_exchange::WireEvent;
 
 use super::Exchange;
-use super::state::{State, store};
+use super::state::{Interim, State, store};
 
 impl SharedHalves for Exchange {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -44,6 +44,16 @@ impl SharedHalves for Exchange {
 }
 
 impl State {
+    /// Lays a push ready, if the connection can make it now.
+    fn promise(&mut self, push: HttpResponsePush) -> Result<(), SendError> {
+        let gate = self.push_gate.as_mut();
+        let gate = gate.ok_or_else(|| SendError::refused("pushes are not offered"))?;
+        let slot = gate.admit(&push)?;
+        self.response.interim = Some(Interim::Push(push, slot));
+        self.wake_driver();
+        Ok(())
+    }
+
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         let event = self.rules.send(event)?;
         self.swallowed = matches!(event, WireEvent::Nothing) && !self.rules.is_held();
@@ -52,7 +62,10 @@ impl State {
         if self.rules.is_held() {
             self.wake_driver();
         }
-        self.apply(event);
+        match event {
+            WireEvent::Push(push) => self.promise(push)?,
+            event => self.apply(event),
+        }
         Ok(())
     }
 }

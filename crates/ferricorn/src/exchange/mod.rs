@@ -9,6 +9,7 @@
 mod body;
 mod halves;
 mod log;
+mod push;
 mod state;
 
 use std::cell::Cell;
@@ -26,6 +27,7 @@ use tracing::{Span, debug, debug_span, error};
 
 pub(crate) use self::body::{RequestBody, h2_reason_of};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
+pub(crate) use self::push::{PushGate, PushSlot, PushSlots};
 use self::state::State;
 pub(crate) use self::state::store;
 pub(crate) use self::state::{Beginning, BrokenOff, Interim, Part};
@@ -109,6 +111,11 @@ impl Exchange {
             }
         }
         exchange
+    }
+
+    /// Lets the app push. To be called before it is polled.
+    pub(crate) fn allow_pushes(&self, gate: PushGate) {
+        self.lock().push_gate = Some(gate);
     }
 
     pub(crate) fn label(&self) -> &Label {

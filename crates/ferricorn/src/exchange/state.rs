@@ -4,13 +4,17 @@ use std::fmt;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use asgi::{DisconnectReason, HttpDisconnect, HttpResponseEarlyHint, ReceiveEvent, SendError};
+use asgi::{
+    DisconnectReason, HttpDisconnect, HttpResponseEarlyHint, HttpResponsePush, ReceiveEvent,
+    SendError,
+};
 use asgi_exchange::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, WireEvent};
 use bytes::Bytes;
 use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::body::RequestBody;
+use super::push::{PushGate, PushSlot};
 use crate::server::Permit;
 
 pub(super) struct State {
@@ -39,6 +43,8 @@ pub(super) struct State {
     pub(super) expects_continue: bool,
     /// Whether interim responses are ours to send, and not hyper's.
     pub(super) sends_interim: bool,
+    /// Decides about pushes, where they are offered.
+    pub(super) push_gate: Option<PushGate>,
     /// The app has ended and left a part of the request's body unread.
     pub(super) body_unread: bool,
     /// That part, where the driver lets go of it.
@@ -87,6 +93,8 @@ pub(crate) enum Interim {
     /// The app waits for the body that the client holds back. (HTTP-018)
     Continue,
     EarlyHint(HttpResponseEarlyHint),
+    /// A promised request; may go out between the parts of a body too.
+    Push(HttpResponsePush, PushSlot),
 }
 
 /// There is no response, or no more of one: the app was cut off, or broke it off itself.
@@ -122,7 +130,7 @@ impl State {
             rules,
             response: Response::default(),
             runnable: true,
-            sends_interim: matches!(request_body, RequestBody::Http2(_)),
+            sends_interim: !matches!(request_body, RequestBody::Http1(_)),
             request_body: Some(request_body),
             polled: false,
             polling: false,
@@ -137,6 +145,7 @@ impl State {
             expects_continue,
             body_unread: false,
             leftover: None,
+            push_gate: None,
             swallowed: false,
             slow_poll_told: false,
             permit: Some(permit),

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use asgi::Extension;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
@@ -24,14 +25,14 @@ use http::{HeaderValue, Request, StatusCode, header};
 use tracing::debug;
 
 use super::fault::Fault;
+use super::push::Parent;
 use super::request::Refused;
-use super::running::Running;
 use super::stream::Stream;
-use super::wire::{Wire, WireIo};
-use super::{request, response};
-use crate::connection::{Ends, LINGER};
+use super::wire::WireIo;
+use super::{Shared, request, response};
+use crate::connection::LINGER;
 use crate::exchange::{Exchange, Label, RequestBody};
-use crate::server::{Phase, Server};
+use crate::server::Phase;
 use crate::timer::Timer;
 
 /// How often a connection with open streams is looked after.
@@ -60,11 +61,8 @@ pub(super) enum End {
 
 /// The task of one connection.
 pub(super) struct Driver {
-    server: Arc<Server>,
-    ends: Ends,
-    wire: Wire,
+    shared: Arc<Shared>,
     h2: Connection<WireIo, Bytes>,
-    running: Arc<Running>,
     requests: u64,
     /// Whether an app is polled here first.
     inline: bool,
@@ -80,22 +78,13 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(
-        server: Arc<Server>,
-        ends: Ends,
-        wire: Wire,
-        mut h2: Connection<WireIo, Bytes>,
-        opened: Instant,
-    ) -> Self {
-        let phases = Box::pin(server.until(Phase::Draining));
-        let timer = Timer::new(opened + server.config().header_timeout);
+    pub(super) fn new(shared: Shared, mut h2: Connection<WireIo, Bytes>, opened: Instant) -> Self {
+        let phases = Box::pin(shared.server.until(Phase::Draining));
+        let timer = Timer::new(opened + shared.server.config().header_timeout);
         let keep_alive = KeepAlive::new(h2.ping_pong());
         Self {
-            server,
-            ends,
-            wire,
+            shared: Arc::new(shared),
             h2,
-            running: Arc::default(),
             requests: 0,
             inline: true,
             last_activity: opened,
@@ -115,13 +104,13 @@ impl Driver {
             if let Poll::Ready(result) = self.poll_h2(cx) {
                 return Poll::Ready(End::H2(result));
             }
-            let Some(fault) = self.wire.fault() else {
+            let Some(fault) = self.shared.wire.fault() else {
                 break;
             };
             if self.closing_since.is_some() {
                 break;
             }
-            let (client, Fault { code, why }) = (&self.ends.client, fault);
+            let (client, Fault { code, why }) = (&self.shared.ends.client, fault);
             debug!(?client, "connection ended with {code:?}: {why}");
             self.close(Reason::from(code as u32));
         }
@@ -132,7 +121,15 @@ impl Driver {
     /// Lets h2 go on, and starts the requests that have come.
     fn poll_h2(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         for _ in 0..STARTS {
-            match self.h2.poll_accept(cx) {
+            let pushes = &self.shared.pushes;
+            let finished = pushes.finished();
+            let accepted = self.h2.poll_accept(cx);
+            // It has written what the socket took.
+            if self.shared.wire.stuck_since().is_none() {
+                pushes.flushed(finished);
+            }
+            pushes.allow(self.h2.max_concurrent_send_streams());
+            match accepted {
                 Poll::Ready(Some(Ok((request, respond)))) => self.start(request, respond, cx),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
@@ -152,47 +149,53 @@ impl Driver {
         let began = Instant::now();
         self.last_activity = began;
         self.requests += 1;
-        let config = self.server.config();
+        let config = self.shared.server.config();
         if config.keep_alive_max_requests == Some(self.requests) {
             self.say_goodbye(began);
         }
         let (parts, body) = request.into_parts();
         let label = self.label(&parts);
-        let config = self.server.config();
-        let scope = request::scope(
-            parts,
-            &self.ends,
-            &config.root_path,
-            config.max_headers,
-            self.server.state(),
-        );
-        let scope = match scope {
+        let config = self.shared.server.config();
+        let scope = request::scope(parts, &self.shared.ends, config, self.shared.server.state());
+        let mut scope = match scope {
             Ok(scope) => scope,
             Err(refused) => return self.refuse(&label, refused, respond, began),
         };
-        let Some(permit) = self.server.admit() else {
+        let Some(permit) = self.shared.server.admit() else {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             let refused = Refused::Status(status, "too many exchanges run");
             return self.refuse(&label, refused, respond, began);
         };
+        let parent = self.may_push().then(|| Parent::new(&scope, config));
+        let parent = parent.flatten();
+        if parent.is_some() {
+            scope.extensions = scope.extensions.with(Extension::Push);
+        }
         let body = RequestBody::Http2(body);
-        let exchange = Exchange::start(&self.server, permit, label, scope, body, began);
-        let mut stream = Stream::new(&self.server, &exchange, respond);
+        let server = &self.shared.server;
+        let exchange = Exchange::start(server, permit, label, scope, body, began);
+        let mut stream = Stream::new(&self.shared, &exchange, respond, parent);
         if self.inline && Pin::new(&mut stream).poll(cx).is_ready() {
             return;
         }
         self.inline &= began.elapsed() < INLINE;
-        self.running.spawn(exchange, stream);
+        self.shared.running.spawn(exchange, stream);
+    }
+
+    /// Whether the client takes pushes, as far as it has said.
+    fn may_push(&self) -> bool {
+        let shared = &self.shared;
+        shared.server.config().h2_push && shared.wire.allows_push() && shared.pushes.any()
     }
 
     fn label(&self, parts: &http::request::Parts) -> Label {
         let target = parts.uri.path_and_query().cloned();
         Label {
-            id: self.server.next_id(),
+            id: self.shared.server.next_id(),
             method: parts.method.clone(),
             target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
             version: parts.version,
-            client: self.ends.client.clone(),
+            client: self.shared.ends.client.clone(),
         }
     }
 
@@ -203,7 +206,7 @@ impl Driver {
         mut respond: SendResponse<Bytes>,
         began: Instant,
     ) {
-        let config = self.server.config();
+        let config = self.shared.server.config();
         let (status, sent) = match refused {
             Refused::Malformed(why) => {
                 debug!(exchange = label.id, "malformed request: {why}");
@@ -245,7 +248,7 @@ impl Driver {
                 return Phase::Cut;
             }
             self.say_goodbye(Instant::now());
-            self.phases = Box::pin(self.server.until(Phase::Cut));
+            self.phases = Box::pin(self.shared.server.until(Phase::Cut));
         }
         Phase::Serving
     }
@@ -296,7 +299,7 @@ impl Driver {
     }
 
     fn idle_deadline(&self) -> Instant {
-        let config = self.server.config();
+        let config = self.shared.server.config();
         match self.requests {
             0 => self.last_activity + config.header_timeout,
             _ => self.last_activity + config.keep_alive_timeout,
@@ -305,8 +308,8 @@ impl Driver {
 
     /// Does what is due; how the connection ends, if it must.
     fn overdue(&mut self, has_streams: bool, now: Instant, cx: &mut Context<'_>) -> Option<End> {
-        let config = self.server.config();
-        if let Some(since) = self.wire.stuck_since()
+        let config = self.shared.server.config();
+        if let Some(since) = self.shared.wire.stuck_since()
             && now.duration_since(since) >= config.write_timeout
         {
             return Some(End::TimedOut("the client does not read"));
@@ -315,9 +318,9 @@ impl Driver {
             let over = now.duration_since(since) >= LINGER;
             return over.then_some(End::TimedOut("the client does not read the last frames"));
         }
-        self.running.check(config, now);
+        self.shared.running.check(config, now);
         if has_streams {
-            let heard = self.wire.take_heard();
+            let heard = self.shared.wire.take_heard();
             let (interval, timeout) = (config.h2_keep_alive_interval, config.h2_keep_alive_timeout);
             if self.keep_alive.is_overdue(heard, interval, timeout, now) {
                 return Some(End::TimedOut("no answer to a ping"));
@@ -341,7 +344,7 @@ impl Driver {
     pub(super) async fn finish(mut self, end: End) {
         self.log_end(&end);
         if let End::Cut = end {
-            self.running.cut();
+            self.shared.running.cut();
             self.h2.abrupt_shutdown(Reason::NO_ERROR);
             // As much as the socket takes at once.
             std::future::poll_fn(|cx| {
@@ -351,7 +354,12 @@ impl Driver {
             .await;
             return;
         }
-        let (running, wire, server) = (self.running, self.wire, self.server);
+        let Shared {
+            running,
+            wire,
+            server,
+            ..
+        } = &*self.shared;
         // The streams learn from this that the connection is gone.
         drop(self.h2);
         running.until_none().await;
@@ -374,7 +382,7 @@ impl Driver {
     }
 
     fn log_end(&self, end: &End) {
-        let client = &self.ends.client;
+        let client = &self.shared.ends.client;
         match end {
             End::H2(Ok(())) => {}
             End::H2(Err(error)) => debug!(?client, "connection ended: {error}"),

@@ -10,6 +10,7 @@ mod fault;
 mod flood;
 mod frame;
 mod guard;
+mod push;
 mod request;
 mod response;
 mod running;
@@ -27,11 +28,22 @@ use self::driver::Driver;
 use self::frame::MAX_WINDOW_SIZE;
 pub(crate) use self::frame::PREFACE;
 use self::guard::Limits;
+use self::running::Running;
 use self::wire::{Wire, WireIo};
 use crate::Config;
 use crate::connection::Ends;
+use crate::exchange::PushSlots;
 use crate::server::Server;
 use crate::transport::Socket;
+
+/// What the driver and the streams of a connection share.
+struct Shared {
+    server: Arc<Server>,
+    ends: Ends,
+    wire: Wire,
+    running: Arc<Running>,
+    pushes: Arc<PushSlots>,
+}
 
 /// What frames that are smaller than their bookkeeping may take, in bytes: about 32,000 of them wait
 /// for the app at most, some 3 MiB. Its own default would grow with the connection's window.
@@ -58,7 +70,14 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends, opene
             return;
         }
     };
-    let mut driver = Driver::new(server, ends, wire, h2, opened);
+    let shared = Shared {
+        server,
+        ends,
+        wire,
+        running: Arc::default(),
+        pushes: Arc::default(),
+    };
+    let mut driver = Driver::new(shared, h2, opened);
     let end = std::future::poll_fn(|cx| driver.poll(cx)).await;
     driver.finish(end).await;
 }

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use asgi::{Extension, Extensions, HttpScope, State};
+use asgi::{Extension, HttpScope, State};
 use http::header::{COOKIE, EXPECT, HOST, TE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, request};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 
+use crate::Config;
 use crate::connection::Ends;
 use crate::http1::request::is_host;
 
@@ -29,8 +30,7 @@ pub(super) enum Refused {
 pub(super) fn scope(
     parts: request::Parts,
     ends: &Ends,
-    root_path: &str,
-    max_headers: usize,
+    config: &Config,
     state: &State,
 ) -> Result<Box<HttpScope>, Refused> {
     let request::Parts {
@@ -40,7 +40,7 @@ pub(super) fn scope(
         mut headers,
         ..
     } = parts;
-    if headers.len() > max_headers {
+    if headers.len() > config.max_headers {
         return Err(Refused::Status(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "too many fields",
@@ -50,23 +50,56 @@ pub(super) fn scope(
     check_expectations(&headers)?;
     let target = target(&method, uri, &mut headers)?;
     join_cookies(&mut headers);
-    let mut scope = HttpScope::new(method, target);
-    if !root_path.is_empty() {
-        scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
-    }
-    // It is large, and where it goes it goes boxed.
-    let mut scope = Box::new(scope);
+    let mut scope = new_scope(method, target, ends, config, state);
     scope.version = version;
-    scope.extensions = extensions(&headers);
+    scope.extensions = scope.extensions.with(Extension::EarlyHint);
+    // h2 lets no other value pass (RFC 9113 §8.2.2).
+    if headers.contains_key(TE) {
+        scope.extensions = scope.extensions.with(Extension::Trailers);
+    }
+    scope.headers = headers;
+    Ok(scope)
+}
+
+/// The scope for a request that the server has promised.
+pub(super) fn promised_scope(
+    request: &Request<()>,
+    ends: &Ends,
+    config: &Config,
+    state: &State,
+) -> Box<HttpScope> {
+    let target = request.uri().path_and_query().cloned();
+    let target = target.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let mut scope = new_scope(request.method().clone(), target, ends, config, state);
+    scope.version = request.version();
+    scope.headers.clone_from(request.headers());
+    let authority = request.uri().authority();
+    if let Some(host) = authority.and_then(|name| HeaderValue::from_str(name.as_str()).ok()) {
+        scope.headers.insert(HOST, host);
+    }
+    scope
+}
+
+fn new_scope(
+    method: Method,
+    target: PathAndQuery,
+    ends: &Ends,
+    config: &Config,
+    state: &State,
+) -> Box<HttpScope> {
+    // It is large, and where it goes it goes boxed.
+    let mut scope = Box::new(HttpScope::new(method, target));
+    if !config.root_path.is_empty() {
+        *scope = scope.mounted_at(Cow::Owned(config.root_path.clone()));
+    }
+    scope.client.clone_from(&ends.client);
+    scope.server.clone_from(&ends.server);
+    scope.state = state.clone();
     if let Some(tls) = &ends.tls {
         scope.scheme = Cow::Borrowed("https");
         scope.extensions.tls = Some(Arc::clone(tls));
     }
-    scope.headers = headers;
-    scope.client.clone_from(&ends.client);
-    scope.server.clone_from(&ends.server);
-    scope.state = state.clone();
-    Ok(scope)
+    scope
 }
 
 /// RFC 9113 §8.2.1: "A field value MUST NOT start or end with an ASCII whitespace character".
@@ -164,17 +197,6 @@ fn join_cookies(headers: &mut HeaderMap) {
         .collect();
     if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         headers.insert(COOKIE, joined);
-    }
-}
-
-/// What this exchange can do beyond the core.
-fn extensions(headers: &HeaderMap) -> Extensions {
-    let extensions = Extensions::new().with(Extension::EarlyHint);
-    // h2 lets no other value pass (RFC 9113 §8.2.2).
-    if headers.contains_key(TE) {
-        extensions.with(Extension::Trailers)
-    } else {
-        extensions
     }
 }
 

@@ -13,18 +13,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use asgi::DisconnectReason;
+use asgi::{DisconnectReason, HttpResponsePush};
 use asgi_exchange::Framing;
 use bytes::Bytes;
-use h2::server::SendResponse;
+use h2::server::{SendPushedResponse, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
+use http::header::LINK;
 use http::{Response, StatusCode};
 use tokio::time::Sleep;
 use tracing::debug;
 
-use super::response;
-use crate::exchange::{Beginning, BrokenOff, Exchange, Interim, Part, h2_reason_of, store};
-use crate::server::Server;
+use super::push::{self, Parent};
+use super::{Shared, request, response};
+use crate::exchange::{
+    Beginning, BrokenOff, Exchange, Interim, Label, Part, PushSlot, RequestBody, h2_reason_of,
+    store,
+};
 
 /// How long what still comes of a request is thrown away when its response is complete. A reset at
 /// once could overtake the response, or hit a client that is about to end its request anyway.
@@ -32,18 +36,23 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// Drives one exchange; a future that is ready when the stream needs nobody any more.
 pub(super) struct Stream {
-    server: Arc<Server>,
+    shared: Arc<Shared>,
     exchange: Arc<Exchange>,
     watch: Arc<Watch>,
     stage: Stage,
+    /// What promised requests are made of, if the app may push.
+    parent: Option<Box<Parent>>,
+    /// The place of a stream that is itself a push.
+    _slot: Option<PushSlot>,
 }
 
 /// How far the response has come.
 enum Stage {
     /// The head is still to come.
-    Head(SendResponse<Bytes>),
+    Head(Respond),
     /// The head is out; `data` waits for the client's window.
     Body {
+        respond: Respond,
         send: SendStream<Bytes>,
         data: Bytes,
         last: bool,
@@ -53,6 +62,39 @@ enum Stage {
     /// The response is out, but the request is not all in.
     Linger(RecvStream, Pin<Box<Sleep>>),
     Done,
+}
+
+/// h2's handle of a stream before its head is out.
+enum Respond {
+    Request(SendResponse<Bytes>),
+    Push(SendPushedResponse<Bytes>),
+}
+
+impl Respond {
+    fn send_response(
+        &mut self,
+        response: Response<()>,
+        end_of_stream: bool,
+    ) -> Result<SendStream<Bytes>, h2::Error> {
+        match self {
+            Self::Request(respond) => respond.send_response(response, end_of_stream),
+            Self::Push(respond) => respond.send_response(response, end_of_stream),
+        }
+    }
+
+    fn send_reset(&mut self, reason: Reason) {
+        match self {
+            Self::Request(respond) => respond.send_reset(reason),
+            Self::Push(respond) => respond.send_reset(reason),
+        }
+    }
+
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, h2::Error>> {
+        match self {
+            Self::Request(respond) => respond.poll_reset(cx),
+            Self::Push(respond) => respond.poll_reset(cx),
+        }
+    }
 }
 
 /// What the connection's driver sees of a stream, and says to it.
@@ -93,15 +135,21 @@ impl Watch {
 
 impl Stream {
     pub(super) fn new(
-        server: &Arc<Server>,
+        shared: &Arc<Shared>,
         exchange: &Arc<Exchange>,
         respond: SendResponse<Bytes>,
+        parent: Option<Parent>,
     ) -> Self {
+        if parent.is_some() {
+            exchange.allow_pushes(push::gate(shared));
+        }
         Self {
-            server: Arc::clone(server),
+            shared: Arc::clone(shared),
             exchange: Arc::clone(exchange),
             watch: Arc::default(),
-            stage: Stage::Head(respond),
+            stage: Stage::Head(Respond::Request(respond)),
+            parent: parent.map(Box::new),
+            _slot: None,
         }
     }
 
@@ -131,12 +179,9 @@ impl Stream {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Stage::Head(respond) = &mut self.stage else {
-            return Poll::Ready(());
-        };
         let beginning = loop {
             if let Some(interim) = self.exchange.take_interim(cx) {
-                send_interim(respond, interim);
+                self.send_interim(interim, cx);
                 continue;
             }
             match self.exchange.poll_beginning(cx) {
@@ -159,7 +204,7 @@ impl Stream {
         let Beginning { head, whole, .. } = beginning;
         let empty = head.framing == Framing::Empty && !head.trailers
             || whole.as_ref().is_some_and(Bytes::is_empty);
-        let response = response::head(head, self.server.config());
+        let response = response::head(head, self.shared.server.config());
         let send = match respond.send_response(response, empty) {
             Ok(send) => send,
             Err(error) => return self.lost(&error),
@@ -171,6 +216,7 @@ impl Stream {
             }
             _ if empty => return self.finish(),
             whole => Stage::Body {
+                respond,
                 send,
                 last: whole.is_some(),
                 data: whole.unwrap_or_default(),
@@ -180,10 +226,22 @@ impl Stream {
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_send(cx));
+        let part = loop {
+            // A promise goes out before what refers to it (RFC 9113 §8.4.1).
+            if let Some(interim) = self.exchange.take_interim(cx) {
+                self.send_interim(interim, cx);
+                continue;
+            }
+            match self.exchange.poll_part(cx) {
+                Poll::Ready(part) => break part,
+                Poll::Pending if self.exchange.has_interim() => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        };
         let Stage::Body { send, data, .. } = &mut self.stage else {
             return Poll::Ready(());
         };
-        let result = match ready!(self.exchange.poll_part(cx)) {
+        let result = match part {
             Part::Data(part) => {
                 *data = part;
                 return Poll::Ready(());
@@ -202,11 +260,81 @@ impl Stream {
         Poll::Ready(())
     }
 
+    fn send_interim(&mut self, interim: Interim, cx: &mut Context<'_>) {
+        let mut response = Response::new(());
+        match interim {
+            Interim::Push(promise, slot) => return self.push(promise, slot, cx),
+            Interim::Continue => *response.status_mut() = StatusCode::CONTINUE,
+            Interim::EarlyHint(hint) => {
+                *response.status_mut() = StatusCode::EARLY_HINTS;
+                for link in hint.links {
+                    response.headers_mut().append(LINK, link);
+                }
+            }
+        }
+        if let Stage::Head(Respond::Request(respond)) = &mut self.stage
+            && let Err(error) = respond.send_informational(response)
+        {
+            // The stream is over, which `poll_reset` tells.
+            debug!("cannot send an interim response: {error}");
+        }
+    }
+
+    /// Promises a request, and has the app answer it on a stream of its own.
+    fn push(&mut self, promise: HttpResponsePush, slot: PushSlot, cx: &mut Context<'_>) {
+        let (Stage::Head(respond) | Stage::Body { respond, .. }) = &mut self.stage else {
+            return;
+        };
+        let promised = self
+            .parent
+            .as_ref()
+            .and_then(|parent| parent.promise(promise));
+        let (Respond::Request(respond), Some(request)) = (respond, promised) else {
+            return;
+        };
+        let Shared { server, ends, .. } = &*self.shared;
+        let began = Instant::now();
+        let scope = request::promised_scope(&request, ends, server.config(), server.state());
+        let label = Label {
+            id: server.next_id(),
+            method: scope.method.clone(),
+            target: scope.target.clone(),
+            version: scope.version,
+            client: ends.client.clone(),
+        };
+        let Some(permit) = server.admit() else {
+            debug!(exchange = label.id, "no push: too many exchanges run");
+            return;
+        };
+        let respond = match respond.push_request(request) {
+            Ok(respond) => respond,
+            Err(error) => {
+                debug!(exchange = label.id, "cannot push: {error}");
+                return;
+            }
+        };
+        let exchange = Exchange::start(server, permit, label, scope, RequestBody::None, began);
+        let mut stream = Self {
+            shared: Arc::clone(&self.shared),
+            exchange: Arc::clone(&exchange),
+            watch: Arc::default(),
+            stage: Stage::Head(Respond::Push(respond)),
+            parent: None,
+            _slot: Some(slot),
+        };
+        if Pin::new(&mut stream).poll(cx).is_pending() {
+            self.shared.running.spawn(exchange, stream);
+        }
+    }
+
     /// Hands what waits to h2, no more than the client has room for: what h2 holds beyond that would
     /// be out of reach of any deadline.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Stage::Body { send, data, last } = &mut self.stage else {
+            let Stage::Body {
+                send, data, last, ..
+            } = &mut self.stage
+            else {
                 return Poll::Ready(());
             };
             if data.is_empty() {
@@ -315,7 +443,7 @@ impl Stream {
     fn gone(&mut self, reason: DisconnectReason) {
         self.stage = Stage::Done;
         self.exchange.disconnected(reason);
-        let grace = self.server.config().disconnect_grace;
+        let grace = self.shared.server.config().disconnect_grace;
         self.exchange
             .detach(grace.map(|grace| Instant::now() + grace));
     }
@@ -341,6 +469,8 @@ impl Future for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if !matches!(self.stage, Stage::Done) {
+            // A promise that is dropped would have its client wait for ever.
+            self.reset(Reason::CANCEL);
             self.exchange.cancel("its stream's task is gone");
         }
     }
@@ -358,21 +488,4 @@ fn poll_linger(body: &mut RecvStream, cx: &mut Context<'_>) -> Poll<()> {
         }
     }
     body.poll_trailers(cx).map(drop)
-}
-
-fn send_interim(respond: &mut SendResponse<Bytes>, interim: Interim) {
-    let mut response = Response::new(());
-    match interim {
-        Interim::Continue => *response.status_mut() = StatusCode::CONTINUE,
-        Interim::EarlyHint(hint) => {
-            *response.status_mut() = StatusCode::EARLY_HINTS;
-            for link in hint.links {
-                response.headers_mut().append(http::header::LINK, link);
-            }
-        }
-    }
-    if let Err(error) = respond.send_informational(response) {
-        // The stream is over, which `poll_reset` tells.
-        debug!("cannot send an interim response: {error}");
-    }
 }

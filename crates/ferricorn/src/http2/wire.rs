@@ -58,7 +58,6 @@ impl Wire {
     }
 
     /// Whether the client takes pushes now.
-    #[expect(dead_code, reason = "pushes follow")]
     pub(super) fn allows_push(&self) -> bool {
         self.lock().guard.allows_push()
     }

@@ -1,0 +1,116 @@
+//! Which pushes an app may send, and how many of them are under way on a connection.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use asgi::{HttpResponsePush, SendError};
+
+/// Decides about each push of one response: a place among those under way, or why there is none.
+pub(crate) struct PushGate(Box<Admit>);
+
+type Admit = dyn FnMut(&HttpResponsePush) -> Result<PushSlot, &'static str> + Send;
+
+impl PushGate {
+    pub(crate) fn new(
+        admit: impl FnMut(&HttpResponsePush) -> Result<PushSlot, &'static str> + Send + 'static,
+    ) -> Self {
+        Self(Box::new(admit))
+    }
+
+    pub(super) fn admit(&mut self, push: &HttpResponsePush) -> Result<PushSlot, SendError> {
+        (self.0)(push).map_err(SendError::refused)
+    }
+}
+
+impl fmt::Debug for PushGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PushGate").finish_non_exhaustive()
+    }
+}
+
+/// How many pushes of a connection are under way, against what its client allows.
+///
+/// h2 parks a pushed response beyond the client's limit, and ends the whole connection if the client
+/// then resets that stream. So a push counts until its last frame has left: first its stream is
+/// [`finished`](PushSlot), then a flush is over that began after that
+/// ([`flushed`](Self::flushed)).
+#[derive(Debug, Default)]
+pub(crate) struct PushSlots {
+    most: AtomicU64,
+    promised: AtomicU64,
+    finished: AtomicU64,
+    flushed: AtomicU64,
+}
+
+impl PushSlots {
+    /// What the client allows now (SETTINGS_MAX_CONCURRENT_STREAMS).
+    pub(crate) fn allow(&self, most: usize) {
+        self.most.store(most as u64, Ordering::Relaxed);
+    }
+
+    /// Whether the client takes any at all.
+    pub(crate) fn any(&self) -> bool {
+        self.most.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many have finished; before a flush.
+    pub(crate) fn finished(&self) -> u64 {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// What had `finished` before the flush that is over has left.
+    pub(crate) fn flushed(&self, finished: u64) {
+        self.flushed.store(finished, Ordering::Release);
+    }
+
+    /// Takes a place, if there is one.
+    pub(crate) fn take(self: &Arc<Self>) -> Option<PushSlot> {
+        let most = self.most.load(Ordering::Relaxed);
+        let flushed = self.flushed.load(Ordering::Acquire);
+        self.promised
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |promised| {
+                (promised - flushed < most).then_some(promised + 1)
+            })
+            .is_ok()
+            .then(|| PushSlot(Arc::clone(self)))
+    }
+}
+
+/// A place among the pushes under way.
+#[derive(Debug)]
+pub(crate) struct PushSlot(Arc<PushSlots>);
+
+impl Drop for PushSlot {
+    fn drop(&mut self) {
+        self.0.finished.fetch_add(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::PushSlots;
+
+    #[test]
+    fn a_place_is_free_again_when_the_last_frame_has_left() {
+        let slots = Arc::new(PushSlots::default());
+        assert!(!slots.any() && slots.take().is_none());
+        slots.allow(2);
+        let one = slots.take().unwrap();
+        let two = slots.take().unwrap();
+        assert!(slots.take().is_none());
+        let before = slots.finished();
+        drop((one, two));
+        slots.flushed(before);
+        assert!(slots.take().is_none(), "the flush began before the end");
+        slots.flushed(slots.finished());
+        let three = slots.take().unwrap();
+        slots.allow(1);
+        assert!(slots.take().is_none());
+        drop(three);
+        slots.flushed(slots.finished());
+        assert!(slots.take().is_some());
+    }
+}

@@ -1,0 +1,172 @@
+//! Server push: what a promise says, and whether one may be made.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use asgi::{HttpResponsePush, HttpScope};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+
+use super::Shared;
+use crate::Config;
+use crate::exchange::PushGate;
+
+/// What promised requests have of the request that they belong to.
+#[derive(Debug)]
+pub(super) struct Parent {
+    scheme: Scheme,
+    host: HeaderValue,
+    headers: HeaderMap,
+}
+
+impl Parent {
+    /// What is to be kept of a request whose app may push.
+    pub(super) fn new(scope: &HttpScope, config: &Config) -> Option<Self> {
+        let mut headers = HeaderMap::new();
+        for name in &config.h2_push_headers {
+            for value in scope.headers.get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        Some(Self {
+            scheme: match &*scope.scheme {
+                "https" => Scheme::HTTPS,
+                _ => Scheme::HTTP,
+            },
+            host: scope.headers.get(HOST)?.clone(),
+            headers,
+        })
+    }
+
+    /// The promised request: without fields of a response, with the app's own in place of those of
+    /// the same name. `None` if it cannot be put into words.
+    pub(super) fn promise(&self, push: HttpResponsePush) -> Option<Request<()>> {
+        let mut headers = self.headers.clone();
+        let mut last = None;
+        for (name, value) in push.headers {
+            let first_of_its_name = name.is_some();
+            last = name.or(last);
+            let Some(name) = last.as_ref().filter(|name| !is_ours(name)) else {
+                continue;
+            };
+            if first_of_its_name {
+                headers.insert(name, value);
+            } else {
+                headers.append(name, value);
+            }
+        }
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(self.scheme.clone());
+        uri.authority = Some(Authority::try_from(self.host.as_bytes()).ok()?);
+        uri.path_and_query = Some(push.path);
+        let mut request = Request::new(());
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = Uri::from_parts(uri).ok()?;
+        *request.headers_mut() = headers;
+        Some(request)
+    }
+}
+
+/// The fields that say how a request is sent, and those of a body, which a promised one has not
+/// (RFC 9113 §8.4.1).
+fn is_ours(name: &HeaderName) -> bool {
+    [
+        CONNECTION,
+        CONTENT_LENGTH,
+        EXPECT,
+        HOST,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ]
+    .contains(name)
+        || ["keep-alive", "proxy-connection"].contains(&name.as_str())
+}
+
+/// Decides about the pushes of one response.
+pub(super) fn gate(shared: &Arc<Shared>) -> PushGate {
+    let shared = Arc::clone(shared);
+    let mut pushed: HashSet<PathAndQuery> = HashSet::new();
+    PushGate::new(move |push| {
+        let most = shared.server.config().h2_max_pushes;
+        if !shared.wire.allows_push() {
+            return Err("the client takes no pushes any more");
+        }
+        if !push.path.as_str().starts_with('/') {
+            return Err("a push needs a path that begins with a slash");
+        }
+        if pushed.contains(&push.path) {
+            return Err("this path was pushed before with the same response");
+        }
+        if pushed.len() >= most {
+            return Err("the response has as many pushes as the server allows");
+        }
+        let slot = shared
+            .pushes
+            .take()
+            .ok_or("the client has no room for a further push now")?;
+        pushed.insert(push.path.clone());
+        Ok(slot)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use asgi::{HttpResponsePush, HttpScope};
+    use http::header::{ACCEPT_LANGUAGE, COOKIE, HOST};
+    use http::uri::PathAndQuery;
+    use http::{HeaderValue, Method};
+
+    use super::Parent;
+    use crate::Config;
+
+    fn parent() -> Parent {
+        let mut scope = HttpScope::new(Method::POST, PathAndQuery::from_static("/page"));
+        let fields = [
+            ("host", "a:1"),
+            ("cookie", "c=1"),
+            ("accept-language", "de"),
+            ("content-type", "x/y"),
+        ];
+        for (name, value) in fields {
+            scope.headers.append(name, HeaderValue::from_static(value));
+        }
+        Parent::new(&scope, &Config::default()).unwrap()
+    }
+
+    #[test]
+    fn a_promise_is_a_get_with_a_few_fields_of_the_request() {
+        let push = HttpResponsePush::new(PathAndQuery::from_static("/a%20b?c"));
+        let request = parent().promise(push).unwrap();
+        assert_eq!(*request.method(), Method::GET);
+        assert_eq!(*request.uri(), "http://a:1/a%20b?c");
+        let mut names: Vec<_> = request.headers().keys().collect();
+        names.sort_by_key(|name| name.as_str());
+        assert_eq!(names, [&ACCEPT_LANGUAGE, &COOKIE]);
+    }
+
+    #[test]
+    fn the_apps_fields_replace_those_of_the_request() {
+        let mut push = HttpResponsePush::new(PathAndQuery::from_static("/"));
+        for (name, value) in [
+            ("cookie", "mine=1"),
+            ("x-a", "1"),
+            ("x-a", "2"),
+            ("host", "evil"),
+            ("content-length", "5"),
+            ("connection", "close"),
+        ] {
+            push.headers.append(name, HeaderValue::from_static(value));
+        }
+        let request = parent().promise(push).unwrap();
+        let headers = request.headers();
+        assert_eq!(headers[COOKIE], "mine=1");
+        assert_eq!(headers.get_all("x-a").iter().count(), 2);
+        assert!(!headers.contains_key(HOST) && headers.len() == 4);
+    }
+}
