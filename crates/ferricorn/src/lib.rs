@@ -45,6 +45,7 @@ mod error;
 mod exchange;
 mod handle;
 mod http1;
+mod http2;
 mod lifespan;
 mod listener;
 mod panic;

@@ -1,0 +1,62 @@
+//! Why a connection must end.
+
+use super::flood::Flood;
+
+/// An error code. (RFC 9113 §7)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum ErrorCode {
+    Protocol = 0x1,
+    FlowControl = 0x3,
+    StreamClosed = 0x5,
+    FrameSize = 0x6,
+    RefusedStream = 0x7,
+    Compression = 0x9,
+    EnhanceYourCalm = 0xb,
+}
+
+impl ErrorCode {
+    /// Whether a reset with this code says that the client did something wrong, and not that the app
+    /// or the server did.
+    pub(crate) fn was_provoked(code: u32) -> bool {
+        [
+            Self::Protocol,
+            Self::FlowControl,
+            Self::StreamClosed,
+            Self::FrameSize,
+            Self::RefusedStream,
+            Self::Compression,
+        ]
+        .iter()
+        .any(|provoked| *provoked as u32 == code)
+    }
+}
+
+/// Why the connection must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) code: ErrorCode,
+    /// For the log.
+    pub(crate) why: &'static str,
+}
+
+impl Fault {
+    pub(crate) const fn protocol(why: &'static str) -> Self {
+        let code = ErrorCode::Protocol;
+        Self { code, why }
+    }
+
+    pub(crate) const fn frame_size(why: &'static str) -> Self {
+        let code = ErrorCode::FrameSize;
+        Self { code, why }
+    }
+}
+
+impl From<Flood> for Fault {
+    fn from(flood: Flood) -> Self {
+        Self {
+            code: ErrorCode::EnhanceYourCalm,
+            why: flood.why(),
+        }
+    }
+}
