@@ -36,7 +36,7 @@ impl Client {
     }
 
     pub(crate) fn open(&mut self, stream: u32) {
-        self.ended.forget(self.last_stream, stream);
+        self.ended.open(stream);
         self.last_stream = stream;
     }
 
@@ -107,17 +107,11 @@ impl Ended {
         last.saturating_sub(stream) / 2 < Self::SPAN && self.bits[word] & bit != 0
     }
 
-    /// Makes room for the streams after `last`, up to `opened`.
-    fn forget(&mut self, last: u32, opened: u32) {
-        let count = opened.div_ceil(2) - last.div_ceil(2);
-        if count >= Self::SPAN {
-            *self = Self::default();
-            return;
-        }
-        for back in 0..count {
-            let (word, bit) = Self::place(opened - 2 * back);
-            self.bits[word] &= !bit;
-        }
+    /// `stream` takes the place of one long ago. What an even older one left in the place of a stream
+    /// that is passed over stays: that one is closed too. (§5.1.1)
+    fn open(&mut self, stream: u32) {
+        let (word, bit) = Self::place(stream);
+        self.bits[word] &= !bit;
     }
 }
 

@@ -118,8 +118,9 @@ impl Budget {
     /// In thousandths of a unit, like an account: a rate a second is one a millisecond then.
     fn income(&self, since: &Tally, until: &Tally) -> u64 {
         let times = |until: u32, since: u32, each: u32| {
-            u64::from(until.wrapping_sub(since)).saturating_mul(u64::from(each))
+            u64::from(until.wrapping_sub(since)) * u64::from(each)
         };
+        let time = (until.millis - since.millis).saturating_mul(u64::from(self.a_second));
         let earned = times(until.streams, since.streams, self.a_stream)
             .saturating_add(times(until.data, since.data, self.a_data_frame))
             .saturating_add(times(
@@ -127,14 +128,15 @@ impl Budget {
                 since.finished,
                 self.a_finished_stream,
             ));
-        times(until.millis, since.millis, self.a_second).saturating_add(earned.saturating_mul(1000))
+        time.saturating_add(earned.saturating_mul(1000))
     }
 }
 
-/// What the connection has seen since it began. All of them may wrap.
+/// What the connection has seen since it began. The counts may wrap.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
-    millis: u32,
+    /// Never goes back, whatever the caller's clock does.
+    millis: u64,
     /// Streams that the client opened.
     streams: u32,
     /// DATA frames of the server with [`Floods::WORTH`] bytes or more.
@@ -200,8 +202,8 @@ impl Floods {
 
     /// Takes `count` units out of the account of `flood`; an error if it has not so many.
     pub(crate) fn spend(&mut self, flood: Flood, count: u32, now: Instant) -> Result<(), Flood> {
-        let since_start = now.saturating_duration_since(self.started);
-        self.tally.millis = since_start.as_millis() as u32;
+        let age = now.saturating_duration_since(self.started);
+        self.tally.millis = self.tally.millis.max(age.as_millis() as u64);
         let budget = flood.budget();
         let burst = match flood {
             Flood::Reset | Flood::Provoked => budget
