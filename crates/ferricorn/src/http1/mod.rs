@@ -101,9 +101,14 @@ impl Connection {
     }
 
     fn adornment(&self, label: &Label, close: bool) -> Adornment {
+        let config = self.server.config();
+        // hyper reads the next one when this is answered.
+        let is_last = config
+            .keep_alive_max_requests
+            .is_some_and(|most| self.requests.load(Ordering::Relaxed) >= most);
         Adornment {
-            server_header: self.server.config().server_header,
-            close: close || self.server.phase() >= Phase::Draining,
+            server_header: config.server_header,
+            close: close || is_last || self.server.phase() >= Phase::Draining,
             version: label.version,
         }
     }
