@@ -1,8 +1,8 @@
 //! The halves that an app in a library gets: they call the host's.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use asgi::{
@@ -58,7 +58,7 @@ const NO_CLOSE_FRAME: u16 = 1006;
 /// Calls the host's half for receiving.
 pub(super) struct LibraryReceive {
     host: &'static abi::Host,
-    handle: NonNull<abi::Receive>,
+    handle: abi::Receive,
     budget: Budget,
 }
 
@@ -70,11 +70,10 @@ impl LibraryReceive {
     /// # Safety
     ///
     /// `handle` must be a half of `host` that is given away to the library.
-    pub(super) unsafe fn new(host: &'static abi::Host, handle: *mut abi::Receive) -> Self {
+    pub(super) unsafe fn new(host: &'static abi::Host, handle: abi::Receive) -> Self {
         Self {
             host,
-            // SAFETY: the caller's promise: a half is no NULL.
-            handle: unsafe { NonNull::new_unchecked(handle) },
+            handle,
             budget: Budget::default(),
         }
     }
@@ -83,7 +82,7 @@ impl LibraryReceive {
 impl Drop for LibraryReceive {
     fn drop(&mut self) {
         // SAFETY: the handle is ours and given back once.
-        unsafe { (self.host.receive_drop)(self.handle.as_ptr()) }
+        unsafe { (self.host.receive_drop)(&raw mut self.handle) }
     }
 }
 
@@ -95,7 +94,7 @@ impl ReceiveHalf for LibraryReceive {
         let mut event = abi::ReceiveEvent::EMPTY;
         // SAFETY: the handle is ours, the waker is lent for the call, `event` is valid for a write.
         let code = waker::lend(cx.waker(), |waker| unsafe {
-            (self.host.receive_poll)(self.handle.as_ptr(), waker, &raw mut event)
+            (self.host.receive_poll)(&raw mut self.handle, waker, &raw mut event)
         });
         match code {
             abi::PENDING => {
@@ -156,7 +155,7 @@ unsafe fn receive_event(mut event: abi::ReceiveEvent) -> ReceiveEvent {
 /// Calls the host's half for sending.
 pub(super) struct LibrarySend {
     application: &'static Application,
-    handle: NonNull<abi::Send>,
+    handle: abi::Send,
     budget: Budget,
 }
 
@@ -167,11 +166,10 @@ impl LibrarySend {
     /// # Safety
     ///
     /// `handle` must be a half of the application's host that is given away to the library.
-    pub(super) unsafe fn new(application: &'static Application, handle: *mut abi::Send) -> Self {
+    pub(super) unsafe fn new(application: &'static Application, handle: abi::Send) -> Self {
         Self {
             application,
-            // SAFETY: the caller's promise: a half is no NULL.
-            handle: unsafe { NonNull::new_unchecked(handle) },
+            handle,
             budget: Budget::default(),
         }
     }
@@ -190,17 +188,18 @@ impl LibrarySend {
             n_headers: parts.headers.len(),
             ..abi::SendEvent::new(parts.kind)
         };
-        let mut error = abi::SendError::EMPTY;
+        let mut error = MaybeUninit::uninit();
         // SAFETY: the handle is ours, what the event lends lives until the end of this function,
         // and `error` is valid for a write.
         let code = unsafe {
-            (self.application.host.send_start)(self.handle.as_ptr(), &raw mut event, &raw mut error)
+            (self.application.host.send_start)(&raw mut self.handle, &raw mut event, error.as_mut_ptr())
         };
         // The host has taken the body, whatever it answers.
         std::mem::forget(std::mem::replace(&mut event.body, Buffer::EMPTY));
         match code {
             abi::READY => Ok(()),
-            abi::FAILED => Err(send_error(error)),
+            // SAFETY: the host has written the error, as its answer says.
+            abi::FAILED => Err(send_error(unsafe { error.assume_init() })),
             _ => panic_of_the_host(),
         }
     }
@@ -224,7 +223,7 @@ impl LibrarySend {
 impl Drop for LibrarySend {
     fn drop(&mut self) {
         // SAFETY: the handle is ours and given back once.
-        unsafe { (self.application.host.send_drop)(self.handle.as_ptr()) }
+        unsafe { (self.application.host.send_drop)(&raw mut self.handle) }
     }
 }
 
@@ -233,10 +232,10 @@ impl SendHalf for LibrarySend {
         if self.budget.is_spent(cx) {
             return Poll::Pending;
         }
-        let mut error = abi::SendError::EMPTY;
+        let mut error = MaybeUninit::uninit();
         // SAFETY: the handle is ours, the waker is lent for the call, `error` is valid for a write.
         let code = waker::lend(cx.waker(), |waker| unsafe {
-            (self.application.host.send_poll_ready)(self.handle.as_ptr(), waker, &raw mut error)
+            (self.application.host.send_poll_ready)(&raw mut self.handle, waker, error.as_mut_ptr())
         });
         match code {
             abi::PENDING => {
@@ -244,7 +243,8 @@ impl SendHalf for LibrarySend {
                 return Poll::Pending;
             }
             abi::READY => self.budget.spend(),
-            abi::FAILED => return Poll::Ready(Err(send_error(error))),
+            // SAFETY: the host has written the error, as its answer says.
+            abi::FAILED => return Poll::Ready(Err(send_error(unsafe { error.assume_init() }))),
             _ => panic_of_the_host(),
         }
         Poll::Ready(Ok(()))
@@ -252,14 +252,18 @@ impl SendHalf for LibrarySend {
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         match event {
-            SendEvent::HttpResponseStart(start) => fields::with_lent(&start.headers, |headers| {
-                self.start(Parts {
-                    status: start.status.as_u16().into(),
-                    flags: flag(start.trailers, abi::FLAG_TRAILERS),
-                    headers,
-                    ..Parts::new(abi::SEND_HTTP_RESPONSE_START)
-                })
-            }),
+            SendEvent::HttpResponseStart(start) => {
+                let sent = fields::with_lent(&start.headers, |headers| {
+                    self.start(Parts {
+                        status: start.status.as_u16().into(),
+                        flags: flag(start.trailers, abi::FLAG_TRAILERS),
+                        headers,
+                        ..Parts::new(abi::SEND_HTTP_RESPONSE_START)
+                    })
+                });
+                fields::recycle(start.headers);
+                sent
+            }
             SendEvent::HttpResponseBody(body) => self.start(Parts {
                 flags: flag(body.more_body, abi::FLAG_MORE),
                 body: body.body,
@@ -365,7 +369,7 @@ impl SendHalf for LibrarySend {
         // write.
         let code = waker::lend(cx.waker(), |waker| unsafe {
             (self.application.host.send_poll_closed)(
-                self.handle.as_ptr(),
+                &raw mut self.handle,
                 waker,
                 &raw mut disconnect,
             )

@@ -1,6 +1,6 @@
 //! The functions through which a library uses the server's halves.
 //!
-//! A half is given away as a pointer to a box of ours, and comes back with its `drop`. A panic
+//! A half is given away in words that the library keeps, and comes back with its `drop`. A panic
 //! inside, of a middleware's closure perhaps, is answered as PANICKED: the library then ends the
 //! app's call with a panic of its own.
 
@@ -23,26 +23,36 @@ use http::{HeaderMap, StatusCode};
 
 use crate::abi::{self, Buffer};
 use crate::panic::caught;
-use crate::{fields, waker};
+use crate::{fields, store, waker};
 
 /// A half for receiving, and the trailers that it lends.
 struct HostReceive {
     receive: Receiver,
-    trailers: Option<Box<HeaderMap>>,
+    trailers: Option<Box<Trailers>>,
+}
+
+/// Trailers, and the array that lends them.
+struct Trailers {
     lent: Vec<abi::Header>,
+    _fields: HeaderMap,
 }
 
-pub(super) fn give_receive(receive: Receiver) -> *mut abi::Receive {
-    let half = HostReceive {
-        receive,
-        trailers: None,
-        lent: Vec::new(),
-    };
-    Box::into_raw(Box::new(half)).cast()
+// SAFETY: `lent` points into the fields, which move along and are never changed.
+unsafe impl Send for Trailers {}
+
+pub(super) fn give_receive(receive: Receiver) -> abi::Receive {
+    abi::Receive {
+        store: store::put(HostReceive {
+            receive,
+            trailers: None,
+        }),
+    }
 }
 
-pub(super) fn give_send(send: Sender) -> *mut abi::Send {
-    Box::into_raw(Box::new(send)).cast()
+pub(super) fn give_send(send: Sender) -> abi::Send {
+    abi::Send {
+        store: store::put(send),
+    }
 }
 
 pub(super) unsafe extern "C" fn receive_poll(
@@ -52,7 +62,7 @@ pub(super) unsafe extern "C" fn receive_poll(
 ) -> u32 {
     // SAFETY: the library got this from `give_receive`, has not dropped it, and uses it on one
     // thread at a time.
-    let half = unsafe { &mut *receive.cast::<HostReceive>() };
+    let half: &mut HostReceive = unsafe { store::get(&raw mut (*receive).store) };
     // SAFETY: the waker is lent for this call.
     let polled = caught(|| unsafe {
         waker::borrow(waker, |waker| {
@@ -73,9 +83,19 @@ pub(super) unsafe extern "C" fn receive_poll(
 
 pub(super) unsafe extern "C" fn receive_drop(receive: *mut abi::Receive) {
     // SAFETY: the library got this from `give_receive` and gives it back once.
-    let half = unsafe { Box::from_raw(receive.cast::<HostReceive>()) };
+    let half: HostReceive = unsafe { store::take(&raw mut (*receive).store) };
     // A panic's message went out by the hook, and the half is gone either way.
     let _ = caught(|| drop(half));
+}
+
+impl Trailers {
+    fn new(fields: HeaderMap) -> Self {
+        Self {
+            // The texts are where the entries point to, not in the map itself.
+            lent: fields::lend(&fields),
+            _fields: fields,
+        }
+    }
 }
 
 impl HostReceive {
@@ -90,9 +110,9 @@ impl HostReceive {
                 lent.body = request.body.into();
                 if let Some(trailers) = request.trailers {
                     lent.flags |= abi::FLAG_TRAILERS;
-                    self.lent = fields::lend(self.trailers.insert(trailers));
-                    lent.headers = self.lent.as_ptr();
-                    lent.n_headers = self.lent.len();
+                    let trailers = self.trailers.insert(Box::new(Trailers::new(*trailers)));
+                    lent.headers = trailers.lent.as_ptr();
+                    lent.n_headers = trailers.lent.len();
                 }
             }
             ReceiveEvent::HttpDisconnect(disconnect) => {
@@ -135,7 +155,7 @@ impl HostReceive {
 /// `'a`.
 unsafe fn sender<'a>(send: *mut abi::Send) -> &'a mut Sender {
     // SAFETY: the caller's promise.
-    unsafe { &mut *send.cast::<Sender>() }
+    unsafe { store::get(&raw mut (*send).store) }
 }
 
 pub(super) unsafe extern "C" fn send_poll_ready(
@@ -200,7 +220,7 @@ pub(super) unsafe extern "C" fn send_poll_closed(
 
 pub(super) unsafe extern "C" fn send_drop(send: *mut abi::Send) {
     // SAFETY: the library got this from `give_send` and gives it back once.
-    let half = unsafe { Box::from_raw(send.cast::<Sender>()) };
+    let half: Sender = unsafe { store::take(&raw mut (*send).store) };
     // A panic's message went out by the hook, and the half is gone either way.
     let _ = caught(|| drop(half));
 }
