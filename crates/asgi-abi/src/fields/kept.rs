@@ -18,7 +18,7 @@ const LEAST_ROOM: usize = 6;
 const CLONED: usize = 4;
 /// A template has values of no more bytes than that, all together.
 const MOST_VALUES: usize = 2048;
-/// How often in a row some value may be another one until the template is made anew.
+/// How often some value may be another one until the template is made anew.
 const MOST_STALE: u8 = 8;
 const NAMES: usize = 64;
 /// Longer names are not kept.
@@ -76,16 +76,9 @@ pub(super) enum Known {
     /// It is of others.
     Nothing,
     /// It has the same names in the same order, and the values whose bits are set.
-    Names { values: u64 },
-}
-
-impl Known {
-    pub(super) fn has_value(&self, n: usize) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Names { values } => values & (1 << n) != 0,
-        }
-    }
+    Values(u64),
+    /// It is of the very same.
+    All,
 }
 
 impl Default for Kept {
@@ -105,43 +98,50 @@ impl Kept {
         if lent.len() != kept.len() {
             return Known::Nothing;
         }
-        let mut values = 0;
+        let (mut values, mut all) = (0, true);
         for (n, (lent, (name, value))) in lent.zip(kept).enumerate() {
             if name.as_str().as_bytes() != lent.name {
                 return Known::Nothing;
             }
             let is_same = value.as_bytes() == lent.value && !lent.is_sensitive;
             values |= u64::from(is_same) << n;
+            all &= is_same;
         }
-        Known::Names { values }
+        if all {
+            Known::All
+        } else {
+            Known::Values(values)
+        }
+    }
+
+    /// The fields of the template, which are `n`.
+    pub(super) fn again(&mut self, n: usize) -> Result<HeaderMap, &'static str> {
+        if n >= CLONED {
+            return Ok(self.template.fields.clone());
+        }
+        let mut fields = self.map(n)?;
+        for (name, value) in &self.template.fields {
+            fields
+                .try_append(name, value.clone())
+                .map_err(|_| TOO_MANY)?;
+        }
+        Ok(fields)
     }
 
     /// Fields that the template knows the names of; `make` makes the values that it does not.
     pub(super) fn build_again<'a>(
         &mut self,
         known: u64,
-        lent: impl ExactSizeIterator<Item = Lent<'a>> + Clone,
+        lent: impl ExactSizeIterator<Item = Lent<'a>>,
         mut make: impl FnMut(&Lent<'a>) -> HeaderValue,
     ) -> Result<HeaderMap, &'static str> {
-        let n = lent.len();
-        let is_known = |n: usize| known & (1 << n) != 0;
-        let mut fields;
-        if n < CLONED {
-            fields = self.map(n)?;
-            for (n, (lent, (name, value))) in lent.zip(&self.template.fields).enumerate() {
-                let value = if is_known(n) { value.clone() } else { make(&lent) };
-                fields.try_append(name, value).map_err(|_| TOO_MANY)?;
-            }
-        } else {
-            fields = self.template.fields.clone();
-            for (n, (lent, value)) in lent.zip(fields.values_mut()).enumerate() {
-                if !is_known(n) {
-                    *value = make(&lent);
-                }
+        let mut fields = self.again(lent.len())?;
+        for (n, (lent, value)) in lent.zip(fields.values_mut()).enumerate() {
+            if known & (1 << n) == 0 {
+                *value = make(&lent);
             }
         }
-        let all = known.count_ones() as usize == n;
-        self.template.stale = if all { 0 } else { self.template.stale + 1 };
+        self.template.stale += 1;
         if self.template.stale == MOST_STALE {
             self.template.replace(&fields);
         }
@@ -208,7 +208,9 @@ impl Template {
         if fields.len() > u64::BITS as usize {
             return;
         }
-        let values = fields.iter().filter(|(name, value)| !is_secret(name, value));
+        let values = fields
+            .iter()
+            .filter(|(name, value)| !is_secret(name, value));
         let values: Vec<_> = values.map(|(_, value)| value.as_bytes()).collect();
         if values.iter().map(|value| value.len()).sum::<usize>() > MOST_VALUES {
             return;

@@ -81,9 +81,14 @@ pub(crate) unsafe fn rebuild_beside(
     // SAFETY: the caller's promise: the texts of valid headers are valid.
     let headers = headers.iter().map(|header| unsafe { Lent::new(header) });
     with_kept(|kept| {
-        let known = kept.known(headers.clone());
+        let known = match kept.known(headers.clone()) {
+            Known::All => return Ok((copy(text), kept.again(headers.len())?)),
+            Known::Values(values) => Some(values),
+            Known::Nothing => None,
+        };
+        let is_known = |n: usize| known.is_some_and(|values| values & (1 << n) != 0);
         let fresh = headers.clone().enumerate();
-        let fresh = fresh.filter(|(n, _)| !known.has_value(*n));
+        let fresh = fresh.filter(|(n, _)| !is_known(*n));
         let fresh = fresh.map(|(_, header)| header.value);
         let mut block = Block::of(std::iter::once(text).chain(fresh));
         let text = block.split_to(text.len());
@@ -98,11 +103,20 @@ pub(crate) unsafe fn rebuild_beside(
             value
         };
         let fields = match known {
-            Known::Nothing => kept.build(headers, value)?,
-            Known::Names { values } => kept.build_again(values, headers, value)?,
+            Some(values) => kept.build_again(values, headers, value)?,
+            None => kept.build(headers, value)?,
         };
         Ok((text, fields))
     })
+}
+
+/// One text alone.
+fn copy(text: &[u8]) -> Bytes {
+    match text {
+        [] => Bytes::new(),
+        b"/" => Bytes::from_static(b"/"),
+        text => Bytes::copy_from_slice(text),
+    }
 }
 
 /// A header that the other side lent.

@@ -164,17 +164,16 @@ pub(super) unsafe extern "C" fn send_poll_ready(
     error: *mut abi::SendError,
 ) -> u32 {
     // SAFETY: the library keeps the handle's rules; the waker is lent for this call.
-    let polled = caught(|| unsafe {
+    // `error` is the library's, valid for a write.
+    let answered = caught(|| unsafe {
         waker::borrow(waker, |waker| {
-            sender(send).poll_ready(&mut Context::from_waker(waker))
+            match sender(send).poll_ready(&mut Context::from_waker(waker)) {
+                Poll::Pending => abi::PENDING,
+                Poll::Ready(ready) => answer(ready, error),
+            }
         })
     });
-    match polled {
-        Ok(Poll::Pending) => abi::PENDING,
-        // SAFETY: `error` is the library's, valid for a write.
-        Ok(Poll::Ready(ready)) => unsafe { answer(ready, error) },
-        Err(_) => abi::PANICKED,
-    }
+    answered.unwrap_or(abi::PANICKED)
 }
 
 pub(super) unsafe extern "C" fn send_start(
@@ -183,17 +182,16 @@ pub(super) unsafe extern "C" fn send_start(
     error: *mut abi::SendError,
 ) -> u32 {
     // SAFETY: the library keeps the handle's rules. It gives the body away, and the rest of the
-    // event is valid for this call.
-    let sent = caught(|| unsafe {
+    // event is valid for this call, as is `error` for a write.
+    let answered = caught(|| unsafe {
         let body = (&raw const (*event).body).read();
-        let event = rebuild(&*event, body)?;
-        sender(send).start_send(event)
+        let sent = match rebuild(&*event, body) {
+            Ok(event) => sender(send).start_send(event),
+            Err(malformed) => Err(malformed),
+        };
+        answer(sent, error)
     });
-    match sent {
-        // SAFETY: `error` is the library's, valid for a write.
-        Ok(sent) => unsafe { answer(sent, error) },
-        Err(_) => abi::PANICKED,
-    }
+    answered.unwrap_or(abi::PANICKED)
 }
 
 pub(super) unsafe extern "C" fn send_poll_closed(
@@ -228,13 +226,16 @@ pub(super) unsafe extern "C" fn send_drop(send: *mut abi::Send) {
 /// # Safety
 ///
 /// `error` must be valid for a write.
+#[inline]
 unsafe fn answer(result: Result<(), SendError>, error: *mut abi::SendError) -> u32 {
-    let Err(failed) = result else {
-        return abi::READY;
-    };
-    // SAFETY: the caller's promise.
-    unsafe { error.write(lend_error(&failed)) };
-    abi::FAILED
+    match result {
+        Ok(()) => abi::READY,
+        Err(failed) => {
+            // SAFETY: the caller's promise.
+            unsafe { error.write(lend_error(&failed)) };
+            abi::FAILED
+        }
+    }
 }
 
 fn lend_error(error: &SendError) -> abi::SendError {
