@@ -31,7 +31,7 @@ pub(super) unsafe fn rebuild(
         abi::SCOPE_HTTP => unsafe {
             let mut http = rebuild_http(scope).map_err(does_not_cross)?;
             http.state = application.state();
-            Ok(http.into())
+            Ok(Scope::Http(http))
         },
         // SAFETY: as above.
         abi::SCOPE_WEBSOCKET => unsafe {
@@ -50,13 +50,14 @@ fn does_not_cross(wrong: &'static str) -> AppError {
 /// # Safety
 ///
 /// All parts of the scope must be valid.
-unsafe fn rebuild_http(scope: &abi::Scope) -> Result<HttpScope, &'static str> {
+unsafe fn rebuild_http(scope: &abi::Scope) -> Result<Box<HttpScope>, &'static str> {
     // SAFETY: the caller's promise, for each part.
     unsafe {
         let method =
             Method::from_bytes(scope.method.as_bytes()).map_err(|_| "a method that is no token")?;
         let (target, headers) = target_and_headers(scope)?;
-        let mut http = HttpScope::new(method, target);
+        // Boxed at once: it is large.
+        let mut http = Box::new(HttpScope::new(method, target));
         http.version = version(scope.http_version);
         http.scheme = scheme(scope.scheme);
         set_path(&mut http.path, scope.path);

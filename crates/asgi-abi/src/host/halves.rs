@@ -238,6 +238,7 @@ unsafe fn answer(result: Result<(), SendError>, error: *mut abi::SendError) -> u
     }
 }
 
+#[cold]
 fn lend_error(error: &SendError) -> abi::SendError {
     let mut lent = abi::SendError::EMPTY;
     if let Some(reason) = error.disconnect_reason() {
