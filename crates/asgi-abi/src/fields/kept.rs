@@ -68,6 +68,7 @@ struct Template {
     /// What the fields that were built last looked like: only those that come again are worth a
     /// template.
     seen: usize,
+    /// How often some value was another one.
     stale: u8,
 }
 
@@ -92,6 +93,11 @@ impl Default for Kept {
 }
 
 impl Kept {
+    #[cfg(test)]
+    pub(super) fn template(&self) -> &HeaderMap {
+        &self.template.fields
+    }
+
     /// Compares fields with the template.
     pub(super) fn known<'a>(&self, lent: impl ExactSizeIterator<Item = Lent<'a>>) -> Known {
         let kept = &self.template.fields;

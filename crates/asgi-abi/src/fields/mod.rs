@@ -149,3 +149,125 @@ fn are_values(bytes: &[u8]) -> bool {
     let is_wrong = |byte: u8| ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f);
     !bytes.iter().fold(false, |any, byte| any | is_wrong(*byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+    use super::kept::with_kept;
+    use super::{are_values, rebuild, recycle, with_lent};
+    use crate::abi;
+
+    fn crossed(fields: &HeaderMap) -> HeaderMap {
+        // SAFETY: what is lent is valid during the call.
+        with_lent(fields, |lent| unsafe { rebuild(lent.as_ptr(), lent.len()) }).unwrap()
+    }
+
+    /// With `Debug`, which tells what is sensitive.
+    #[track_caller]
+    fn crosses(fields: &HeaderMap) {
+        assert_eq!(format!("{:?}", crossed(fields)), format!("{fields:?}"));
+    }
+
+    #[test]
+    fn fields_that_come_again_are_what_they_are_whatever_came_before() {
+        let names = [
+            header::HOST,
+            header::COOKIE,
+            HeaderName::from_static("x-a"),
+            HeaderName::from_static("x-b"),
+        ];
+        let values = ["", "1", "2", "a value that is longer than the others"];
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            ((state >> 33) % below) as usize
+        };
+        let mut fields = HeaderMap::new();
+        for _ in 0..5000 {
+            // Often the same as before, often with one thing changed.
+            match random(8) {
+                0 => fields.clear(),
+                1 | 2 => {
+                    fields.append(names[random(4)].clone(), HeaderValue::from_static("new"));
+                }
+                3 | 4 => {
+                    let n = random(fields.len() as u64 + 1);
+                    if let Some(value) = fields.values_mut().nth(n) {
+                        *value = HeaderValue::from_static(values[random(4)]);
+                        value.set_sensitive(random(4) == 0);
+                    }
+                }
+                _ => {}
+            }
+            crosses(&fields);
+            recycle(crossed(&fields));
+        }
+    }
+
+    #[test]
+    fn as_many_fields_as_a_template_cannot_hold_cross_again_and_again() {
+        for n in [47, 49, 64, 65, 200] {
+            let mut fields = HeaderMap::new();
+            for n in 0..n {
+                let name = HeaderName::try_from(format!("x-{n}")).unwrap();
+                fields.append(name, HeaderValue::from(n));
+            }
+            for _ in 0..4 {
+                crosses(&fields);
+            }
+        }
+    }
+
+    #[test]
+    fn repeated_names_need_not_stand_side_by_side() {
+        let header = |name, value| abi::Header {
+            name: abi::Str::new(name),
+            value: abi::Str::new(value),
+            flags: 0,
+        };
+        let lent = [header("a", "1"), header("b", "2"), header("a", "3")];
+        for _ in 0..4 {
+            // SAFETY: what is lent is static.
+            let fields = unsafe { rebuild(lent.as_ptr(), lent.len()) }.unwrap();
+            let all: Vec<_> = fields.get_all("a").iter().collect();
+            assert_eq!(all, ["1", "3"]);
+            assert_eq!(fields["b"], "2");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_kept() {
+        let mut fields = HeaderMap::new();
+        fields.append(header::HOST, HeaderValue::from_static("example.org"));
+        fields.append(header::COOKIE, HeaderValue::from_static("secret"));
+        fields.append(header::AUTHORIZATION, HeaderValue::from_static("secret"));
+        let mut token = HeaderValue::from_static("secret");
+        token.set_sensitive(true);
+        fields.append("x-token", token);
+        for _ in 0..20 {
+            crosses(&fields);
+        }
+        let kept = with_kept(|kept| format!("{:?}", kept.template()));
+        assert!(kept.contains("example.org"), "{kept}");
+        assert!(!kept.contains("secret"), "{kept}");
+    }
+
+    #[test]
+    fn control_characters_are_found_wherever_they_are() {
+        for len in 0..70 {
+            let plain = vec![b'a'; len];
+            assert!(are_values(&plain));
+            for at in 0..len {
+                for (byte, is_value) in [(0, false), (0x1f, false), (0x7f, false), (9, true)] {
+                    let mut bytes = plain.clone();
+                    bytes[at] = byte;
+                    assert_eq!(are_values(&bytes), is_value, "{byte} at {at} of {len}");
+                }
+            }
+        }
+        assert!(are_values(b" ~\x80\xff"));
+    }
+}
