@@ -299,7 +299,7 @@ fn after_a_crash_the_log_names_the_library_and_the_requests_in_it() {
         ("abort();", "SIGABRT"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let poll = format!("if (task == (void *)1) {{ {crash} }} return ASGI_PENDING;");
+        let poll = format!("if (task->store[0] == 1) {{ {crash} }} return ASGI_PENDING;");
         let library = compiled(folder.path(), "bad.so", &in_c("", &poll));
         let path = library.display().to_string();
         let mut server = Running::start(&mut ferricorn(&[&path, "--bind", "127.0.0.1:0"]));
