@@ -18,8 +18,9 @@ const LEAST_ROOM: usize = 6;
 const CLONED: usize = 4;
 /// A template has values of no more bytes than that, all together.
 const MOST_VALUES: usize = 2048;
-/// How often some value may be another one until the template is made anew.
-const MOST_STALE: u8 = 8;
+/// How often some value may be another one until the template is made anew: that costs what it saves
+/// in a few requests, and a value such as a date is always another one.
+const MOST_STALE: u8 = 64;
 const NAMES: usize = 64;
 /// Longer names are not kept.
 const MOST_NAME: usize = 40;

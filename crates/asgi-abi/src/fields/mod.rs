@@ -247,7 +247,7 @@ mod tests {
         let mut token = HeaderValue::from_static("secret");
         token.set_sensitive(true);
         fields.append("x-token", token);
-        for _ in 0..20 {
+        for _ in 0..200 {
             crosses(&fields);
         }
         let kept = with_kept(|kept| format!("{:?}", kept.template()));
