@@ -10,7 +10,7 @@
 //!
 //! Called by [`Transport`](crate::transport::Transport) with everything that is read.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -410,14 +410,16 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 
 /// RFC 9112 §3: `method SP request-target SP HTTP-version`, each of them once.
 fn request_line_is_http_10(line: &[u8]) -> Result<bool, Refusal> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(_), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Refusal::MalformedRequestLine);
+    const VERSION: usize = "HTTP/1.1".len();
+    let parts = || {
+        let method = line.iter().position(|byte| *byte == b' ')?;
+        let rest = &line[method + 1..];
+        let (target, version) = rest.split_at_checked(rest.len().checked_sub(VERSION + 1)?)?;
+        Some((target, version.strip_prefix(b" ")?))
     };
+    let (target, version) = parts().ok_or(Refusal::MalformedRequestLine)?;
     // A fragment is no part of any form of a target; hyper's URI type drops it in silence.
-    if target.is_empty() || memchr(b'#', target).is_some() {
+    if target.is_empty() || memchr2(b' ', b'#', target).is_some() || version.contains(&b' ') {
         return Err(Refusal::MalformedRequestLine);
     }
     Ok(version == b"HTTP/1.0")

@@ -61,8 +61,8 @@ pub(crate) fn scope(
         scope.extensions = extensions(&headers, version);
     }
     scope.headers = headers;
-    scope.client.clone_from(&ends.client);
-    scope.server.clone_from(&ends.server);
+    scope.client = ends.client.clone();
+    scope.server = ends.server.clone();
     scope.state = state.clone();
     Ok(scope)
 }
