@@ -13,7 +13,7 @@ mod timer;
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -61,6 +61,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
         transport,
         ends,
         requests: AtomicU64::new(0),
+        host: OnceLock::new(),
         news: Mutex::new(News {
             started: None,
             last_activity: Instant::now(),
@@ -84,6 +85,8 @@ struct Connection {
     ends: Ends,
     /// How many requests hyper has handed over.
     requests: AtomicU64,
+    /// A host that was found sound: nearly always the next request has the same.
+    host: OnceLock<Box<[u8]>>,
     news: Mutex<News>,
 }
 
@@ -130,6 +133,7 @@ impl Connection {
             request::scope(
                 parts,
                 seen,
+                &self.host,
                 &self.ends,
                 &self.server.config().root_path,
                 self.server.state(),
