@@ -45,14 +45,19 @@ impl SharedHalves for Exchange {
 
 impl State {
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let event = self.rules.send(event)?;
-        self.swallowed = matches!(event, WireEvent::Nothing) && !self.rules.is_held();
+        match self.rules.send(event) {
+            Err(error) => return Err(error),
+            Ok(WireEvent::Nothing) => self.swallowed = !self.rules.is_held(),
+            Ok(event) => {
+                self.swallowed = false;
+                self.apply(event);
+            }
+        }
         // A start that another task sends is held back until the driver has polled the app, which
         // then either has more to say or waits.
         if self.rules.is_held() {
             self.wake_driver();
         }
-        self.apply(event);
         Ok(())
     }
 }

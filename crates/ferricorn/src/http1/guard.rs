@@ -360,17 +360,17 @@ impl Head {
                     self.content_length = Some(length);
                 }
             }
-            b'e' | b'E' => seen.expect |= value_of(line, b"expect").is_some(),
+            b'e' | b'E' => seen.expect |= is_named(line, b"expect"),
             // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any
             // HTTP/1.1 request message […] that contains more than one Host header field line".
-            b'h' | b'H' if value_of(line, b"host").is_some() => {
+            b'h' | b'H' if is_named(line, b"host") => {
                 if std::mem::replace(&mut self.host, true) {
                     return Err(Refusal::RepeatedHost);
                 }
             }
             b't' | b'T' => {
-                seen.te |= value_of(line, b"te").is_some();
-                self.transfer_encoding |= value_of(line, b"transfer-encoding").is_some();
+                seen.te |= is_named(line, b"te");
+                self.transfer_encoding |= is_named(line, b"transfer-encoding");
                 seen.transfer_encoding |= self.transfer_encoding;
             }
             _ => {}
@@ -379,13 +379,16 @@ impl Head {
     }
 }
 
-/// The value of a field line, if it is the field of this lower-case name.
+/// Whether a field line is of the field of this lower-case name.
 ///
 /// hyper refuses white space around a name, so none is looked for.
+fn is_named(line: &[u8], name: &[u8]) -> bool {
+    line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name)
+}
+
+/// The value of a field line, if it is the field of this lower-case name.
 fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let (found, rest) = line.split_at_checked(name.len())?;
-    let value = rest.strip_prefix(b":")?;
-    found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+    is_named(line, name).then(|| line[name.len() + 1..].trim_ascii())
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
