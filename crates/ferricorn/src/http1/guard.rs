@@ -6,7 +6,8 @@
 //! smuggling). The guard follows the framing of the raw bytes and says which head is to be refused.
 //!
 //! It only refuses. It changes no byte and hyper alone decides what a request means; where the two
-//! could disagree on where the next head begins, the guard has refused before.
+//! could disagree on where the next head begins, the guard has refused before. On its way it notes
+//! which of the rarer fields came ([`Seen`]), so that nobody looks for the others.
 //!
 //! Called by [`Transport`](crate::transport::Transport) with everything that is read.
 
@@ -363,10 +364,12 @@ impl Head {
             b'e' | b'E' => seen.expect |= is_named(line, b"expect"),
             // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any
             // HTTP/1.1 request message […] that contains more than one Host header field line".
-            b'h' | b'H' if is_named(line, b"host") => {
-                if std::mem::replace(&mut self.host, true) {
+            b'h' | b'H' => {
+                let is_host = is_named(line, b"host");
+                if is_host && self.host {
                     return Err(Refusal::RepeatedHost);
                 }
+                self.host |= is_host;
             }
             b't' | b'T' => {
                 seen.te |= is_named(line, b"te");
