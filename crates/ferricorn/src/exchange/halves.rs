@@ -55,16 +55,19 @@ impl State {
     }
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let event = self.rules.send(event)?;
-        self.swallowed = matches!(event, WireEvent::Nothing) && !self.rules.is_held();
+        match self.rules.send(event) {
+            Err(error) => return Err(error),
+            Ok(WireEvent::Nothing) => self.swallowed = !self.rules.is_held(),
+            Ok(WireEvent::Push(push)) => self.promise(push)?,
+            Ok(event) => {
+                self.swallowed = false;
+                self.apply(event);
+            }
+        }
         // A start that another task sends is held back until the driver has polled the app, which
         // then either has more to say or waits.
         if self.rules.is_held() {
             self.wake_driver();
-        }
-        match event {
-            WireEvent::Push(push) => self.promise(push)?,
-            event => self.apply(event),
         }
         Ok(())
     }

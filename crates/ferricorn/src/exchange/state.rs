@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) runnable: bool,
     /// The app was polled at least once.
     pub(super) polled: bool,
+    /// The app has ended, or was dropped.
+    pub(super) app_ended: bool,
     /// The app is being polled: what it does needs to wake nobody.
     pub(super) polling: bool,
     /// The client has closed its side, and the rules know.
@@ -133,6 +135,7 @@ impl State {
             sends_interim: !matches!(request_body, RequestBody::Http1(_)),
             request_body: Some(request_body),
             polled: false,
+            app_ended: false,
             polling: false,
             client_closed: false,
             peer_fault: None,
@@ -234,6 +237,7 @@ impl State {
     /// What becomes of the exchange now that the app is gone; what is to be logged of it.
     pub(super) fn ended(&mut self, end: AppEnd) -> Option<Fault> {
         let verdict = self.rules.ended(end);
+        self.app_ended = true;
         let body = self.request_body.take();
         let unread = body.filter(|body| !body.is_end_stream());
         self.body_unread = unread.is_some();

@@ -12,7 +12,7 @@ mod response;
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -60,6 +60,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
         transport,
         ends,
         requests: AtomicU64::new(0),
+        host: OnceLock::new(),
         news: Mutex::new(News {
             started: None,
             last_activity: Instant::now(),
@@ -83,6 +84,8 @@ struct Connection {
     ends: Ends,
     /// How many requests hyper has handed over.
     requests: AtomicU64,
+    /// A host that was found sound: nearly always the next request has the same.
+    host: OnceLock<Box<[u8]>>,
     news: Mutex<News>,
 }
 
@@ -134,6 +137,7 @@ impl Connection {
             request::scope(
                 parts,
                 seen,
+                &self.host,
                 &self.ends,
                 &self.server.config().root_path,
                 self.server.state(),
