@@ -313,6 +313,8 @@ impl Peer {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(closed) = self.closed {
+                // As any client does that sees the end: the server waits for it.
+                self.socket.shut();
                 return closed;
             }
             if !self.turn(Some(deadline)) && self.closed.is_none() {

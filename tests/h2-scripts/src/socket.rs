@@ -77,6 +77,7 @@ impl Socket {
 
     /// Says that nothing more will be written.
     pub(crate) fn shut(&self) {
-        self.0.shutdown(std::net::Shutdown::Write).unwrap();
+        // One that was reset needs it no more.
+        let _ = self.0.shutdown(std::net::Shutdown::Write);
     }
 }

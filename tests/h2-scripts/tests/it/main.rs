@@ -14,10 +14,12 @@ mod support;
 
 mod access;
 mod disconnect;
+mod drain;
 mod ends;
 mod flood;
 mod flow;
 mod life;
+mod load;
 mod preface;
 mod protocol;
 mod request;
