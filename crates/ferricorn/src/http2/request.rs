@@ -39,16 +39,16 @@ pub(super) fn scope(
         mut headers,
         ..
     } = parts;
+    check_values(&headers)?;
+    join_cookies(&mut headers);
     if headers.len() > max_headers {
         return Err(Refused::Status(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "too many fields",
         ));
     }
-    check_values(&headers)?;
     check_expectations(&headers)?;
     let target = target(&method, uri, &mut headers)?;
-    join_cookies(&mut headers);
     let mut scope = HttpScope::new(method, target);
     if !root_path.is_empty() {
         scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
