@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use asgi::{Extension, Extensions, HttpScope, State};
-use http::header::{COOKIE, EXPECT, HOST, TE};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, request};
 
@@ -40,6 +40,7 @@ pub(super) fn scope(
         ..
     } = parts;
     check_values(&headers)?;
+    check_length(&headers)?;
     join_cookies(&mut headers);
     if headers.len() > max_headers {
         return Err(Refused::Status(
@@ -74,6 +75,15 @@ fn check_values(headers: &HeaderMap) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// RFC 9110 §8.6 lets a recipient refuse a repeated length. h2 holds the body against the first of
+/// them, and whoever stands behind the app may believe the second.
+fn check_length(headers: &HeaderMap) -> Result<(), Refused> {
+    match headers.get_all(CONTENT_LENGTH).iter().nth(1) {
+        None => Ok(()),
+        Some(_) => Err(Refused::Malformed("more than one content-length")),
+    }
 }
 
 /// RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other than
