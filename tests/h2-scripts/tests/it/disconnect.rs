@@ -207,3 +207,36 @@ fn a_stream_of_a_cancelled_upload_is_free_for_another() {
     peer.get(31, "/quick");
     peer.expect_response(31, 200);
 }
+
+#[test]
+fn what_a_reset_upload_left_unread_is_given_back_to_the_connection() {
+    let app = http_with((), async |(), mut http: Http| {
+        if http.scope.path == "/unread" {
+            http.send.closed().await;
+            return Ok(());
+        }
+        let (body, _) = http.body().await.unwrap();
+        http.respond(body.len().to_string()).await
+    });
+    let server = Server::start_set(
+        |config| {
+            config.h2_stream_window = 65_535;
+            config.h2_max_concurrent_streams = 1;
+        },
+        app,
+    );
+    let mut peer = server.connect();
+    let mut sent = 0;
+    for (unread, read) in [(1, 3), (5, 7), (9, 11)] {
+        peer.post(unread, "/unread");
+        for _ in 0..4 {
+            peer.data(unread, vec![b'x'; 16_000]);
+        }
+        peer.reset(unread, code::CANCEL);
+        sent += 5 * 16_000;
+        peer.expect_credit(0, sent - 65_535);
+        peer.post(read, "/");
+        peer.last(read, vec![b'x'; 16_000]);
+        assert_eq!(peer.expect_response(read, 200).text(), "16000");
+    }
+}
