@@ -226,17 +226,23 @@ fn what_a_reset_upload_left_unread_is_given_back_to_the_connection() {
         app,
     );
     let mut peer = server.connect();
+    // Without what was reset the fourth round would have no window.
     let mut sent = 0;
-    for (unread, read) in [(1, 3), (5, 7), (9, 11)] {
+    for round in 0..10 {
+        let (unread, read) = (4 * round + 1, 4 * round + 3);
         peer.post(unread, "/unread");
-        for _ in 0..4 {
-            peer.data(unread, vec![b'x'; 16_000]);
+        for stream in [unread, unread, read] {
+            sent += 16_000;
+            if sent > 65_535 {
+                peer.expect_credit(0, sent - 65_535);
+            }
+            if stream == read {
+                peer.reset(unread, code::CANCEL);
+                peer.post(read, "/");
+            }
+            peer.data(stream, vec![b'x'; 16_000]);
         }
-        peer.reset(unread, code::CANCEL);
-        sent += 5 * 16_000;
-        peer.expect_credit(0, sent - 65_535);
-        peer.post(read, "/");
-        peer.last(read, vec![b'x'; 16_000]);
+        peer.last(read, "");
         assert_eq!(peer.expect_response(read, 200).text(), "16000");
     }
 }
