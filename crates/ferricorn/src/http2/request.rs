@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use asgi::{Extension, HttpScope, State};
-use http::header::{COOKIE, EXPECT, HOST, TE};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 
@@ -40,16 +40,17 @@ pub(super) fn scope(
         mut headers,
         ..
     } = parts;
+    check_values(&headers)?;
+    check_length(&headers)?;
+    join_cookies(&mut headers);
     if headers.len() > config.max_headers {
         return Err(Refused::Status(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "too many fields",
         ));
     }
-    check_values(&headers)?;
     check_expectations(&headers)?;
     let target = target(&method, uri, &mut headers)?;
-    join_cookies(&mut headers);
     let mut scope = new_scope(method, target, ends, config, state);
     scope.version = version;
     scope.extensions = scope.extensions.with(Extension::EarlyHint);
@@ -112,6 +113,15 @@ fn check_values(headers: &HeaderMap) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// RFC 9110 §8.6 lets a recipient refuse a repeated length. h2 holds the body against the first of
+/// them, and whoever stands behind the app may believe the second.
+fn check_length(headers: &HeaderMap) -> Result<(), Refused> {
+    match headers.get_all(CONTENT_LENGTH).iter().nth(1) {
+        None => Ok(()),
+        Some(_) => Err(Refused::Malformed("more than one content-length")),
+    }
 }
 
 /// RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other than
