@@ -96,6 +96,20 @@ fn who_only_connects_is_let_go() {
 }
 
 #[test]
+fn who_only_connects_holds_a_place_for_no_longer() {
+    run(async {
+        let mut config = Config::default();
+        config.tls_handshake_timeout = Duration::from_millis(100);
+        config.max_connections = 1;
+        let secure = Secure::start_with(config, http(super::path)).await;
+        let _silent = secure.server.connect().await;
+        let waiting = secure.client().get(&secure.server, "localhost").await;
+        assert_eq!(waiting.unwrap(), "/");
+        logs::expect_no_warnings();
+    });
+}
+
+#[test]
 fn nonsense_gets_an_alert() {
     run(async {
         let secure = Secure::start().await;
@@ -105,6 +119,8 @@ fn nonsense_gets_an_alert() {
             .await;
         let (alert, closed) = client.read_until_closed().await;
         assert_eq!((alert[0], closed), (0x15, Closed::Eof), "{alert:?}");
+        // It is the client's affair.
+        logs::expect_no_warnings();
     });
 }
 
