@@ -277,7 +277,10 @@ impl Driver {
         if has_streams {
             self.last_activity = now;
         }
-        let busy = has_streams || self.goodbye_since.is_some() || self.closing_since.is_some();
+        let busy = has_streams
+            || self.goodbye_since.is_some()
+            || self.closing_since.is_some()
+            || self.shared.wire.field_block_since().is_some();
         self.timer.hasten(self.next_look(busy, now));
         while self.timer.poll(cx).is_ready() {
             let now = Instant::now();
@@ -317,6 +320,14 @@ impl Driver {
         if let Some(since) = self.closing_since {
             let over = now.duration_since(since) >= LINGER;
             return over.then_some(End::TimedOut("the client does not read the last frames"));
+        }
+        if let Some(since) = self.shared.wire.field_block_since()
+            && now.duration_since(since) >= config.header_timeout
+        {
+            debug!(client = ?self.shared.ends.client, "the fields of a request are incomplete");
+            self.close(Reason::ENHANCE_YOUR_CALM);
+            cx.waker().wake_by_ref();
+            return None;
         }
         self.shared.running.check(config, now);
         if has_streams {

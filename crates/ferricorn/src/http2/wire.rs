@@ -32,6 +32,8 @@ struct Shared {
     fault: Option<Fault>,
     /// Whether anything came since this was last asked.
     heard: bool,
+    /// Since when a field block has been coming.
+    field_block_since: Option<Instant>,
     /// The client has closed its side.
     read_end: bool,
     /// Since when the socket has taken nothing although there was something.
@@ -51,6 +53,7 @@ impl Wire {
             guard: Guard::new(limits, Instant::now()),
             fault: None,
             heard: false,
+            field_block_since: None,
             read_end: false,
             stuck_since: None,
         })));
@@ -70,6 +73,11 @@ impl Wire {
     /// Whether anything came since this was last asked.
     pub(super) fn take_heard(&self) -> bool {
         std::mem::take(&mut self.lock().heard)
+    }
+
+    /// Since when a field block has been coming, during which nothing else can.
+    pub(super) fn field_block_since(&self) -> Option<Instant> {
+        self.lock().field_block_since
     }
 
     /// Since when the client has taken nothing of what waits to be written.
@@ -134,7 +142,14 @@ impl AsyncRead for WireIo {
         let read = &buf.filled()[before..];
         shared.heard = true;
         shared.read_end = read.is_empty();
-        match shared.guard.read(read, Instant::now()) {
+        let now = Instant::now();
+        let guarded = shared.guard.read(read, now);
+        if !shared.guard.is_in_field_block() {
+            shared.field_block_since = None;
+        } else if shared.field_block_since.is_none() {
+            shared.field_block_since = Some(now);
+        }
+        match guarded {
             Ok(()) => Poll::Ready(Ok(())),
             Err(Refused {
                 before: sound,

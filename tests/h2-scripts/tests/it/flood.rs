@@ -55,7 +55,6 @@ fn a_burst_of_resets_is_too_much() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn resets_at_a_measured_pace_are_too_much() {
     let (calls, app) = counting();
     let server = Server::start(app);
@@ -107,7 +106,6 @@ fn continuations_that_carry_fields_without_an_end_are_too_much() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn settings_without_an_end_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();
@@ -115,7 +113,6 @@ fn settings_without_an_end_are_too_much() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn pings_without_an_end_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();
@@ -123,7 +120,6 @@ fn pings_without_an_end_are_too_much() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn priorities_without_an_end_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();

@@ -352,7 +352,6 @@ fn a_first_window_that_makes_another_overflow_ends_the_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn a_first_window_beyond_the_most_ends_the_connection() {
     let server = Server::start(hello());
     let mut peer = server.connect();
