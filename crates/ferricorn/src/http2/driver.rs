@@ -55,6 +55,8 @@ pub(super) enum End {
     H2(Result<(), h2::Error>),
     /// A deadline of ours has passed, and nobody listens to a goodbye.
     TimedOut(&'static str),
+    /// There is nobody to write to.
+    Lost,
     /// The server is cut off.
     Cut,
 }
@@ -79,6 +81,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(shared: Shared, mut h2: Connection<WireIo, Bytes>, opened: Instant) -> Self {
+        shared.wire.gather();
         let phases = Box::pin(shared.server.until(Phase::Draining));
         let timer = Timer::new(opened + shared.server.config().header_timeout);
         let keep_alive = KeepAlive::new(h2.ping_pong());
@@ -101,7 +104,12 @@ impl Driver {
             return Poll::Ready(End::Cut);
         }
         loop {
-            if let Poll::Ready(result) = self.poll_h2(cx) {
+            let h2 = self.poll_h2(cx);
+            if let Poll::Ready(Err(error)) = self.shared.wire.poll_drain(cx) {
+                debug!(client = ?self.shared.ends.client, "cannot write: {error}");
+                return Poll::Ready(End::Lost);
+            }
+            if let Poll::Ready(result) = h2 {
                 return Poll::Ready(End::H2(result));
             }
             let Some(fault) = self.shared.wire.fault() else {
@@ -360,6 +368,7 @@ impl Driver {
             // As much as the socket takes at once.
             std::future::poll_fn(|cx| {
                 let _ = self.h2.poll_closed(cx);
+                let _ = self.shared.wire.poll_drain(cx);
                 Poll::Ready(())
             })
             .await;
@@ -374,7 +383,7 @@ impl Driver {
         // The streams learn from this that the connection is gone.
         drop(self.h2);
         running.until_none().await;
-        if let End::TimedOut(_) = end {
+        if let End::TimedOut(_) | End::Lost = end {
             return;
         }
         let close = async {
@@ -395,7 +404,7 @@ impl Driver {
     fn log_end(&self, end: &End) {
         let client = &self.shared.ends.client;
         match end {
-            End::H2(Ok(())) => {}
+            End::H2(Ok(())) | End::Lost => {}
             End::H2(Err(error)) => debug!(?client, "connection ended: {error}"),
             End::TimedOut(why) => debug!(?client, "connection timed out: {why}"),
             End::Cut => debug!(?client, "connection cut off: the server stops"),
