@@ -2,7 +2,7 @@
 
 import statistics
 
-from .report import spread
+from .report import rounds, spread
 
 ROW, GAP, HEAD, COLUMNS = 22, 30, 18, 2
 LABEL, BAR, VALUE = 150, 190, 130  # widths within a panel
@@ -10,8 +10,12 @@ MARGIN, BETWEEN = 16, 28
 PANEL = LABEL + BAR + VALUE
 WIDTH = 2 * MARGIN + COLUMNS * PANEL + BETWEEN
 
-OURS, PEER, REFERENCE, REFERENCE_AGAIN = "#c2410c", "#64748b", "#8a8f98", "#b9bdc4"
-COLOURS = {"hyper": REFERENCE, "hyper again": REFERENCE_AGAIN, "static": REFERENCE}
+OURS, OURS_PALE = "#c2410c", "#fb923c"
+PEER, REFERENCE, REFERENCE_PALE = "#64748b", "#8a8f98", "#b9bdc4"
+COLOURS = {
+    "hyper": REFERENCE, "hyper again": REFERENCE_PALE, "static": REFERENCE,
+    "loaded again": OURS_PALE, "loaded, inline": PEER, "loaded, own_runtime": PEER,
+}
 
 # Part: its heading, and the two rows that are the same server.
 GROUPS = {
@@ -79,7 +83,7 @@ def group(y, part, results):
         f'<path d="M{MARGIN} {y - 18}H{WIDTH - MARGIN}" class="rule"/>',
         text(MARGIN, y, "group", heading),
         text(WIDTH - MARGIN, y, "unit end",
-             f"{facts['date']}: {facts['rounds']} rounds of {facts['seconds']} s"),
+             f"{facts['date']}: {rounds(facts)}"),
     ]
     y += HEAD + 8
     panels = list(results[part]["figures"]["throughput"].items())
@@ -100,7 +104,7 @@ def svg(results):
             parts += more
     if not parts:
         return None
-    y -= GAP
+    y -= GAP - 8  # what would separate another group
     lines = "\n".join(parts)
     return f'''<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}" role="img">
 <title>CPU time a request</title>

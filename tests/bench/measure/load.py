@@ -43,22 +43,29 @@ def wrk(server, core, seconds, connections, path="/", fields=(), script=None):
 
 def h2load(server, core, seconds, connections, streams):
     """The same for HTTP/2; the server's CPU counts from the warm-up's end, as the requests do."""
-    process = subprocess.Popen(
-        ["h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}",
-         f"--warm-up-time={WARM_UP}", f"http://{server.addresses[0]}/"],
-        preexec_fn=pinned({core}), stdout=subprocess.PIPE, text=True,
-    )
+    command = [
+        "h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}",
+        f"--warm-up-time={WARM_UP}", f"http://{server.addresses[0]}/",
+    ]
     output, marks = "", []
-    for line in process.stdout:
-        output += line
-        # Printed as it happens, once for each of its threads, of which there is one.
-        if line.startswith("Main benchmark duration is"):
-            marks.append((server.cpu(), time.monotonic()))
+    with subprocess.Popen(
+        command, preexec_fn=pinned({core}), stdout=subprocess.PIPE, text=True,
+    ) as process:
+        for line in process.stdout:
+            output += line
+            # Printed as it happens, once for each of its threads, of which there is one.
+            if line.startswith("Main benchmark duration is"):
+                marks.append((server.cpu(), time.monotonic()))
+            if line.startswith("Main benchmark duration is started"):
+                # A connection that ends is no failure to it, and it opens no other.
+                time.sleep(seconds - 0.2)
+                if (still := server.connections()) != connections:
+                    sys.exit(f"of {connections} connections of HTTP/2 only {still} lasted")
     counted = re.search(
         r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, "
         r"(\d+) failed, (\d+) errored, (\d+) timeout", output,
     )
-    if process.wait() != 0 or not counted or len(marks) != 2:
+    if process.returncode != 0 or not counted or len(marks) != 2:
         sys.exit(f"h2load failed:\n{output}")
     done, succeeded, *bad = map(int, counted.groups())
     other = re.search(r"2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", output).groups()

@@ -68,8 +68,8 @@ def idle_note(runs):
     idle = [name for name, those in runs.items() if middle(those, "busy") < BUSY]
     if not idle:
         return []
-    return [f"\\* The load generator was the limit: the server's core was busy for less than "
-            f"{BUSY:.0%} of the time. CPU a request is the figure to compare.", ""]
+    return [f"\\* The server was busy for less than {BUSY:.0%} of the time: the load generator, or "
+            "another process, was the limit. CPU a request is the figure to compare.", ""]
 
 
 def http1(figures):
@@ -151,8 +151,13 @@ TABLES = {"http1": http1, "http2": http2, "hops": hops, "latency": latency, "mem
 
 def about(part):
     facts = part["about"]
-    return (f"<sub>{facts['date']}, {facts['commit']}: {facts['rounds']} rounds of "
-            f"{facts['seconds']} s; {facts['machine']}; {facts['tools']}.</sub>")
+    return (f"<sub>{facts['date']}, {facts['commit']}: {rounds(facts)}; {facts['machine']}; "
+            f"{facts['tools']}.</sub>")
+
+
+def rounds(facts):
+    plural = "" if facts["rounds"] == 1 else "s"
+    return f"{facts['rounds']} round{plural} of {facts['seconds']} s"
 
 
 def markdown(results):

@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent.parent
 LIBRARY = "libbench_app.so"
 TICKS = os.sysconf("SC_CLK_TCK")
 STARTUP = 10  # seconds
+ESTABLISHED = "01"  # as /proc/net/tcp says it
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,12 @@ class Server:
     def connect(self):
         host, port = self.addresses[0].rsplit(":", 1)
         return socket.create_connection((host, int(port)))
+
+    def connections(self):
+        """How many clients are connected."""
+        port = int(self.addresses[0].rsplit(":", 1)[1])
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[2].endswith(f":{port:04X}") and row[3] == ESTABLISHED for row in rows)
 
 
 def cpu_of(pid):
