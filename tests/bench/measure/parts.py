@@ -233,8 +233,8 @@ PARTS = {
     "uneven": uneven,
 }
 
-# The parts that run the peers beside hyper, which take minutes to build.
-WITH_PEERS = {"http1", "latency", "memory"}
+# What a part's binaries are built with: nothing that it does not measure.
+FEATURES = {"http1": "peers", "latency": "peers", "memory": "peers", "http2": "http2"}
 
 # What a part needs beside what is built here, and the package that has it.
 TOOLS = {

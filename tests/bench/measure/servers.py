@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -67,17 +68,24 @@ http {{
 """
 
 
-def build(peers=True):
-    """The folder of what was built; without the peers other than hyper it takes minutes less."""
-    features = [] if peers else ["--no-default-features"]
+def build(*features):
+    """The folder of what was built with these features; each such set has a folder of its own."""
+    chosen = ["--no-default-features", "--features", ",".join(features)]
     subprocess.run(
-        ["cargo", "build", "--locked", "--quiet", "--profile=dist", "--workspace", *features],
+        ["cargo", "build", "--locked", "--quiet", "--profile=dist", "--workspace", *chosen],
         cwd=HERE, check=True,
     )
     metadata = subprocess.check_output(
         ["cargo", "metadata", "--locked", "--no-deps", "--format-version=1"], cwd=HERE,
     )
-    return Path(json.loads(metadata)["target_directory"]) / "dist"
+    built = Path(json.loads(metadata)["target_directory"]) / "dist"
+    folder = built / f"with-{'-'.join(features) or 'nothing'}"
+    folder.mkdir(exist_ok=True)
+    for name in ("server", "load", LIBRARY):
+        # Not written over: one that runs would be busy.
+        (folder / name).unlink(missing_ok=True)
+        shutil.copy2(built / name, folder)
+    return folder
 
 
 class Server:

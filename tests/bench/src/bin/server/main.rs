@@ -42,6 +42,7 @@ enum Flavour {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Http1,
+    #[cfg(feature = "http2")]
     Http2,
 }
 
@@ -65,6 +66,7 @@ fn main() -> io::Result<()> {
         let value = arguments.next().expect(USAGE);
         match (flag.as_str(), value.as_str()) {
             ("--protocol", "http1") => options.protocol = Protocol::Http1,
+            #[cfg(feature = "http2")]
             ("--protocol", "http2") => options.protocol = Protocol::Http2,
             ("--runtime", "per-core") => options.flavour = Flavour::PerCore,
             ("--runtime", "shared") => options.flavour = Flavour::Shared,
