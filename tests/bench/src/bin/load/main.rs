@@ -11,7 +11,7 @@
 //! every run. Prints a line of JSON, latencies in µs.
 //!
 //! It sleeps whenever it has nothing to do, and wakes by the microsecond: on cores that it shares
-//! with the server it takes next to nothing away from it.
+//! with the server it takes away what a request costs, and no more.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
