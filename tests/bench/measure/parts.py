@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .load import PIPELINE_SCRIPT, h2load, may_run_first, open_load, wrk
-from .servers import NGINX, ask, loaded, program, serving
+from .servers import NGINX, ask, loaded, program, receive, send, serving
 
 CONNECTIONS = 64
 IDLE = 2000
@@ -86,6 +86,7 @@ UNEVEN_LOADS = {
     "10,000 requests/s, 1 in 250 blocks": (10_000, 0.004),
 }
 UNEVEN_THREADS = 2
+BEHIND_CONNECTIONS, BEHIND_TRIALS = 8, 400
 
 
 @dataclass
@@ -203,13 +204,15 @@ def uneven(setup):
     The rates are low: the server and the load together leave their cores idle for most of the time,
     so what is seen is how long a request waits behind a thread that is blocked while another is
     free. The latencies are of the requests that block nothing. `calm` is the same without any that
-    block: what each flavour costs by itself.
+    block: what each flavour costs by itself. `behind` hardly depends on the machine.
     """
     server_cores, own = set(setup.cores[:UNEVEN_THREADS]), set(setup.cores[UNEVEN_THREADS:])
     first = not own and may_run_first()
     figures = {load: {name: {"uneven": [], "calm": []} for name in UNEVEN} for load in UNEVEN_LOADS}
+    waits = {name: [] for name in UNEVEN}
     for name, peer in setup.turns("uneven load", UNEVEN):
         with setup.serve(with_threads(peer), server_cores) as server:
+            waits[name].append(behind(server))
             for load, (rate, share) in UNEVEN_LOADS.items():
                 for kind, blocking in (("uneven", share), ("calm", 0)):
                     figures[load][name][kind].append(open_load(
@@ -219,7 +222,29 @@ def uneven(setup):
     where = "has cores of its own" if own else (
         "shares its cores with the server, and runs first" if first
         else "shares its cores with the server")
-    return {"threads": UNEVEN_THREADS, "load": where, "uneven": figures}
+    return {"threads": UNEVEN_THREADS, "load": where, "uneven": figures, "behind": waits}
+
+
+def behind(server):
+    """The share of requests that wait for one that blocks, though another thread has nothing to do.
+
+    One connection sends a request that blocks its thread for 2 ms, and while it does another
+    connection, each of several in turn, sends one that needs a thread for some µs.
+    """
+    blocking, *others = (server.connect(listener) for listener in range(1 + BEHIND_CONNECTIONS))
+    waited = 0
+    for number in range(BEHIND_TRIALS):
+        other = others[number % len(others)]
+        time.sleep(0.003)  # until all threads sleep
+        send(blocking, "/block")
+        time.sleep(0.0003)
+        began = time.monotonic()
+        ask(other)
+        waited += time.monotonic() - began > 0.001
+        receive(blocking)
+    for connection in (blocking, *others):
+        connection.close()
+    return waited / BEHIND_TRIALS
 
 
 def with_threads(peer):

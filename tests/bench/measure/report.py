@@ -130,9 +130,15 @@ def uneven(figures):
     lines = [f"## Uneven load on {figures['threads']} threads", "",
              f"Some requests block their thread for 2 ms. {figures['threads']} cores, "
              f"{CONNECTIONS} connections, an open load that {figures['load']}. Latencies are those of "
-             "the other requests: what they suffer. Calm is the same without any that block. A "
-             "server with a runtime a core has a listener for each, and the load spreads its "
-             "connections evenly: the best case of that flavour.", ""]
+             "the other requests: what they suffer. Calm is the same without any that block. "
+             "Ferricorn with a runtime a core has a listener for each, and connections are spread over "
+             "them evenly, the best case of that flavour; hyper's runtimes share one.", "",
+             "### One request beside one that blocks", ""]
+    lines += table(
+        ["server", "wait for it, % of them"],
+        [[name, span([share * 100 for share in runs])]
+         for name, runs in figures["behind"].items()],
+    )
     for load, servers in figures["uneven"].items():
         lines += [f"### {load}", ""]
         lines += table(

@@ -105,8 +105,8 @@ class Server:
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
 
-    def connect(self):
-        host, port = self.addresses[0].rsplit(":", 1)
+    def connect(self, listener=0):
+        host, port = self.addresses[listener % len(self.addresses)].rsplit(":", 1)
         return socket.create_connection((host, int(port)))
 
     def connections(self):
@@ -214,7 +214,15 @@ def check_http2(server, peer):
 
 def ask(connection):
     """One request on a connection of HTTP/1; its response."""
-    connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    send(connection, "/")
+    return receive(connection)
+
+
+def send(connection, path):
+    connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+
+
+def receive(connection):
     answer = b""
     while not answer.endswith(BODY.encode()):
         part = connection.recv(4096)
