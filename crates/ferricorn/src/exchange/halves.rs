@@ -46,9 +46,9 @@ impl SharedHalves for Exchange {
 impl State {
     /// Lays a push ready, if the connection can make it now.
     fn promise(&mut self, push: HttpResponsePush) -> Result<(), SendError> {
-        let gate = self.push_gate.as_mut();
-        let gate = gate.ok_or_else(|| SendError::refused("pushes are not offered"))?;
-        let slot = gate.admit(&push)?;
+        let pushes = self.pushes.as_mut();
+        let pushes = pushes.ok_or_else(|| SendError::refused("pushes are not offered"))?;
+        let slot = pushes.admit(&push)?;
         self.response.interim = Some(Interim::Push(push, slot));
         self.wake_driver();
         Ok(())

@@ -28,6 +28,7 @@ use tracing::{Span, debug, debug_span, error};
 
 pub(crate) use self::body::{RequestBody, h2_reason_of};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
+use self::push::Pushes;
 pub(crate) use self::push::{PushGate, PushSlot, PushSlots};
 use self::state::State;
 pub(crate) use self::state::store;
@@ -118,8 +119,8 @@ impl Exchange {
     }
 
     /// Lets the app push. To be called before it is polled.
-    pub(crate) fn allow_pushes(&self, gate: PushGate) {
-        self.lock().push_gate = Some(gate);
+    pub(crate) fn allow_pushes(&self, gate: Arc<dyn PushGate>) {
+        self.lock().pushes = Some(Pushes::new(gate));
     }
 
     pub(crate) fn label(&self) -> &Label {

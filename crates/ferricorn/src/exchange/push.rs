@@ -1,31 +1,49 @@
 //! Which pushes an app may send, and how many of them are under way on a connection.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use asgi::{HttpResponsePush, SendError};
+use http::uri::PathAndQuery;
 
-/// Decides about each push of one response: a place among those under way, or why there is none.
-pub(crate) struct PushGate(Box<Admit>);
+/// Decides about the pushes of a connection.
+pub(crate) trait PushGate: Send + Sync {
+    /// A place among those under way for a push of a response that had these before, or why there is
+    /// none.
+    fn admit(
+        &self,
+        push: &HttpResponsePush,
+        before: &HashSet<PathAndQuery>,
+    ) -> Result<PushSlot, &'static str>;
+}
 
-type Admit = dyn FnMut(&HttpResponsePush) -> Result<PushSlot, &'static str> + Send;
+/// What an app that may push has pushed with its response.
+pub(super) struct Pushes {
+    gate: Arc<dyn PushGate>,
+    /// `None` until there is one: most responses have none.
+    made: Option<HashSet<PathAndQuery>>,
+}
 
-impl PushGate {
-    pub(crate) fn new(
-        admit: impl FnMut(&HttpResponsePush) -> Result<PushSlot, &'static str> + Send + 'static,
-    ) -> Self {
-        Self(Box::new(admit))
+impl Pushes {
+    pub(super) fn new(gate: Arc<dyn PushGate>) -> Self {
+        Self { gate, made: None }
     }
 
     pub(super) fn admit(&mut self, push: &HttpResponsePush) -> Result<PushSlot, SendError> {
-        (self.0)(push).map_err(SendError::refused)
+        let made = self.made.get_or_insert_default();
+        let slot = self.gate.admit(push, made).map_err(SendError::refused)?;
+        made.insert(push.path.clone());
+        Ok(slot)
     }
 }
 
-impl fmt::Debug for PushGate {
+impl fmt::Debug for Pushes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PushGate").finish_non_exhaustive()
+        f.debug_struct("Pushes")
+            .field("made", &self.made)
+            .finish_non_exhaustive()
     }
 }
 

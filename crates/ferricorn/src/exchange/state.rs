@@ -14,7 +14,7 @@ use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::body::RequestBody;
-use super::push::{PushGate, PushSlot};
+use super::push::{PushSlot, Pushes};
 use crate::server::Permit;
 
 pub(super) struct State {
@@ -45,8 +45,8 @@ pub(super) struct State {
     pub(super) expects_continue: bool,
     /// Whether interim responses are ours to send, and not hyper's.
     pub(super) sends_interim: bool,
-    /// Decides about pushes, where they are offered.
-    pub(super) push_gate: Option<PushGate>,
+    /// Where pushes are offered.
+    pub(super) pushes: Option<Pushes>,
     /// The app has ended and left a part of the request's body unread.
     pub(super) body_unread: bool,
     /// That part, where the driver lets go of it.
@@ -148,7 +148,7 @@ impl State {
             expects_continue,
             body_unread: false,
             leftover: None,
-            push_gate: None,
+            pushes: None,
             swallowed: false,
             slow_poll_told: false,
             permit: Some(permit),
