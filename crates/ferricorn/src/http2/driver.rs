@@ -30,13 +30,17 @@ use super::request::Refused;
 use super::stream::Stream;
 use super::wire::WireIo;
 use super::{Shared, request, response};
+use crate::Config;
 use crate::connection::LINGER;
 use crate::exchange::{Exchange, Label, RequestBody};
 use crate::server::Phase;
 use crate::timer::Timer;
 
-/// How often a connection with open streams is looked after.
+/// How often a connection with open streams is looked after, unless a time-out is shorter.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often it is looked after whatever is set.
+const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
 /// How long a connection without streams is kept behind its first GOAWAY: time for the client's
 /// last requests to arrive.
@@ -76,6 +80,7 @@ pub(super) struct Driver {
     /// Since when the connection is to be closed, whatever runs.
     closing_since: Option<Instant>,
     keep_alive: KeepAlive,
+    tick: Duration,
     timer: Timer,
 }
 
@@ -85,6 +90,7 @@ impl Driver {
         let phases = Box::pin(shared.server.until(Phase::Draining));
         let timer = Timer::new(opened + shared.server.config().header_timeout);
         let keep_alive = KeepAlive::new(h2.ping_pong());
+        let tick = tick(shared.server.config());
         Self {
             shared: Arc::new(shared),
             h2,
@@ -95,6 +101,7 @@ impl Driver {
             goodbye_since: None,
             closing_since: None,
             keep_alive,
+            tick,
             timer,
         }
     }
@@ -302,7 +309,7 @@ impl Driver {
 
     fn next_look(&self, busy: bool, now: Instant) -> Instant {
         if busy {
-            now + TICK
+            now + self.tick
         } else {
             // Not in the past, where it would be looked at again and again.
             self.idle_deadline().max(now + Duration::from_millis(1))
@@ -410,6 +417,17 @@ impl Driver {
             End::Cut => debug!(?client, "connection cut off: the server stops"),
         }
     }
+}
+
+/// Often enough for each of the time-outs of a stream.
+fn tick(config: &Config) -> Duration {
+    let ping = config
+        .h2_keep_alive_interval
+        .map_or(TICK, |interval| interval.min(config.h2_keep_alive_timeout));
+    TICK.min(config.write_timeout)
+        .min(config.body_timeout)
+        .min(ping)
+        .max(SHORTEST_TICK)
 }
 
 /// Asks a client that says nothing whether it is still there.

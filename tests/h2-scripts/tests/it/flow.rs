@@ -494,7 +494,7 @@ fn an_app_that_does_not_ask_for_the_body_lets_nobody_time_out() {
     let mut peer = server.connect();
     peer.post(1, "/gated");
     peer.post(3, "/");
-    // The driver looks once a second: this one is overdue, so the other would be too.
+    // The look at the clock that finds this one overdue would find the other so too.
     peer.expect_response(3, 408);
     peer.last(1, "hello");
     go.send(true).unwrap();
