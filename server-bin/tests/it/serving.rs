@@ -1,6 +1,6 @@
 //! A server that runs: the line that says so, signals, exit codes.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -135,6 +135,40 @@ fn an_app_that_blocks_every_thread_does_not_keep_a_second_signal_from_stopping_i
     server.line_with("stopping:");
     server.signal(Signal::INT);
     assert_eq!(server.end().code, 130);
+}
+
+/// tokio's thread that waits for I/O runs what has become ready itself; if that is one task alone,
+/// nobody takes its place.
+#[test]
+fn an_app_that_blocks_one_thread_does_not_stop_the_others() {
+    let mut server = serving(&["--threads", "2"]);
+    let address = server.address();
+    let ask = |stream: &mut TcpStream, path: &str| {
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    };
+    let connect = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        ask(&mut stream, "/");
+        stream.read_exact(&mut [0; 64]).unwrap();
+        stream
+    };
+    let (mut one, mut other) = (connect(), connect());
+    ask(&mut one, "/block");
+    server.line_with("blocked");
+    // Behind what is left of the first response.
+    ask(&mut other, "/");
+    let mut seen = String::new();
+    let mut other = BufReader::new(other);
+    while seen.matches("Hello").count() < 2 {
+        assert_ne!(other.read_line(&mut seen).unwrap(), 0, "{seen}");
+    }
+    server.signal(Signal::INT);
+    server.line_with("stopping:");
+    server.signal(Signal::INT);
+    server.end();
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod kind;
 mod logging;
 mod options;
 mod reference;
+mod relief;
 mod run;
 mod settings;
 mod suggest;

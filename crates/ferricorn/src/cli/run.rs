@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use asgi::Address;
@@ -19,6 +20,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::arguments::{self, Asked};
 use super::exit::{Error, Exit};
+use super::relief::Relief;
 use super::settings::{Groups, Resolved, Settings, gather};
 use super::value::show_duration;
 use super::{Loaded, Program, Target, logging, tls};
@@ -118,12 +120,18 @@ fn serve(loaded: Loaded, settings: Settings, tls: Option<&Tls>) -> Result<Exit, 
             format_args!("the threads cannot be started: {error}"),
         )
     };
+    let relief = Arc::<Relief>::default();
+    let relieved = Arc::clone(&relief);
     let workers = Builder::new_multi_thread()
         .worker_threads(settings.threads)
         .thread_name(SERVER)
+        .on_thread_unpark(move || relieved.woken())
         .enable_all()
         .build()
         .map_err(failed)?;
+    if settings.threads > 1 {
+        relief.watch(workers.handle().clone()).map_err(failed)?;
+    }
     let control = Builder::new_current_thread()
         .enable_all()
         .build()
