@@ -78,6 +78,26 @@ def h2load(server, core, seconds, connections, streams):
     }
 
 
+def handshakes(server, core, seconds, version, resumed):
+    """Connections with a handshake and one request a second; each is closed behind its response."""
+    command = ["openssl", "s_time", "-connect", server.addresses[0], version,
+               "-reuse" if resumed else "-new", "-www", "/", "-time", str(seconds)]
+    cpu, began = server.cpu(), time.monotonic()
+    output = subprocess.run(
+        command, preexec_fn=pinned({core}), capture_output=True, text=True, check=True,
+    ).stdout
+    cpu, took = server.cpu() - cpu, time.monotonic() - began
+    # One letter a connection: r for a resumed session, * or t for a new one.
+    marks = re.search(r"^[r*t]{10,}$", output, re.MULTILINE)
+    count = re.search(r"^(\d+) connections in \d+ real seconds", output, re.MULTILINE)
+    if not marks or not count:
+        sys.exit(f"openssl s_time failed:\n{output}")
+    if (set(marks[0][1:]) == {"r"}) != resumed:
+        sys.exit(f"asked for {'resumed' if resumed else 'full'} handshakes, got others")
+    count = int(count[1])
+    return {"rate": count / took, "cpu": cpu / count * 1e6, "busy": cpu / took}
+
+
 def open_load(binaries, server, cores, rate, seconds, connections, blocking=0, first=False):
     """One run of bin/load; latencies in µs, and the server's CPU a request.
 

@@ -1,7 +1,6 @@
 """The parts of a run. Each measures one thing and gives back its figures.
 
 A new part is a function here, an entry of PARTS, and a table in report.py (and panels in chart.py).
-TLS handshakes a second against nginx would be the next: `tls`, behind `uneven`.
 """
 
 import statistics
@@ -10,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .load import PIPELINE_SCRIPT, h2load, may_run_first, open_load, wrk
-from .servers import NGINX, ask, loaded, program, receive, send, serving
+from .load import PIPELINE_SCRIPT, h2load, handshakes, may_run_first, open_load, wrk
+from .servers import NGINX, ask, certificate, loaded, nginx, program, receive, send, serving
 
 CONNECTIONS = 64
 IDLE = 2000
@@ -85,6 +84,14 @@ UNEVEN_LOADS = {
     "4,000 requests/s, 1 in 100 blocks": (4_000, 0.01),
     "10,000 requests/s, 1 in 250 blocks": (10_000, 0.004),
 }
+# Name: openssl's flag of the version, whether the session is resumed.
+TLS_WORKLOADS = {
+    "TLS 1.3, full handshake": ("-tls1_3", False),
+    "TLS 1.3, resumed": ("-tls1_3", True),
+    "TLS 1.2, full handshake": ("-tls1_2", False),
+    "TLS 1.2, resumed": ("-tls1_2", True),
+}
+
 UNEVEN_THREADS = 2
 BEHIND_CONNECTIONS, BEHIND_TRIALS = 8, 400
 
@@ -251,6 +258,21 @@ def with_threads(peer):
     return program(*peer.arguments, "--threads", str(UNEVEN_THREADS))
 
 
+def tls(setup):
+    """Handshakes beside nginx's, each with one short request, for a client reads the tickets then."""
+    folder = certificate(setup.folder)
+    peers = {
+        "nginx": nginx(folder),
+        "nginx again": nginx(folder),
+        "Ferricorn": program("ferricorn", tls=folder),
+    }
+
+    def run(server, workload):
+        return handshakes(server, setup.load_core, setup.seconds, *workload)
+
+    return throughput(setup, "TLS", peers, TLS_WORKLOADS, run)
+
+
 PARTS = {
     "http1": http1,
     "http2": http2,
@@ -258,6 +280,7 @@ PARTS = {
     "latency": latency,
     "memory": memory,
     "uneven": uneven,
+    "tls": tls,
 }
 
 # What a part's binaries are built with: nothing that it does not measure.
@@ -269,6 +292,7 @@ TOOLS = {
     "http2": {"h2load": "nghttp2-client", "nghttp": "nghttp2-client", "nginx": "nginx-light"},
     "hops": {"wrk": "wrk"},
     "latency": {"wrk": "wrk"},
+    "tls": {"openssl": "openssl", "nginx": "nginx-light"},
 }
 
 

@@ -50,6 +50,23 @@ def table(head, rows):
     return [f"| {' | '.join(cells)} |" for cells in (head, aligned, *rows)] + [""]
 
 
+def tls(figures):
+    lines = ["## TLS", "",
+             "A connection with a handshake and one short request, the certificate an ECDSA one on "
+             "P-256, load by openssl s_time one after the other. Its own part of a full handshake is "
+             "the larger one, so compare the CPU time.", ""]
+    for workload, runs in figures["throughput"].items():
+        lines += [f"### {workload}", ""]
+        lines += table(
+            ["server", "connections/s", "CPU µs a connection", "of nginx"],
+            [[name, rate(those), span(those, "cpu", 1),
+              f"{ratio(runs, name, ['nginx', 'nginx again']):.2f}×"]
+             for name, those in runs.items()],
+        )
+        lines += [f"Spread of nginx against itself: ±{spread(runs, 'nginx', 'nginx again'):.1%}.", ""]
+    return lines
+
+
 def beside_hyper(figures):
     lines = []
     for workload, runs in figures["throughput"].items():
@@ -152,7 +169,7 @@ def uneven(figures):
 
 
 TABLES = {"http1": http1, "http2": http2, "hops": hops, "latency": latency, "memory": memory,
-          "uneven": uneven}
+          "uneven": uneven, "tls": tls}
 
 
 def about(part):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,14 +27,20 @@ class Peer:
 
     arguments: tuple
     http2: bool = False
+    # A folder with cert.pem and key.pem.
+    tls: Path | None = None
 
     @property
     def name(self):
         return self.arguments[0]
 
 
-def program(*arguments, http2=False):
-    return Peer(arguments, http2)
+def program(*arguments, http2=False, tls=None):
+    return Peer(arguments + (("--tls", str(tls)) if tls else ()), http2, tls)
+
+
+def nginx(tls):
+    return Peer(("nginx",), tls=tls)
 
 
 def loaded(name=None, http2=False):
@@ -61,11 +68,30 @@ http {{
     large_client_header_buffers 4 16k;
     http2_max_concurrent_streams 100;
     server {{
-        listen {address} http2 backlog=2048;
+        listen {address} {listen} backlog=2048;
         location / {{ return 200 "Hello, world!\\n"; }}
     }}
 }}
 """
+
+
+# The session's key exchange and cipher are the client's choice with both.
+NGINX_TLS = """ssl;
+        ssl_certificate {folder}/cert.pem;
+        ssl_certificate_key {folder}/key.pem;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:bench:10m; #"""
+
+
+def certificate(folder):
+    """Puts an ECDSA certificate and its key into a folder."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "30",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, stderr=subprocess.DEVNULL,
+    )
+    return folder
 
 
 def build(*features):
@@ -128,9 +154,9 @@ def pinned(cores):
 @contextmanager
 def serving(binaries, peer, cores):
     """Starts a server on these cores, checks its answer, and ends it."""
-    start = run_nginx if peer is NGINX else run_program
+    start = run_nginx if peer.name == "nginx" else run_program
     with start(binaries, peer, cores) as server:
-        check = check_http2 if peer.http2 else check_http1
+        check = check_http2 if peer.http2 else check_tls if peer.tls else check_http1
         check(server, peer)
         yield server
 
@@ -152,11 +178,12 @@ def run_program(binaries, peer, cores):
 
 
 @contextmanager
-def run_nginx(_binaries, _peer, cores):
+def run_nginx(_binaries, peer, cores):
     with tempfile.TemporaryDirectory() as folder:
         address = f"127.0.0.1:{free_port()}"
         configuration = Path(folder) / "nginx.conf"
-        configuration.write_text(NGINX_CONFIGURATION.format(address=address))
+        listen = NGINX_TLS.format(folder=peer.tls) if peer.tls else "http2"
+        configuration.write_text(NGINX_CONFIGURATION.format(address=address, listen=listen))
         process = subprocess.Popen(
             ["nginx", "-p", folder, "-c", configuration], preexec_fn=pinned(cores),
         )
@@ -199,6 +226,14 @@ def check_http1(server, peer):
     expected = {"HTTP/1.1 200 OK", *FIELDS, "", BODY}
     if set(lines) != expected or len(lines) != len(expected):
         sys.exit(f"{peer.name} answers otherwise: {answer!r}")
+
+
+def check_tls(server, peer):
+    context = ssl.create_default_context(cafile=peer.tls / "cert.pem")
+    with server.connect() as socket, context.wrap_socket(socket, server_hostname="localhost") as connection:
+        answer = ask(connection).decode()
+    if not answer.startswith("HTTP/1.1 200 OK") or not answer.endswith(BODY):
+        sys.exit(f"{peer.name} answers otherwise over TLS: {answer!r}")
 
 
 def check_http2(server, peer):

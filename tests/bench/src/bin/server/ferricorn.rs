@@ -4,7 +4,7 @@ use std::io;
 
 use asgi::{Address, App};
 use asgi_abi::{Library, LoadOptions};
-use ferricorn::{Bind, Config};
+use ferricorn::{Bind, Config, TlsConfig};
 
 use crate::{Flavour, HEADER_TIMEOUT, Options, announce, app};
 
@@ -43,7 +43,14 @@ fn run(options: &Options, app: impl App + Clone) -> io::Result<()> {
         config.server_header = false;
         config.header_timeout = HEADER_TIMEOUT;
         let bind: Bind = "127.0.0.1:0".parse().map_err(io::Error::other)?;
-        let listener = bind.listen(&config).map_err(io::Error::other)?;
+        let mut listener = bind.listen(&config).map_err(io::Error::other)?;
+        if let Some(folder) = &options.tls {
+            let tls = TlsConfig::new()
+                .certificate_files(folder.join("cert.pem"), folder.join("key.pem"))
+                .load()
+                .map_err(io::Error::other)?;
+            listener = listener.with_tls(&tls).map_err(io::Error::other)?;
+        }
         let Address::Ip(address) = listener.address() else {
             unreachable!("it was bound to one");
         };

@@ -18,13 +18,15 @@ mod hyper;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
 
 const USAGE: &str = "usage: server hyper|axum|actix-web|ferricorn|ferricorn-loaded
-    [--protocol http1|http2] [--runtime per-core|shared] [--threads N] [--library PATH[:NAME]]";
+    [--protocol http1|http2] [--runtime per-core|shared] [--threads N] [--library PATH[:NAME]]
+    [--tls FOLDER]";
 
 /// Every server's, and hyper's own default is twice that.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -51,6 +53,8 @@ struct Options {
     flavour: Flavour,
     threads: usize,
     library: String,
+    /// Ferricorn's only: a folder with cert.pem and key.pem.
+    tls: Option<PathBuf>,
 }
 
 fn main() -> io::Result<()> {
@@ -61,6 +65,7 @@ fn main() -> io::Result<()> {
         flavour: Flavour::PerCore,
         threads: 1,
         library: String::new(),
+        tls: None,
     };
     while let Some(flag) = arguments.next() {
         let value = arguments.next().expect(USAGE);
@@ -72,6 +77,7 @@ fn main() -> io::Result<()> {
             ("--runtime", "shared") => options.flavour = Flavour::Shared,
             ("--threads", number) => options.threads = number.parse().expect(USAGE),
             ("--library", path) => options.library = path.into(),
+            ("--tls", folder) => options.tls = Some(folder.into()),
             _ => panic!("{USAGE}"),
         }
     }
