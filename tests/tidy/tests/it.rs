@@ -29,6 +29,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "e2e",
         &["asgi", "asgi-exchange", "asgi-testing", "ferricorn", ANY],
     ),
+    // It may agree with the server on no mistake.
+    ("h2-scripts", &[ANY]),
     ("tidy", &[]),
 ];
 

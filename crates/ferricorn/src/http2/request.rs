@@ -40,16 +40,16 @@ pub(super) fn scope(
         mut headers,
         ..
     } = parts;
+    check_values(&headers)?;
+    join_cookies(&mut headers);
     if headers.len() > config.max_headers {
         return Err(Refused::Status(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "too many fields",
         ));
     }
-    check_values(&headers)?;
     check_expectations(&headers)?;
     let target = target(&method, uri, &mut headers)?;
-    join_cookies(&mut headers);
     let mut scope = new_scope(method, target, ends, config, state);
     scope.version = version;
     scope.extensions = scope.extensions.with(Extension::EarlyHint);

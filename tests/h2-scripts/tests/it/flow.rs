@@ -1,0 +1,469 @@
+//! Windows, and who waits for whom.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use asgi::{App, DisconnectReason, ReceiveEvent};
+use h2_scripts::frame::{code, setting};
+use h2_scripts::{Event, Frame, Peer};
+use tokio::sync::watch;
+
+use crate::support::app::{echo, hello};
+use crate::support::{Http, Server, eventually, http, http_with, told};
+
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+const INITIAL: u16 = setting::INITIAL_WINDOW_SIZE;
+
+/// Answers with as many bytes as the path says.
+fn counted() -> impl App {
+    http(async |mut http: Http| {
+        let length: usize = http.scope.path[1..].parse()?;
+        http.respond(vec![b'x'; length]).await
+    })
+}
+
+/// Waits for the gate, then reads the body and says how much it was.
+fn gated_reader() -> (watch::Sender<bool>, impl App) {
+    let (go, gate) = watch::channel(false);
+    let app = http_with(gate, async |mut gate, mut http: Http| {
+        if http.scope.path == "/gated" {
+            gate.wait_for(|open| *open).await?;
+        }
+        match http.body().await {
+            Ok((body, _)) => http.respond(body.len().to_string()).await,
+            Err(_) => Ok(()),
+        }
+    });
+    (go, app)
+}
+
+#[test]
+fn a_stream_whose_window_opens_byte_by_byte_gets_all_its_body() {
+    let server = Server::start(counted());
+    let mut peer = server.connect_with(&[(INITIAL, 0)]);
+    peer.get(1, "/50");
+    peer.expect_status(1, 200);
+    peer.expect_nothing(1);
+    for at in 1..=50 {
+        peer.credit(1, 1);
+        assert_eq!(peer.expect_data(1), (vec![b'x'], at == 50));
+    }
+}
+
+#[test]
+fn a_window_of_zero_holds_no_head_and_no_end_back() {
+    let server = Server::start(counted());
+    let mut peer = server.connect_with(&[(INITIAL, 0)]);
+    peer.get(1, "/0");
+    peer.expect_response(1, 200);
+    peer.get(3, "/1");
+    peer.expect_status(3, 200);
+    peer.expect_nothing(3);
+}
+
+#[test]
+fn a_stream_without_a_window_holds_no_other_back() {
+    let server = Server::start(counted());
+    let mut peer = server.connect_with(&[(INITIAL, 1_000)]);
+    peer.get(1, "/1000000");
+    peer.expect_status(1, 200);
+    peer.expect_bytes(1, 1_000);
+    for stream in (3..23).step_by(2) {
+        peer.get(stream, "/1000");
+        peer.expect_response(stream, 200);
+    }
+    peer.expect_nothing(1);
+}
+
+#[test]
+fn a_connection_without_a_window_goes_on_when_it_opens() {
+    let server = Server::start(counted());
+    let mut peer = server.connect_with(&[(INITIAL, MAX_WINDOW)]);
+    peer.get(1, "/100000");
+    peer.get(3, "/100000");
+    peer.expect_status(1, 200);
+    peer.expect_status(3, 200);
+    let (mut one, mut three) = (0, 0);
+    while one + three < 65_535 {
+        match peer.next_of_all() {
+            Some((1, Event::Data(data, false))) => one += data.len(),
+            Some((3, Event::Data(data, false))) => three += data.len(),
+            other => peer.fail(format_args!("{other:?}")),
+        }
+    }
+    peer.settle();
+    peer.expect_nothing(1);
+    peer.expect_nothing(3);
+    peer.credit(0, 200_000);
+    let mut ends = 0;
+    while ends < 2 {
+        match peer.next_of_all() {
+            Some((stream, Event::Data(data, end))) => {
+                let length = if stream == 1 { &mut one } else { &mut three };
+                *length += data.len();
+                ends += usize::from(end);
+            }
+            other => peer.fail(format_args!("{other:?}")),
+        }
+    }
+    assert_eq!((one, three), (100_000, 100_000));
+}
+
+#[test]
+fn a_larger_first_window_reaches_the_streams_that_wait() {
+    let server = Server::start(counted());
+    let mut peer = server.connect_with(&[(INITIAL, 10)]);
+    peer.get(1, "/30");
+    peer.expect_status(1, 200);
+    peer.expect_bytes(1, 10);
+    peer.send(Frame::settings(&[(INITIAL, 25)]));
+    peer.expect_settings_ack();
+    peer.expect_bytes(1, 15);
+    // Now it has less than nothing.
+    peer.send(Frame::settings(&[(INITIAL, 0)]));
+    peer.expect_settings_ack();
+    peer.credit(1, 25);
+    peer.expect_nothing(1);
+    peer.credit(1, 5);
+    assert_eq!(peer.expect_data(1), (vec![b'x'; 5], true));
+}
+
+#[test]
+fn an_app_is_held_back_by_its_slow_reader() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let app = http_with(Arc::clone(&made), async |made, mut http: Http| {
+        http.begin().await?;
+        loop {
+            made.fetch_add(16_384, Ordering::Relaxed);
+            http.more(vec![b'x'; 16_384]).await?;
+        }
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    peer.expect_status(1, 200);
+    peer.expect_bytes(1, 65_535);
+    peer.expect_nothing(1);
+    let so_far = made.load(Ordering::Relaxed);
+    assert!(
+        so_far <= 256 * 1024,
+        "{so_far} bytes of which none can leave"
+    );
+    peer.credit(0, 65_535);
+    peer.credit(1, 65_535);
+    peer.expect_bytes(1, 65_535);
+    peer.reset(1, code::CANCEL);
+}
+
+#[test]
+fn an_upload_that_is_not_read_stops_itself_alone() {
+    let (go, app) = gated_reader();
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.post(1, "/gated");
+    for _ in 0..16 {
+        peer.data(1, vec![b'x'; 16_384]);
+    }
+    peer.settle();
+    for stream in (3..13).step_by(2) {
+        peer.post(stream, "/");
+        for _ in 0..16 {
+            peer.data(stream, vec![b'x'; 16_384]);
+        }
+        peer.last(stream, "");
+        assert_eq!(peer.expect_response(stream, 200).text(), "262144");
+    }
+    assert_eq!(peer.credit_of(1), 0);
+    go.send(true).unwrap();
+    peer.expect_credit(1, 131_072);
+    peer.last(1, "");
+    assert_eq!(peer.expect_response(1, 200).text(), "262144");
+}
+
+#[test]
+fn credit_is_given_for_what_the_app_has_taken_and_no_more() {
+    let (tell, tells) = mpsc::channel();
+    let (go, gate) = watch::channel(0);
+    let app = http_with((tell, gate), async |(tell, mut gate), mut http: Http| {
+        for round in 1.. {
+            gate.wait_for(|open| *open >= round).await?;
+            match http.receive.next().await {
+                ReceiveEvent::HttpRequest(part) => {
+                    tell.send(part.body.len())?;
+                    if !part.more_body {
+                        break;
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        http.respond("").await
+    });
+    let server = Server::start_set(|config| config.h2_stream_window = 65_535, app);
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    for _ in 0..4 {
+        peer.data(1, vec![b'x'; 16_000]);
+    }
+    peer.settle();
+    peer.settle();
+    assert_eq!(peer.credit_of(1), 0);
+    go.send(3).unwrap();
+    for _ in 0..3 {
+        assert_eq!(told(&tells), 16_000);
+    }
+    // It is given back in parts of half a window.
+    peer.expect_credit(1, 32_768);
+    peer.settle();
+    assert!(peer.credit_of(1) <= 48_000, "{}", peer.credit_of(1));
+    go.send(9).unwrap();
+    peer.last(1, "");
+    peer.expect_response(1, 200);
+}
+
+#[test]
+fn padding_is_given_back_too() {
+    let server = Server::start_set(|config| config.h2_stream_window = 65_535, echo());
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    let mut sent = 0;
+    for _ in 0..600 {
+        sent += 257;
+        if sent > 65_535 {
+            peer.expect_credit(1, sent - 65_535);
+        }
+        peer.send(Frame::data(1, "x").padded(255));
+    }
+    peer.last(1, "");
+    assert_eq!(peer.expect_response(1, 200).body.len(), 600);
+}
+
+#[test]
+fn data_beyond_the_window_of_a_stream_is_an_error() {
+    let (_go, app) = gated_reader();
+    let server = Server::start_set(|config| config.h2_stream_window = 20_000, app);
+    let mut peer = server.connect();
+    peer.post(1, "/gated");
+    peer.data(1, vec![b'x'; 16_000]);
+    peer.data(1, vec![b'x'; 4_001]);
+    peer.expect_refusal(1, code::FLOW_CONTROL_ERROR);
+}
+
+#[test]
+fn data_beyond_the_window_of_the_connection_is_an_error() {
+    let (_go, app) = gated_reader();
+    let server = Server::start_set(
+        |config| {
+            config.h2_stream_window = 65_535;
+            config.h2_max_concurrent_streams = 1;
+        },
+        app,
+    );
+    let mut peer = server.connect();
+    peer.post(1, "/gated");
+    for _ in 0..5 {
+        peer.data(1, vec![b'x'; 16_000]);
+    }
+    peer.expect_refusal(1, code::FLOW_CONTROL_ERROR);
+}
+
+#[test]
+fn a_window_of_a_stream_that_overflows_resets_it() {
+    let (_go, app) = gated_reader();
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.post(1, "/gated");
+    peer.credit(1, MAX_WINDOW);
+    peer.expect_reset(1, code::FLOW_CONTROL_ERROR);
+    peer.settle();
+}
+
+#[test]
+fn a_window_of_the_connection_that_overflows_ends_it() {
+    let server = Server::start(hello());
+    let mut peer = server.connect();
+    peer.credit(0, MAX_WINDOW);
+    peer.expect_connection_error(code::FLOW_CONTROL_ERROR);
+}
+
+#[test]
+fn a_first_window_that_makes_another_overflow_ends_the_connection() {
+    let (_go, app) = gated_reader();
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.post(1, "/gated");
+    peer.credit(1, MAX_WINDOW - 65_535);
+    peer.settle();
+    peer.send(Frame::settings(&[(INITIAL, 65_536)]));
+    peer.expect_connection_error(code::FLOW_CONTROL_ERROR);
+}
+
+#[test]
+#[ignore = "needs the frame guard"]
+fn a_first_window_beyond_the_most_ends_the_connection() {
+    let server = Server::start(hello());
+    let mut peer = server.connect();
+    peer.send(Frame::settings(&[(INITIAL, 1 << 31)]));
+    peer.expect_connection_error(code::FLOW_CONTROL_ERROR);
+}
+
+#[test]
+fn credit_of_zero_for_a_stream_is_refused() {
+    let (_go, app) = gated_reader();
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.post(1, "/gated");
+    peer.credit(1, 0);
+    peer.expect_refusal(1, code::PROTOCOL_ERROR);
+}
+
+#[test]
+fn credit_of_zero_for_the_connection_ends_it() {
+    let server = Server::start(hello());
+    let mut peer = server.connect();
+    peer.credit(0, 0);
+    peer.expect_connection_error(code::PROTOCOL_ERROR);
+}
+
+#[test]
+fn a_hundred_streams_at_once_are_served() {
+    let (go, app) = gated_reader();
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    for stream in (1..200).step_by(2) {
+        peer.post(stream, "/gated");
+        peer.last(stream, "hello");
+    }
+    eventually("all run", || server.handle().statistics().exchanges == 100);
+    go.send(true).unwrap();
+    for stream in (1..200).step_by(2) {
+        assert_eq!(peer.expect_response(stream, 200).text(), "5");
+    }
+}
+
+#[test]
+fn a_stream_beyond_the_limit_is_refused_alone() {
+    let (go, app) = gated_reader();
+    let server = Server::start_set(|config| config.h2_max_concurrent_streams = 3, app);
+    let mut peer = server.connect();
+    for stream in [1, 3, 5, 7] {
+        peer.post(stream, "/gated");
+    }
+    peer.expect_reset(7, code::REFUSED_STREAM);
+    go.send(true).unwrap();
+    for stream in [1, 3, 5] {
+        peer.last(stream, "hello");
+        assert_eq!(peer.expect_response(stream, 200).text(), "5");
+    }
+    peer.post(9, "/gated");
+    peer.last(9, "");
+    peer.expect_response(9, 200);
+}
+
+#[test]
+fn what_the_client_does_not_take_in_time_resets_its_stream_alone() {
+    let (tell, tells) = mpsc::channel();
+    let app = http_with(tell, async |tell, mut http: Http| {
+        if http.scope.path == "/quick" {
+            return http.respond("quick").await;
+        }
+        http.begin().await?;
+        while http.more(vec![b'x'; 16_384]).await.is_ok() {}
+        tell.send(http.disconnect().await)?;
+        Ok(())
+    });
+    let short = Duration::from_millis(300);
+    let server = Server::start_set(|config| config.write_timeout = short, app);
+    let mut peer = server.connect_with(&[(INITIAL, 10_000)]);
+    peer.get(1, "/");
+    peer.expect_status(1, 200);
+    peer.expect_bytes(1, 10_000);
+    peer.expect_reset(1, code::CANCEL);
+    assert_eq!(told(&tells), DisconnectReason::TimedOut);
+    peer.get(3, "/quick");
+    assert_eq!(peer.expect_response(3, 200).text(), "quick");
+}
+
+#[test]
+fn a_client_that_takes_a_little_in_time_is_not_reset() {
+    let server = Server::start_set(
+        |config| config.write_timeout = Duration::from_millis(700),
+        counted(),
+    );
+    let mut peer = server.connect_with(&[(INITIAL, 0)]);
+    peer.get(1, "/16");
+    peer.expect_status(1, 200);
+    for at in 1..=16 {
+        // What is tested is a client that is slow.
+        std::thread::sleep(Duration::from_millis(100));
+        peer.credit(1, 1);
+        assert_eq!(peer.expect_data(1), (vec![b'x'], at == 16));
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_any_more_is_given_up() {
+    let (tell, tells) = mpsc::channel();
+    let app = http_with(tell, async |tell, mut http: Http| {
+        http.begin().await?;
+        while http.more(vec![b'x'; 65_536]).await.is_ok() {}
+        tell.send(http.disconnect().await)?;
+        Ok(())
+    });
+    let short = Duration::from_millis(300);
+    let server = Server::start_set(|config| config.write_timeout = short, app);
+    let mut peer = server.connect_with(&[(INITIAL, MAX_WINDOW)]);
+    peer.credit(0, 1 << 30);
+    peer.get(1, "/");
+    told(&tells);
+    eventually("the connection is closed", || {
+        server.handle().statistics().connections == 0
+    });
+}
+
+#[test]
+fn a_body_that_does_not_come_is_a_408_for_its_stream_alone() {
+    let short = Duration::from_millis(300);
+    let server = Server::start_set(|config| config.body_timeout = short, echo());
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    peer.data(1, "half");
+    peer.expect_response(1, 408);
+    peer.post(3, "/");
+    peer.last(3, "whole");
+    assert_eq!(peer.expect_response(3, 200).text(), "whole");
+}
+
+#[test]
+fn an_app_that_does_not_ask_for_the_body_lets_nobody_time_out() {
+    let (go, app) = gated_reader();
+    let short = Duration::from_millis(100);
+    let server = Server::start_set(|config| config.body_timeout = short, app);
+    let mut peer = server.connect();
+    peer.post(1, "/gated");
+    peer.post(3, "/");
+    // The driver looks once a second: this one is overdue, so the other would be too.
+    peer.expect_response(3, 408);
+    peer.last(1, "hello");
+    go.send(true).unwrap();
+    assert_eq!(peer.expect_response(1, 200).text(), "5");
+}
+
+#[test]
+fn a_full_server_answers_503_and_tells_when_to_come_again() {
+    let (go, app) = gated_reader();
+    let server = Server::start_set(|config| config.max_exchanges = 2, app);
+    let mut peer: Peer = server.connect();
+    for stream in [1, 3, 5] {
+        peer.post(stream, "/gated");
+    }
+    let refused = peer.expect_response(5, 503);
+    assert_eq!(refused.field("retry-after"), Some("1"));
+    go.send(true).unwrap();
+    for stream in [1, 3] {
+        peer.last(stream, "");
+        peer.expect_response(stream, 200);
+    }
+}
