@@ -48,8 +48,8 @@ impl State {
     fn promise(&mut self, push: HttpResponsePush) -> Result<(), SendError> {
         let gate = self.push_gate.as_mut();
         let gate = gate.ok_or_else(|| SendError::refused("pushes are not offered"))?;
-        let slot = gate.admit(&push)?;
-        self.response.interim = Some(Interim::Push(push, slot));
+        let admission = gate.admit(&push)?;
+        self.response.interim = Some(Interim::Push(push, admission));
         self.wake_driver();
         Ok(())
     }

@@ -27,7 +27,7 @@ use tracing::{Span, debug, debug_span, error};
 
 pub(crate) use self::body::{RequestBody, h2_reason_of};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
-pub(crate) use self::push::{PushGate, PushSlot, PushSlots};
+pub(crate) use self::push::{Admission, PushGate, PushSlot, PushSlots};
 use self::state::State;
 pub(crate) use self::state::store;
 pub(crate) use self::state::{Beginning, BrokenOff, Interim, Part};

@@ -6,19 +6,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use asgi::{HttpResponsePush, SendError};
 
-/// Decides about each push of one response: a place among those under way, or why there is none.
+use crate::server::Permit;
+
+/// Decides about each push of one response: what it is admitted with, or why it is not.
 pub(crate) struct PushGate(Box<Admit>);
 
-type Admit = dyn FnMut(&HttpResponsePush) -> Result<PushSlot, &'static str> + Send;
+type Admit = dyn FnMut(&HttpResponsePush) -> Result<Admission, &'static str> + Send;
+
+/// What a push needs. Decided while its app can still be told.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) slot: PushSlot,
+    /// For the app that is called for it.
+    pub(crate) permit: Permit,
+}
 
 impl PushGate {
     pub(crate) fn new(
-        admit: impl FnMut(&HttpResponsePush) -> Result<PushSlot, &'static str> + Send + 'static,
+        admit: impl FnMut(&HttpResponsePush) -> Result<Admission, &'static str> + Send + 'static,
     ) -> Self {
         Self(Box::new(admit))
     }
 
-    pub(super) fn admit(&mut self, push: &HttpResponsePush) -> Result<PushSlot, SendError> {
+    pub(super) fn admit(&mut self, push: &HttpResponsePush) -> Result<Admission, SendError> {
         (self.0)(push).map_err(SendError::refused)
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::Shared;
 use crate::Config;
-use crate::exchange::PushGate;
+use crate::exchange::{Admission, PushGate};
 
 /// What promised requests have of the request that they belong to.
 #[derive(Debug)]
@@ -110,8 +110,10 @@ pub(super) fn gate(shared: &Arc<Shared>) -> PushGate {
             .pushes
             .take()
             .ok_or("the client has no room for a further push now")?;
+        let permit = shared.server.admit();
+        let permit = permit.ok_or("the server runs as many exchanges as it may")?;
         pushed.insert(push.path.clone());
-        Ok(slot)
+        Ok(Admission { slot, permit })
     })
 }
 

@@ -26,8 +26,8 @@ use tracing::debug;
 use super::push::{self, Parent};
 use super::{Shared, request, response};
 use crate::exchange::{
-    Beginning, BrokenOff, Exchange, Interim, Label, Part, PushSlot, RequestBody, h2_reason_of,
-    store,
+    Admission, Beginning, BrokenOff, Exchange, Interim, Label, Part, PushSlot, RequestBody,
+    h2_reason_of, store,
 };
 
 /// How long what still comes of a request is thrown away when its response is complete. A reset at
@@ -263,7 +263,7 @@ impl Stream {
     fn send_interim(&mut self, interim: Interim, cx: &mut Context<'_>) {
         let mut response = Response::new(());
         match interim {
-            Interim::Push(promise, slot) => return self.push(promise, slot, cx),
+            Interim::Push(promise, admission) => return self.push(promise, admission, cx),
             Interim::Continue => *response.status_mut() = StatusCode::CONTINUE,
             Interim::EarlyHint(hint) => {
                 *response.status_mut() = StatusCode::EARLY_HINTS;
@@ -281,7 +281,7 @@ impl Stream {
     }
 
     /// Promises a request, and has the app answer it on a stream of its own.
-    fn push(&mut self, promise: HttpResponsePush, slot: PushSlot, cx: &mut Context<'_>) {
+    fn push(&mut self, promise: HttpResponsePush, admission: Admission, cx: &mut Context<'_>) {
         let (Stage::Head(respond) | Stage::Body { respond, .. }) = &mut self.stage else {
             return;
         };
@@ -302,10 +302,7 @@ impl Stream {
             version: scope.version,
             client: ends.client.clone(),
         };
-        let Some(permit) = server.admit() else {
-            debug!(exchange = label.id, "no push: too many exchanges run");
-            return;
-        };
+        let Admission { slot, permit } = admission;
         let respond = match respond.push_request(request) {
             Ok(respond) => respond,
             Err(error) => {
