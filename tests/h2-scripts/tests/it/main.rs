@@ -22,5 +22,6 @@ mod life;
 mod load;
 mod preface;
 mod protocol;
+mod push;
 mod request;
 mod response;
