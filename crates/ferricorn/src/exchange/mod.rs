@@ -351,8 +351,9 @@ impl Exchange {
             let mut state = self.lock();
             state.driver = None;
             state.runnable = true;
-            // Nobody takes what is still there.
+            // Nobody takes what is still there; a push would keep its place.
             state.response.data = None;
+            state.response.interim = None;
             if state.rules.is_complete() {
                 // hyper waits for as long as somebody could ask for the rest of it.
                 state.request_body = None;
