@@ -273,7 +273,8 @@ impl Driver {
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let now = Instant::now();
-        let has_streams = self.h2.has_streams();
+        // h2 does not count a stream that is promised, until its response begins.
+        let has_streams = self.h2.has_streams() || !self.shared.running.is_empty();
         if has_streams {
             self.last_activity = now;
         }
