@@ -181,7 +181,7 @@ impl Stream {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let beginning = loop {
             if let Some(interim) = self.exchange.take_interim(cx) {
-                self.send_interim(interim, cx);
+                self.send_interim(interim);
                 continue;
             }
             match self.exchange.poll_beginning(cx) {
@@ -229,7 +229,7 @@ impl Stream {
         let part = loop {
             // A promise goes out before what refers to it (RFC 9113 §8.4.1).
             if let Some(interim) = self.exchange.take_interim(cx) {
-                self.send_interim(interim, cx);
+                self.send_interim(interim);
                 continue;
             }
             match self.exchange.poll_part(cx) {
@@ -260,10 +260,10 @@ impl Stream {
         Poll::Ready(())
     }
 
-    fn send_interim(&mut self, interim: Interim, cx: &mut Context<'_>) {
+    fn send_interim(&mut self, interim: Interim) {
         let mut response = Response::new(());
         match interim {
-            Interim::Push(promise, admission) => return self.push(promise, admission, cx),
+            Interim::Push(promise, admission) => return self.push(promise, admission),
             Interim::Continue => *response.status_mut() = StatusCode::CONTINUE,
             Interim::EarlyHint(hint) => {
                 *response.status_mut() = StatusCode::EARLY_HINTS;
@@ -281,7 +281,7 @@ impl Stream {
     }
 
     /// Promises a request, and has the app answer it on a stream of its own.
-    fn push(&mut self, promise: HttpResponsePush, admission: Admission, cx: &mut Context<'_>) {
+    fn push(&mut self, promise: HttpResponsePush, admission: Admission) {
         let (Stage::Head(respond) | Stage::Body { respond, .. }) = &mut self.stage else {
             return;
         };
@@ -311,7 +311,7 @@ impl Stream {
             }
         };
         let exchange = Exchange::start(server, permit, label, scope, RequestBody::None, began);
-        let mut stream = Self {
+        let stream = Self {
             shared: Arc::clone(&self.shared),
             exchange: Arc::clone(&exchange),
             watch: Arc::default(),
@@ -319,9 +319,8 @@ impl Stream {
             parent: None,
             _slot: Some(slot),
         };
-        if Pin::new(&mut stream).poll(cx).is_pending() {
-            self.shared.running.spawn(exchange, stream);
-        }
+        // Never polled here first: what the client has asked for comes before what it has not.
+        self.shared.running.spawn(exchange, stream);
     }
 
     /// Hands what waits to h2, no more than the client has room for: what h2 holds beyond that would
