@@ -1,6 +1,7 @@
 //! Server push (spec/extensions/push.md).
 
 use std::sync::mpsc::{Sender as Tell, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use asgi::{App, AppError, DisconnectReason, Extension, HttpResponsePush, SendError};
@@ -572,4 +573,117 @@ fn nothing_is_left_of_ten_thousand_pushes() {
     peer.settle();
     expect_no_exchange(&server);
     assert_eq!(server.handle().statistics().connections, 1);
+}
+
+// Beside what else goes on.
+
+#[test]
+fn a_page_does_not_wait_for_what_it_pushes() {
+    let (release, released) = channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let app = http_with(released, async |released, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        // It blocks its thread, as no app should.
+        let _ = released.lock().unwrap().recv();
+        http.respond("at last").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    release.send(()).unwrap();
+    expect_text(&mut peer, promised, "at last");
+}
+
+#[test]
+fn a_push_that_could_not_be_promised_gives_its_place_back() {
+    let (tell, tells) = channel();
+    let app = http_with(tell, async |tell, mut http: Http| {
+        if http.scope.path == "/" {
+            http.begin().await?;
+            http.more("more than the client has room for").await?;
+            push(&mut http, "/a").await?;
+            tell.send(http.disconnect().await)?;
+            // It takes its time, with the push still on its way.
+            std::future::pending::<()>().await;
+        }
+        if http.scope.path == "/push" {
+            push(&mut http, "/b").await?;
+        }
+        http.respond("fine").await
+    });
+    let server = Server::start(app);
+    let settings = [
+        (setting::INITIAL_WINDOW_SIZE, 10),
+        (setting::MAX_CONCURRENT_STREAMS, 1),
+    ];
+    let mut peer = server.connect_with(&settings);
+    peer.get(1, "/");
+    peer.expect_status(1, 200);
+    assert_eq!(peer.expect_bytes(1, 10), b"more than ");
+    peer.expect_nothing(1);
+    peer.reset(1, code::CANCEL);
+    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    peer.get(3, "/push");
+    assert_eq!(peer.expect_promise(3).0, 2);
+}
+
+#[test]
+fn a_connection_with_a_promise_is_not_idle() {
+    let (release, released) = channel::<()>();
+    let released = Arc::new(Mutex::new(Some(released)));
+    let app = http_with(released, async |released, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        let released = released.lock().unwrap().take().unwrap();
+        tokio::task::spawn_blocking(move || released.recv()).await??;
+        http.respond("at last").await
+    });
+    let set = |config: &mut ferricorn::Config| {
+        config.keep_alive_timeout = Duration::ZERO;
+        // A ping is proof that the clock was looked at.
+        config.h2_keep_alive_interval = Some(Duration::from_millis(1));
+    };
+    let server = Server::start_set(set, app);
+    let mut peer = server.connect();
+    peer.ignore_pings();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    let ping = peer.expect_ping();
+    peer.send(Frame::ping(ping).ack());
+    // No goodbye either.
+    peer.expect_nothing(0);
+    release.send(()).unwrap();
+    expect_text(&mut peer, promised, "at last");
+}
+
+#[test]
+fn a_server_that_drains_finishes_the_pushed_responses_that_it_has_begun() {
+    let (release, released) = channel::<()>();
+    let released = Arc::new(Mutex::new(Some(released)));
+    let app = http_with(released, async |released, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        http.begin().await?;
+        http.more("begun").await?;
+        let released = released.lock().unwrap().take().unwrap();
+        tokio::task::spawn_blocking(move || released.recv()).await??;
+        http.last(" and done").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    peer.expect_status(promised, 200);
+    assert_eq!(peer.expect_bytes(promised, 5), b"begun");
+    server.handle().drain();
+    peer.expect_graceful_goaway(code::NO_ERROR);
+    release.send(()).unwrap();
+    assert_eq!(peer.expect_data(promised).0, b" and done");
+    peer.expect_eof();
+    server.expect_end();
 }
