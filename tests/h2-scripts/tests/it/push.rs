@@ -64,6 +64,7 @@ fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 // What a promise says, and where it goes.
 
+/// PUSH-004, PUSH-019
 #[test]
 fn a_promise_goes_before_the_head_and_its_response_on_a_stream_of_its_own() {
     let server = Server::start(pushing());
@@ -76,6 +77,7 @@ fn a_promise_goes_before_the_head_and_its_response_on_a_stream_of_its_own() {
     expect_text(&mut peer, 4, "this is /b");
 }
 
+/// PUSH-005, PUSH-007, PUSH-008, PUSH-010
 #[test]
 fn a_promise_is_a_get_from_the_same_authority_with_the_fields_that_matter() {
     let server = Server::start(pushing());
@@ -109,6 +111,7 @@ fn a_promise_is_a_get_from_the_same_authority_with_the_fields_that_matter() {
     expect_text(&mut peer, 2, "this is /a%20b?c");
 }
 
+/// PUSH-006, PUSH-009, PUSH-017
 #[test]
 fn the_apps_fields_are_in_the_promise_and_in_its_scope() {
     let server = Server::start(http(async |mut http: Http| {
@@ -155,6 +158,7 @@ fn the_apps_fields_are_in_the_promise_and_in_its_scope() {
     expect_text(&mut peer, 2, scope);
 }
 
+/// PUSH-004
 #[test]
 fn a_push_between_two_parts_goes_between_them() {
     let server = Server::start(http(async |mut http: Http| {
@@ -190,6 +194,7 @@ fn the_answer_to_head_may_push_too() {
 
 // When it is offered, and when it is refused.
 
+/// PUSH-001
 #[test]
 fn a_client_that_forbids_pushes_is_sent_none() {
     let server = Server::start(pushing());
@@ -198,6 +203,7 @@ fn a_client_that_forbids_pushes_is_sent_none() {
     expect_no_push(&mut peer, 1, "not offered");
 }
 
+/// PUSH-001, PUSH-011
 #[test]
 fn a_client_that_forbids_pushes_later_is_sent_no_more() {
     let server = Server::start(pushing());
@@ -220,6 +226,7 @@ fn a_client_that_forbids_pushes_later_is_sent_no_more() {
     peer.expect_promise(7);
 }
 
+/// PUSH-011
 #[test]
 fn a_client_that_has_said_goodbye_is_sent_no_more() {
     let server = Server::start(pushing());
@@ -231,6 +238,7 @@ fn a_client_that_has_said_goodbye_is_sent_no_more() {
     expect_text(&mut peer, 1, "the client takes no pushes any more\n");
 }
 
+/// PUSH-002
 #[test]
 fn a_client_without_room_for_streams_is_offered_none() {
     let server = Server::start(pushing());
@@ -239,6 +247,7 @@ fn a_client_without_room_for_streams_is_offered_none() {
     expect_no_push(&mut peer, 1, "not offered");
 }
 
+/// PUSH-003
 #[test]
 fn an_operator_may_forbid_pushes() {
     let server = Server::start_set(|config| config.h2_push = false, pushing());
@@ -247,6 +256,7 @@ fn an_operator_may_forbid_pushes() {
     expect_no_push(&mut peer, 1, "not offered");
 }
 
+/// PUSH-012
 #[test]
 fn a_push_beyond_the_clients_room_is_refused_until_there_is_some() {
     let (tell, tells) = channel();
@@ -274,6 +284,7 @@ fn a_push_beyond_the_clients_room_is_refused_until_there_is_some() {
     expect_text(&mut peer, 3, "taken\n");
 }
 
+/// PUSH-013
 #[test]
 fn a_path_is_pushed_once_with_one_response() {
     let server = Server::start(pushing());
@@ -288,6 +299,7 @@ fn a_path_is_pushed_once_with_one_response() {
     assert_eq!(peer.expect_promise(3).0, 6);
 }
 
+/// PUSH-015, PUSH-016
 #[test]
 fn a_response_has_no_more_pushes_than_the_operator_allows() {
     let server = Server::start_set(|config| config.h2_max_pushes = 2, pushing());
@@ -301,6 +313,7 @@ fn a_response_has_no_more_pushes_than_the_operator_allows() {
     }
 }
 
+/// PUSH-014
 #[test]
 fn a_push_of_no_path_is_refused() {
     let server = Server::start(pushing());
@@ -313,6 +326,7 @@ fn a_push_of_no_path_is_refused() {
     );
 }
 
+/// HTTP-059
 #[test]
 fn a_push_behind_the_end_is_misuse() {
     let (tell, tells) = channel();
@@ -328,6 +342,7 @@ fn a_push_behind_the_end_is_misuse() {
     peer.expect_nothing(1);
 }
 
+/// HTTP-058
 #[test]
 fn a_pushed_request_is_offered_no_push() {
     let server = Server::start(http(async |mut http: Http| {
@@ -344,6 +359,7 @@ fn a_pushed_request_is_offered_no_push() {
     expect_text(&mut peer, 2, "offered false, refused true");
 }
 
+/// PUSH-015
 #[test]
 fn a_push_beyond_the_limit_of_exchanges_is_refused() {
     let server = Server::start_set(|config| config.max_exchanges = 1, pushing());
@@ -392,6 +408,7 @@ fn expect_no_exchange(server: &Server) {
     });
 }
 
+/// PUSH-021
 #[test]
 fn a_promise_that_is_reset_before_its_response_is_told_to_its_app() {
     for code in [code::CANCEL, code::REFUSED_STREAM] {
@@ -409,6 +426,7 @@ fn a_promise_that_is_reset_before_its_response_is_told_to_its_app() {
     }
 }
 
+/// PUSH-021
 #[test]
 fn a_promise_that_is_reset_while_its_response_comes_is_told_to_its_app() {
     let (tell, tells) = channel();
@@ -473,6 +491,7 @@ fn next_promise(peer: &mut Peer, stream: u32) -> Option<(u32, Vec<(String, Strin
     }
 }
 
+/// HTTP-038
 #[test]
 fn a_pushed_app_that_fails_before_its_head_is_answered_500() {
     let (tell, _tells) = channel::<()>();
@@ -484,6 +503,53 @@ fn a_pushed_app_that_fails_before_its_head_is_answered_500() {
     server.expect_error(&["no style", "/a"]);
 }
 
+/// PUSH-022
+#[test]
+fn a_page_that_is_reset_leaves_alone_what_it_has_pushed() {
+    let (tell, tells) = channel();
+    let app = http_with(tell, async |tell, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            http.begin().await?;
+            http.more("some").await?;
+            return stay(tell, http).await;
+        }
+        http.begin().await?;
+        http.more("x".repeat(20)).await?;
+        http.last("y").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect_with(&[(setting::INITIAL_WINDOW_SIZE, 10)]);
+    peer.get(1, "/");
+    assert_eq!(peer.expect_promise(1).0, 2);
+    peer.expect_status(1, 200);
+    assert_eq!(peer.expect_bytes(1, 4), b"some");
+    peer.expect_status(2, 200);
+    peer.reset(1, code::CANCEL);
+    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
+    peer.credit(2, 100);
+    assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
+    assert_eq!(peer.expect_data(2).0, b"y");
+    expect_no_exchange(&server);
+}
+
+/// PUSH-018
+#[test]
+fn a_pushed_request_has_no_body() {
+    let (tell, _tells) = channel::<()>();
+    let app = with_push!(|_tell, http| {
+        let (body, trailers) = http.body().await.unwrap();
+        http.respond(format!("{} bytes, {trailers:?}", body.len()))
+            .await
+    });
+    let server = Server::start(http_with(tell, app));
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    expect_text(&mut peer, promised, "0 bytes, None");
+}
+
+/// PUSH-023
 #[test]
 fn a_pushed_app_that_fails_behind_its_head_resets_its_stream_alone() {
     let (tell, _tells) = channel::<()>();
@@ -517,6 +583,7 @@ fn a_pushed_app_that_never_answers_is_told_when_its_client_leaves() {
 
 // What a client's windows let through.
 
+/// PUSH-024
 #[test]
 fn a_window_of_zero_holds_back_the_body_of_a_push_and_nothing_else() {
     let server = Server::start(pushing());
@@ -548,6 +615,7 @@ fn a_push_that_nobody_reads_is_reset_in_time() {
     expect_no_exchange(&server);
 }
 
+/// PUSH-012
 #[test]
 fn nothing_is_left_of_ten_thousand_pushes() {
     const ROUNDS: u32 = 100;
@@ -577,6 +645,7 @@ fn nothing_is_left_of_ten_thousand_pushes() {
 
 // Beside what else goes on.
 
+/// PUSH-020
 #[test]
 fn a_page_does_not_wait_for_what_it_pushes() {
     let (release, released) = channel::<()>();
@@ -597,6 +666,7 @@ fn a_page_does_not_wait_for_what_it_pushes() {
     expect_text(&mut peer, promised, "at last");
 }
 
+/// PUSH-012
 #[test]
 fn a_push_that_could_not_be_promised_gives_its_place_back() {
     let (tell, tells) = channel();
@@ -630,6 +700,7 @@ fn a_push_that_could_not_be_promised_gives_its_place_back() {
     assert_eq!(peer.expect_promise(3).0, 2);
 }
 
+/// PUSH-025
 #[test]
 fn a_connection_with_a_promise_is_not_idle() {
     let (release, released) = channel::<()>();
@@ -660,6 +731,7 @@ fn a_connection_with_a_promise_is_not_idle() {
     expect_text(&mut peer, promised, "at last");
 }
 
+/// PUSH-026
 #[test]
 fn a_server_that_drains_finishes_the_pushed_responses_that_it_has_begun() {
     let (release, released) = channel::<()>();
