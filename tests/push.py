@@ -25,6 +25,7 @@ from interop import Server, run
 
 CLIENTS = ["nghttp", "node", "java"]
 NEEDED = 66  # by the page of examples/push
+MOST_GROWTH = 1 << 10  # KiB of the server's high-water mark, over 10,000 pushes
 
 
 class Peer:
@@ -230,6 +231,19 @@ def h2_that_forbids_pushes_later_gets_none(server):
     assert not peer.pushed()
 
 
+def ten_thousand_pushes_leave_nothing_in_memory(server):
+    peer = Peer(server)
+    warm = 0
+    for round in range(10_000 // NEEDED + 1):
+        peer.get("/push")
+        assert len(peer.pushed()) == NEEDED, len(peer.pushed())
+        if round == 20:
+            warm = server.memory()
+    memory = server.memory()
+    assert memory - warm < MOST_GROWTH, f"{warm} KiB, then {memory} KiB"
+    return f"VmHWM {warm} KiB after 20 pages, {memory} KiB after {round + 1}"
+
+
 def an_app_in_c_pushes(server):
     peer = Peer(server)
     _, body = peer.get("/push")
@@ -250,6 +264,7 @@ PLAIN = [
     h2_sees_no_difference_between_pushed_and_asked_for,
     h2_with_room_for_ten_gets_ten_at_a_time,
     h2_that_forbids_pushes_later_gets_none,
+    ten_thousand_pushes_leave_nothing_in_memory,
 ]
 TLS = [nghttp_gets_every_push, node_gets_every_push, java_gets_every_push]
 IN_C = [an_app_in_c_pushes]
@@ -259,9 +274,10 @@ def check_all(checks, binary, library, *arguments):
     server = Server(binary, library, *arguments)
     try:
         for check in checks:
-            check(server)
+            result = check(server)
             kind = " over TLS" if arguments else ""
-            print(check.__name__.replace("_", " ") + kind, flush=True)
+            said = f": {result}" if result else ""
+            print(check.__name__.replace("_", " ") + kind + said, flush=True)
         server.stop()
     finally:
         server.process.kill()

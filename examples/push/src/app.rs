@@ -10,6 +10,7 @@
 //! `?think=200` has a page take that many milliseconds to be made, as if it came from a database.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use asgi::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::picture::{GRID, tile};
+use crate::picture::TILES;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -37,7 +38,10 @@ pub(crate) async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Re
 async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     loop {
         match receive.next().await {
-            ReceiveEvent::LifespanStartup(_) => send.send(LifespanStartupComplete::new()).await?,
+            ReceiveEvent::LifespanStartup(_) => {
+                LazyLock::force(&TILES);
+                send.send(LifespanStartupComplete::new()).await?;
+            }
             ReceiveEvent::LifespanShutdown(_) => {
                 send.send(LifespanShutdownComplete::new()).await?;
                 return Ok(());
@@ -58,7 +62,7 @@ async fn serve(http: &HttpScope, send: &mut Sender) -> Result<(), AppError> {
         }
         "/style.css" => resource(send, "text/css", include_str!("style.css")).await,
         "/script.js" => resource(send, "text/javascript", include_str!("script.js")).await,
-        path => match path.strip_prefix("/tile/").and_then(picture) {
+        path => match path.strip_prefix("/tile/").and_then(tile) {
             Some(tile) => resource(send, "image/bmp", tile).await,
             None => {
                 let start = HttpResponseStart::new(StatusCode::NOT_FOUND).content_type(TEXT);
@@ -69,8 +73,8 @@ async fn serve(http: &HttpScope, send: &mut Sender) -> Result<(), AppError> {
     }
 }
 
-fn picture(number: &str) -> Option<Vec<u8>> {
-    tile(number.parse().ok()?)
+fn tile(number: &str) -> Option<Bytes> {
+    TILES.get(number.parse::<usize>().ok()?).cloned()
 }
 
 /// What the client may keep: a browser uses what was hinted or pushed only then.
@@ -115,7 +119,7 @@ fn think(http: &HttpScope) -> Option<Duration> {
 fn resources(root: &str) -> Vec<(String, Destination)> {
     static LOADS: AtomicU64 = AtomicU64::new(1);
     let load = LOADS.fetch_add(1, Ordering::Relaxed);
-    let tiles = (0..GRID * GRID).map(|n| (format!("tile/{n}"), Destination::Image));
+    let tiles = (0..TILES.len()).map(|n| (format!("tile/{n}"), Destination::Image));
     [
         ("style.css".to_owned(), Destination::Style),
         ("script.js".to_owned(), Destination::Script),

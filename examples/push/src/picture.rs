@@ -1,7 +1,11 @@
 //! A picture, cut into tiles.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
 /// Tiles in a row, and rows.
-pub(crate) const GRID: usize = 8;
+const GRID: usize = 8;
 
 /// Pixels on each side of a tile.
 const SIDE: usize = 32;
@@ -9,11 +13,11 @@ const SIDE: usize = 32;
 /// How often a point may go round before it counts as one that never leaves.
 const TURNS: u32 = 96;
 
-/// One tile as a BMP file, `None` if there are fewer. They count from the top left, row by row.
-pub(crate) fn tile(number: usize) -> Option<Vec<u8>> {
-    if number >= GRID * GRID {
-        return None;
-    }
+/// All tiles as BMP files, from the top left, row by row. Made when they are first looked at.
+pub(crate) static TILES: LazyLock<Vec<Bytes>> =
+    LazyLock::new(|| (0..GRID * GRID).map(|number| tile(number).into()).collect());
+
+fn tile(number: usize) -> Vec<u8> {
     let (left, top) = (number % GRID * SIDE, number / GRID * SIDE);
     let mut file = bmp_head();
     // BMP has its rows from the bottom up.
@@ -22,7 +26,7 @@ pub(crate) fn tile(number: usize) -> Option<Vec<u8>> {
             file.extend(colour(x, y));
         }
     }
-    Some(file)
+    file
 }
 
 /// A pixel of Mandelbrot's set: blue, green, red.
@@ -66,14 +70,12 @@ fn bmp_head() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GRID, tile};
+    use super::TILES;
 
     #[test]
     fn there_are_sixty_four_tiles_of_one_size_and_not_of_one_look() {
-        let tiles: Vec<_> = (0..GRID * GRID).filter_map(tile).collect();
-        assert_eq!(tiles.len(), 64);
-        assert!(tiles.iter().all(|tile| tile.len() == 54 + 32 * 32 * 3));
-        assert!(tiles[0] != tiles[27]);
-        assert_eq!(tile(64), None);
+        assert_eq!(TILES.len(), 64);
+        assert!(TILES.iter().all(|tile| tile.len() == 54 + 32 * 32 * 3));
+        assert!(TILES[0] != TILES[27]);
     }
 }
