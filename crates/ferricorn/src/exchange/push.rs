@@ -1,8 +1,8 @@
 //! Which pushes an app may send, and how many of them are under way on a connection.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use asgi::{HttpResponsePush, SendError};
 
@@ -41,22 +41,40 @@ impl fmt::Debug for PushGate {
 
 /// How many pushes of a connection are under way, against what its client allows.
 ///
-/// h2 parks a pushed response beyond the client's limit, and ends the whole connection if the client
-/// then resets that stream. So a push counts until its last frame has left: first its stream is
-/// [`finished`](PushSlot), then a flush is over that began after that
-/// ([`flushed`](Self::flushed)).
+/// h2 parks a pushed response until it next writes, or beyond the client's limit for longer, and ends
+/// the whole connection if the client resets a stream that is parked. So:
+///
+/// - A push counts until its last frame has left: first its stream is [`finished`](PushSlot), then a
+///   flush is over that began after that ([`flushed`](Self::flushed)).
+/// - The stream's task begins and ends its response only [between](Self::between_turns) two turns of
+///   h2's, and behind one that begins h2 writes before it reads.
 #[derive(Debug, Default)]
 pub(crate) struct PushSlots {
     most: AtomicU64,
     promised: AtomicU64,
     finished: AtomicU64,
     flushed: AtomicU64,
+    /// Whether h2 has the head of a response that it has not written; locked for a turn of h2's.
+    parked: Mutex<bool>,
 }
 
 impl PushSlots {
     /// What the client allows now (SETTINGS_MAX_CONCURRENT_STREAMS).
     pub(crate) fn allow(&self, most: usize) {
         self.most.store(most as u64, Ordering::Relaxed);
+    }
+
+    /// Keeps h2 from reading and writing while a response begins or ends, for which the caller sets
+    /// what is inside if it begins one.
+    pub(crate) fn between_turns(&self) -> MutexGuard<'_, bool> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps responses from beginning or ending for a turn of h2's. `None` before the first promise.
+    ///
+    /// One that is made during the turn is no matter: no client can reset what it was not promised.
+    pub(crate) fn turn(&self) -> Option<MutexGuard<'_, bool>> {
+        (self.promised.load(Ordering::Acquire) > 0).then(|| self.between_turns())
     }
 
     /// Whether the client takes any at all.
@@ -91,6 +109,15 @@ impl PushSlots {
 #[derive(Debug)]
 pub(crate) struct PushSlot(Arc<PushSlots>);
 
+impl PushSlot {
+    /// Whether the client still allows as many pushes as are under way.
+    pub(crate) fn fits(&self) -> bool {
+        let flushed = self.0.flushed.load(Ordering::Acquire);
+        let promised = self.0.promised.load(Ordering::Acquire);
+        promised - flushed <= self.0.most.load(Ordering::Relaxed)
+    }
+}
+
 impl Drop for PushSlot {
     fn drop(&mut self) {
         self.0.finished.fetch_add(1, Ordering::Release);
@@ -118,7 +145,10 @@ mod tests {
         slots.flushed(slots.finished());
         let three = slots.take().unwrap();
         slots.allow(1);
-        assert!(slots.take().is_none());
+        assert!(slots.take().is_none() && three.fits());
+        slots.allow(0);
+        assert!(!three.fits());
+        slots.allow(1);
         drop(three);
         slots.flushed(slots.finished());
         assert!(slots.take().is_some());

@@ -30,6 +30,8 @@ struct Shared {
     guard: Guard,
     /// What the client did wrong; nothing behind it is read.
     fault: Option<Fault>,
+    /// Whether nothing is read until h2 has written.
+    held: bool,
     /// Whether anything came since this was last asked.
     heard: bool,
     /// The client has closed its side.
@@ -50,6 +52,7 @@ impl Wire {
             stream,
             guard: Guard::new(limits, Instant::now()),
             fault: None,
+            held: false,
             heard: false,
             read_end: false,
             stuck_since: None,
@@ -60,6 +63,11 @@ impl Wire {
     /// Whether the client takes pushes now.
     pub(super) fn allows_push(&self) -> bool {
         self.lock().guard.allows_push()
+    }
+
+    /// Whether reading waits. Who lets it go on polls h2 again.
+    pub(super) fn hold(&self, held: bool) {
+        self.lock().held = held;
     }
 
     /// What the client did wrong, if that ends the connection.
@@ -127,6 +135,9 @@ impl AsyncRead for WireIo {
         let mut shared = self.0.lock();
         if shared.fault.is_some() {
             // The driver makes h2 say goodbye; it wakes nobody, because it does so in this turn.
+            return Poll::Pending;
+        }
+        if shared.held {
             return Poll::Pending;
         }
         let before = buf.filled().len();

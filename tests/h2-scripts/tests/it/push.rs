@@ -463,9 +463,9 @@ fn a_promise_that_is_reset_behind_its_response_changes_nothing() {
     expect_no_exchange(&server);
 }
 
+/// PUSH-021: h2 ends the connection if a stream is reset whose response it has not yet written.
 #[test]
 fn a_promise_that_is_reset_at_once_leaves_the_connection_alone() {
-    // h2 ends the connection if a stream is reset that it has parked at the client's limit.
     let server = Server::start(pushing());
     let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 3)]);
     for round in 0..50 {
@@ -758,4 +758,41 @@ fn a_server_that_drains_finishes_the_pushed_responses_that_it_has_begun() {
     assert_eq!(peer.expect_data(promised).0, b" and done");
     peer.expect_eof();
     server.expect_end();
+}
+
+/// PUSH-028: h2 would park these responses, and end the connection at the reset of one.
+#[test]
+fn a_promise_that_the_client_has_no_room_for_any_more_is_taken_back() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let app = http_with(released, async |mut released, mut http: Http| {
+        if http.scope.path == "/push" {
+            let answer = push_all(&mut http).await;
+            return http.respond(answer).await;
+        }
+        released.wait_for(|released| *released).await?;
+        http.respond("at last").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.get(1, "/push?/a,/b,/c");
+    let promised = [2, 4, 6];
+    for stream in promised {
+        assert_eq!(peer.expect_promise(1).0, stream);
+    }
+    expect_text(&mut peer, 1, "taken\ntaken\ntaken\n");
+    peer.send(Frame::settings(&[(setting::MAX_CONCURRENT_STREAMS, 0)]));
+    peer.expect_settings_ack();
+    release.send(true).unwrap();
+    for stream in promised {
+        peer.expect_reset(stream, code::CANCEL);
+        peer.reset(stream, code::CANCEL);
+    }
+    peer.send(Frame::settings(&[(setting::MAX_CONCURRENT_STREAMS, 3)]));
+    peer.expect_settings_ack();
+    expect_no_exchange(&server);
+    peer.get(3, "/push?/a,/b,/c");
+    for stream in [8, 10, 12] {
+        assert_eq!(peer.expect_promise(3).0, stream);
+        expect_text(&mut peer, stream, "at last");
+    }
 }
