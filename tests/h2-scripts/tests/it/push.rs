@@ -796,3 +796,25 @@ fn a_promise_that_the_client_has_no_room_for_any_more_is_taken_back() {
         expect_text(&mut peer, stream, "at last");
     }
 }
+
+/// RFC 9113 §5.1: what a client may send of a stream that is reserved.
+#[test]
+fn a_client_may_give_credit_for_a_promise_before_its_response() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let app = http_with(released, async |mut released, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        released.wait_for(|released| *released).await?;
+        http.respond("at last").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect_with(&[(setting::INITIAL_WINDOW_SIZE, 4)]);
+    let promised = expect_page_with_promise(&mut peer, 1);
+    peer.credit(promised, 3);
+    peer.send(Frame::priority(promised, 1));
+    peer.settle();
+    release.send(true).unwrap();
+    expect_text(&mut peer, promised, "at last");
+}
