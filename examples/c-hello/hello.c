@@ -159,8 +159,8 @@ typedef struct Task Task;
 typedef uint32_t Serve(Task *task, const AsgiWaker *waker);
 
 struct Task {
-    AsgiReceive *receive;
-    AsgiSend *send;
+    AsgiReceive receive;
+    AsgiSend send;
     Serve *serve;
     int step;
     uint64_t exchange;
@@ -203,14 +203,14 @@ static uint32_t fail_to_send(Task *task, AsgiSendError *error) {
 /* Waits for room for one event. */
 static uint32_t ready(Task *task, const AsgiWaker *waker) {
     AsgiSendError error;
-    uint32_t code = host->send_poll_ready(task->send, waker, &error);
+    uint32_t code = host->send_poll_ready(&task->send, waker, &error);
     return code == ASGI_FAILED ? fail_to_send(task, &error) : code;
 }
 
 /* Sends one event, once there is room. */
 static uint32_t send_event(Task *task, AsgiSendEvent event) {
     AsgiSendError error;
-    uint32_t code = host->send_start(task->send, &event, &error);
+    uint32_t code = host->send_start(&task->send, &event, &error);
     return code == ASGI_FAILED ? fail_to_send(task, &error) : code;
 }
 
@@ -271,7 +271,7 @@ static uint32_t serve_echo(Task *task, const AsgiWaker *waker) {
     if (task->step == 1) STEP(send_start(task, 200, type));
     for (;;) {
         if (!task->has_part) {
-            uint32_t code = host->receive_poll(task->receive, waker, &task->part);
+            uint32_t code = host->receive_poll(&task->receive, waker, &task->part);
             if (code != ASGI_READY) return code;
             task->has_part = true;
             /* The client left before its body was complete: nobody is there to answer. */
@@ -314,7 +314,7 @@ static uint32_t serve_sleep(Task *task, const AsgiWaker *waker) {
     }
     if (task->timer != NULL) {
         AsgiDisconnect disconnect;
-        uint32_t code = host->send_poll_closed(task->send, waker, &disconnect);
+        uint32_t code = host->send_poll_closed(&task->send, waker, &disconnect);
         if (code != ASGI_PENDING) return code; /* nobody waits for us any more */
         if (!timer_is_over(task->timer, waker)) return ASGI_PENDING;
         timer_drop(task->timer);
@@ -352,7 +352,7 @@ static uint32_t serve_lifespan(Task *task, const AsgiWaker *waker) {
     for (;;) {
         AsgiReceiveEvent event;
         if (task->step == 0) {
-            STEP(host->receive_poll(task->receive, waker, &event));
+            STEP(host->receive_poll(&task->receive, waker, &event));
             task->number = event.kind;
             buffer_drop(&event.body);
         }
@@ -487,16 +487,18 @@ static uint32_t app_init(const AsgiHost *given, const AsgiStart *start, void **a
     return ASGI_READY;
 }
 
-static void *app_call(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send) {
+static uint32_t app_call(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send,
+                         AsgiTask *out) {
     (void)app;
     Task *task = calloc(1, sizeof *task);
     if (task == NULL) {
         host->receive_drop(receive);
         host->send_drop(send);
-        return NULL;
+        return ASGI_FAILED;
     }
-    task->receive = receive;
-    task->send = send;
+    out->store[0] = (uintptr_t)task;
+    task->receive = *receive;
+    task->send = *send;
     if (scope->kind == ASGI_SCOPE_LIFESPAN) {
         task->serve = serve_lifespan;
     } else if (scope->kind == ASGI_SCOPE_HTTP) {
@@ -505,11 +507,11 @@ static void *app_call(void *app, const AsgiScope *scope, AsgiReceive *receive, A
     } else {
         task->serve = serve_unsupported;
     }
-    return task;
+    return ASGI_READY;
 }
 
-static uint32_t app_poll(void *argument, const AsgiWaker *waker, AsgiOutcome *outcome) {
-    Task *task = argument;
+static uint32_t app_poll(AsgiTask *argument, const AsgiWaker *waker, AsgiOutcome *outcome) {
+    Task *task = (Task *)argument->store[0];
     uint32_t code = task->serve(task, waker);
     if (code == ASGI_PANICKED) /* of the server's; a task ends with that */
         code = fail(task, ASGI_OUTCOME_FAILED, "the server's half panicked");
@@ -518,10 +520,10 @@ static uint32_t app_poll(void *argument, const AsgiWaker *waker, AsgiOutcome *ou
     return code;
 }
 
-static void app_drop_task(void *argument) {
-    Task *task = argument;
-    host->receive_drop(task->receive);
-    host->send_drop(task->send);
+static void app_drop_task(AsgiTask *argument) {
+    Task *task = (Task *)argument->store[0];
+    host->receive_drop(&task->receive);
+    host->send_drop(&task->send);
     if (task->timer != NULL) timer_drop(task->timer); /* its thread sleeps on and finds nobody */
     if (task->has_part) buffer_drop(&task->part.body);
     free(task->body.ptr);

@@ -19,6 +19,8 @@
  *   ASGI_PANICKED.
  * - Wakers and buffers may be used and dropped on any thread. A handle or a task
  *   is used by one thread at a time, not always the same.
+ * - A handle or a task is a few words of its maker's own. Whoever owns it keeps
+ *   them where it likes, may move them between two calls, and passes a pointer.
  * - A library stays loaded until the process ends.
  * - What is reserved is zero.
  * - A caller need not have set what it passes to be filled in; the callee writes
@@ -39,7 +41,7 @@ extern "C" {
 /* The first eight bytes of AsgiApp and AsgiHost; "ASGI_APP" in a little-endian file. */
 #define ASGI_MAGIC UINT64_C(0x5050415f49475341)
 #define ASGI_MAJOR 0
-#define ASGI_MINOR 4
+#define ASGI_MINOR 5
 
 /* What a function answers. */
 #define ASGI_PENDING 0  /* the answer will come later: the waker is woken then */
@@ -264,8 +266,17 @@ typedef struct AsgiOutcome {
 
 /* The host's two halves of an exchange. They are the library's once it was called,
  * and each is given back with its drop, also after the task was dropped. */
-typedef struct AsgiReceive AsgiReceive;
-typedef struct AsgiSend AsgiSend;
+typedef struct AsgiReceive {
+    uintptr_t store[4];
+} AsgiReceive;
+typedef struct AsgiSend {
+    uintptr_t store[4];
+} AsgiSend;
+
+/* One call of an app: owned by the host once the library has made it. */
+typedef struct AsgiTask {
+    uintptr_t store[8];
+} AsgiTask;
 
 #define ASGI_LOG_ERROR 1
 #define ASGI_LOG_WARN 2
@@ -354,13 +365,15 @@ typedef struct AsgiApp {
     uint32_t (*init)(const AsgiHost *host, const AsgiStart *start, void **app,
                      AsgiBuffer *error);
     /* Makes a task that serves one scope; on any thread, also while other calls run.
-     * Takes both halves, even if it fails and answers NULL. */
-    void *(*call)(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send);
+     * READY with the task, or FAILED. Takes both halves, whatever it answers: it moves
+     * them out of what the pointers lend for this call. */
+    uint32_t (*call)(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send,
+                     AsgiTask *task);
     /* Goes on with a task: PENDING, READY, FAILED or PANICKED, the last two with the
      * outcome. Whatever is not PENDING is the end: it is not polled again. */
-    uint32_t (*poll)(void *task, const AsgiWaker *waker, AsgiOutcome *outcome);
-    /* Frees a task; one that has not ended is cancelled. */
-    void (*drop_task)(void *task);
+    uint32_t (*poll)(AsgiTask *task, const AsgiWaker *waker, AsgiOutcome *outcome);
+    /* Frees what a task holds; one that has not ended is cancelled. */
+    void (*drop_task)(AsgiTask *task);
     /* Stops the app's own threads and waits for them, so many milliseconds at most. The
      * last call but for drop_task. */
     void (*shutdown)(void *app, uint32_t grace_ms);

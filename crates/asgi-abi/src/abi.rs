@@ -9,17 +9,19 @@
 //! - No panic and no exception crosses; a side that caught one answers [`PANICKED`].
 //! - Wakers and buffers may be used and dropped on any thread. A handle or a task is used by one
 //!   thread at a time, not always the same.
+//! - A handle or a task is a few words of its maker's own. Whoever owns it keeps them where it
+//!   likes, may move them between two calls, and passes a pointer to them.
 //! - A library stays loaded until the process ends.
 
 use std::ffi::c_void;
-use std::mem::size_of;
+use std::mem::{MaybeUninit, size_of};
 
 /// The first eight bytes of an [`App`] and of a [`Host`]; `ASGI_APP` in a little-endian file.
 pub const MAGIC: u64 = 0x5050_415f_4947_5341;
 /// The version's first number. While it is 0, both numbers must be the same on both sides.
 pub const MAJOR: u16 = 0;
 /// The version's second number.
-pub const MINOR: u16 = 4;
+pub const MINOR: u16 = 5;
 
 /// The answer will come later: the waker is woken then.
 pub const PENDING: u32 = 0;
@@ -449,14 +451,24 @@ pub struct LogLine {
 #[repr(C)]
 #[derive(Debug)]
 pub struct Receive {
-    opaque: [u8; 0],
+    /// The host's own.
+    pub store: [MaybeUninit<usize>; 4],
 }
 
 /// The host's half that an app sends through: owned by the library once it was called.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Send {
-    opaque: [u8; 0],
+    /// The host's own.
+    pub store: [MaybeUninit<usize>; 4],
+}
+
+/// One call of an app: owned by the host once the library has made it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Task {
+    /// The library's own.
+    pub store: [MaybeUninit<usize>; 8],
 }
 
 /// What the host offers. Valid until the process ends.
@@ -534,19 +546,21 @@ pub struct App {
         app: *mut *mut c_void,
         error: *mut Buffer,
     ) -> u32,
-    /// Makes a task that serves one scope; on any thread, also while other calls run. Takes both
-    /// halves, even if it fails and answers NULL.
+    /// Makes a task that serves one scope; on any thread, also while other calls run. READY with
+    /// the task, or FAILED. Takes both halves, whatever it answers: it moves them out of what the
+    /// pointers lend for this call.
     pub call: unsafe extern "C" fn(
         app: *mut c_void,
         *const Scope,
         receive: *mut Receive,
         send: *mut Send,
-    ) -> *mut c_void,
+        task: *mut Task,
+    ) -> u32,
     /// Goes on with a task. PENDING, READY, FAILED or PANICKED, the last two with the outcome.
     /// Whatever is not PENDING is the end: it is not polled again.
-    pub poll: unsafe extern "C" fn(task: *mut c_void, *const Waker, outcome: *mut Outcome) -> u32,
-    /// Frees a task; one that has not ended is cancelled.
-    pub drop_task: unsafe extern "C" fn(task: *mut c_void),
+    pub poll: unsafe extern "C" fn(*mut Task, *const Waker, outcome: *mut Outcome) -> u32,
+    /// Frees what a task holds; one that has not ended is cancelled.
+    pub drop_task: unsafe extern "C" fn(*mut Task),
     /// Stops the app's own threads and waits for them, so many milliseconds at most. The last
     /// call but for `drop_task`.
     pub shutdown: unsafe extern "C" fn(app: *mut c_void, grace_ms: u32),

@@ -1,4 +1,4 @@
-//! [`Bytes`] across the boundary, without a copy of what they hold.
+//! [`Bytes`] across the boundary, without a copy of what is longer than a few hundred bytes.
 
 use std::mem::{align_of, size_of};
 
@@ -68,12 +68,16 @@ unsafe extern "C" fn drop_bytes(buffer: *mut Buffer) {
     unsafe { drop((*buffer).store.as_ptr().cast::<Bytes>().read()) }
 }
 
+/// What is no longer is copied: that costs less than to come back for the owner's `drop`.
+const COPIED: usize = 512;
+
 impl From<Buffer> for Bytes {
-    /// One small allocation; the bytes stay where they are.
+    /// One small allocation; more than a few bytes stay where they are.
     fn from(buffer: Buffer) -> Self {
-        if buffer.len == 0 {
-            return Self::new();
+        match buffer.len {
+            0 => Self::new(),
+            1..=COPIED => Self::copy_from_slice(buffer.as_slice()),
+            _ => Self::from_owner(buffer),
         }
-        Self::from_owner(buffer)
     }
 }

@@ -71,6 +71,8 @@ mod panic;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod reason;
 #[cfg(any(feature = "export", feature = "loader"))]
+mod store;
+#[cfg(any(feature = "export", feature = "loader"))]
 mod waker;
 
 #[cfg(feature = "loader")]

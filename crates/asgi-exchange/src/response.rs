@@ -58,6 +58,8 @@ pub(crate) enum RequestKind {
 pub(crate) struct Content {
     request: RequestKind,
     tells_length: bool,
+    /// The app set some that are the connection's.
+    connection_fields: bool,
     /// The status or the method allows none: what the app sends is swallowed. (HTTP-026)
     swallowed: bool,
     /// What the app announced; not checked where it is swallowed.
@@ -80,7 +82,17 @@ impl Content {
                 "a final status, 200 or above",
             ));
         }
-        let length = content_length(&start.headers)?;
+        // One look at each name is cheaper than to look for one after the other.
+        let mut has_length = false;
+        let mut connection_fields = false;
+        for name in start.headers.keys() {
+            has_length |= name == CONTENT_LENGTH;
+            connection_fields |= is_connection_field(name);
+        }
+        let length = match has_length {
+            true => content_length(&start.headers)?,
+            false => None,
+        };
         let swallowed = request == RequestKind::Head
             || matches!(
                 start.status,
@@ -89,6 +101,7 @@ impl Content {
         Ok(Self {
             request,
             tells_length: tells_length || swallowed,
+            connection_fields,
             swallowed,
             length: length.filter(|_| !swallowed),
             taken: 0,
@@ -135,7 +148,7 @@ impl Content {
             ..
         } = start;
         let mut close = false;
-        if headers.keys().any(is_connection_field) {
+        if self.connection_fields {
             close = asks_to_close(&headers);
             remove_fields(&mut headers, is_connection_field);
         }

@@ -15,7 +15,7 @@ use crate::{DisconnectReason, ReceiveEvent, Receiver, SendError, SendEvent, Send
 /// methods has its like here. They **may** be called from two threads at once, but never the same
 /// one of the two halves'.
 ///
-/// Spec: core §3.
+/// Spec: core §4.
 pub trait SharedHalves: Send + Sync {
     /// [`ReceiveHalf::poll_receive`](crate::ReceiveHalf::poll_receive)
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent>;
@@ -49,7 +49,9 @@ pub trait SharedHalves: Send + Sync {
     ) -> Poll<Result<(), SendError>>;
 }
 
-/// The halves for one app.
+/// The halves for one app, of a value that is both.
+///
+/// Spec: core §3.
 pub fn halves(shared: Arc<impl SharedHalves + 'static>) -> (Receiver, Sender) {
     let receive = Receiver::shared(Arc::clone(&shared) as Arc<dyn SharedHalves>);
     (receive, Sender::shared(shared))

@@ -69,10 +69,10 @@ pub struct Config {
     /// How much of a request's body a client of HTTP/2 may send before the app has read any of it,
     /// in bytes. It bounds an upload's speed to one window a round trip, and what an unread upload
     /// holds in memory; a connection may hold as much for each of its streams. Default: 256 KiB.
-    pub h2_stream_window: u32,
+    pub h2_stream_window: usize,
     /// The largest frame that a client of HTTP/2 may send, in bytes: 16,384 to 16,777,215.
     /// Default: 16,384, which every client can do.
-    pub h2_max_frame_size: u32,
+    pub h2_max_frame_size: usize,
     /// Whether apps may push on HTTP/2, where the client takes pushes. Default: yes.
     pub h2_push: bool,
     /// How many pushes one response may have. Default: 100.

@@ -308,7 +308,7 @@ impl Shared {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.writer {
-            Writer::Tls(stream) => stream.poll_read_at(cx, buf, self.guard.position()),
+            Writer::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             _ => unreachable!("only a TLS stream has a reader that is in its writer"),
         }
     }

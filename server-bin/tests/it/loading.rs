@@ -114,21 +114,23 @@ fn in_c(init: &str, poll: &str) -> String {
             {init}
             return ASGI_READY;
         }}
-        static void *call(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send) {{
+        static uint32_t call(void *app, const AsgiScope *scope, AsgiReceive *receive,
+                             AsgiSend *send, AsgiTask *task) {{
             host->receive_drop(receive); host->send_drop(send);
             (void)app;
-            if (scope->kind == ASGI_SCOPE_LIFESPAN) return (void *)3;
-            return scope->path.ptr[1] == 'c' ? (void *)1 : (void *)2;
+            if (scope->kind == ASGI_SCOPE_LIFESPAN) task->store[0] = 3;
+            else task->store[0] = scope->path.ptr[1] == 'c' ? 1 : 2;
+            return ASGI_READY;
         }}
-        static uint32_t poll(void *task, const AsgiWaker *waker, AsgiOutcome *outcome) {{
+        static uint32_t poll(AsgiTask *task, const AsgiWaker *waker, AsgiOutcome *outcome) {{
             (void)waker;
-            if (task == (void *)3) {{
+            if (task->store[0] == 3) {{
                 *outcome = (AsgiOutcome){{ .kind = ASGI_OUTCOME_UNSUPPORTED }};
                 return ASGI_FAILED;
             }}
             {poll}
         }}
-        static void drop_task(void *task) {{ (void)task; }}
+        static void drop_task(AsgiTask *task) {{ (void)task; }}
         static void stop(void *app, uint32_t ms) {{ (void)app; (void)ms; }}
         const AsgiApp ASGI_APP = {{ .magic = ASGI_MAGIC, .major = ASGI_MAJOR, .minor = ASGI_MINOR,
             .size = sizeof(AsgiApp), .name = {{ (const uint8_t *)\"in_c\", 4 }}, .init = init,
@@ -297,7 +299,7 @@ fn after_a_crash_the_log_names_the_library_and_the_requests_in_it() {
         ("abort();", "SIGABRT"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let poll = format!("if (task == (void *)1) {{ {crash} }} return ASGI_PENDING;");
+        let poll = format!("if (task->store[0] == 1) {{ {crash} }} return ASGI_PENDING;");
         let library = compiled(folder.path(), "bad.so", &in_c("", &poll));
         let path = library.display().to_string();
         let mut server = Running::start(&mut ferricorn(&[&path, "--bind", "127.0.0.1:0"]));

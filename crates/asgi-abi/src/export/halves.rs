@@ -1,8 +1,8 @@
 //! The halves that an app in a library gets: they call the host's.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use asgi::{
@@ -58,7 +58,7 @@ const NO_CLOSE_FRAME: u16 = 1006;
 /// Calls the host's half for receiving.
 pub(super) struct LibraryReceive {
     host: &'static abi::Host,
-    handle: NonNull<abi::Receive>,
+    handle: abi::Receive,
     budget: Budget,
 }
 
@@ -70,11 +70,10 @@ impl LibraryReceive {
     /// # Safety
     ///
     /// `handle` must be a half of `host` that is given away to the library.
-    pub(super) unsafe fn new(host: &'static abi::Host, handle: *mut abi::Receive) -> Self {
+    pub(super) unsafe fn new(host: &'static abi::Host, handle: abi::Receive) -> Self {
         Self {
             host,
-            // SAFETY: the caller's promise: a half is no NULL.
-            handle: unsafe { NonNull::new_unchecked(handle) },
+            handle,
             budget: Budget::default(),
         }
     }
@@ -83,7 +82,7 @@ impl LibraryReceive {
 impl Drop for LibraryReceive {
     fn drop(&mut self) {
         // SAFETY: the handle is ours and given back once.
-        unsafe { (self.host.receive_drop)(self.handle.as_ptr()) }
+        unsafe { (self.host.receive_drop)(&raw mut self.handle) }
     }
 }
 
@@ -95,7 +94,7 @@ impl ReceiveHalf for LibraryReceive {
         let mut event = abi::ReceiveEvent::EMPTY;
         // SAFETY: the handle is ours, the waker is lent for the call, `event` is valid for a write.
         let code = waker::lend(cx.waker(), |waker| unsafe {
-            (self.host.receive_poll)(self.handle.as_ptr(), waker, &raw mut event)
+            (self.host.receive_poll)(&raw mut self.handle, waker, &raw mut event)
         });
         match code {
             abi::PENDING => {
@@ -156,7 +155,7 @@ unsafe fn receive_event(mut event: abi::ReceiveEvent) -> ReceiveEvent {
 /// Calls the host's half for sending.
 pub(super) struct LibrarySend {
     application: &'static Application,
-    handle: NonNull<abi::Send>,
+    handle: abi::Send,
     budget: Budget,
 }
 
@@ -167,40 +166,29 @@ impl LibrarySend {
     /// # Safety
     ///
     /// `handle` must be a half of the application's host that is given away to the library.
-    pub(super) unsafe fn new(application: &'static Application, handle: *mut abi::Send) -> Self {
+    pub(super) unsafe fn new(application: &'static Application, handle: abi::Send) -> Self {
         Self {
             application,
-            // SAFETY: the caller's promise: a half is no NULL.
-            handle: unsafe { NonNull::new_unchecked(handle) },
+            handle,
             budget: Budget::default(),
         }
     }
 
     /// Passes one event on.
-    fn start(&mut self, parts: Parts<'_>) -> Result<(), SendError> {
-        let mut event = abi::SendEvent {
-            flags: parts.flags,
-            status: parts.status,
-            file: parts.file,
-            offset: parts.offset,
-            count: parts.count,
-            body: parts.body.into(),
-            text: parts.text,
-            headers: parts.headers.as_ptr(),
-            n_headers: parts.headers.len(),
-            ..abi::SendEvent::new(parts.kind)
-        };
-        let mut error = abi::SendError::EMPTY;
-        // SAFETY: the handle is ours, what the event lends lives until the end of this function,
-        // and `error` is valid for a write.
+    fn start(&mut self, mut event: abi::SendEvent) -> Result<(), SendError> {
+        let mut error = MaybeUninit::uninit();
+        // SAFETY: the handle is ours, what the event lends lives until the end of the caller, and
+        // `error` is valid for a write.
         let code = unsafe {
-            (self.application.host.send_start)(self.handle.as_ptr(), &raw mut event, &raw mut error)
+            let host = self.application.host;
+            (host.send_start)(&raw mut self.handle, &raw mut event, error.as_mut_ptr())
         };
-        // The host has taken the body, whatever it answers.
-        std::mem::forget(std::mem::replace(&mut event.body, Buffer::EMPTY));
+        // The host has taken the body, whatever it answers; nothing else is to be dropped.
+        std::mem::forget(event);
         match code {
             abi::READY => Ok(()),
-            abi::FAILED => Err(send_error(error)),
+            // SAFETY: the host has written the error, as its answer says.
+            abi::FAILED => Err(send_error(unsafe { error.assume_init() })),
             _ => panic_of_the_host(),
         }
     }
@@ -213,10 +201,10 @@ impl LibrarySend {
             Message::Binary(data) => (0, data),
             other => return Err(SendError::refused(format!("{other:?} cannot cross"))),
         };
-        self.start(Parts {
+        self.start(abi::SendEvent {
             flags,
-            body,
-            ..Parts::new(abi::SEND_WEBSOCKET_SEND)
+            body: body.into(),
+            ..abi::SendEvent::new(abi::SEND_WEBSOCKET_SEND)
         })
     }
 }
@@ -224,7 +212,7 @@ impl LibrarySend {
 impl Drop for LibrarySend {
     fn drop(&mut self) {
         // SAFETY: the handle is ours and given back once.
-        unsafe { (self.application.host.send_drop)(self.handle.as_ptr()) }
+        unsafe { (self.application.host.send_drop)(&raw mut self.handle) }
     }
 }
 
@@ -233,10 +221,10 @@ impl SendHalf for LibrarySend {
         if self.budget.is_spent(cx) {
             return Poll::Pending;
         }
-        let mut error = abi::SendError::EMPTY;
+        let mut error = MaybeUninit::uninit();
         // SAFETY: the handle is ours, the waker is lent for the call, `error` is valid for a write.
         let code = waker::lend(cx.waker(), |waker| unsafe {
-            (self.application.host.send_poll_ready)(self.handle.as_ptr(), waker, &raw mut error)
+            (self.application.host.send_poll_ready)(&raw mut self.handle, waker, error.as_mut_ptr())
         });
         match code {
             abi::PENDING => {
@@ -244,7 +232,8 @@ impl SendHalf for LibrarySend {
                 return Poll::Pending;
             }
             abi::READY => self.budget.spend(),
-            abi::FAILED => return Poll::Ready(Err(send_error(error))),
+            // SAFETY: the host has written the error, as its answer says.
+            abi::FAILED => return Poll::Ready(Err(send_error(unsafe { error.assume_init() }))),
             _ => panic_of_the_host(),
         }
         Poll::Ready(Ok(()))
@@ -252,33 +241,40 @@ impl SendHalf for LibrarySend {
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         match event {
-            SendEvent::HttpResponseStart(start) => fields::with_lent(&start.headers, |headers| {
-                self.start(Parts {
-                    status: start.status.as_u16().into(),
-                    flags: flag(start.trailers, abi::FLAG_TRAILERS),
-                    headers,
-                    ..Parts::new(abi::SEND_HTTP_RESPONSE_START)
-                })
-            }),
-            SendEvent::HttpResponseBody(body) => self.start(Parts {
+            SendEvent::HttpResponseStart(start) => {
+                let sent = fields::with_lent(&start.headers, |headers| {
+                    self.start(abi::SendEvent {
+                        status: start.status.as_u16().into(),
+                        flags: flag(start.trailers, abi::FLAG_TRAILERS),
+                        headers: headers.as_ptr(),
+                        n_headers: headers.len(),
+                        ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_START)
+                    })
+                });
+                fields::recycle(start.headers);
+                sent
+            }
+            SendEvent::HttpResponseBody(body) => self.start(abi::SendEvent {
                 flags: flag(body.more_body, abi::FLAG_MORE),
-                body: body.body,
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_BODY)
+                body: body.body.into(),
+                ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_BODY)
             }),
             SendEvent::HttpResponseTrailers(trailers) => {
                 fields::with_lent(&trailers.headers, |headers| {
-                    self.start(Parts {
+                    self.start(abi::SendEvent {
                         flags: flag(trailers.more_trailers, abi::FLAG_MORE),
-                        headers,
-                        ..Parts::new(abi::SEND_HTTP_RESPONSE_TRAILERS)
+                        headers: headers.as_ptr(),
+                        n_headers: headers.len(),
+                        ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_TRAILERS)
                     })
                 })
             }
             SendEvent::HttpResponsePush(push) => fields::with_lent(&push.headers, |headers| {
-                self.start(Parts {
+                self.start(abi::SendEvent {
                     text: Str::new(push.path.as_str()),
-                    headers,
-                    ..Parts::new(abi::SEND_HTTP_RESPONSE_PUSH)
+                    headers: headers.as_ptr(),
+                    n_headers: headers.len(),
+                    ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_PUSH)
                 })
             }),
             SendEvent::HttpResponseEarlyHint(hint) => {
@@ -286,16 +282,17 @@ impl SendHalf for LibrarySend {
                 let links: Vec<_> = links
                     .map(|link| fields::lend_field(&header::LINK, link))
                     .collect();
-                self.start(Parts {
-                    headers: &links,
-                    ..Parts::new(abi::SEND_HTTP_RESPONSE_EARLY_HINT)
+                self.start(abi::SendEvent {
+                    headers: links.as_ptr(),
+                    n_headers: links.len(),
+                    ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_EARLY_HINT)
                 })
             }
-            SendEvent::HttpResponsePathSend(send) => self.start(Parts {
+            SendEvent::HttpResponsePathSend(send) => self.start(abi::SendEvent {
                 text: Str::from_bytes(send.path.as_os_str().as_bytes()),
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_PATH_SEND)
+                ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_PATH_SEND)
             }),
-            SendEvent::HttpResponseZeroCopySend(send) => self.start(Parts {
+            SendEvent::HttpResponseZeroCopySend(send) => self.start(abi::SendEvent {
                 flags: flag(send.offset.is_some(), abi::FLAG_OFFSET)
                     | flag(send.count.is_some(), abi::FLAG_COUNT)
                     | flag(send.more_body, abi::FLAG_MORE),
@@ -303,53 +300,55 @@ impl SendHalf for LibrarySend {
                 file: send.file.as_raw_fd(),
                 offset: send.offset.unwrap_or(0),
                 count: send.count.unwrap_or(0),
-                ..Parts::new(abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND)
+                ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND)
             }),
             SendEvent::WebSocketAccept(accept) => fields::with_lent(&accept.headers, |headers| {
-                self.start(Parts {
+                self.start(abi::SendEvent {
                     text: accept.subprotocol.as_deref().map_or(Str::NULL, Str::new),
-                    headers,
-                    ..Parts::new(abi::SEND_WEBSOCKET_ACCEPT)
+                    headers: headers.as_ptr(),
+                    n_headers: headers.len(),
+                    ..abi::SendEvent::new(abi::SEND_WEBSOCKET_ACCEPT)
                 })
             }),
             SendEvent::WebSocketSend(send) => self.send_message(send.message),
-            SendEvent::WebSocketClose(close) => self.start(Parts {
+            SendEvent::WebSocketClose(close) => self.start(abi::SendEvent {
                 status: close.code.into(),
                 text: Str::new(&close.reason),
-                ..Parts::new(abi::SEND_WEBSOCKET_CLOSE)
+                ..abi::SendEvent::new(abi::SEND_WEBSOCKET_CLOSE)
             }),
             SendEvent::WebSocketHttpResponseStart(start) => {
                 fields::with_lent(&start.headers, |headers| {
-                    self.start(Parts {
+                    self.start(abi::SendEvent {
                         status: start.status.as_u16().into(),
-                        headers,
-                        ..Parts::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_START)
+                        headers: headers.as_ptr(),
+                        n_headers: headers.len(),
+                        ..abi::SendEvent::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_START)
                     })
                 })
             }
-            SendEvent::WebSocketHttpResponseBody(body) => self.start(Parts {
+            SendEvent::WebSocketHttpResponseBody(body) => self.start(abi::SendEvent {
                 flags: flag(body.more_body, abi::FLAG_MORE),
-                body: body.body,
-                ..Parts::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_BODY)
+                body: body.body.into(),
+                ..abi::SendEvent::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_BODY)
             }),
             SendEvent::LifespanStartupComplete(complete) => {
                 // Before the host learns of it: it may call with the next scope at once.
                 let before = self.application.set_state(complete.state);
-                self.start(Parts::new(abi::SEND_LIFESPAN_STARTUP_COMPLETE))
+                self.start(abi::SendEvent::new(abi::SEND_LIFESPAN_STARTUP_COMPLETE))
                     .inspect_err(|_| {
                         self.application.set_state(before);
                     })
             }
-            SendEvent::LifespanStartupFailed(failed) => self.start(Parts {
+            SendEvent::LifespanStartupFailed(failed) => self.start(abi::SendEvent {
                 text: Str::new(&failed.message),
-                ..Parts::new(abi::SEND_LIFESPAN_STARTUP_FAILED)
+                ..abi::SendEvent::new(abi::SEND_LIFESPAN_STARTUP_FAILED)
             }),
             SendEvent::LifespanShutdownComplete(_) => {
-                self.start(Parts::new(abi::SEND_LIFESPAN_SHUTDOWN_COMPLETE))
+                self.start(abi::SendEvent::new(abi::SEND_LIFESPAN_SHUTDOWN_COMPLETE))
             }
-            SendEvent::LifespanShutdownFailed(failed) => self.start(Parts {
+            SendEvent::LifespanShutdownFailed(failed) => self.start(abi::SendEvent {
                 text: Str::new(&failed.message),
-                ..Parts::new(abi::SEND_LIFESPAN_SHUTDOWN_FAILED)
+                ..abi::SendEvent::new(abi::SEND_LIFESPAN_SHUTDOWN_FAILED)
             }),
             // `debug` holds Rust values, which stay where they were made; no scope offers it here.
             other => Err(SendError::refused(format!(
@@ -365,7 +364,7 @@ impl SendHalf for LibrarySend {
         // write.
         let code = waker::lend(cx.waker(), |waker| unsafe {
             (self.application.host.send_poll_closed)(
-                self.handle.as_ptr(),
+                &raw mut self.handle,
                 waker,
                 &raw mut disconnect,
             )
@@ -377,35 +376,6 @@ impl SendHalf for LibrarySend {
             }
             abi::READY => Poll::Ready(disconnect.into()),
             _ => panic_of_the_host(),
-        }
-    }
-}
-
-/// An event, before its parts are lent.
-struct Parts<'a> {
-    kind: u32,
-    flags: u32,
-    status: u32,
-    file: RawFd,
-    offset: u64,
-    count: u64,
-    body: Bytes,
-    text: Str,
-    headers: &'a [abi::Header],
-}
-
-impl Parts<'_> {
-    const fn new(kind: u32) -> Self {
-        Self {
-            kind,
-            flags: 0,
-            status: 0,
-            file: 0,
-            offset: 0,
-            count: 0,
-            body: Bytes::new(),
-            text: Str::NULL,
-            headers: &[],
         }
     }
 }

@@ -28,7 +28,7 @@ pub use self::runtime::Runs;
 use self::task::Task;
 use crate::abi::{self, Buffer, Str};
 use crate::panic::caught;
-use crate::waker;
+use crate::{store, waker};
 
 /// Exports an app from a shared library, for a server to load.
 ///
@@ -235,37 +235,43 @@ unsafe extern "C" fn call(
     scope: *const abi::Scope,
     receive: *mut abi::Receive,
     send: *mut abi::Send,
-) -> *mut c_void {
+    task: *mut abi::Task,
+) -> u32 {
     // SAFETY: `app` came out of `init`, which leaked it.
     let application: &'static Application = unsafe { &*app.cast::<Application>() };
     // SAFETY: the host gives both handles away with this call, and they belong to its host struct.
     let (receive, send) = unsafe {
         (
-            LibraryReceive::new(application.host, receive),
-            LibrarySend::new(application, send),
+            LibraryReceive::new(application.host, receive.read()),
+            LibrarySend::new(application, send.read()),
         )
     };
     // SAFETY: the scope is valid for this call; `rebuild` copies all that it takes from it.
-    let task = caught(|| unsafe {
+    let made = caught(|| unsafe {
         let exchange = (*scope).exchange;
         let scope = scope::rebuild(scope, application);
-        Box::new(Task::new(application, exchange, scope, receive, send))
+        Task::new(application, exchange, scope, receive, send)
     });
-    match task {
-        Ok(task) => Box::into_raw(task).cast(),
-        // The hook has printed it.
-        Err(_) => std::ptr::null_mut(),
-    }
+    // The hook has printed a panic.
+    let Ok(made) = made else {
+        return abi::FAILED;
+    };
+    let made = abi::Task {
+        store: store::put(made),
+    };
+    // SAFETY: `task` is the host's, valid for a write.
+    unsafe { task.write(made) };
+    abi::READY
 }
 
 unsafe extern "C" fn poll(
-    task: *mut c_void,
+    task: *mut abi::Task,
     waker: *const abi::Waker,
     outcome: *mut abi::Outcome,
 ) -> u32 {
     // SAFETY: `task` came out of `call` and was not dropped; the host uses it on one thread at a
     // time, so this reference is the only one.
-    let task = unsafe { &mut *task.cast::<Task>() };
+    let task: &mut Task = unsafe { store::get(&raw mut (*task).store) };
     // SAFETY: the waker is lent for this call.
     let code = unsafe { waker::borrow(waker, |waker| task.poll(waker)) };
     if matches!(code, abi::FAILED | abi::PANICKED) {
@@ -275,9 +281,9 @@ unsafe extern "C" fn poll(
     code
 }
 
-unsafe extern "C" fn drop_task(task: *mut c_void) {
+unsafe extern "C" fn drop_task(task: *mut abi::Task) {
     // SAFETY: `task` came out of `call`, and the host drops it once.
-    let mut task = unsafe { Box::from_raw(task.cast::<Task>()) };
+    let mut task: Task = unsafe { store::take(&raw mut (*task).store) };
     task.cancel();
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use asgi::{Address, AppError, Extensions, HttpScope, LifespanScope, Scope, Tls, WebSocketScope};
 use http::uri::PathAndQuery;
-use http::{Method, Version};
+use http::{HeaderMap, Method, Version};
 
 use super::runtime::Application;
 use crate::abi::{self, Str};
@@ -31,7 +31,7 @@ pub(super) unsafe fn rebuild(
         abi::SCOPE_HTTP => unsafe {
             let mut http = rebuild_http(scope).map_err(does_not_cross)?;
             http.state = application.state();
-            Ok(http.into())
+            Ok(Scope::Http(http))
         },
         // SAFETY: as above.
         abi::SCOPE_WEBSOCKET => unsafe {
@@ -50,17 +50,19 @@ fn does_not_cross(wrong: &'static str) -> AppError {
 /// # Safety
 ///
 /// All parts of the scope must be valid.
-unsafe fn rebuild_http(scope: &abi::Scope) -> Result<HttpScope, &'static str> {
+unsafe fn rebuild_http(scope: &abi::Scope) -> Result<Box<HttpScope>, &'static str> {
     // SAFETY: the caller's promise, for each part.
     unsafe {
         let method =
             Method::from_bytes(scope.method.as_bytes()).map_err(|_| "a method that is no token")?;
-        let mut http = HttpScope::new(method, target(scope.target)?);
+        let (target, headers) = target_and_headers(scope)?;
+        // Boxed at once: it is large.
+        let mut http = Box::new(HttpScope::new(method, target));
         http.version = version(scope.http_version);
         http.scheme = scheme(scope.scheme);
         set_path(&mut http.path, scope.path);
         http.root_path = root_path(scope.root_path);
-        http.headers = fields::rebuild(scope.headers, scope.n_headers)?;
+        http.headers = headers;
         http.client = address(&scope.client);
         http.server = address(&scope.server);
         http.extensions = extensions(scope);
@@ -74,12 +76,13 @@ unsafe fn rebuild_http(scope: &abi::Scope) -> Result<HttpScope, &'static str> {
 unsafe fn rebuild_websocket(scope: &abi::Scope) -> Result<WebSocketScope, &'static str> {
     // SAFETY: the caller's promise, for each part.
     unsafe {
-        let mut websocket = WebSocketScope::new(target(scope.target)?);
+        let (target, headers) = target_and_headers(scope)?;
+        let mut websocket = WebSocketScope::new(target);
         websocket.version = version(scope.http_version);
         websocket.scheme = scheme(scope.scheme);
         set_path(&mut websocket.path, scope.path);
         websocket.root_path = root_path(scope.root_path);
-        websocket.headers = fields::rebuild(scope.headers, scope.n_headers)?;
+        websocket.headers = headers;
         websocket.subprotocols = abi::slice(scope.subprotocols, scope.n_subprotocols)
             .iter()
             .map(|name| name.to_text().into_owned())
@@ -93,11 +96,16 @@ unsafe fn rebuild_websocket(scope: &abi::Scope) -> Result<WebSocketScope, &'stat
 
 /// # Safety
 ///
-/// The text must be valid.
-unsafe fn target(target: Str) -> Result<PathAndQuery, &'static str> {
+/// The scope's target and headers must be valid.
+unsafe fn target_and_headers(
+    scope: &abi::Scope,
+) -> Result<(PathAndQuery, HeaderMap), &'static str> {
     // SAFETY: the caller's promise.
-    PathAndQuery::try_from(unsafe { target.as_bytes() })
-        .map_err(|_| "a target that is no path and query")
+    let (target, headers) =
+        unsafe { fields::rebuild_beside(scope.target, scope.headers, scope.n_headers)? };
+    let target = PathAndQuery::from_maybe_shared(target)
+        .map_err(|_| "a target that is no path and query")?;
+    Ok((target, headers))
 }
 
 /// Most paths are what their target says: then this is one already.

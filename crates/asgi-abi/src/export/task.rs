@@ -36,7 +36,8 @@ pub(super) struct Task {
     /// Its number in the server's log.
     exchange: u64,
     state: State,
-    failure: Option<Failure>,
+    /// Boxed, since a task is to be small and seldom fails.
+    failure: Option<Box<Failure>>,
 }
 
 enum State {
@@ -76,26 +77,19 @@ impl Task {
         if matches!(self.state, State::Here(_)) && self.application.runs == Runs::OnItsOwn {
             self.move_away();
         }
-        let polled = match &mut self.state {
-            State::Here(future) => {
+        let polled = match &self.state {
+            State::Here(_) => {
                 let outer = HALF_WAITS.replace(false);
-                let polled = caught_in_call(|| {
-                    let _within = self.application.handle.enter();
-                    log::within(self.exchange, || {
-                        future.as_mut().poll(&mut Context::from_waker(waker))
-                    })
-                });
+                let polled = self.poll_here(waker);
                 let half_waits = HALF_WAITS.replace(outer);
-                match polled {
-                    Ok(Poll::Pending) => {
-                        if half_waits || self.application.runs == Runs::Inline {
-                            return abi::PENDING;
-                        }
-                        self.move_away();
-                        self.poll_moved(waker)
+                if polled.is_pending() {
+                    if half_waits || self.application.runs == Runs::Inline {
+                        return abi::PENDING;
                     }
-                    Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
-                    Err(message) => Poll::Ready(Err(message)),
+                    self.move_away();
+                    self.poll_moved(waker)
+                } else {
+                    polled
                 }
             }
             State::Moved(_) => self.poll_moved(waker),
@@ -104,10 +98,31 @@ impl Task {
         match polled {
             Poll::Pending => abi::PENDING,
             Poll::Ready(ended) => {
-                self.cancel();
+                self.state = State::Over;
                 self.ended(ended)
             }
         }
+    }
+
+    /// Drops the future, too, once it is ready: the runtime is entered only once then.
+    fn poll_here(&mut self, waker: &Waker) -> Poll<Ended> {
+        let polled = caught(|| {
+            within(self.application, self.exchange, || {
+                let State::Here(future) = &mut self.state else {
+                    return Poll::Pending;
+                };
+                let cx = &mut Context::from_waker(waker);
+                let polled = match caught_in_call(|| future.as_mut().poll(cx)) {
+                    Ok(polled) => polled.map(Ok),
+                    Err(message) => Poll::Ready(Err(message)),
+                };
+                if polled.is_ready() {
+                    drop_future(&mut self.state);
+                }
+                polled
+            })
+        });
+        polled.unwrap_or_else(|message| Poll::Ready(Err(message)))
     }
 
     fn poll_moved(&self, waker: &Waker) -> Poll<Ended> {
@@ -140,26 +155,36 @@ impl Task {
             Ok(failure) => (abi::FAILED, failure),
             Err(message) => (abi::PANICKED, Failure::panicked(message)),
         };
-        self.failure = Some(failure);
+        self.failure = Some(Box::new(failure));
         code
     }
 
     /// Drops the future, within the runtime as it was polled.
     pub(super) fn cancel(&mut self) {
-        let state = std::mem::replace(&mut self.state, State::Over);
-        if let State::Here(future) = state {
-            // A panic's message went out by the hook; the task is over either way.
-            let _ = caught(|| {
-                let _within = self.application.handle.enter();
-                log::within(self.exchange, || drop(future));
-            });
+        if let State::Here(_) = self.state {
+            let (application, exchange) = (self.application, self.exchange);
+            // As in `drop_future`.
+            let _ = caught(|| within(application, exchange, || drop_future(&mut self.state)));
         }
+        self.state = State::Over;
     }
 
     /// Lends how it ended; valid while the task lives and is not polled.
     pub(super) fn outcome(&self) -> abi::Outcome {
         self.failure
-            .as_ref()
+            .as_deref()
             .map_or(abi::Outcome::EMPTY, Failure::lend)
     }
+}
+
+/// Runs `f` in the app's runtime and for its exchange.
+fn within<R>(application: &Application, exchange: u64, f: impl FnOnce() -> R) -> R {
+    let _within = application.handle.enter();
+    log::within(exchange, f)
+}
+
+fn drop_future(state: &mut State) {
+    let state = std::mem::replace(state, State::Over);
+    // A panic's message went out by the hook; the task is over either way.
+    let _ = caught(|| drop(state));
 }

@@ -1,6 +1,6 @@
 //! The functions through which a library uses the server's halves.
 //!
-//! A half is given away as a pointer to a box of ours, and comes back with its `drop`. A panic
+//! A half is given away in words that the library keeps, and comes back with its `drop`. A panic
 //! inside, of a middleware's closure perhaps, is answered as PANICKED: the library then ends the
 //! app's call with a panic of its own.
 
@@ -23,26 +23,36 @@ use http::{HeaderMap, StatusCode};
 
 use crate::abi::{self, Buffer};
 use crate::panic::caught;
-use crate::{fields, waker};
+use crate::{fields, store, waker};
 
 /// A half for receiving, and the trailers that it lends.
 struct HostReceive {
     receive: Receiver,
-    trailers: Option<Box<HeaderMap>>,
+    trailers: Option<Box<Trailers>>,
+}
+
+/// Trailers, and the array that lends them.
+struct Trailers {
     lent: Vec<abi::Header>,
+    _fields: HeaderMap,
 }
 
-pub(super) fn give_receive(receive: Receiver) -> *mut abi::Receive {
-    let half = HostReceive {
-        receive,
-        trailers: None,
-        lent: Vec::new(),
-    };
-    Box::into_raw(Box::new(half)).cast()
+// SAFETY: `lent` points into the fields, which move along and are never changed.
+unsafe impl Send for Trailers {}
+
+pub(super) fn give_receive(receive: Receiver) -> abi::Receive {
+    abi::Receive {
+        store: store::put(HostReceive {
+            receive,
+            trailers: None,
+        }),
+    }
 }
 
-pub(super) fn give_send(send: Sender) -> *mut abi::Send {
-    Box::into_raw(Box::new(send)).cast()
+pub(super) fn give_send(send: Sender) -> abi::Send {
+    abi::Send {
+        store: store::put(send),
+    }
 }
 
 pub(super) unsafe extern "C" fn receive_poll(
@@ -52,7 +62,7 @@ pub(super) unsafe extern "C" fn receive_poll(
 ) -> u32 {
     // SAFETY: the library got this from `give_receive`, has not dropped it, and uses it on one
     // thread at a time.
-    let half = unsafe { &mut *receive.cast::<HostReceive>() };
+    let half: &mut HostReceive = unsafe { store::get(&raw mut (*receive).store) };
     // SAFETY: the waker is lent for this call.
     let polled = caught(|| unsafe {
         waker::borrow(waker, |waker| {
@@ -73,9 +83,19 @@ pub(super) unsafe extern "C" fn receive_poll(
 
 pub(super) unsafe extern "C" fn receive_drop(receive: *mut abi::Receive) {
     // SAFETY: the library got this from `give_receive` and gives it back once.
-    let half = unsafe { Box::from_raw(receive.cast::<HostReceive>()) };
+    let half: HostReceive = unsafe { store::take(&raw mut (*receive).store) };
     // A panic's message went out by the hook, and the half is gone either way.
     let _ = caught(|| drop(half));
+}
+
+impl Trailers {
+    fn new(fields: HeaderMap) -> Self {
+        Self {
+            // The texts are where the entries point to, not in the map itself.
+            lent: fields::lend(&fields),
+            _fields: fields,
+        }
+    }
 }
 
 impl HostReceive {
@@ -90,9 +110,9 @@ impl HostReceive {
                 lent.body = request.body.into();
                 if let Some(trailers) = request.trailers {
                     lent.flags |= abi::FLAG_TRAILERS;
-                    self.lent = fields::lend(self.trailers.insert(trailers));
-                    lent.headers = self.lent.as_ptr();
-                    lent.n_headers = self.lent.len();
+                    let trailers = self.trailers.insert(Box::new(Trailers::new(*trailers)));
+                    lent.headers = trailers.lent.as_ptr();
+                    lent.n_headers = trailers.lent.len();
                 }
             }
             ReceiveEvent::HttpDisconnect(disconnect) => {
@@ -135,7 +155,7 @@ impl HostReceive {
 /// `'a`.
 unsafe fn sender<'a>(send: *mut abi::Send) -> &'a mut Sender {
     // SAFETY: the caller's promise.
-    unsafe { &mut *send.cast::<Sender>() }
+    unsafe { store::get(&raw mut (*send).store) }
 }
 
 pub(super) unsafe extern "C" fn send_poll_ready(
@@ -144,17 +164,16 @@ pub(super) unsafe extern "C" fn send_poll_ready(
     error: *mut abi::SendError,
 ) -> u32 {
     // SAFETY: the library keeps the handle's rules; the waker is lent for this call.
-    let polled = caught(|| unsafe {
+    // `error` is the library's, valid for a write.
+    let answered = caught(|| unsafe {
         waker::borrow(waker, |waker| {
-            sender(send).poll_ready(&mut Context::from_waker(waker))
+            match sender(send).poll_ready(&mut Context::from_waker(waker)) {
+                Poll::Pending => abi::PENDING,
+                Poll::Ready(ready) => answer(ready, error),
+            }
         })
     });
-    match polled {
-        Ok(Poll::Pending) => abi::PENDING,
-        // SAFETY: `error` is the library's, valid for a write.
-        Ok(Poll::Ready(ready)) => unsafe { answer(ready, error) },
-        Err(_) => abi::PANICKED,
-    }
+    answered.unwrap_or(abi::PANICKED)
 }
 
 pub(super) unsafe extern "C" fn send_start(
@@ -163,17 +182,16 @@ pub(super) unsafe extern "C" fn send_start(
     error: *mut abi::SendError,
 ) -> u32 {
     // SAFETY: the library keeps the handle's rules. It gives the body away, and the rest of the
-    // event is valid for this call.
-    let sent = caught(|| unsafe {
+    // event is valid for this call, as is `error` for a write.
+    let answered = caught(|| unsafe {
         let body = (&raw const (*event).body).read();
-        let event = rebuild(&*event, body)?;
-        sender(send).start_send(event)
+        let sent = match rebuild(&*event, body) {
+            Ok(event) => sender(send).start_send(event),
+            Err(malformed) => Err(malformed),
+        };
+        answer(sent, error)
     });
-    match sent {
-        // SAFETY: `error` is the library's, valid for a write.
-        Ok(sent) => unsafe { answer(sent, error) },
-        Err(_) => abi::PANICKED,
-    }
+    answered.unwrap_or(abi::PANICKED)
 }
 
 pub(super) unsafe extern "C" fn send_poll_closed(
@@ -200,7 +218,7 @@ pub(super) unsafe extern "C" fn send_poll_closed(
 
 pub(super) unsafe extern "C" fn send_drop(send: *mut abi::Send) {
     // SAFETY: the library got this from `give_send` and gives it back once.
-    let half = unsafe { Box::from_raw(send.cast::<Sender>()) };
+    let half: Sender = unsafe { store::take(&raw mut (*send).store) };
     // A panic's message went out by the hook, and the half is gone either way.
     let _ = caught(|| drop(half));
 }
@@ -208,15 +226,19 @@ pub(super) unsafe extern "C" fn send_drop(send: *mut abi::Send) {
 /// # Safety
 ///
 /// `error` must be valid for a write.
+#[inline]
 unsafe fn answer(result: Result<(), SendError>, error: *mut abi::SendError) -> u32 {
-    let Err(failed) = result else {
-        return abi::READY;
-    };
-    // SAFETY: the caller's promise.
-    unsafe { error.write(lend_error(&failed)) };
-    abi::FAILED
+    match result {
+        Ok(()) => abi::READY,
+        Err(failed) => {
+            // SAFETY: the caller's promise.
+            unsafe { error.write(lend_error(&failed)) };
+            abi::FAILED
+        }
+    }
 }
 
+#[cold]
 fn lend_error(error: &SendError) -> abi::SendError {
     let mut lent = abi::SendError::EMPTY;
     if let Some(reason) = error.disconnect_reason() {

@@ -7,7 +7,7 @@ mod scope;
 
 use std::ffi::c_void;
 use std::fmt;
-use std::mem::size_of;
+use std::mem::{MaybeUninit, size_of};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
@@ -64,7 +64,7 @@ impl App for LoadedApp {
         receive: Receiver,
         send: Sender,
     ) -> impl Future<Output = Result<(), AppError>> + Send {
-        Call::new(*self, &scope, receive, send)
+        Call::new(*self, scope, receive, send)
     }
 }
 
@@ -77,29 +77,35 @@ enum Call {
 }
 
 impl Call {
-    fn new(app: LoadedApp, scope: &Scope, receive: Receiver, send: Sender) -> Self {
+    fn new(app: LoadedApp, scope: Scope, receive: Receiver, send: Sender) -> Self {
         let kind = scope.kind();
         let exchange = (app.exchange_id)();
-        let entry = Entry::new(scope, exchange);
-        let task = scope::lend(scope, exchange, |scope| {
-            let (receive, send) = (halves::give_receive(receive), halves::give_send(send));
-            // SAFETY: `app` is what `init` made, the scope is valid for the call, and the halves
-            // are given away.
-            entry.within(|| unsafe { (app.functions.call)(app.app.as_ptr(), scope, receive, send) })
+        let entry = Entry::new(&scope, exchange);
+        let mut task = MaybeUninit::uninit();
+        let code = scope::lend(&scope, exchange, |scope| {
+            let (mut receive, mut send) = (halves::give_receive(receive), halves::give_send(send));
+            // SAFETY: `app` is what `init` made, the scope is valid for the call, the halves are
+            // given away, and `task` is valid for a write.
+            entry.within(|| unsafe {
+                let app_made = app.app.as_ptr();
+                let (receive, send) = (&raw mut receive, &raw mut send);
+                (app.functions.call)(app_made, scope, receive, send, task.as_mut_ptr())
+            })
         });
-        let Some(task) = task else {
-            return Self::Refused(Some(AppError::unsupported(scope)));
-        };
-        match NonNull::new(task) {
-            Some(task) => Self::Running(Task {
+        let call = match code {
+            Some(abi::READY) => Self::Running(Task {
                 functions: app.functions,
-                task,
+                // SAFETY: the library has made the task, as its answer says.
+                task: unsafe { task.assume_init() },
                 entry,
                 kind,
                 ended: false,
             }),
-            None => Self::Refused(Some("the app's library could not take the call".into())),
-        }
+            Some(_) => Self::Refused(Some("the app's library could not take the call".into())),
+            None => Self::Refused(Some(AppError::unsupported(&scope))),
+        };
+        scope::recycle(scope);
+        call
     }
 }
 
@@ -120,7 +126,7 @@ impl Future for Call {
 /// A task of the library's, owned.
 struct Task {
     functions: &'static abi::App,
-    task: NonNull<c_void>,
+    task: abi::Task,
     entry: Entry,
     /// Of its scope: an error may have to name it again.
     kind: &'static str,
@@ -139,7 +145,7 @@ impl Task {
             // SAFETY: the task is ours and has not ended, the waker is lent for the call,
             // `outcome` is valid for a write.
             self.entry.within(|| unsafe {
-                (self.functions.poll)(self.task.as_ptr(), waker, &raw mut outcome)
+                (self.functions.poll)(&raw mut self.task, waker, &raw mut outcome)
             })
         });
         if code == abi::PENDING {
@@ -161,6 +167,6 @@ impl Drop for Task {
     fn drop(&mut self) {
         // SAFETY: the task is ours and dropped once.
         self.entry
-            .within(|| unsafe { (self.functions.drop_task)(self.task.as_ptr()) });
+            .within(|| unsafe { (self.functions.drop_task)(&raw mut self.task) });
     }
 }

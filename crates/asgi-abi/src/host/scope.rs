@@ -30,6 +30,15 @@ pub(super) fn lend<R>(
     }
 }
 
+/// Drops a scope that was lent, but for what can be used again.
+pub(super) fn recycle(scope: Scope) {
+    match scope {
+        Scope::Http(http) => fields::recycle(http.headers),
+        Scope::WebSocket(websocket) => fields::recycle(websocket.headers),
+        _ => {}
+    }
+}
+
 fn lend_http<R>(http: &HttpScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
     fields::with_lent(&http.headers, |headers| {
         with_tls(http.extensions.tls.as_deref(), |tls| {

@@ -39,13 +39,14 @@ unsafe extern "C" fn call(
     _: *const abi::Scope,
     receive: *mut abi::Receive,
     send: *mut abi::Send,
-) -> *mut c_void {
+    _: *mut abi::Task,
+) -> u32 {
     // SAFETY: both were given to us.
     unsafe {
         (host().receive_drop)(receive);
         (host().send_drop)(send);
     }
-    std::ptr::null_mut()
+    abi::FAILED
 }
 
 /// Keeps the half for sending as its task.
@@ -54,19 +55,23 @@ unsafe extern "C" fn call_to_send(
     _: *const abi::Scope,
     receive: *mut abi::Receive,
     send: *mut abi::Send,
-) -> *mut c_void {
-    // SAFETY: it was given to us.
-    unsafe { (host().receive_drop)(receive) };
-    send.cast()
+    task: *mut abi::Task,
+) -> u32 {
+    // SAFETY: both were given to us, and a task has room for one.
+    unsafe {
+        (host().receive_drop)(receive);
+        task.cast::<abi::Send>().write(send.read());
+    }
+    abi::READY
 }
 
-unsafe extern "C" fn poll(_: *mut c_void, _: *const abi::Waker, _: *mut abi::Outcome) -> u32 {
+unsafe extern "C" fn poll(_: *mut abi::Task, _: *const abi::Waker, _: *mut abi::Outcome) -> u32 {
     abi::READY
 }
 
 /// Sends events that no Rust app could make; its error is what the host says to each.
 unsafe extern "C" fn poll_to_send(
-    task: *mut c_void,
+    task: *mut abi::Task,
     _: *const abi::Waker,
     outcome: *mut abi::Outcome,
 ) -> u32 {
@@ -135,9 +140,9 @@ unsafe extern "C" fn poll_to_send(
     abi::FAILED
 }
 
-unsafe extern "C" fn drop_task(_: *mut c_void) {}
+unsafe extern "C" fn drop_task(_: *mut abi::Task) {}
 
-unsafe extern "C" fn drop_sender(task: *mut c_void) {
+unsafe extern "C" fn drop_sender(task: *mut abi::Task) {
     // SAFETY: the task is our half.
     unsafe { (host().send_drop)(task.cast()) }
 }

@@ -64,6 +64,9 @@ structs! {
     SendEvent AsgiSendEvent { kind flags status file offset count body text headers n_headers }
     SendError AsgiSendError { kind reserved disconnect text expected }
     Outcome AsgiOutcome { kind reserved disconnect messages n_messages }
+    Receive AsgiReceive { store }
+    Send AsgiSend { store }
+    Task AsgiTask { store }
     LogField AsgiLogField { name value flags }
     LogLine AsgiLogLine { level reserved exchange target message fields n_fields }
     Host AsgiHost {

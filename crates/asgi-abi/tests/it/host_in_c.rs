@@ -183,12 +183,21 @@ fn scope(kind: u32) -> abi::Scope {
     }
 }
 
-/// A half: the library only passes it back.
-fn half<T>() -> *mut T {
-    std::ptr::dangling_mut()
+/// Calls an app with halves that have nothing in them: the library only passes them back.
+fn call(functions: &abi::App, app: *mut c_void, scope: &abi::Scope) -> abi::Task {
+    let store = [MaybeUninit::uninit(); 4];
+    let (mut receive, mut send) = (abi::Receive { store }, abi::Send { store });
+    let mut task = MaybeUninit::uninit();
+    // SAFETY: the app was made by this library; both halves are ours to give.
+    unsafe {
+        let (receive, send) = (&raw mut receive, &raw mut send);
+        let code = (functions.call)(app, scope, receive, send, task.as_mut_ptr());
+        assert_eq!(code, abi::READY);
+        task.assume_init()
+    }
 }
 
-fn poll(app: &abi::App, task: *mut c_void) -> (u32, MaybeUninit<abi::Outcome>) {
+fn poll(app: &abi::App, task: &mut abi::Task) -> (u32, MaybeUninit<abi::Outcome>) {
     let mut outcome = MaybeUninit::uninit();
     // SAFETY: the task is one of the app's that has not ended; the library may write to `outcome`.
     let code = unsafe { (app.poll)(task, &raw const WAKER.0, outcome.as_mut_ptr()) };
@@ -267,22 +276,21 @@ fn a_foreign_waker_is_cloned_to_be_kept_woken_and_given_back() {
     };
     let before = counts();
     let app = init(&apps::SLEEPS, &IT).unwrap();
-    // SAFETY: the app was made by this library; both halves are ours to give.
-    let task = unsafe { (apps::SLEEPS.call)(app, &scope(abi::SCOPE_HTTP), half(), half()) };
-    assert_eq!(poll(&apps::SLEEPS, task).0, abi::PENDING);
+    let mut task = call(&apps::SLEEPS, app, &scope(abi::SCOPE_HTTP));
+    assert_eq!(poll(&apps::SLEEPS, &mut task).0, abi::PENDING);
     assert!(counts().0 > before.0, "it is kept");
     // Twice where the timer ends while the call moves: then the first one comes for nothing.
     let mut wakes = before.2;
     loop {
         eventually(|| counts().2 > wakes);
         wakes = counts().2;
-        match poll(&apps::SLEEPS, task).0 {
+        match poll(&apps::SLEEPS, &mut task).0 {
             abi::PENDING => {}
             code => break assert_eq!(code, abi::READY),
         }
     }
     // SAFETY: dropped once.
-    unsafe { (apps::SLEEPS.drop_task)(task) };
+    unsafe { (apps::SLEEPS.drop_task)(&raw mut task) };
     eventually(|| counts().1 - before.1 == counts().0 - before.0);
     // SAFETY: the app's last call.
     unsafe { (apps::SLEEPS.shutdown)(app, 1000) };
@@ -293,9 +301,8 @@ fn a_waker_of_the_library_may_be_kept_woken_and_given_back_by_the_host() {
     let _alone = alone();
     static IT: abi::Host = HOST;
     let app = init(&apps::RECEIVES, &IT).unwrap();
-    // SAFETY: as above.
-    let task = unsafe { (apps::RECEIVES.call)(app, &scope(abi::SCOPE_HTTP), half(), half()) };
-    assert_eq!(poll(&apps::RECEIVES, task).0, abi::PENDING);
+    let mut task = call(&apps::RECEIVES, app, &scope(abi::SCOPE_HTTP));
+    assert_eq!(poll(&apps::RECEIVES, &mut task).0, abi::PENDING);
     eventually(|| !KEPT.load(Ordering::SeqCst).is_null());
     let kept = KEPT.swap(std::ptr::null_mut(), Ordering::SeqCst);
     // SAFETY: the waker was cloned, twice now; each is given back once, by `wake` or `drop`.
@@ -315,7 +322,7 @@ fn a_waker_of_the_library_may_be_kept_woken_and_given_back_by_the_host() {
     );
     // SAFETY: dropped once; then the app's last call.
     unsafe {
-        (apps::RECEIVES.drop_task)(task);
+        (apps::RECEIVES.drop_task)(&raw mut task);
         (apps::RECEIVES.shutdown)(app, 1000);
     }
     eventually(|| {
@@ -336,9 +343,9 @@ fn what_an_app_says_bears_the_number_of_its_exchange() {
     scope.exchange = 7;
     // SAFETY: as above.
     unsafe {
-        let task = (apps::LOGS.call)(app, &scope, half(), half());
-        eventually(|| poll(&apps::LOGS, task).0 == abi::READY);
-        (apps::LOGS.drop_task)(task);
+        let mut task = call(&apps::LOGS, app, &scope);
+        eventually(|| poll(&apps::LOGS, &mut task).0 == abi::READY);
+        (apps::LOGS.drop_task)(&raw mut task);
         (apps::LOGS.shutdown)(app, 1000);
     }
     assert_eq!(
@@ -387,11 +394,11 @@ fn failure(scope: &abi::Scope) -> (u32, String) {
     let app = init(&apps::SLEEPS, &IT).unwrap();
     // SAFETY: as above; the outcome is filled in, and its texts live until the task is dropped.
     unsafe {
-        let task = (apps::SLEEPS.call)(app, scope, half(), half());
-        let (code, outcome) = poll(&apps::SLEEPS, task);
+        let mut task = call(&apps::SLEEPS, app, scope);
+        let (code, outcome) = poll(&apps::SLEEPS, &mut task);
         let outcome = outcome.assume_init();
         let message = (*outcome.messages).to_text().into_owned();
-        (apps::SLEEPS.drop_task)(task);
+        (apps::SLEEPS.drop_task)(&raw mut task);
         (apps::SLEEPS.shutdown)(app, 1000);
         (code, message)
     }
@@ -431,10 +438,10 @@ fn a_task_that_is_polled_after_its_end_says_so() {
     let app = init(&apps::SLEEPS, &IT).unwrap();
     // SAFETY: as above, but for the second poll, which Rust's library withstands.
     unsafe {
-        let task = (apps::SLEEPS.call)(app, &scope(77), half(), half());
-        assert_eq!(poll(&apps::SLEEPS, task).0, abi::FAILED);
-        assert_eq!(poll(&apps::SLEEPS, task).0, abi::PANICKED);
-        (apps::SLEEPS.drop_task)(task);
+        let mut task = call(&apps::SLEEPS, app, &scope(77));
+        assert_eq!(poll(&apps::SLEEPS, &mut task).0, abi::FAILED);
+        assert_eq!(poll(&apps::SLEEPS, &mut task).0, abi::PANICKED);
+        (apps::SLEEPS.drop_task)(&raw mut task);
         (apps::SLEEPS.shutdown)(app, 1000);
     }
 }

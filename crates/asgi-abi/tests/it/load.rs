@@ -281,11 +281,12 @@ fn app_in_c(init: &str) -> String {
     format!(
         "#include <asgi.h>
         {init}
-        static void *call(void *app, const AsgiScope *scope, AsgiReceive *r, AsgiSend *s)
-            {{ (void)app; (void)scope; (void)r; (void)s; return 0; }}
-        static uint32_t poll(void *t, const AsgiWaker *w, AsgiOutcome *o)
+        static uint32_t call(void *app, const AsgiScope *scope, AsgiReceive *r, AsgiSend *s,
+                             AsgiTask *t)
+            {{ (void)app; (void)scope; (void)r; (void)s; (void)t; return ASGI_FAILED; }}
+        static uint32_t poll(AsgiTask *t, const AsgiWaker *w, AsgiOutcome *o)
             {{ (void)t; (void)w; (void)o; return ASGI_READY; }}
-        static void drop_task(void *t) {{ (void)t; }}
+        static void drop_task(AsgiTask *t) {{ (void)t; }}
         static void stop(void *app, uint32_t ms) {{ (void)app; (void)ms; }}
         const AsgiApp ASGI_APP = {{ .magic = ASGI_MAGIC, .major = ASGI_MAJOR,
             .minor = ASGI_MINOR, .size = sizeof(AsgiApp), .init = INIT, .call = call,

@@ -10,8 +10,8 @@
 static const AsgiHost *host;
 
 typedef struct Task {
-    AsgiReceive *receive;
-    AsgiSend *send;
+    AsgiReceive receive;
+    AsgiSend send;
     enum { RECEIVING, CLOSING, SENDING } phase;
     int has_said; /* `said` waits to be sent */
     size_t next;  /* of the events that it sends at the end */
@@ -165,7 +165,7 @@ static uint32_t start(Task *task, AsgiSendEvent event) {
         event.file = file = open("/dev/null", O_RDONLY);
         if (file < 0) abort();
     }
-    uint32_t code = host->send_start(task->send, &event, &error);
+    uint32_t code = host->send_start(&task->send, &event, &error);
     if (file >= 0) close(file);
     if (code == ASGI_FAILED) {
         if (error.text.drop) error.text.drop(&error.text);
@@ -187,7 +187,7 @@ static uint32_t step(Task *task, const AsgiWaker *waker, int *is_over) {
     AsgiSendError error;
     uint32_t code;
     if (!task->has_said && task->phase == RECEIVING) {
-        code = host->receive_poll(task->receive, waker, &event);
+        code = host->receive_poll(&task->receive, waker, &event);
         if (code != ASGI_READY) return code;
         say_event(task, &event);
         task->has_said = 1;
@@ -198,7 +198,7 @@ static uint32_t step(Task *task, const AsgiWaker *waker, int *is_over) {
         return code;
     }
     if (!task->has_said && task->phase == CLOSING) {
-        code = host->send_poll_closed(task->send, waker, &disconnect);
+        code = host->send_poll_closed(&task->send, waker, &disconnect);
         if (code != ASGI_READY) return code;
         say_disconnect(task, disconnect);
         task->has_said = 1;
@@ -209,7 +209,7 @@ static uint32_t step(Task *task, const AsgiWaker *waker, int *is_over) {
         *is_over = 1;
         return ASGI_READY;
     }
-    code = host->send_poll_ready(task->send, waker, &error);
+    code = host->send_poll_ready(&task->send, waker, &error);
     if (code != ASGI_READY) return code;
     if (!task->has_said) return start(task, EVENTS[task->next++]);
     AsgiSendEvent said = { .kind = ASGI_SEND_HTTP_RESPONSE_BODY, .flags = ASGI_FLAG_MORE };
@@ -222,31 +222,33 @@ static uint32_t step(Task *task, const AsgiWaker *waker, int *is_over) {
     return start(task, said);
 }
 
-static uint32_t poll_task(void *it, const AsgiWaker *waker, AsgiOutcome *outcome) {
+static uint32_t poll_task(AsgiTask *it, const AsgiWaker *waker, AsgiOutcome *outcome) {
     int is_over = 0;
     for (;;) {
-        uint32_t code = step(it, waker, &is_over);
+        uint32_t code = step((Task *)it->store[0], waker, &is_over);
         if (code == ASGI_READY && !is_over) continue;
         if (code == ASGI_FAILED) *outcome = (AsgiOutcome){ .kind = ASGI_OUTCOME_FAILED };
         return code;
     }
 }
 
-static void *call(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send) {
+static uint32_t call(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send,
+                     AsgiTask *out) {
     (void)app;
     Task *task = calloc(1, sizeof *task);
     if (!task) abort();
-    task->receive = receive;
-    task->send = send;
+    out->store[0] = (uintptr_t)task;
+    task->receive = *receive;
+    task->send = *send;
     say_scope(task, scope);
     task->has_said = 1;
-    return task;
+    return ASGI_READY;
 }
 
-static void drop_task(void *it) {
-    Task *task = it;
-    host->receive_drop(task->receive);
-    host->send_drop(task->send);
+static void drop_task(AsgiTask *it) {
+    Task *task = (Task *)it->store[0];
+    host->receive_drop(&task->receive);
+    host->send_drop(&task->send);
     free(task);
 }
 

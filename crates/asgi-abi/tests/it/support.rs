@@ -117,7 +117,7 @@ pub(crate) fn block_on<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -
 
 /// Waits for something that another thread does.
 #[track_caller]
-pub(crate) fn eventually(what: impl Fn() -> bool) {
+pub(crate) fn eventually(mut what: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !what() {
         assert!(Instant::now() < deadline, "it never came to that");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::settings::Settings;
 use super::value::{self, Shown};
 use crate::Bind;
@@ -34,10 +36,14 @@ pub(super) enum Kind {
         field: Field<u32>,
         most: u32,
     },
+    /// A number, or no limit.
+    CountOrNever(Field<Option<u64>>),
     Size {
         field: Field<usize>,
         least: usize,
+        most: usize,
     },
+    FieldNames(Field<Vec<HeaderName>>),
     Text {
         field: Field<String>,
         value: &'static str,
@@ -74,7 +80,8 @@ impl Kind {
             Self::Action(_) | Self::Switch(_) => None,
             Self::ConfigFile | Self::Files(_) => Some("FILE"),
             Self::Duration { .. } | Self::DurationOrNever { .. } => Some("DURATION"),
-            Self::Count { .. } | Self::Count32 { .. } => Some("NUMBER"),
+            Self::Count { .. } | Self::Count32 { .. } | Self::CountOrNever(_) => Some("NUMBER"),
+            Self::FieldNames(_) => Some("NAME"),
             Self::Size { .. } => Some("SIZE"),
             Self::Text { value, .. } => Some(value),
             Self::Binds { .. } => Some("ADDRESS"),
@@ -83,7 +90,10 @@ impl Kind {
 
     /// Whether it may be given several times.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Binds { .. } | Self::Files(_))
+        matches!(
+            self,
+            Self::Binds { .. } | Self::Files(_) | Self::FieldNames(_)
+        )
     }
 
     /// What a value looks like, for messages and the reference page.
@@ -98,10 +108,16 @@ impl Kind {
             }
             Self::Count { most, .. } => format!("a whole number from 1 to {most}"),
             Self::Count32 { most, .. } => format!("a whole number from 1 to {most}"),
-            Self::Size { least, .. } => format!(
-                "a size such as 65536, 64KiB or 1MiB, at least {}",
-                value::show_size(*least)
-            ),
+            Self::CountOrNever(_) => "a whole number, at least 1, or never".to_owned(),
+            Self::Size { least, most, .. } => {
+                let least = value::show_size(*least);
+                let most = match *most {
+                    usize::MAX => String::new(),
+                    most => format!(", at most {}", value::show_size(most)),
+                };
+                format!("a size such as 65536, 64KiB or 1MiB, at least {least}{most}")
+            }
+            Self::FieldNames(_) => "the name of a header field".to_owned(),
             Self::Text { expected, .. } => (*expected).to_owned(),
             Self::Binds { .. } => "host:port, [v6]:port or unix:path".to_owned(),
             Self::Files(_) => "the path of a PEM file".to_owned(),
@@ -134,6 +150,14 @@ impl Kind {
                     None => Ok(()),
                 };
             }
+            Self::FieldNames(field) => {
+                let parsed: Result<Vec<HeaderName>, _> = texts
+                    .iter()
+                    .map(|text| text.parse().map_err(|_| Some(text.as_str())))
+                    .collect();
+                *field(settings) = parsed?;
+                return Ok(());
+            }
             _ => {}
         }
         let [text] = texts else {
@@ -145,7 +169,11 @@ impl Kind {
     fn set_one(&self, settings: &mut Settings, text: &str) -> Option<()> {
         match self {
             // The file's name is taken before anything is set.
-            Self::Action(_) | Self::ConfigFile | Self::Binds { .. } | Self::Files(_) => {}
+            Self::Action(_)
+            | Self::ConfigFile
+            | Self::Binds { .. }
+            | Self::Files(_)
+            | Self::FieldNames(_) => {}
             Self::Switch(field) => *field(settings) = text.parse().ok()?,
             Self::Duration { field, zero } => *field(settings) = zero.check(text)?,
             Self::DurationOrNever { field, zero } => {
@@ -160,8 +188,15 @@ impl Kind {
             Self::Count32 { field, most } => {
                 *field(settings) = text.parse().ok().filter(|n| (1..=*most).contains(n))?;
             }
-            Self::Size { field, least } => {
-                *field(settings) = value::size(text).filter(|size| size >= least)?;
+            Self::CountOrNever(field) => {
+                *field(settings) = match text {
+                    "never" => None,
+                    text => Some(text.parse().ok().filter(|n| *n > 0)?),
+                }
+            }
+            Self::Size { field, least, most } => {
+                *field(settings) =
+                    value::size(text).filter(|size| (least..=most).contains(&size))?;
             }
             Self::Text { field, valid, .. } => {
                 *field(settings) = valid(text).then(|| text.to_owned())?;
@@ -184,6 +219,13 @@ impl Kind {
             Self::Size { field, .. } => Shown::Text(value::show_size(*field(settings))),
             Self::Text { field, .. } => Shown::Text(field(settings).clone()),
             Self::Files(field) => Shown::List(field(settings).clone()),
+            Self::CountOrNever(field) => match field(settings) {
+                Some(count) => Shown::Bare(count.to_string()),
+                None => Shown::Text("never".to_owned()),
+            },
+            Self::FieldNames(field) => {
+                Shown::List(field(settings).iter().map(HeaderName::to_string).collect())
+            }
             Self::Binds { field, .. } => {
                 Shown::List(field(settings).iter().map(Bind::to_string).collect())
             }

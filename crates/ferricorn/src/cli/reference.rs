@@ -2,7 +2,7 @@
 
 use super::exit::CODES;
 use super::kind::Kind;
-use super::options::{Entry, Group, OPTIONS};
+use super::options::{self, Entry, Group};
 use super::settings::Settings;
 
 const BEFORE: &str = "\
@@ -31,7 +31,7 @@ pub fn reference() -> String {
         if group == Group::App {
             page.push_str("\nNot for an app that has the server linked in.\n");
         }
-        for entry in OPTIONS.iter().filter(|entry| entry.group == group) {
+        for entry in options::all().filter(|entry| entry.group == group) {
             page.push_str(&section(entry, &mut defaults));
         }
     }

@@ -11,7 +11,7 @@ use std::thread::available_parallelism;
 
 use super::exit::Error;
 use super::file;
-use super::options::{Entry, Group, OPTIONS, PREFIX};
+use super::options::{self, Entry, Group, PREFIX};
 use super::suggest::did_you_mean;
 use super::tls::TlsSettings;
 use super::value::quote;
@@ -178,9 +178,7 @@ pub(super) enum Groups {
 
 impl Groups {
     pub(super) fn entries(self) -> impl Iterator<Item = &'static Entry> {
-        OPTIONS
-            .iter()
-            .filter(move |entry| self == Self::All || entry.group != Group::App)
+        options::all().filter(move |entry| self == Self::All || entry.group != Group::App)
     }
 }
 
@@ -206,7 +204,7 @@ pub(super) fn variables(
         let known = |entry: &&Entry| entry.variable().as_deref() == Some(name);
         let Some(entry) = groups.entries().find(known) else {
             // One environment may serve a command that builds and an app that has the server in it.
-            if is_service_link(name) || OPTIONS.iter().any(|entry| known(&entry)) {
+            if is_service_link(name) || options::all().any(|entry| known(&entry)) {
                 continue;
             }
             let names = groups.entries().filter_map(Entry::variable);

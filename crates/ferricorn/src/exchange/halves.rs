@@ -46,25 +46,28 @@ impl SharedHalves for Exchange {
 impl State {
     /// Lays a push ready, if the connection can make it now.
     fn promise(&mut self, push: HttpResponsePush) -> Result<(), SendError> {
-        let gate = self.push_gate.as_mut();
-        let gate = gate.ok_or_else(|| SendError::refused("pushes are not offered"))?;
-        let admission = gate.admit(&push)?;
+        let pushes = self.pushes.as_mut();
+        let pushes = pushes.ok_or_else(|| SendError::refused("pushes are not offered"))?;
+        let admission = pushes.admit(&push)?;
         self.response.interim = Some(Interim::Push(push, admission));
         self.wake_driver();
         Ok(())
     }
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let event = self.rules.send(event)?;
-        self.swallowed = matches!(event, WireEvent::Nothing) && !self.rules.is_held();
+        match self.rules.send(event) {
+            Err(error) => return Err(error),
+            Ok(WireEvent::Nothing) => self.swallowed = !self.rules.is_held(),
+            Ok(WireEvent::Push(push)) => self.promise(push)?,
+            Ok(event) => {
+                self.swallowed = false;
+                self.apply(event);
+            }
+        }
         // A start that another task sends is held back until the driver has polled the app, which
         // then either has more to say or waits.
         if self.rules.is_held() {
             self.wake_driver();
-        }
-        match event {
-            WireEvent::Push(push) => self.promise(push)?,
-            event => self.apply(event),
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod state;
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use tracing::{Span, debug, debug_span, error};
 
 pub(crate) use self::body::{RequestBody, h2_reason_of};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
+use self::push::Pushes;
 pub(crate) use self::push::{Admission, PushGate, PushSlot, PushSlots};
 use self::state::State;
 pub(crate) use self::state::store;
@@ -68,6 +70,8 @@ pub(crate) struct Exchange {
     /// The app, until it has ended. Locked for as long as it is polled.
     app: Mutex<Option<AppFuture<'static>>>,
     state: Mutex<State>,
+    /// The app has ended and its whole response was taken: nothing is left to ask the rest for.
+    over: AtomicBool,
 }
 
 impl Exchange {
@@ -100,6 +104,7 @@ impl Exchange {
             span,
             app: Mutex::new(None),
             state: Mutex::new(State::new(rules, request_body, expects_continue, permit)),
+            over: AtomicBool::new(false),
         });
         let (receive, send) = asgi::halves(Arc::clone(&exchange));
         // The call itself may panic: an app can be a plain function that returns a future.
@@ -114,8 +119,8 @@ impl Exchange {
     }
 
     /// Lets the app push. To be called before it is polled.
-    pub(crate) fn allow_pushes(&self, gate: PushGate) {
-        self.lock().push_gate = Some(gate);
+    pub(crate) fn allow_pushes(&self, gate: Arc<dyn PushGate>) {
+        self.lock().pushes = Some(Pushes::new(gate));
     }
 
     pub(crate) fn label(&self) -> &Label {
@@ -136,10 +141,16 @@ impl Exchange {
         if let Some(beginning) = state.take_beginning(cx) {
             return Poll::Ready(beginning);
         }
-        match self.run(slot, state, cx) {
-            Some(mut state) => state.take_beginning(cx).map_or(Poll::Pending, Poll::Ready),
-            None => Poll::Pending,
+        let Some(mut state) = self.run(slot, state, cx) else {
+            return Poll::Pending;
+        };
+        let Some(beginning) = state.take_beginning(cx) else {
+            return Poll::Pending;
+        };
+        if state.app_ended && state.response.is_done() {
+            self.over.store(true, Ordering::Release);
         }
+        Poll::Ready(beginning)
     }
 
     /// What goes out before the head, if there is something now.
@@ -189,18 +200,16 @@ impl Exchange {
     /// [`poll_app`](Self::poll_app) at the end of a driver's turn, and whether the driver is done
     /// with this exchange.
     pub(crate) fn end_turn(self: &Arc<Self>, cx: &mut Context<'_>) -> TurnEnd {
-        let slot = self.lock_app();
-        let state = self.lock();
-        let had_output = state.response.has_output();
-        let app_done = slot.is_none();
-        if app_done && state.response.is_done() {
-            drop(state);
+        if self.over.load(Ordering::Acquire) {
             self.log_access();
             return TurnEnd {
                 more: false,
                 over: true,
             };
         }
+        let slot = self.lock_app();
+        let state = self.lock();
+        let had_output = state.response.has_output();
         let polled = self.run(slot, state, cx);
         let more = !had_output
             && polled
@@ -221,8 +230,7 @@ impl Exchange {
         mut state: MutexGuard<'a, State>,
         cx: &mut Context<'_>,
     ) -> Option<MutexGuard<'a, State>> {
-        let app = slot.as_mut()?;
-        if !std::mem::take(&mut state.runnable) {
+        if slot.is_none() || !std::mem::take(&mut state.runnable) {
             return None;
         }
         state.polling = true;
@@ -234,23 +242,34 @@ impl Exchange {
         drop(state);
         // The first poll comes at once, and reading the clock is not free.
         let began = if first { self.began } else { Instant::now() };
-        let polled = self.within(|| app.as_mut().poll(cx));
-        let limit = self.server.config().slow_poll;
-        if !limit.is_zero() {
-            let took = began.elapsed();
-            if took > limit {
-                self.tell_slow_poll(took, limit);
+        let mut result = None;
+        let caught = self.within(|| {
+            if let Some(app) = slot.as_mut()
+                && let Poll::Ready(ended) = app.as_mut().poll(cx)
+            {
+                result = Some(ended);
+                drop(slot.take());
             }
+        });
+        let limit = self.server.config().slow_poll;
+        let took = began.elapsed();
+        if took > limit && !limit.is_zero() {
+            self.tell_slow_poll(took, limit);
         }
-        let (end, cause) = match polled {
-            Ok(Poll::Pending) => return Some(self.waiting(cx)),
-            Ok(Poll::Ready(result)) => (
-                AppEnd::from(&result),
-                result.err().map_or(Cause::None, Cause::Error),
-            ),
-            Err(panic) => (AppEnd::Panicked, Cause::Panic(panic)),
+        let (end, cause) = match (result, caught) {
+            (None, Ok(())) => return Some(self.waiting(cx)),
+            (None, Err(panic)) => {
+                self.drop_app(&mut slot);
+                (AppEnd::Panicked, Cause::Panic(panic))
+            }
+            (Some(result), caught) => {
+                if let Err(panic) = caught {
+                    self.log_panic_in_drop(panic);
+                }
+                let end = AppEnd::from(&result);
+                (end, result.err().map_or(Cause::None, Cause::Error))
+            }
         };
-        self.drop_app(&mut slot);
         drop(slot);
         Some(self.ended(end, cause))
     }
@@ -283,14 +302,10 @@ impl Exchange {
 
     /// The client has gone on to its next request.
     pub(crate) fn superseded(self: &Arc<Self>) {
-        let app = self.lock_app();
-        let done = self.lock().response.is_done();
-        let over = done && app.is_none();
-        drop(app);
-        if over {
+        if self.over.load(Ordering::Acquire) {
             return self.log_access();
         }
-        if done {
+        if self.is_response_done() {
             return self.detach(None);
         }
         // It has what it wanted, the app has not said all: as if the client had left.
@@ -449,12 +464,16 @@ impl Exchange {
     fn drop_app(&self, slot: &mut Option<AppFuture<'static>>) {
         let app = slot.take();
         if let Err(panic) = self.within(|| drop(app)) {
-            let cause = Cause::Panic(panic);
-            error!(
-                exchange = self.label.id,
-                "the app panicked while it was dropped: {cause}"
-            );
+            self.log_panic_in_drop(panic);
         }
+    }
+
+    fn log_panic_in_drop(&self, panic: Panic) {
+        let cause = Cause::Panic(panic);
+        error!(
+            exchange = self.label.id,
+            "the app panicked while it was dropped: {cause}"
+        );
     }
 
     /// Runs code of the app's; the error is its panic.

@@ -1,17 +1,24 @@
 //! Which pushes an app may send, and how many of them are under way on a connection.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use asgi::{HttpResponsePush, SendError};
+use http::uri::PathAndQuery;
 
 use crate::server::Permit;
 
-/// Decides about each push of one response: what it is admitted with, or why it is not.
-pub(crate) struct PushGate(Box<Admit>);
-
-type Admit = dyn FnMut(&HttpResponsePush) -> Result<Admission, &'static str> + Send;
+/// Decides about the pushes of a connection.
+pub(crate) trait PushGate: Send + Sync {
+    /// What a push is admitted with, of a response that had these before, or why it is not.
+    fn admit(
+        &self,
+        push: &HttpResponsePush,
+        before: &HashSet<PathAndQuery>,
+    ) -> Result<Admission, &'static str>;
+}
 
 /// What a push needs. Decided while its app can still be told.
 #[derive(Debug)]
@@ -21,21 +28,31 @@ pub(crate) struct Admission {
     pub(crate) permit: Permit,
 }
 
-impl PushGate {
-    pub(crate) fn new(
-        admit: impl FnMut(&HttpResponsePush) -> Result<Admission, &'static str> + Send + 'static,
-    ) -> Self {
-        Self(Box::new(admit))
+/// What an app that may push has pushed with its response.
+pub(super) struct Pushes {
+    gate: Arc<dyn PushGate>,
+    /// `None` until there is one: most responses have none.
+    made: Option<HashSet<PathAndQuery>>,
+}
+
+impl Pushes {
+    pub(super) fn new(gate: Arc<dyn PushGate>) -> Self {
+        Self { gate, made: None }
     }
 
     pub(super) fn admit(&mut self, push: &HttpResponsePush) -> Result<Admission, SendError> {
-        (self.0)(push).map_err(SendError::refused)
+        let made = self.made.get_or_insert_default();
+        let admission = self.gate.admit(push, made).map_err(SendError::refused)?;
+        made.insert(push.path.clone());
+        Ok(admission)
     }
 }
 
-impl fmt::Debug for PushGate {
+impl fmt::Debug for Pushes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PushGate").finish_non_exhaustive()
+        f.debug_struct("Pushes")
+            .field("made", &self.made)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,6 +92,11 @@ impl PushSlots {
     /// One that is made during the turn is no matter: no client can reset what it was not promised.
     pub(crate) fn turn(&self) -> Option<MutexGuard<'_, bool>> {
         (self.promised.load(Ordering::Acquire) > 0).then(|| self.between_turns())
+    }
+
+    /// Whether h2 has the head of a response that it has not written.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.turn().is_some_and(|parked| *parked)
     }
 
     /// Whether the client takes any at all.

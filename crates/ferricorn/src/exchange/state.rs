@@ -14,7 +14,7 @@ use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::body::RequestBody;
-use super::push::{Admission, PushGate};
+use super::push::{Admission, Pushes};
 use crate::server::Permit;
 
 pub(super) struct State {
@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) runnable: bool,
     /// The app was polled at least once.
     pub(super) polled: bool,
+    /// The app has ended, or was dropped.
+    pub(super) app_ended: bool,
     /// The app is being polled: what it does needs to wake nobody.
     pub(super) polling: bool,
     /// The client has closed its side, and the rules know.
@@ -43,8 +45,8 @@ pub(super) struct State {
     pub(super) expects_continue: bool,
     /// Whether interim responses are ours to send, and not hyper's.
     pub(super) sends_interim: bool,
-    /// Decides about pushes, where they are offered.
-    pub(super) push_gate: Option<PushGate>,
+    /// Where pushes are offered.
+    pub(super) pushes: Option<Pushes>,
     /// The app has ended and left a part of the request's body unread.
     pub(super) body_unread: bool,
     /// That part, where the driver lets go of it.
@@ -133,6 +135,7 @@ impl State {
             sends_interim: !matches!(request_body, RequestBody::Http1(_)),
             request_body: Some(request_body),
             polled: false,
+            app_ended: false,
             polling: false,
             client_closed: false,
             peer_fault: None,
@@ -145,7 +148,7 @@ impl State {
             expects_continue,
             body_unread: false,
             leftover: None,
-            push_gate: None,
+            pushes: None,
             swallowed: false,
             slow_poll_told: false,
             permit: Some(permit),
@@ -234,6 +237,7 @@ impl State {
     /// What becomes of the exchange now that the app is gone; what is to be logged of it.
     pub(super) fn ended(&mut self, end: AppEnd) -> Option<Fault> {
         let verdict = self.rules.ended(end);
+        self.app_ended = true;
         let body = self.request_body.take();
         let unread = body.filter(|body| !body.is_end_stream());
         self.body_unread = unread.is_some();

@@ -6,11 +6,12 @@
 //! smuggling). The guard follows the framing of the raw bytes and says which head is to be refused.
 //!
 //! It only refuses. It changes no byte and hyper alone decides what a request means; where the two
-//! could disagree on where the next head begins, the guard has refused before.
+//! could disagree on where the next head begins, the guard has refused before. On its way it notes
+//! which of the rarer fields came ([`Seen`]), so that nobody looks for the others.
 //!
 //! Called by [`Transport`](crate::transport::Transport) with everything that is read.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -360,18 +361,19 @@ impl Head {
                     self.content_length = Some(length);
                 }
             }
-            b'e' | b'E' => seen.expect |= value_of(line, b"expect").is_some(),
+            b'e' | b'E' => seen.expect |= is_named(line, b"expect"),
             // RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any
             // HTTP/1.1 request message […] that contains more than one Host header field line".
             b'h' | b'H' => {
-                let host = value_of(line, b"host").is_some();
-                if host && std::mem::replace(&mut self.host, true) {
+                let is_host = is_named(line, b"host");
+                if is_host && self.host {
                     return Err(Refusal::RepeatedHost);
                 }
+                self.host |= is_host;
             }
             b't' | b'T' => {
-                seen.te |= value_of(line, b"te").is_some();
-                self.transfer_encoding |= value_of(line, b"transfer-encoding").is_some();
+                seen.te |= is_named(line, b"te");
+                self.transfer_encoding |= is_named(line, b"transfer-encoding");
                 seen.transfer_encoding |= self.transfer_encoding;
             }
             _ => {}
@@ -380,13 +382,16 @@ impl Head {
     }
 }
 
-/// The value of a field line, if it is the field of this lower-case name.
+/// Whether a field line is of the field of this lower-case name.
 ///
 /// hyper refuses white space around a name, so none is looked for.
+fn is_named(line: &[u8], name: &[u8]) -> bool {
+    line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name)
+}
+
+/// The value of a field line, if it is the field of this lower-case name.
 fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let (found, rest) = line.split_at_checked(name.len())?;
-    let value = rest.strip_prefix(b":")?;
-    found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+    is_named(line, name).then(|| line[name.len() + 1..].trim_ascii())
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
@@ -411,14 +416,16 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 
 /// RFC 9112 §3: `method SP request-target SP HTTP-version`, each of them once.
 fn request_line_is_http_10(line: &[u8]) -> Result<bool, Refusal> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(_), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Refusal::MalformedRequestLine);
+    const VERSION: usize = "HTTP/1.1".len();
+    let parts = || {
+        let method = line.iter().position(|byte| *byte == b' ')?;
+        let rest = &line[method + 1..];
+        let (target, version) = rest.split_at_checked(rest.len().checked_sub(VERSION + 1)?)?;
+        Some((target, version.strip_prefix(b" ")?))
     };
+    let (target, version) = parts().ok_or(Refusal::MalformedRequestLine)?;
     // A fragment is no part of any form of a target; hyper's URI type drops it in silence.
-    if target.is_empty() || memchr(b'#', target).is_some() {
+    if target.is_empty() || memchr2(b' ', b'#', target).is_some() || version.contains(&b' ') {
         return Err(Refusal::MalformedRequestLine);
     }
     Ok(version == b"HTTP/1.0")

@@ -12,7 +12,7 @@ mod response;
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -60,6 +60,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
         transport,
         ends,
         requests: AtomicU64::new(0),
+        host: OnceLock::new(),
         news: Mutex::new(News {
             started: None,
             last_activity: Instant::now(),
@@ -83,6 +84,8 @@ struct Connection {
     ends: Ends,
     /// How many requests hyper has handed over.
     requests: AtomicU64,
+    /// A host that was found sound: nearly always the next request has the same.
+    host: OnceLock<Box<[u8]>>,
     news: Mutex<News>,
 }
 
@@ -101,9 +104,14 @@ impl Connection {
     }
 
     fn adornment(&self, label: &Label, close: bool) -> Adornment {
+        let config = self.server.config();
+        // hyper reads the next one when this is answered.
+        let is_last = config
+            .keep_alive_max_requests
+            .is_some_and(|most| self.requests.load(Ordering::Relaxed) >= most);
         Adornment {
-            server_header: self.server.config().server_header,
-            close: close || self.server.phase() >= Phase::Draining,
+            server_header: config.server_header,
+            close: close || is_last || self.server.phase() >= Phase::Draining,
             version: label.version,
         }
     }
@@ -129,6 +137,7 @@ impl Connection {
             request::scope(
                 parts,
                 seen,
+                &self.host,
                 &self.ends,
                 &self.server.config().root_path,
                 self.server.state(),

@@ -1,7 +1,7 @@
 //! From hyper's request to a scope, or to why there is none.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use asgi::{Extension, Extensions, HttpScope, State};
 use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
@@ -39,6 +39,7 @@ impl From<Refusal> for Refused {
 pub(crate) fn scope(
     parts: request::Parts,
     seen: Seen,
+    known_host: &OnceLock<Box<[u8]>>,
     ends: &Ends,
     root_path: &str,
     state: &State,
@@ -50,7 +51,8 @@ pub(crate) fn scope(
         mut headers,
         ..
     } = parts;
-    check_fields(&headers, seen, version)?;
+    check_host(&headers, version, known_host)?;
+    check_fields(&headers, seen)?;
     let target = target(&method, uri, &mut headers)?;
     // It is large, and where it goes it goes boxed.
     let mut scope = Box::new(HttpScope::new(method, target));
@@ -66,14 +68,13 @@ pub(crate) fn scope(
         scope.extensions.tls = Some(Arc::clone(tls));
     }
     scope.headers = headers;
-    scope.client.clone_from(&ends.client);
-    scope.server.clone_from(&ends.server);
+    scope.client = ends.client.clone();
+    scope.server = ends.server.clone();
     scope.state = state.clone();
     Ok(scope)
 }
 
-fn check_fields(headers: &HeaderMap, seen: Seen, version: Version) -> Result<(), Refused> {
-    check_host(headers, version)?;
+fn check_fields(headers: &HeaderMap, seen: Seen) -> Result<(), Refused> {
     if seen.transfer_encoding && headers.contains_key(TRANSFER_ENCODING) {
         check_transfer_encoding(headers)?;
     }
@@ -100,31 +101,33 @@ fn check_expect(headers: &HeaderMap) -> Result<(), Refused> {
 /// request message that lacks a Host header field and to any request message that contains more
 /// than one Host header field line or a Host header field with an invalid field value." A second
 /// one was refused by the guard.
-fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Refused> {
-    match headers.get(HOST) {
-        None if version == Version::HTTP_10 => Ok(()),
-        None => Err(bad_request("no host")),
-        Some(host) if is_host(host.as_bytes()) => Ok(()),
-        Some(_) => Err(bad_request("a malformed host")),
+fn check_host(
+    headers: &HeaderMap,
+    version: Version,
+    known: &OnceLock<Box<[u8]>>,
+) -> Result<(), Refused> {
+    let Some(host) = headers.get(HOST).map(HeaderValue::as_bytes) else {
+        return match version {
+            Version::HTTP_10 => Ok(()),
+            _ => Err(bad_request("no host")),
+        };
+    };
+    if known.get().is_some_and(|known| **known == *host) {
+        return Ok(());
     }
+    if !is_host(host) {
+        return Err(bad_request("a malformed host"));
+    }
+    // One a connection: who asks for several hosts pays for the check.
+    known.get_or_init(|| host.into());
+    Ok(())
 }
-
-/// The bytes of which nearly every host is made.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'-');
-        byte += 1;
-    }
-    plain
-};
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2), and not empty: a URI of http has a host (§4.2.1).
 pub(crate) fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| PLAIN[usize::from(*byte)];
-    let name = host.iter().position(|byte| !plain(byte));
-    match host.split_at(name.unwrap_or(host.len())) {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let name = host.iter().take_while(|byte| plain(byte)).count();
+    match host.split_at(name) {
         (name, []) => !name.is_empty(),
         (name, [b':', port @ ..]) if !name.is_empty() => port.iter().all(u8::is_ascii_digit),
         _ => is_unusual_host(host),

@@ -30,13 +30,17 @@ use super::request::Refused;
 use super::stream::Stream;
 use super::wire::WireIo;
 use super::{Shared, request, response};
+use crate::Config;
 use crate::connection::LINGER;
 use crate::exchange::{Exchange, Label, RequestBody};
 use crate::server::Phase;
 use crate::timer::Timer;
 
-/// How often a connection with open streams is looked after.
+/// How often a connection with open streams is looked after, unless a time-out is shorter.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often it is looked after whatever is set.
+const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
 /// How long a connection without streams is kept behind its first GOAWAY: time for the client's
 /// last requests to arrive.
@@ -58,6 +62,8 @@ pub(super) enum End {
     H2(Result<(), h2::Error>),
     /// A deadline of ours has passed, and nobody listens to a goodbye.
     TimedOut(&'static str),
+    /// There is nobody to write to.
+    Lost,
     /// The server is cut off.
     Cut,
 }
@@ -77,14 +83,17 @@ pub(super) struct Driver {
     /// Since when the connection is to be closed, whatever runs.
     closing_since: Option<Instant>,
     keep_alive: KeepAlive,
+    tick: Duration,
     timer: Timer,
 }
 
 impl Driver {
     pub(super) fn new(shared: Shared, mut h2: Connection<WireIo, Bytes>, opened: Instant) -> Self {
+        shared.wire.gather();
         let phases = Box::pin(shared.server.until(Phase::Draining));
         let timer = Timer::new(opened + shared.server.config().header_timeout);
         let keep_alive = KeepAlive::new(h2.ping_pong());
+        let tick = tick(shared.server.config());
         Self {
             shared: Arc::new(shared),
             h2,
@@ -95,6 +104,7 @@ impl Driver {
             goodbye_since: None,
             closing_since: None,
             keep_alive,
+            tick,
             timer,
         }
     }
@@ -104,7 +114,17 @@ impl Driver {
             return Poll::Ready(End::Cut);
         }
         loop {
-            if let Poll::Ready(result) = self.poll_h2(cx) {
+            let h2 = self.poll_h2(cx);
+            match self.shared.wire.poll_drain(cx) {
+                Poll::Ready(Err(error)) => {
+                    debug!(client = ?self.shared.ends.client, "cannot write: {error}");
+                    return Poll::Ready(End::Lost);
+                }
+                // Reading was held until now, and nothing else ends that.
+                Poll::Ready(Ok(())) if self.shared.pushes.is_parked() => cx.waker().wake_by_ref(),
+                _ => {}
+            }
+            if let Poll::Ready(result) = h2 {
                 return Poll::Ready(End::H2(result));
             }
             let Some(fault) = self.shared.wire.fault() else {
@@ -303,7 +323,10 @@ impl Driver {
         if has_streams {
             self.last_activity = now;
         }
-        let busy = has_streams || self.goodbye_since.is_some() || self.closing_since.is_some();
+        let busy = has_streams
+            || self.goodbye_since.is_some()
+            || self.closing_since.is_some()
+            || self.shared.wire.field_block_since().is_some();
         self.timer.hasten(self.next_look(busy, now));
         while self.timer.poll(cx).is_ready() {
             let now = Instant::now();
@@ -317,7 +340,7 @@ impl Driver {
 
     fn next_look(&self, busy: bool, now: Instant) -> Instant {
         if busy {
-            now + TICK
+            now + self.tick
         } else {
             // Not in the past, where it would be looked at again and again.
             self.idle_deadline().max(now + Duration::from_millis(1))
@@ -343,6 +366,14 @@ impl Driver {
         if let Some(since) = self.closing_since {
             let over = now.duration_since(since) >= LINGER;
             return over.then_some(End::TimedOut("the client does not read the last frames"));
+        }
+        if let Some(since) = self.shared.wire.field_block_since()
+            && now.duration_since(since) >= config.header_timeout
+        {
+            debug!(client = ?self.shared.ends.client, "the fields of a request are incomplete");
+            self.close(Reason::ENHANCE_YOUR_CALM);
+            cx.waker().wake_by_ref();
+            return None;
         }
         self.shared.running.check(config, now);
         if has_streams {
@@ -375,6 +406,7 @@ impl Driver {
             // As much as the socket takes at once.
             std::future::poll_fn(|cx| {
                 let _ = self.h2.poll_closed(cx);
+                let _ = self.shared.wire.poll_drain(cx);
                 Poll::Ready(())
             })
             .await;
@@ -389,7 +421,7 @@ impl Driver {
         // The streams learn from this that the connection is gone.
         drop(self.h2);
         running.until_none().await;
-        if let End::TimedOut(_) = end {
+        if let End::TimedOut(_) | End::Lost = end {
             return;
         }
         let close = async {
@@ -410,12 +442,23 @@ impl Driver {
     fn log_end(&self, end: &End) {
         let client = &self.shared.ends.client;
         match end {
-            End::H2(Ok(())) => {}
+            End::H2(Ok(())) | End::Lost => {}
             End::H2(Err(error)) => debug!(?client, "connection ended: {error}"),
             End::TimedOut(why) => debug!(?client, "connection timed out: {why}"),
             End::Cut => debug!(?client, "connection cut off: the server stops"),
         }
     }
+}
+
+/// Often enough for each of the time-outs of a stream.
+fn tick(config: &Config) -> Duration {
+    let ping = config
+        .h2_keep_alive_interval
+        .map_or(TICK, |interval| interval.min(config.h2_keep_alive_timeout));
+    TICK.min(config.write_timeout)
+        .min(config.body_timeout)
+        .min(ping)
+        .max(SHORTEST_TICK)
 }
 
 /// Asks a client that says nothing whether it is still there.

@@ -73,6 +73,12 @@ impl Guard {
         self.client.enable_push && !self.client.goaway
     }
 
+    /// Whether the client has begun a field block and not ended it: until then nothing else may
+    /// come. (§6.2)
+    pub(crate) fn is_in_field_block(&self) -> bool {
+        self.client.field_block != 0
+    }
+
     /// Looks at the next bytes from the client; all of them are for h2.
     ///
     /// # Errors

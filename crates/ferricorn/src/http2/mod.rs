@@ -25,8 +25,8 @@ use h2::server::{Builder, Handshake};
 use tracing::debug;
 
 use self::driver::Driver;
-use self::frame::MAX_WINDOW_SIZE;
 pub(crate) use self::frame::PREFACE;
+use self::frame::{MAX_MAX_FRAME_SIZE, MAX_WINDOW_SIZE, MIN_MAX_FRAME_SIZE};
 use self::guard::Limits;
 use self::running::Running;
 use self::wire::{Wire, WireIo};
@@ -53,7 +53,7 @@ const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
 pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends, opened: Instant) {
     let config = server.config();
     let limits = Limits {
-        max_frame_size: config.h2_max_frame_size,
+        max_frame_size: frame_size(config),
         max_concurrent_streams: config.h2_max_concurrent_streams,
     };
     let (wire, io) = Wire::new(socket, limits);
@@ -84,11 +84,12 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends, opene
 
 fn handshake(config: &Config, io: WireIo) -> Handshake<WireIo, Bytes> {
     let streams = config.h2_max_concurrent_streams;
-    let everything = u64::from(streams) * u64::from(config.h2_stream_window);
+    let window = u32::try_from(config.h2_stream_window).unwrap_or(MAX_WINDOW_SIZE);
+    let everything = u64::from(streams) * u64::from(window);
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(streams)
-        .initial_window_size(config.h2_stream_window.min(MAX_WINDOW_SIZE))
+        .initial_window_size(window.min(MAX_WINDOW_SIZE))
         // Every stream may fill its window without taking anything from another: uploads that no
         // app reads stall themselves alone.
         .initial_connection_window_size(
@@ -96,11 +97,17 @@ fn handshake(config: &Config, io: WireIo) -> Handshake<WireIo, Bytes> {
                 .unwrap_or(MAX_WINDOW_SIZE)
                 .clamp(DEFAULT_WINDOW, MAX_WINDOW_SIZE),
         )
-        .max_frame_size(config.h2_max_frame_size)
+        .max_frame_size(frame_size(config))
         .max_header_list_size(u32::try_from(config.max_head_size).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(DATA_FRAME_BUDGET);
     builder.handshake(io)
+}
+
+/// RFC 9113 §6.5.2: a frame's size is between 2^14 and 2^24-1.
+fn frame_size(config: &Config) -> u32 {
+    let size = u32::try_from(config.h2_max_frame_size).unwrap_or(u32::MAX);
+    size.clamp(MIN_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE)
 }
 
 /// RFC 9113 §6.9.2.

@@ -1,7 +1,6 @@
 //! Server push: what a promise says, and whether one may be made.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use asgi::{HttpResponsePush, HttpScope};
 use http::header::{
@@ -19,16 +18,17 @@ use crate::exchange::{Admission, PushGate};
 pub(super) struct Parent {
     scheme: Scheme,
     host: HeaderValue,
-    headers: HeaderMap,
+    /// A list, for most requests have none of the fields or few.
+    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Parent {
     /// What is to be kept of a request whose app may push.
     pub(super) fn new(scope: &HttpScope, config: &Config) -> Option<Self> {
-        let mut headers = HeaderMap::new();
+        let mut fields = Vec::new();
         for name in &config.h2_push_headers {
             for value in scope.headers.get_all(name) {
-                headers.append(name.clone(), value.clone());
+                fields.push((name.clone(), value.clone()));
             }
         }
         Some(Self {
@@ -37,14 +37,17 @@ impl Parent {
                 _ => Scheme::HTTP,
             },
             host: scope.headers.get(HOST)?.clone(),
-            headers,
+            fields,
         })
     }
 
     /// The promised request: without fields of a response, with the app's own in place of those of
     /// the same name. `None` if it cannot be put into words.
     pub(super) fn promise(&self, push: HttpResponsePush) -> Option<Request<()>> {
-        let mut headers = self.headers.clone();
+        let mut headers = HeaderMap::with_capacity(self.fields.len() + push.headers.len());
+        for (name, value) in &self.fields {
+            headers.append(name, value.clone());
+        }
         let mut last = None;
         for (name, value) in push.headers {
             let first_of_its_name = name.is_some();
@@ -88,33 +91,32 @@ fn is_ours(name: &HeaderName) -> bool {
         || ["keep-alive", "proxy-connection"].contains(&name.as_str())
 }
 
-/// Decides about the pushes of one response.
-pub(super) fn gate(shared: &Arc<Shared>) -> PushGate {
-    let shared = Arc::clone(shared);
-    let mut pushed: HashSet<PathAndQuery> = HashSet::new();
-    PushGate::new(move |push| {
-        let most = shared.server.config().h2_max_pushes;
-        if !shared.wire.allows_push() {
+impl PushGate for Shared {
+    fn admit(
+        &self,
+        push: &HttpResponsePush,
+        before: &HashSet<PathAndQuery>,
+    ) -> Result<Admission, &'static str> {
+        if !self.wire.allows_push() {
             return Err("the client takes no pushes any more");
         }
         if !push.path.as_str().starts_with('/') {
             return Err("a push needs a path that begins with a slash");
         }
-        if pushed.contains(&push.path) {
+        if before.contains(&push.path) {
             return Err("this path was pushed before with the same response");
         }
-        if pushed.len() >= most {
+        if before.len() >= self.server.config().h2_max_pushes {
             return Err("the response has as many pushes as the server allows");
         }
-        let slot = shared
+        let slot = self
             .pushes
             .take()
             .ok_or("the client has no room for a further push now")?;
-        let permit = shared.server.admit();
+        let permit = self.server.admit();
         let permit = permit.ok_or("the server runs as many exchanges as it may")?;
-        pushed.insert(push.path.clone());
         Ok(Admission { slot, permit })
-    })
+    }
 }
 
 #[cfg(test)]

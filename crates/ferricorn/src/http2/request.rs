@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use asgi::{Extension, HttpScope, State};
-use http::header::{COOKIE, EXPECT, HOST, TE};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 
@@ -40,21 +40,30 @@ pub(super) fn scope(
         mut headers,
         ..
     } = parts;
-    check_values(&headers)?;
-    join_cookies(&mut headers);
+    let seen = Seen::in_fields(&headers)?;
+    if seen.crumbs > 1 {
+        join_cookies(&mut headers);
+    }
     if headers.len() > config.max_headers {
         return Err(Refused::Status(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "too many fields",
         ));
     }
-    check_expectations(&headers)?;
+    // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other
+    // than 100-continue MAY respond with a 417 (Expectation Failed)".
+    if seen.other_expectation {
+        return Err(Refused::Status(
+            StatusCode::EXPECTATION_FAILED,
+            "an expectation other than 100-continue",
+        ));
+    }
     let target = target(&method, uri, &mut headers)?;
     let mut scope = new_scope(method, target, ends, config, state);
     scope.version = version;
     scope.extensions = scope.extensions.with(Extension::EarlyHint);
     // h2 lets no other value pass (RFC 9113 §8.2.2).
-    if headers.contains_key(TE) {
+    if seen.te {
         scope.extensions = scope.extensions.with(Extension::Trailers);
     }
     scope.headers = headers;
@@ -102,30 +111,45 @@ fn new_scope(
     scope
 }
 
-/// RFC 9113 §8.2.1: "A field value MUST NOT start or end with an ASCII whitespace character".
-fn check_values(headers: &HeaderMap) -> Result<(), Refused> {
-    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    for value in headers.values() {
-        let value = value.as_bytes();
-        if blank(value.first()) || blank(value.last()) {
-            return Err(Refused::Malformed("white space around a field's value"));
-        }
-    }
-    Ok(())
+/// What one look at all the fields tells: looking each of these up costs more.
+#[derive(Debug, Default)]
+struct Seen {
+    te: bool,
+    /// How many fields the cookie came in.
+    crumbs: usize,
+    /// The client expects something else than 100-continue.
+    other_expectation: bool,
 }
 
-/// RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other than
-/// 100-continue MAY respond with a 417 (Expectation Failed)".
-fn check_expectations(headers: &HeaderMap) -> Result<(), Refused> {
-    for expectation in headers.get_all(EXPECT) {
-        if !expectation.as_bytes().eq_ignore_ascii_case(b"100-continue") {
-            return Err(Refused::Status(
-                StatusCode::EXPECTATION_FAILED,
-                "an expectation other than 100-continue",
-            ));
+impl Seen {
+    fn in_fields(headers: &HeaderMap) -> Result<Self, Refused> {
+        let mut seen = Self::default();
+        let mut lengths = 0;
+        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        for (name, value) in headers {
+            let value = value.as_bytes();
+            // RFC 9113 §8.2.1: "A field value MUST NOT start or end with an ASCII whitespace
+            // character".
+            if blank(value.first()) || blank(value.last()) {
+                return Err(Refused::Malformed("white space around a field's value"));
+            }
+            if *name == COOKIE {
+                seen.crumbs += 1;
+            } else if *name == TE {
+                seen.te = true;
+            } else if *name == CONTENT_LENGTH {
+                lengths += 1;
+            } else if *name == EXPECT {
+                seen.other_expectation |= !value.eq_ignore_ascii_case(b"100-continue");
+            }
         }
+        // RFC 9110 §8.6 lets a recipient refuse a repeated length. h2 holds the body against the
+        // first of them, and whoever stands behind the app may believe the second.
+        if lengths > 1 {
+            return Err(Refused::Malformed("more than one content-length"));
+        }
+        Ok(seen)
     }
-    Ok(())
 }
 
 /// What is asked for. Its authority becomes the `host`, so that an app need not know the version.
@@ -186,10 +210,6 @@ fn check_host(authority: Option<&str>, headers: &HeaderMap) -> Result<(), Refuse
 /// concatenated into a single octet string using the two-octet delimiter of 0x3b, 0x20 ... before
 /// being passed into a non-HTTP/2 context".
 fn join_cookies(headers: &mut HeaderMap) {
-    let mut cookies = headers.get_all(COOKIE).iter();
-    if cookies.next().is_none() || cookies.next().is_none() {
-        return;
-    }
     let crumbs: Vec<&[u8]> = headers
         .get_all(COOKIE)
         .iter()

@@ -23,10 +23,10 @@ use http::{HeaderMap, Response, StatusCode};
 use tokio::time::Sleep;
 use tracing::debug;
 
-use super::push::{self, Parent};
+use super::push::Parent;
 use super::{Shared, request, response};
 use crate::exchange::{
-    Admission, Beginning, BrokenOff, Exchange, Interim, Label, Part, PushSlot, PushSlots,
+    Admission, Beginning, BrokenOff, Exchange, Interim, Label, Part, PushGate, PushSlot, PushSlots,
     RequestBody, h2_reason_of, store,
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Stream {
     watch: Arc<Watch>,
     stage: Stage,
     /// What promised requests are made of, if the app may push.
-    parent: Option<Box<Parent>>,
+    parent: Option<Parent>,
     /// The place of a stream that is itself a push.
     slot: Option<PushSlot>,
 }
@@ -141,14 +141,14 @@ impl Stream {
         parent: Option<Parent>,
     ) -> Self {
         if parent.is_some() {
-            exchange.allow_pushes(push::gate(shared));
+            exchange.allow_pushes(Arc::clone(shared) as Arc<dyn PushGate>);
         }
         Self {
             shared: Arc::clone(shared),
             exchange: Arc::clone(exchange),
             watch: Arc::default(),
             stage: Stage::Head(Respond::Request(respond)),
-            parent: parent.map(Box::new),
+            parent,
             slot: None,
         }
     }

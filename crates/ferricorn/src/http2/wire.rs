@@ -10,11 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::fault::Fault;
 use super::guard::{Guard, Limits, Refused};
 use crate::transport::Socket;
+
+/// Writes up to this size in all are gathered; larger ones go to the socket as they are. A frame of
+/// DATA of the usual largest size is larger.
+const GATHER: usize = 16 * 1024;
 
 /// Anything that HTTP/2 can be spoken over.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -27,6 +32,10 @@ pub(super) struct Wire(Arc<Mutex<Shared>>);
 
 struct Shared {
     stream: Box<dyn Stream>,
+    /// What h2 has written and has not left yet.
+    gathered: BytesMut,
+    /// Whether there is a driver that [drains](Wire::poll_drain).
+    gathers: bool,
     guard: Guard,
     /// What the client did wrong; nothing behind it is read.
     fault: Option<Fault>,
@@ -34,6 +43,8 @@ struct Shared {
     held: bool,
     /// Whether anything came since this was last asked.
     heard: bool,
+    /// Since when a field block has been coming.
+    field_block_since: Option<Instant>,
     /// The client has closed its side.
     read_end: bool,
     /// Since when the socket has taken nothing although there was something.
@@ -50,10 +61,13 @@ impl Wire {
         };
         let wire = Self(Arc::new(Mutex::new(Shared {
             stream,
+            gathered: BytesMut::new(),
+            gathers: false,
             guard: Guard::new(limits, Instant::now()),
             fault: None,
             held: false,
             heard: false,
+            field_block_since: None,
             read_end: false,
             stuck_since: None,
         })));
@@ -80,6 +94,11 @@ impl Wire {
         std::mem::take(&mut self.lock().heard)
     }
 
+    /// Since when a field block has been coming, during which nothing else can.
+    pub(super) fn field_block_since(&self) -> Option<Instant> {
+        self.lock().field_block_since
+    }
+
     /// Since when the client has taken nothing of what waits to be written.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
         self.lock().stuck_since
@@ -90,9 +109,22 @@ impl Wire {
         self.lock().read_end
     }
 
-    /// Sends the end of our side.
+    /// From now on small writes are gathered until the driver drains: h2 flushes each time that it
+    /// is asked for the next request, and a burst of them would be as many system calls.
+    pub(super) fn gather(&self) {
+        self.lock().gathers = true;
+    }
+
+    /// Sends what was gathered.
+    pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.lock().poll_drain(cx)
+    }
+
+    /// Sends what was gathered and then the end of our side.
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().stream).poll_shutdown(cx)
+        let mut shared = self.lock();
+        ready!(shared.poll_drain(cx))?;
+        Pin::new(&mut shared.stream).poll_shutdown(cx)
     }
 
     /// Reads and throws away. `true` once the client has closed its side.
@@ -145,7 +177,14 @@ impl AsyncRead for WireIo {
         let read = &buf.filled()[before..];
         shared.heard = true;
         shared.read_end = read.is_empty();
-        match shared.guard.read(read, Instant::now()) {
+        let now = Instant::now();
+        let guarded = shared.guard.read(read, now);
+        if !shared.guard.is_in_field_block() {
+            shared.field_block_since = None;
+        } else if shared.field_block_since.is_none() {
+            shared.field_block_since = Some(now);
+        }
+        match guarded {
             Ok(()) => Poll::Ready(Ok(())),
             Err(Refused {
                 before: sound,
@@ -169,10 +208,7 @@ impl AsyncWrite for WireIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut shared = self.0.lock();
-        let written = Pin::new(&mut shared.stream).poll_write(cx, buf);
-        shared.note_written(&written, &[IoSlice::new(buf)]);
-        written
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -181,9 +217,20 @@ impl AsyncWrite for WireIo {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut shared = self.0.lock();
-        let written = Pin::new(&mut shared.stream).poll_write_vectored(cx, bufs);
-        shared.note_written(&written, bufs);
-        written
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let written = if shared.gathers && shared.gathered.len() + total <= GATHER {
+            for buf in bufs {
+                shared.gathered.extend_from_slice(buf);
+            }
+            total
+        } else {
+            ready!(shared.poll_drain(cx))?;
+            let written = Pin::new(&mut shared.stream).poll_write_vectored(cx, bufs);
+            shared.note_progress(&written);
+            ready!(written)?
+        };
+        shared.show_guard(bufs, written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -192,13 +239,11 @@ impl AsyncWrite for WireIo {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = self.0.lock();
-        let flushed = Pin::new(&mut shared.stream).poll_flush(cx);
-        if flushed.is_pending() {
-            shared.stuck();
-        } else {
-            shared.stuck_since = None;
+        if shared.gathers {
+            // The driver drains once a turn.
+            return Poll::Ready(Ok(()));
         }
-        flushed
+        shared.poll_drain(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -207,25 +252,42 @@ impl AsyncWrite for WireIo {
 }
 
 impl Shared {
-    /// Shows the guard what has left, and notes whether the socket takes anything.
-    fn note_written(&mut self, written: &Poll<io::Result<usize>>, bufs: &[IoSlice<'_>]) {
-        let mut left = match written {
-            Poll::Ready(Ok(written)) => *written,
-            Poll::Ready(Err(_)) => 0,
-            Poll::Pending => return self.stuck(),
-        };
-        self.stuck_since = None;
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.gathered.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(cx, &self.gathered);
+            self.note_progress(&written);
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written if written == self.gathered.len() => self.gathered.clear(),
+                written => self.gathered.advance(written),
+            }
+        }
+        // A burst should not stay.
+        if self.gathered.capacity() > GATHER {
+            self.gathered = BytesMut::new();
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note_progress(&flushed);
+        flushed
+    }
+
+    /// Shows the guard what h2 has written.
+    fn show_guard(&mut self, bufs: &[IoSlice<'_>], mut written: usize) {
         let now = Instant::now();
         for buf in bufs {
-            let part = &buf[..left.min(buf.len())];
-            left -= part.len();
+            let part = &buf[..written.min(buf.len())];
+            written -= part.len();
             if let Err(fault) = self.guard.wrote(part, now) {
                 self.fault.get_or_insert(fault);
             }
         }
     }
 
-    fn stuck(&mut self) {
-        self.stuck_since.get_or_insert_with(Instant::now);
+    fn note_progress<T>(&mut self, result: &Poll<T>) {
+        if result.is_pending() {
+            self.stuck_since.get_or_insert_with(Instant::now);
+        } else {
+            self.stuck_since = None;
+        }
     }
 }

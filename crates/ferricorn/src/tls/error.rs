@@ -139,12 +139,12 @@ impl fmt::Display for TlsError {
                 "there are revocation lists, but clients are not asked for certificates; make them \
                  optional or required",
             ),
-            Problem::BadList(why) => {
-                write!(
-                    f,
-                    "{place}: found a revocation list that cannot be used ({why})"
-                )
-            }
+            Problem::BadList(why) => write!(
+                f,
+                "{place}: found a revocation list that cannot be used ({why}), expected version 2 \
+                 with a number, as RFC 5280 has it (openssl makes one with crlnumber and \
+                 crl_extensions)"
+            ),
             Problem::Refused(_) => f.write_str("TLS cannot be set up like this"),
         }
     }

@@ -60,6 +60,8 @@ impl Loaded {
         };
         let resolver = Arc::clone(&certificates);
         let mut rustls = builder.with_cert_resolver(resolver);
+        // Theirs is often no more than the order in which somebody wrote a list down.
+        rustls.ignore_client_order = true;
         rustls.alpn_protocols = connection::PROTOCOLS.iter().map(Protocol::alpn).collect();
         rustls.ticketer = match before {
             Some(before) if config.client_certificates == ClientCertificates::None => {

@@ -12,8 +12,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::http1::guard::Position;
-
 /// A TLS stream whose handshake is done.
 #[derive(Debug)]
 pub(crate) struct TlsTransport(Box<TlsStream<TcpStream>>);
@@ -25,31 +23,6 @@ impl TlsTransport {
 
     pub(crate) fn socket(&self) -> &TcpStream {
         self.0.get_ref().0
-    }
-
-    /// Reads what the client has sent; nothing at the end of its side.
-    ///
-    /// # Errors
-    ///
-    /// The connection is broken, the client breaks the rules of TLS, or it is cut off in the middle
-    /// of a request.
-    pub(crate) fn poll_read_at(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-        position: Position,
-    ) -> Poll<io::Result<()>> {
-        match ready!(Pin::new(&mut *self.0).poll_read(cx, buf)) {
-            // RFC 9112 §9.8: "A server SHOULD be prepared to receive an incomplete close from the
-            // client". Between two requests nothing can be missing, and many clients just leave.
-            Err(error)
-                if error.kind() == io::ErrorKind::UnexpectedEof
-                    && position == Position::Between =>
-            {
-                Poll::Ready(Ok(()))
-            }
-            result => Poll::Ready(result),
-        }
     }
 
     /// Whether the client has closed its side, without taking anything of what it has sent.
@@ -95,6 +68,7 @@ impl Read for ReadNow<'_> {
 }
 
 impl AsyncRead for TlsTransport {
+    /// A socket that is closed before the client has said `close_notify` is an error, never an end.
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -136,5 +110,87 @@ impl AsyncWrite for TlsTransport {
     /// Says `close_notify`, then closes our side of the socket.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use socket2::SockRef;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+    use tokio_rustls::rustls::pki_types::ServerName;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+    use tokio_rustls::{TlsAcceptor, TlsConnector, client};
+
+    use super::*;
+    use crate::TlsConfig;
+    use crate::transport::{Socket, Transport};
+
+    /// Two ends of a connection whose sockets hold next to nothing.
+    async fn connected() -> (TlsTransport, client::TlsStream<TcpStream>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let tls = TlsConfig::new().certificate_pem(certificate.pem(), key.serialize_pem());
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.load().unwrap().current().rustls));
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (client, (server, _)) = (client.unwrap(), listener.accept().await.unwrap());
+        for socket in [SockRef::from(&client), SockRef::from(&server)] {
+            socket.set_send_buffer_size(4096).unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+        }
+        let name = ServerName::try_from("localhost").unwrap();
+        let (server, client) =
+            tokio::join!(acceptor.accept(server), connector.connect(name, client));
+        (
+            TlsTransport::new(Box::new(server.unwrap())),
+            client.unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn what_lies_in_the_session_leaves_without_another_write() {
+        let (server, mut client) = connected().await;
+        let (transport, _io) = Transport::new(Socket::Tls(server), 1024);
+        // A session takes 64 KiB: at last 54 KiB lie in it for which the socket has no room yet.
+        let all_that_is_written = vec![b'x'; 120_000];
+        transport.push(&all_that_is_written);
+        let mut left = all_that_is_written.len();
+        let all = poll_fn(|cx| {
+            while left > 0 {
+                transport.flush(cx).unwrap();
+                let mut part = [0; 700];
+                let mut part = ReadBuf::new(&mut part);
+                ready!(Pin::new(&mut client).poll_read(cx, &mut part)).unwrap();
+                left -= part.filled().len();
+            }
+            Poll::Ready(())
+        });
+        let done = timeout(Duration::from_secs(10), all).await;
+        assert!(done.is_ok(), "{left} bytes never came");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_closed_without_a_word_is_no_end() {
+        let (mut server, mut client) = connected().await;
+        client.write_all(b"abc").await.unwrap();
+        client.flush().await.unwrap();
+        client.get_mut().0.shutdown().await.unwrap();
+        let error = server.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -208,6 +208,22 @@ fn a_response_before_the_end_of_the_upload_reaches_the_client_that_still_sends()
 }
 
 #[test]
+fn the_last_request_that_a_connection_may_carry_closes_it() {
+    run(async {
+        let mut config = Config::default();
+        config.keep_alive_max_requests = Some(2);
+        let server = Server::start_with(config, http(path)).await;
+        let mut client = server.connect().await;
+        for close in [false, true] {
+            client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            let response = client.expect_response(200).await;
+            assert_eq!(response.head.connection_has("close"), close);
+        }
+        client.expect_eof().await;
+    });
+}
+
+#[test]
 fn an_idle_connection_is_closed_after_its_time() {
     run(async {
         let mut config = Config::default();

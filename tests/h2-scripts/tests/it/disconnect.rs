@@ -207,3 +207,42 @@ fn a_stream_of_a_cancelled_upload_is_free_for_another() {
     peer.get(31, "/quick");
     peer.expect_response(31, 200);
 }
+
+#[test]
+fn what_a_reset_upload_left_unread_is_given_back_to_the_connection() {
+    let app = http_with((), async |(), mut http: Http| {
+        if http.scope.path == "/unread" {
+            http.send.closed().await;
+            return Ok(());
+        }
+        let (body, _) = http.body().await.unwrap();
+        http.respond(body.len().to_string()).await
+    });
+    let server = Server::start_set(
+        |config| {
+            config.h2_stream_window = 65_535;
+            config.h2_max_concurrent_streams = 1;
+        },
+        app,
+    );
+    let mut peer = server.connect();
+    // Without what was reset the fourth round would have no window.
+    let mut sent = 0;
+    for round in 0..10 {
+        let (unread, read) = (4 * round + 1, 4 * round + 3);
+        peer.post(unread, "/unread");
+        for stream in [unread, unread, read] {
+            sent += 16_000;
+            if sent > 65_535 {
+                peer.expect_credit(0, sent - 65_535);
+            }
+            if stream == read {
+                peer.reset(unread, code::CANCEL);
+                peer.post(read, "/");
+            }
+            peer.data(stream, vec![b'x'; 16_000]);
+        }
+        peer.last(read, "");
+        assert_eq!(peer.expect_response(read, 200).text(), "16000");
+    }
+}

@@ -244,7 +244,6 @@ fn a_field_block_that_is_never_finished_ends_the_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn a_field_block_that_is_never_finished_ends_a_used_connection() {
     let short = Duration::from_millis(200);
     let server = Server::start_set(|config| config.header_timeout = short, hello());
@@ -256,7 +255,6 @@ fn a_field_block_that_is_never_finished_ends_a_used_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn a_field_block_that_is_never_finished_ends_a_busy_connection() {
     let (tells, app) = waiting();
     let short = Duration::from_millis(200);

@@ -15,6 +15,7 @@ mod support;
 mod access;
 mod disconnect;
 mod drain;
+mod edges;
 mod ends;
 mod flood;
 mod flow;

@@ -96,7 +96,6 @@ fn nothing_behind_the_preface_ends_in_time() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn a_first_frame_other_than_settings_ends_the_connection() {
     let server = Server::start(hello());
     let mut peer = Peer::silent(server.address());

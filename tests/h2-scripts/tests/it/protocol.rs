@@ -123,7 +123,6 @@ fn credit_for_an_idle_stream_ends_the_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn data_behind_the_end_of_a_stream_is_an_error_of_the_stream() {
     let (_server, mut peer) = half_closed();
     peer.data(1, "more");
@@ -131,7 +130,6 @@ fn data_behind_the_end_of_a_stream_is_an_error_of_the_stream() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn headers_behind_the_end_of_a_stream_are_an_error() {
     let (_server, mut peer) = half_closed();
     peer.request(1, &Request::empty().field("x", "y"));
@@ -184,7 +182,6 @@ fn a_table_larger_than_allowed_is_a_compression_error() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn a_ping_of_another_length_ends_the_connection() {
     ends_the_connection(Frame::new(kind::PING, 0, [0; 7]), code::FRAME_SIZE_ERROR);
 }
@@ -195,7 +192,6 @@ fn a_ping_on_a_stream_ends_the_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn settings_of_another_length_end_the_connection() {
     ends_the_connection(
         Frame::new(kind::SETTINGS, 0, [0; 5]),
@@ -204,7 +200,6 @@ fn settings_of_another_length_end_the_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn an_answer_to_settings_with_a_payload_ends_the_connection() {
     let frame = Frame::settings(&[(setting::ENABLE_PUSH, 0)]).ack();
     ends_the_connection(frame, code::FRAME_SIZE_ERROR);
@@ -227,7 +222,6 @@ fn an_impossible_setting_ends_the_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn a_reset_of_another_length_ends_the_connection() {
     ends_the_connection(
         Frame::new(kind::RST_STREAM, 1, [0; 3]),
@@ -241,7 +235,6 @@ fn a_reset_of_no_stream_ends_the_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn credit_of_another_length_ends_the_connection() {
     ends_the_connection(
         Frame::new(kind::WINDOW_UPDATE, 0, [0; 3]),
@@ -250,7 +243,6 @@ fn credit_of_another_length_ends_the_connection() {
 }
 
 #[test]
-#[ignore = "needs the frame guard"]
 fn a_priority_of_another_length_is_an_error_of_the_stream() {
     let (_server, mut peer) = half_closed();
     peer.send(Frame::new(kind::PRIORITY, 1, [0; 4]));

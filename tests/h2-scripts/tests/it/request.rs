@@ -268,6 +268,28 @@ fn crumbs_of_a_cookie_are_joined() {
 }
 
 #[test]
+fn crumbs_of_a_cookie_count_as_one_field() {
+    let server = Server::start_set(|config| config.max_headers = 2, hello());
+    let mut peer = server.connect();
+    let mut many = Request::get("/").field("x", "y");
+    for nth in 0..50 {
+        many = many.field("cookie", format!("crumb={nth}"));
+    }
+    peer.request(1, &many);
+    peer.expect_response(1, 200);
+}
+
+#[test]
+fn an_empty_authority_is_malformed() {
+    malformed_field(&Request::get("/").with(":authority", ""));
+}
+
+#[test]
+fn a_scheme_that_is_none_is_malformed() {
+    malformed_field(&Request::get("/").with(":scheme", "1 http"));
+}
+
+#[test]
 fn a_body_shorter_than_its_length_is_malformed() {
     let server = Server::start(echo());
     let mut peer = server.connect();
@@ -297,6 +319,25 @@ fn a_length_without_a_body_is_malformed() {
 #[test]
 fn a_length_that_is_no_number_is_malformed() {
     malformed(&Request::post("/").field("content-length", "0x5"));
+}
+
+#[test]
+fn two_lengths_are_malformed() {
+    for second in ["5", "4"] {
+        let server = Server::start(echo());
+        let mut peer = server.connect();
+        let two = Request::post("/").field("content-length", "4");
+        peer.send(headers(1, &two.field("content-length", second)));
+        peer.expect_reset(1, code::PROTOCOL_ERROR);
+        peer.get(3, "/");
+        peer.expect_response(3, 200);
+    }
+}
+
+#[test]
+fn a_length_that_is_a_list_is_malformed() {
+    malformed(&Request::post("/").field("content-length", "0, 0"));
+    malformed(&Request::post("/").field("content-length", "+0"));
 }
 
 #[test]

@@ -140,6 +140,9 @@ fn has_no_body(status: StatusCode) {
     peer.get(1, "/");
     let head = peer.expect_status(1, status.as_u16());
     assert!(head.end, "{head:?}");
+    if status == StatusCode::NO_CONTENT {
+        assert_eq!(head.field("content-length"), None);
+    }
     peer.expect_nothing(1);
 }
 
@@ -393,4 +396,19 @@ fn a_body_in_both_directions_at_once_is_echoed() {
     }
     peer.last(1, "");
     assert_eq!(peer.expect_data(1), (Vec::new(), true));
+}
+
+#[test]
+fn an_interim_status_as_the_final_one_is_refused_to_the_app() {
+    let server = Server::start(http(async |mut http: Http| {
+        let status = StatusCode::from_u16(http.scope.path[1..].parse()?)?;
+        http.send.send(HttpResponseStart::new(status)).await?;
+        http.last("").await
+    }));
+    let mut peer = server.connect();
+    for (stream, path) in [(1, "/100"), (3, "/101"), (5, "/103")] {
+        peer.get(stream, path);
+        peer.expect_response(stream, 500);
+        server.expect_error(&[path]);
+    }
 }

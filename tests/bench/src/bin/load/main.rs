@@ -1,112 +1,201 @@
 //! Sends requests at a given rate and prints how long each took, which wrk cannot.
 //!
-//! `load RATE SECONDS CONNECTIONS PATH ADDRESS…`
+//! `load RATE SECONDS CONNECTIONS BLOCKING ADDRESS…`
 //!
 //! The load is open: request n is due at n / RATE, whether those before it were answered or not,
 //! and its latency counts from then (no coordinated omission). They go to the connections in turn;
-//! one that is still busy keeps what is due until it is free. Prints a line of JSON.
+//! one that is still busy keeps what is due until it is free.
+//!
+//! BLOCKING is the share of requests that make the server block a thread. The figures are those of
+//! the others: what they suffer from it. Which ones block is as if drawn by lot, but the same in
+//! every run. Prints a line of JSON, latencies in µs.
+//!
+//! It sleeps whenever it has nothing to do, and wakes by the microsecond: on cores that it shares
+//! with the server it takes away what a request costs, and no more.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::thread::set_current_timer_slack;
 
-const USAGE: &str = "usage: load RATE SECONDS CONNECTIONS PATH ADDRESS…";
+const USAGE: &str = "usage: load RATE SECONDS CONNECTIONS BLOCKING ADDRESS…";
 
 struct Connection {
     stream: TcpStream,
-    /// When each request that was not sent yet was due.
-    due: VecDeque<Instant>,
-    /// When the request that is out was due.
-    out: Option<Instant>,
+    /// What was not sent yet.
+    waiting: VecDeque<Due>,
+    /// What was sent and not answered yet.
+    out: Option<Due>,
     received: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Due {
+    at: Instant,
+    blocks: bool,
+}
+
+#[derive(Default)]
+struct Latencies {
+    /// Of the requests that block nothing.
+    plain: Vec<f64>,
+    blocking: Vec<f64>,
+}
+
+struct Load {
+    rate: f64,
+    total: usize,
+    blocking: f64,
+    began: Instant,
 }
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [rate, seconds, connections, path, addresses @ ..] = arguments.as_slice() else {
+    let [rate, seconds, connections, blocking, addresses @ ..] = arguments.as_slice() else {
         panic!("{USAGE}");
     };
     let rate: f64 = rate.parse().expect(USAGE);
     let seconds: f64 = seconds.parse().expect(USAGE);
     let connections: usize = connections.parse().expect(USAGE);
+    let blocking: f64 = blocking.parse().expect(USAGE);
     let addresses: Vec<SocketAddr> = addresses
         .iter()
         .map(|address| address.parse().expect(USAGE))
         .collect();
 
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
-    let mut poll = Poll::new()?;
+    // The kernel would else let a wait last 50 µs longer, to wake less often.
+    set_current_timer_slack(NonZeroU64::new(1))?;
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut connections = (0..connections)
-        .map(|index| Connection::open(&poll, index, addresses[index % addresses.len()]))
+        .map(|index| Connection::open(&epoll, index, addresses[index % addresses.len()]))
         .collect::<io::Result<Vec<_>>>()?;
-
-    let total = (rate * seconds) as usize;
-    let mut latencies = Vec::with_capacity(total);
-    let mut events = Events::with_capacity(1024);
-    let began = Instant::now();
-    let due_at = |number: usize| began + Duration::from_secs_f64(number as f64 / rate);
-    let mut begun = 0;
-    while latencies.len() < total {
-        if began.elapsed() > Duration::from_secs_f64(seconds * 2.0 + 5.0) {
-            return Err(io::Error::other("the server does not keep up"));
-        }
-        while begun < total && due_at(begun) <= Instant::now() {
-            let index = begun % connections.len();
-            let connection = &mut connections[index];
-            connection.due.push_back(due_at(begun));
-            connection.send(request.as_bytes())?;
-            begun += 1;
-        }
-        // Shorter than poll's own resolution: another process may need this core.
-        std::thread::sleep(Duration::from_micros(20));
-        poll.poll(&mut events, Some(Duration::ZERO))?;
-        for event in &events {
-            let connection = &mut connections[event.token().0];
-            if let Some(latency) = connection.receive()? {
-                latencies.push(latency.as_secs_f64() * 1e6);
-                connection.send(request.as_bytes())?;
-            }
-        }
-    }
-    let took = began.elapsed().as_secs_f64();
-    latencies.sort_by(f64::total_cmp);
-    let quantile = |share: f64| latencies[((total - 1) as f64 * share) as usize];
-    println!(
-        r#"{{"requests": {total}, "rate": {:.1}, "p50": {:.1}, "p90": {:.1}, "p99": {:.1}, "p999": {:.1}}}"#,
-        total as f64 / took,
-        quantile(0.5),
-        quantile(0.9),
-        quantile(0.99),
-        quantile(0.999),
-    );
+    let load = Load {
+        rate,
+        total: (rate * seconds) as usize,
+        blocking,
+        began: Instant::now(),
+    };
+    let deadline = load.began + Duration::from_secs_f64(seconds * 2.0 + 5.0);
+    let latencies = load.run(&epoll, &mut connections, deadline)?;
+    latencies.print(load.total as f64 / load.began.elapsed().as_secs_f64());
     Ok(())
 }
 
+impl Load {
+    fn run(
+        &self,
+        epoll: &OwnedFd,
+        connections: &mut [Connection],
+        deadline: Instant,
+    ) -> io::Result<Latencies> {
+        let mut latencies = Latencies::default();
+        let mut events = Vec::with_capacity(1024);
+        let (mut begun, mut ended) = (0, 0);
+        while ended < self.total {
+            let now = Instant::now();
+            if now > deadline {
+                return Err(io::Error::other("the server does not keep up"));
+            }
+            while begun < self.total && self.due(begun).at <= now {
+                let index = begun % connections.len();
+                connections[index].waiting.push_back(self.due(begun));
+                connections[index].send()?;
+                begun += 1;
+            }
+            let next = if begun < self.total {
+                self.due(begun).at
+            } else {
+                deadline
+            };
+            let wait = next.saturating_duration_since(Instant::now());
+            let wait = Timespec::try_from(wait).map_err(io::Error::other)?;
+            events.clear();
+            epoll::wait(epoll, spare_capacity(&mut events), Some(&wait))?;
+            for event in &events {
+                let connection = &mut connections[event.data.u64() as usize];
+                if let Some(due) = connection.receive()? {
+                    latencies.push(due);
+                    ended += 1;
+                    connection.send()?;
+                }
+            }
+        }
+        Ok(latencies)
+    }
+
+    fn due(&self, number: usize) -> Due {
+        Due {
+            at: self.began + Duration::from_secs_f64(number as f64 / self.rate),
+            blocks: lot(number as u64) < self.blocking,
+        }
+    }
+}
+
+/// A number from 0 to 1 that looks random and belongs to `number`: splitmix64's last steps.
+fn lot(number: u64) -> f64 {
+    let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+impl Latencies {
+    fn push(&mut self, due: Due) {
+        let latency = due.at.elapsed().as_secs_f64() * 1e6;
+        if due.blocks {
+            self.blocking.push(latency);
+        } else {
+            self.plain.push(latency);
+        }
+    }
+
+    fn print(mut self, rate: f64) {
+        self.plain.sort_by(f64::total_cmp);
+        let quantile = |share: f64| self.plain[((self.plain.len() - 1) as f64 * share) as usize];
+        println!(
+            r#"{{"requests": {}, "blocking": {}, "rate": {rate:.1}, "mean": {:.1}, "p50": {:.1}, "p90": {:.1}, "p99": {:.1}, "p999": {:.1}}}"#,
+            self.plain.len() + self.blocking.len(),
+            self.blocking.len(),
+            self.plain.iter().sum::<f64>() / self.plain.len() as f64,
+            quantile(0.5),
+            quantile(0.9),
+            quantile(0.99),
+            quantile(0.999),
+        );
+    }
+}
+
 impl Connection {
-    fn open(poll: &Poll, index: usize, address: SocketAddr) -> io::Result<Self> {
-        let stream = std::net::TcpStream::connect(address)?;
+    fn open(epoll: &OwnedFd, index: usize, address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        poll.registry()
-            .register(&mut stream, Token(index), Interest::READABLE)?;
+        let data = epoll::EventData::new_u64(index as u64);
+        epoll::add(epoll, &stream, data, epoll::EventFlags::IN)?;
         Ok(Self {
             stream,
-            due: VecDeque::new(),
+            waiting: VecDeque::new(),
             out: None,
             received: Vec::new(),
         })
     }
 
     /// Sends the next request that is due, unless one is out.
-    fn send(&mut self, request: &[u8]) -> io::Result<()> {
+    fn send(&mut self) -> io::Result<()> {
         if self.out.is_none()
-            && let Some(due) = self.due.pop_front()
+            && let Some(due) = self.waiting.pop_front()
         {
+            let request: &[u8] = if due.blocks {
+                b"GET /block HTTP/1.1\r\nhost: localhost\r\n\r\n"
+            } else {
+                b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+            };
             // So few bytes always fit.
             self.stream.write_all(request)?;
             self.out = Some(due);
@@ -114,22 +203,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what has come; how long the request took, if that was the end of its response.
-    fn receive(&mut self) -> io::Result<Option<Duration>> {
+    /// Reads what has come; the request that was out, if that was the end of its response.
+    fn receive(&mut self) -> io::Result<Option<Due>> {
         let mut part = [0; 4096];
-        loop {
-            match self.stream.read(&mut part) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => self.received.extend_from_slice(&part[..read]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
+        match self.stream.read(&mut part) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => self.received.extend_from_slice(&part[..read]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
         }
         // Every response ends with the one body that all servers send.
         if !self.received.ends_with(b"Hello, world!\n") {
             return Ok(None);
         }
         self.received.clear();
-        Ok(self.out.take().map(|due| due.elapsed()))
+        Ok(self.out.take())
     }
 }

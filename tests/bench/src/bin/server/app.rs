@@ -1,23 +1,27 @@
 //! The app that Ferricorn serves, linked in or from a shared library.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use tokio::sync::{mpsc, oneshot};
 
 /// What every peer answers with.
 pub const BODY: &str = "Hello, world!\n";
 pub const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// A request for this path is one of the uneven load.
-pub const UNEVEN: &str = "/uneven";
+/// A request for this path blocks its thread for 2 ms: one of the uneven load.
+pub const BLOCK: &str = "/block";
 
 pub async fn app(scope: Scope, _receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     let Scope::Http(http) = scope else {
         return Err(AppError::unsupported(&scope));
     };
-    if http.path.as_str() == UNEVEN {
-        spin_now_and_then();
+    match http.path.as_str() {
+        BLOCK => block(),
+        "/hops/1" => hop(1).await?,
+        "/hops/5" => hop(5).await?,
+        _ => {}
     }
     send.send(HttpResponseStart::ok().content_type(CONTENT_TYPE))
         .await?;
@@ -25,13 +29,32 @@ pub async fn app(scope: Scope, _receive: Receiver, mut send: Sender) -> Result<(
     Ok(())
 }
 
-/// Blocks the thread for 2 ms, one time in a hundred.
-pub fn spin_now_and_then() {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
-    if CALLS.fetch_add(1, Ordering::Relaxed) % 100 == 99 {
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_millis(2) {
-            std::hint::spin_loop();
-        }
+/// Blocks the thread for 2 ms.
+pub fn block() {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2) {
+        std::hint::spin_loop();
     }
+}
+
+/// Asks a task of the app's own and awaits its answer, one time after the other: what a call to a
+/// database pool or to an HTTP client is, without the network behind it.
+async fn hop(times: usize) -> Result<(), AppError> {
+    static TASK: OnceLock<mpsc::Sender<oneshot::Sender<()>>> = OnceLock::new();
+    let task = TASK.get_or_init(|| {
+        let (ask, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1024);
+        tokio::spawn(async move {
+            while let Some(answer) = asked.recv().await {
+                // Whoever asked may be gone.
+                let _ = answer.send(());
+            }
+        });
+        ask
+    });
+    for _ in 0..times {
+        let (answer, answered) = oneshot::channel();
+        task.send(answer).await?;
+        answered.await?;
+    }
+    Ok(())
 }

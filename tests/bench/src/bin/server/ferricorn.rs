@@ -3,7 +3,7 @@
 use std::io;
 
 use asgi::{Address, App};
-use asgi_abi::Library;
+use asgi_abi::{Library, LoadOptions};
 use ferricorn::{Bind, Config};
 
 use crate::{Flavour, HEADER_TIMEOUT, Options, announce, app};
@@ -12,8 +12,17 @@ pub fn run_static(options: &Options) -> io::Result<()> {
     run(options, app::app)
 }
 
+/// The app's runtime has a thread for each core that this process may use, two at most.
 pub fn run_loaded(options: &Options) -> io::Result<()> {
-    let library = Library::load(&options.library).map_err(io::Error::other)?;
+    let (path, name) = match options.library.split_once(".so:") {
+        Some((path, name)) => (format!("{path}.so"), Some(name)),
+        None => (options.library.clone(), None),
+    };
+    let load = match name {
+        Some(name) => LoadOptions::new().name(name),
+        None => LoadOptions::new(),
+    };
+    let library = Library::load_with(path, &load).map_err(io::Error::other)?;
     run(options, library.app())
 }
 

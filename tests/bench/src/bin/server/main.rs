@@ -4,6 +4,8 @@
 //! `content-length`, `date` and a short body. All have TCP_NODELAY, a header time-out of 15 s with
 //! its timer (actix-web has one of its own), the system's allocator and the same profile.
 //!
+//! hyper and Ferricorn speak HTTP/2 too, with prior knowledge and with the same limits.
+//!
 //! The addresses are printed in one line once connections are accepted.
 
 #[cfg(feature = "peers")]
@@ -16,14 +18,13 @@ mod hyper;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
 
 const USAGE: &str = "usage: server hyper|axum|actix-web|ferricorn|ferricorn-loaded
-    [--runtime per-core|shared] [--threads N] [--library PATH]";
+    [--protocol http1|http2] [--runtime per-core|shared] [--threads N] [--library PATH[:NAME]]";
 
 /// Every server's, and hyper's own default is twice that.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -37,23 +38,36 @@ enum Flavour {
     Shared,
 }
 
+/// What hyper speaks; Ferricorn hears it from the client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    #[cfg(feature = "http2")]
+    Http2,
+}
+
 struct Options {
+    protocol: Protocol,
     flavour: Flavour,
     threads: usize,
-    library: PathBuf,
+    library: String,
 }
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().expect(USAGE);
     let mut options = Options {
+        protocol: Protocol::Http1,
         flavour: Flavour::PerCore,
         threads: 1,
-        library: PathBuf::new(),
+        library: String::new(),
     };
     while let Some(flag) = arguments.next() {
         let value = arguments.next().expect(USAGE);
         match (flag.as_str(), value.as_str()) {
+            ("--protocol", "http1") => options.protocol = Protocol::Http1,
+            #[cfg(feature = "http2")]
+            ("--protocol", "http2") => options.protocol = Protocol::Http2,
             ("--runtime", "per-core") => options.flavour = Flavour::PerCore,
             ("--runtime", "shared") => options.flavour = Flavour::Shared,
             ("--threads", number) => options.threads = number.parse().expect(USAGE),

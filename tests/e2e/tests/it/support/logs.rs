@@ -114,7 +114,7 @@ pub fn expect_no_warnings() {
     assert!(lines.is_empty(), "{lines:#?}");
 }
 
-fn at_level(level: Level) -> Vec<Line> {
+pub fn at_level(level: Level) -> Vec<Line> {
     let lines = LINES.with_borrow(Arc::clone);
     let lines = lines.lock().unwrap();
     let lines = lines.iter().filter(|line| line.level == level);

@@ -8,8 +8,10 @@ use ferricorn::{Bind, Config};
 
 use super::Secure;
 use crate::support::app::channel;
+use crate::support::logs;
 use crate::support::raw::Closed;
 use crate::support::{Client, Http, eventually, http, http_with, run, within};
+use tracing::Level;
 
 #[test]
 fn requests_follow_each_other_on_a_connection() {
@@ -94,6 +96,20 @@ fn who_only_connects_is_let_go() {
 }
 
 #[test]
+fn who_only_connects_holds_a_place_for_no_longer() {
+    run(async {
+        let mut config = Config::default();
+        config.tls_handshake_timeout = Duration::from_millis(100);
+        config.max_connections = 1;
+        let secure = Secure::start_with(config, http(super::path)).await;
+        let _silent = secure.server.connect().await;
+        let waiting = secure.client().get(&secure.server, "localhost").await;
+        assert_eq!(waiting.unwrap(), "/");
+        logs::expect_no_warnings();
+    });
+}
+
+#[test]
 fn nonsense_gets_an_alert() {
     run(async {
         let secure = Secure::start().await;
@@ -103,6 +119,8 @@ fn nonsense_gets_an_alert() {
             .await;
         let (alert, closed) = client.read_until_closed().await;
         assert_eq!((alert[0], closed), (0x15, Closed::Eof), "{alert:?}");
+        // It is the client's affair.
+        logs::expect_no_warnings();
     });
 }
 
@@ -206,6 +224,20 @@ fn a_body_that_is_cut_off_has_no_end() {
     });
 }
 
+#[test]
+fn a_client_that_just_leaves_between_two_requests_is_nothing_to_log() {
+    run(async {
+        let secure = Secure::start().await;
+        let mut client = secure.connect().await;
+        client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.expect_response(200).await;
+        client.truncate().await;
+        client.expect_eof().await;
+        let ended = |line: &logs::Line| line.text.contains("connection ended");
+        assert!(!logs::at_level(Level::DEBUG).iter().any(ended));
+    });
+}
+
 /// The bytes of an upload or a download: no two records alike.
 fn much() -> Bytes {
     let words = (0..1_000_000_u32).flat_map(u32::to_be_bytes);
@@ -276,7 +308,7 @@ fn a_body_that_the_app_breaks_off_has_no_end() {
         client.expect_head(200).await;
         let (_, closed) = client.read_until_closed().await;
         assert_ne!(closed, Closed::Eof);
-        crate::support::logs::expect_error(&["/x"]);
+        logs::expect_error(&["/x"]);
     });
 }
 
@@ -290,7 +322,9 @@ fn a_drain_lets_requests_finish_and_waits_for_no_handshake() {
             gone.await?;
             http.respond("done").await
         });
-        let secure = Secure::start_with(Config::default(), app).await;
+        let mut config = Config::default();
+        config.tls_handshake_timeout = Duration::from_secs(3600);
+        let secure = Secure::start_with(config, app).await;
         let mut busy = secure.connect().await;
         busy.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
         let go = within("the request", tells.recv()).await.unwrap();

@@ -1,0 +1,115 @@
+"""The load generators, each run once against a running server."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+from .servers import pinned
+
+PIPELINE = 16
+PIPELINE_SCRIPT = f"""
+init = function()
+  local one = wrk.format()
+  many = one:rep({PIPELINE})
+end
+request = function() return many end
+"""
+
+# Seconds until h2load counts: its connections come one after the other.
+WARM_UP = 1
+
+
+def wrk(server, core, seconds, connections, path="/", fields=(), script=None):
+    """Requests a second, the server's CPU a request in µs, and how busy its core was."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    for field in fields:
+        command += ["-H", field]
+    if script:
+        command += ["-s", script]
+    cpu, began = server.cpu(), time.monotonic()
+    output = subprocess.check_output(
+        [*command, f"http://{server.addresses[0]}{path}"], preexec_fn=pinned({core}), text=True,
+    )
+    cpu, took = server.cpu() - cpu, time.monotonic() - began
+    if "Non-2xx" in output or "Socket errors" in output:
+        sys.exit(f"requests failed:\n{output}")
+    requests = int(re.search(r"(\d+) requests in", output).group(1))
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1))
+    return {"rate": rate, "cpu": cpu / requests * 1e6, "busy": cpu / took}
+
+
+def h2load(server, core, seconds, connections, streams):
+    """The same for HTTP/2; the server's CPU counts from the warm-up's end, as the requests do."""
+    command = [
+        "h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}",
+        f"--warm-up-time={WARM_UP}", f"http://{server.addresses[0]}/",
+    ]
+    output, marks = "", []
+    with subprocess.Popen(
+        command, preexec_fn=pinned({core}), stdout=subprocess.PIPE, text=True,
+    ) as process:
+        for line in process.stdout:
+            output += line
+            # Printed as it happens, once for each of its threads, of which there is one.
+            if line.startswith("Main benchmark duration is"):
+                marks.append((server.cpu(), time.monotonic()))
+            if line.startswith("Main benchmark duration is started"):
+                # A connection that ends is no failure to it, and it opens no other.
+                time.sleep(seconds - 0.2)
+                if (still := server.connections()) != connections:
+                    sys.exit(f"of {connections} connections of HTTP/2 only {still} lasted")
+    counted = re.search(
+        r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, "
+        r"(\d+) failed, (\d+) errored, (\d+) timeout", output,
+    )
+    if process.returncode != 0 or not counted or len(marks) != 2:
+        sys.exit(f"h2load failed:\n{output}")
+    done, succeeded, *bad = map(int, counted.groups())
+    other = re.search(r"2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", output).groups()
+    if not done or succeeded != done or any(bad) or any(map(int, other)):
+        sys.exit(f"requests failed:\n{output}")
+    (cpu_before, began), (cpu_after, ended) = marks
+    cpu = cpu_after - cpu_before
+    return {
+        "rate": done / (ended - began), "cpu": cpu / done * 1e6, "busy": cpu / (ended - began),
+    }
+
+
+def open_load(binaries, server, cores, rate, seconds, connections, blocking=0, first=False):
+    """One run of bin/load; latencies in µs, and the server's CPU a request.
+
+    `first`: it runs before whatever else wants its core, where that is allowed.
+    """
+    def prepare():
+        os.sched_setaffinity(0, cores)
+        if first:
+            run_first()
+
+    cpu = server.cpu()
+    output = subprocess.check_output(
+        [binaries / "load", str(rate), str(seconds), str(connections), str(blocking),
+         *server.addresses],
+        preexec_fn=prepare, text=True,
+    )
+    figures = json.loads(output)
+    figures["cpu"] = (server.cpu() - cpu) / figures["requests"] * 1e6
+    return figures
+
+
+def may_run_first():
+    """Whether bin/load may have a real-time priority."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run_first()
+        except PermissionError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def run_first():
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

@@ -1,0 +1,232 @@
+"""The servers that are compared: how each is built, started, checked and watched."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+LIBRARY = "libbench_app.so"
+TICKS = os.sysconf("SC_CLK_TCK")
+STARTUP = 10  # seconds
+ESTABLISHED = "01"  # as /proc/net/tcp says it
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What is started: bin/server with these arguments, or nginx."""
+
+    arguments: tuple
+    http2: bool = False
+
+    @property
+    def name(self):
+        return self.arguments[0]
+
+
+def program(*arguments, http2=False):
+    return Peer(arguments, http2)
+
+
+def loaded(name=None, http2=False):
+    """Ferricorn with the library's app of that name."""
+    library = LIBRARY if name is None else f"{LIBRARY}:{name}"
+    return program("ferricorn-loaded", "--library", library, http2=http2)
+
+
+NGINX = Peer(("nginx",), http2=True)
+
+# As near to the others as it goes. It writes a `server` of its own, which cannot be turned off.
+NGINX_CONFIGURATION = """
+daemon off;
+worker_processes 1;
+error_log stderr warn;
+pid nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    server_tokens off;
+    default_type "text/plain; charset=utf-8";
+    keepalive_requests 2000000000;
+    keepalive_time 1d;
+    client_header_timeout 15s;
+    large_client_header_buffers 4 16k;
+    http2_max_concurrent_streams 100;
+    server {{
+        listen {address} http2 backlog=2048;
+        location / {{ return 200 "Hello, world!\\n"; }}
+    }}
+}}
+"""
+
+
+def build(*features):
+    """The folder of what was built with these features; each such set has a folder of its own."""
+    chosen = ["--no-default-features", "--features", ",".join(features)]
+    subprocess.run(
+        ["cargo", "build", "--locked", "--quiet", "--profile=dist", "--workspace", *chosen],
+        cwd=HERE, check=True,
+    )
+    metadata = subprocess.check_output(
+        ["cargo", "metadata", "--locked", "--no-deps", "--format-version=1"], cwd=HERE,
+    )
+    built = Path(json.loads(metadata)["target_directory"]) / "dist"
+    folder = built / f"with-{'-'.join(features) or 'nothing'}"
+    folder.mkdir(exist_ok=True)
+    for name in ("server", "load", LIBRARY):
+        # Not written over: one that runs would be busy.
+        (folder / name).unlink(missing_ok=True)
+        shutil.copy2(built / name, folder)
+    return folder
+
+
+class Server:
+    """A running server: its process and its addresses."""
+
+    def __init__(self, process, addresses):
+        self.process = process
+        self.addresses = addresses
+
+    def cpu(self):
+        """Seconds of processor time so far, in the kernel and outside, children included."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return sum(cpu_of(process) for process in [pid, *children])
+
+    def resident(self):
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
+
+    def connect(self, listener=0):
+        host, port = self.addresses[listener % len(self.addresses)].rsplit(":", 1)
+        return socket.create_connection((host, int(port)))
+
+    def connections(self):
+        """How many clients are connected."""
+        port = int(self.addresses[0].rsplit(":", 1)[1])
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[2].endswith(f":{port:04X}") and row[3] == ESTABLISHED for row in rows)
+
+
+def cpu_of(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def pinned(cores):
+    return lambda: os.sched_setaffinity(0, cores)
+
+
+@contextmanager
+def serving(binaries, peer, cores):
+    """Starts a server on these cores, checks its answer, and ends it."""
+    start = run_nginx if peer is NGINX else run_program
+    with start(binaries, peer, cores) as server:
+        check = check_http2 if peer.http2 else check_http1
+        check(server, peer)
+        yield server
+
+
+@contextmanager
+def run_program(binaries, peer, cores):
+    process = subprocess.Popen(
+        [binaries / "server", *peer.arguments], cwd=binaries, preexec_fn=pinned(cores),
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "RUST_LOG": ""},
+    )
+    try:
+        addresses = process.stdout.readline().split()
+        if not addresses:
+            sys.exit(f"{peer.name} did not start")
+        yield Server(process, addresses)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def run_nginx(_binaries, _peer, cores):
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"127.0.0.1:{free_port()}"
+        configuration = Path(folder) / "nginx.conf"
+        configuration.write_text(NGINX_CONFIGURATION.format(address=address))
+        process = subprocess.Popen(
+            ["nginx", "-p", folder, "-c", configuration], preexec_fn=pinned(cores),
+        )
+        try:
+            server = Server(process, [address])
+            wait_until_open(server)
+            yield server
+        finally:
+            # Not killed: its worker would stay.
+            process.terminate()
+            process.wait()
+
+
+def free_port():
+    """nginx takes no port 0."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_until_open(server):
+    deadline = time.monotonic() + STARTUP
+    while True:
+        try:
+            return server.connect().close()
+        except ConnectionRefusedError:
+            if server.process.poll() is not None or time.monotonic() > deadline:
+                sys.exit("nginx did not start")
+            time.sleep(0.02)
+
+
+FIELDS = {"content-type: text/plain; charset=utf-8", "content-length: 14", "date: -"}
+BODY = "Hello, world!\n"
+
+
+def check_http1(server, peer):
+    """They are compared at the same work only if they answer alike."""
+    with server.connect() as connection:
+        answer = ask(connection).decode()
+    lines = re.sub(r"date: [^\r]*", "date: -", answer).split("\r\n")
+    expected = {"HTTP/1.1 200 OK", *FIELDS, "", BODY}
+    if set(lines) != expected or len(lines) != len(expected):
+        sys.exit(f"{peer.name} answers otherwise: {answer!r}")
+
+
+def check_http2(server, peer):
+    output = subprocess.check_output(
+        ["nghttp", "--verbose", f"http://{server.addresses[0]}/"], text=True, timeout=STARTUP,
+    )
+    received = re.findall(r"recv \(stream_id=\d+\) (.*)", output)
+    lines = sorted(re.sub(r"^date: .*", "date: -", line) for line in received)
+    expected = {":status: 200", *FIELDS, *({"server: nginx"} if peer is NGINX else ())}
+    if lines != sorted(expected) or BODY not in output:
+        sys.exit(f"{peer.name} answers otherwise on HTTP/2:\n{output}")
+
+
+def ask(connection):
+    """One request on a connection of HTTP/1; its response."""
+    send(connection, "/")
+    return receive(connection)
+
+
+def send(connection, path):
+    connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+
+
+def receive(connection):
+    answer = b""
+    while not answer.endswith(BODY.encode()):
+        part = connection.recv(4096)
+        if not part:
+            break
+        answer += part
+    return answer
