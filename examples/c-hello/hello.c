@@ -334,7 +334,7 @@ static uint32_t serve_push(Task *task, const AsgiWaker *waker) {
         if (code != ASGI_READY) return code;
         AsgiSendEvent event = {.kind = ASGI_SEND_HTTP_RESPONSE_PUSH, .text = paths[task->line++]};
         AsgiSendError error;
-        code = host->send_start(task->send, &event, &error);
+        code = host->send_start(&task->send, &event, &error);
         if (code == ASGI_FAILED && error.kind == ASGI_SEND_ERROR_REFUSED) {
             buffer_drop(&error.text);
             buffer_drop(&error.expected);
