@@ -32,10 +32,9 @@ class Server:
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
         )
         for line in self.process.stderr:
-            found = re.search(r"on http://127\.0\.0\.1:(\d+)", line)
+            found = re.search(r"on (https?://127\.0\.0\.1:(\d+))", line)
             if found:
-                self.port = int(found[1])
-                self.url = f"http://127.0.0.1:{self.port}"
+                self.url, self.port = found[1], int(found[2])
                 return
         raise SystemExit("the server ended before it served")
 

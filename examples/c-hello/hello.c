@@ -6,6 +6,7 @@
  *     /stream?n=3   a response in parts, with pauses
  *     /sleep?ms=200 work that stops when the client leaves
  *     /info         what an app knows of a request
+ *     /push         two pages that the client gets before it asks, if it takes pushes
  *     /error        how to fail
  *
  * A task is a state machine: `poll` goes on with it where `step` says until it has to wait. Whoever
@@ -167,6 +168,7 @@ struct Task {
     Text body;
     Text content_type;
     long number, line;
+    bool may_push;
     Timer *timer;
     AsgiReceiveEvent part;
     bool has_part;
@@ -322,6 +324,30 @@ static uint32_t serve_sleep(Task *task, const AsgiWaker *waker) {
     return respond(task, waker, 200, PLAIN);
 }
 
+/* The app is called again for each push that is taken. One that is not is no failure: the client asks
+ * for that page itself. A mounted app puts its root path before its paths. */
+static uint32_t serve_push(Task *task, const AsgiWaker *waker) {
+    const AsgiStr paths[] = {STR("/stream?n=2"), STR("/info")};
+    const long n_paths = task->may_push ? sizeof paths / sizeof *paths : 0;
+    while (task->line < n_paths) {
+        uint32_t code = ready(task, waker);
+        if (code != ASGI_READY) return code;
+        AsgiSendEvent event = {.kind = ASGI_SEND_HTTP_RESPONSE_PUSH, .text = paths[task->line++]};
+        AsgiSendError error;
+        code = host->send_start(&task->send, &event, &error);
+        if (code == ASGI_FAILED && error.kind == ASGI_SEND_ERROR_REFUSED) {
+            buffer_drop(&error.text);
+            buffer_drop(&error.expected);
+            continue;
+        }
+        if (code == ASGI_FAILED) return fail_to_send(task, &error);
+        if (code != ASGI_READY) return code;
+        task->number++;
+    }
+    if (task->body.len == 0 && task->step == 0) text_format(&task->body, "pushed %ld\n", task->number);
+    return respond(task, waker, 200, PLAIN);
+}
+
 static uint32_t serve_lifespan(Task *task, const AsgiWaker *waker) {
     for (;;) {
         AsgiReceiveEvent event;
@@ -425,6 +451,10 @@ static Serve *route(Task *task, const AsgiScope *scope) {
     if (str_is(path, "/info")) {
         info(&task->body, scope);
         return serve_json;
+    }
+    if (str_is(path, "/push")) {
+        task->may_push = scope->extensions & ASGI_EXTENSION_PUSH;
+        return serve_push;
     }
     if (str_is(path, "/error")) return serve_error;
     text_format(&task->body, "Not found\n");

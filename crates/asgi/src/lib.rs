@@ -115,6 +115,7 @@ mod error;
 mod extension;
 mod halves;
 mod path;
+mod preload;
 mod receive;
 mod receive_event;
 mod scope;
@@ -132,6 +133,7 @@ pub use app::{App, AppFuture, DynApp};
 pub use error::{AppError, BodyError, SendError};
 pub use extension::{Extension, Extensions, Tls};
 pub use halves::{SharedHalves, halves};
+pub use preload::{Destination, Preload};
 pub use receive::{ReceiveHalf, Receiver};
 pub use receive_event::{
     DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup, ReceiveEvent,

@@ -130,6 +130,15 @@ impl HttpResponseStart {
         self
     }
 
+    /// Adds a `link` field (RFC 8288) for each of these, such as [`Preload`](crate::Preload) gives.
+    #[must_use]
+    pub fn links(mut self, links: impl IntoIterator<Item = HeaderValue>) -> Self {
+        for link in links {
+            self.headers.append(header::LINK, link);
+        }
+        self
+    }
+
     /// Promises trailers behind the body.
     #[must_use]
     pub fn with_trailers(mut self) -> Self {

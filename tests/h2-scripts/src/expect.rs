@@ -57,6 +57,17 @@ impl Peer {
         head
     }
 
+    /// A promise is next: the stream that it promises, and the fields of its request.
+    #[track_caller]
+    pub fn expect_promise(&mut self, stream: u32) -> (u32, Vec<(String, String)>) {
+        match self.next(stream) {
+            Event::Promise(promised, fields) => (promised, fields),
+            other => self.fail(format_args!(
+                "expected a promise on {stream}, got {other:?}"
+            )),
+        }
+    }
+
     /// DATA is next; whether it was the last.
     #[track_caller]
     pub fn expect_data(&mut self, stream: u32) -> (Vec<u8>, bool) {

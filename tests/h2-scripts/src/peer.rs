@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::PREFACE;
-use crate::frame::{Frame, flag, kind};
+use crate::frame::{Frame, STREAM, flag, kind};
 use crate::hpack::Decoder;
 use crate::log::Log;
 use crate::request::{Request, headers};
@@ -22,6 +22,8 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 pub enum Event {
     /// A head, an interim one, or trailers.
     Head(Head),
+    /// PUSH_PROMISE: the stream that is promised, and the fields of its request, in their order.
+    Promise(u32, Vec<(String, String)>),
     /// A part of a body, and whether it was the last.
     Data(Vec<u8>, bool),
     /// RST_STREAM with this code.
@@ -357,7 +359,7 @@ impl Peer {
         }
         let stream = frame.stream;
         let event = match frame.kind {
-            kind::HEADERS => {
+            kind::HEADERS | kind::PUSH_PROMISE => {
                 let mut block = frame.clone();
                 block.payload = frame.unpadded().to_vec();
                 return self.take_head(block);
@@ -399,11 +401,16 @@ impl Peer {
             self.block = Some(block);
             return;
         }
-        match self.decoder.decode(&block.payload) {
+        let promised = (block.kind == kind::PUSH_PROMISE).then(|| block.number_at(0) & STREAM);
+        let start = if promised.is_some() { 4 } else { 0 };
+        match self.decoder.decode(&block.payload[start..]) {
             Ok(fields) => {
                 self.log.add(format_args!("      {fields:?}"));
-                let head = Head::new(fields, block.has(flag::END_STREAM));
-                self.inbox.push_back((block.stream, Event::Head(head)));
+                let event = match promised {
+                    Some(promised) => Event::Promise(promised, fields),
+                    None => Event::Head(Head::new(fields, block.has(flag::END_STREAM))),
+                };
+                self.inbox.push_back((block.stream, event));
             }
             Err(error) => self.fail(format_args!("{block} is no field block: {error}")),
         }

@@ -22,7 +22,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("ferricorn", &["asgi", "asgi-exchange", ANY]),
     ("ferricorn-cli", &["asgi", "asgi-abi", "ferricorn", ANY]),
+    ("calculator", &["asgi", "asgi-abi", ANY]),
     ("hello", &["asgi", "asgi-abi", ANY]),
+    ("push", &["asgi", "asgi-abi", ANY]),
     (
         "e2e",
         &["asgi", "asgi-exchange", "asgi-testing", "ferricorn", ANY],

@@ -4,7 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PREFIXES: [&str; 4] = ["CORE-", "HTTP-", "LIFE-", "WS-"];
+/// The files with requirements, and the prefix of the ids in each.
+const FILES: [(&str, &str); 5] = [
+    ("core", "CORE-"),
+    ("http", "HTTP-"),
+    ("lifespan", "LIFE-"),
+    ("websocket", "WS-"),
+    ("extensions/push", "PUSH-"),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -14,7 +21,7 @@ fn root() -> PathBuf {
 fn ids(text: &str) -> Vec<(usize, &str)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut found = Vec::new();
-    for prefix in PREFIXES {
+    for (_, prefix) in FILES {
         for (at, _) in text.match_indices(prefix) {
             let end = at + prefix.len() + 3;
             let Some(id) = text.get(at..end) else {
@@ -33,10 +40,9 @@ fn ids(text: &str) -> Vec<(usize, &str)> {
 
 /// The requirements of each file of the spec, in the file's order.
 fn requirements() -> BTreeMap<&'static str, Vec<String>> {
-    let files = ["core", "http", "lifespan", "websocket"];
-    files
+    FILES
         .into_iter()
-        .map(|file| {
+        .map(|(file, _)| {
             let text = fs::read_to_string(root().join("spec").join(file).with_extension("md"));
             let defined = text
                 .unwrap()
@@ -69,15 +75,11 @@ fn an_id_is_a_prefix_and_three_digits_on_their_own() {
 
 #[test]
 fn ids_are_unique_and_ascend_within_a_file_that_has_one_prefix() {
-    for (file, defined) in requirements() {
-        let prefix = match file {
-            "core" => "CORE-",
-            "http" => "HTTP-",
-            "lifespan" => "LIFE-",
-            _ => "WS-",
-        };
+    let requirements = requirements();
+    for (file, prefix) in FILES {
+        let defined = &requirements[file];
         assert!(!defined.is_empty(), "{file} has no requirements");
-        for id in &defined {
+        for id in defined {
             assert_eq!(ids(id).len(), 1, "{id} in {file} is no id");
             assert!(id.starts_with(prefix), "{id} is in {file}");
         }
@@ -90,7 +92,7 @@ fn ids_are_unique_and_ascend_within_a_file_that_has_one_prefix() {
 
 #[test]
 fn each_requirement_says_must_should_or_may_and_is_one_sentence() {
-    for file in ["core", "http", "lifespan", "websocket"] {
+    for (file, _) in FILES {
         let path = root().join("spec").join(file).with_extension("md");
         let text = fs::read_to_string(path).unwrap();
         for item in text.split("\n- **").skip(1) {
@@ -156,10 +158,12 @@ fn the_tables_of_events_are_those_of_the_types() {
 /// The code that may cite the spec, without this file and its examples.
 fn citing_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for package in fs::read_dir(root().join("crates")).unwrap() {
-        let package = package.unwrap().path();
-        rust_files(&package.join("src"), &mut files);
-        rust_files(&package.join("tests"), &mut files);
+    for folder in ["crates", "tests"] {
+        for package in fs::read_dir(root().join(folder)).unwrap() {
+            let package = package.unwrap().path();
+            rust_files(&package.join("src"), &mut files);
+            rust_files(&package.join("tests"), &mut files);
+        }
     }
     files.retain(|path| !path.ends_with("asgi-exchange/tests/it/spec.rs"));
     files
@@ -182,6 +186,30 @@ fn each_id_that_is_cited_is_in_the_spec() {
         }
     }
     assert!(cited > 0, "nothing was searched");
+}
+
+/// What is observable has a test that says so; the rest explains itself in the text.
+#[test]
+fn each_must_of_an_extension_is_cited_by_a_test() {
+    let mut cited = String::new();
+    for path in citing_files() {
+        if path.components().any(|part| part.as_os_str() == "tests") {
+            cited += &fs::read_to_string(path).unwrap();
+        }
+    }
+    for (file, _) in FILES {
+        if !file.starts_with("extensions/") {
+            continue;
+        }
+        let path = root().join("spec").join(file).with_extension("md");
+        let text = fs::read_to_string(path).unwrap();
+        for item in text.split("\n- **").skip(1) {
+            let item = item.split("\n\n").next().unwrap();
+            let (id, rule) = item.split_once("**").unwrap();
+            let held = !rule.contains("MUST") || ids(&cited).iter().any(|(_, one)| *one == id);
+            assert!(held, "no test cites {id}");
+        }
+    }
 }
 
 /// `Spec: http §3.` in a doc comment means the heading `## 3.` of `spec/http.md`.

@@ -5,4 +5,5 @@
 
 mod http;
 mod lifespan;
+mod preload;
 mod websocket;

@@ -48,8 +48,8 @@ impl State {
     fn promise(&mut self, push: HttpResponsePush) -> Result<(), SendError> {
         let pushes = self.pushes.as_mut();
         let pushes = pushes.ok_or_else(|| SendError::refused("pushes are not offered"))?;
-        let slot = pushes.admit(&push)?;
-        self.response.interim = Some(Interim::Push(push, slot));
+        let admission = pushes.admit(&push)?;
+        self.response.interim = Some(Interim::Push(push, admission));
         self.wake_driver();
         Ok(())
     }

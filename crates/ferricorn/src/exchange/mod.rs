@@ -29,7 +29,7 @@ use tracing::{Span, debug, debug_span, error};
 pub(crate) use self::body::{RequestBody, h2_reason_of};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
 use self::push::Pushes;
-pub(crate) use self::push::{PushGate, PushSlot, PushSlots};
+pub(crate) use self::push::{Admission, PushGate, PushSlot, PushSlots};
 use self::state::State;
 pub(crate) use self::state::store;
 pub(crate) use self::state::{Beginning, BrokenOff, Interim, Part};
@@ -366,8 +366,9 @@ impl Exchange {
             let mut state = self.lock();
             state.driver = None;
             state.runnable = true;
-            // Nobody takes what is still there.
+            // Nobody takes what is still there; a push would keep its place.
             state.response.data = None;
+            state.response.interim = None;
             if state.rules.is_complete() {
                 // hyper waits for as long as somebody could ask for the rest of it.
                 state.request_body = None;

@@ -2,21 +2,30 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use asgi::{HttpResponsePush, SendError};
 use http::uri::PathAndQuery;
 
+use crate::server::Permit;
+
 /// Decides about the pushes of a connection.
 pub(crate) trait PushGate: Send + Sync {
-    /// A place among those under way for a push of a response that had these before, or why there is
-    /// none.
+    /// What a push is admitted with, of a response that had these before, or why it is not.
     fn admit(
         &self,
         push: &HttpResponsePush,
         before: &HashSet<PathAndQuery>,
-    ) -> Result<PushSlot, &'static str>;
+    ) -> Result<Admission, &'static str>;
+}
+
+/// What a push needs. Decided while its app can still be told.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) slot: PushSlot,
+    /// For the app that is called for it.
+    pub(crate) permit: Permit,
 }
 
 /// What an app that may push has pushed with its response.
@@ -31,11 +40,11 @@ impl Pushes {
         Self { gate, made: None }
     }
 
-    pub(super) fn admit(&mut self, push: &HttpResponsePush) -> Result<PushSlot, SendError> {
+    pub(super) fn admit(&mut self, push: &HttpResponsePush) -> Result<Admission, SendError> {
         let made = self.made.get_or_insert_default();
-        let slot = self.gate.admit(push, made).map_err(SendError::refused)?;
+        let admission = self.gate.admit(push, made).map_err(SendError::refused)?;
         made.insert(push.path.clone());
-        Ok(slot)
+        Ok(admission)
     }
 }
 
@@ -49,22 +58,45 @@ impl fmt::Debug for Pushes {
 
 /// How many pushes of a connection are under way, against what its client allows.
 ///
-/// h2 parks a pushed response beyond the client's limit, and ends the whole connection if the client
-/// then resets that stream. So a push counts until its last frame has left: first its stream is
-/// [`finished`](PushSlot), then a flush is over that began after that
-/// ([`flushed`](Self::flushed)).
+/// h2 parks a pushed response until it next writes, or beyond the client's limit for longer, and ends
+/// the whole connection if the client resets a stream that is parked. So:
+///
+/// - A push counts until its last frame has left: first its stream is [`finished`](PushSlot), then a
+///   flush is over that began after that ([`flushed`](Self::flushed)).
+/// - The stream's task begins and ends its response only [between](Self::between_turns) two turns of
+///   h2's, and behind one that begins h2 writes before it reads.
 #[derive(Debug, Default)]
 pub(crate) struct PushSlots {
     most: AtomicU64,
     promised: AtomicU64,
     finished: AtomicU64,
     flushed: AtomicU64,
+    /// Whether h2 has the head of a response that it has not written; locked for a turn of h2's.
+    parked: Mutex<bool>,
 }
 
 impl PushSlots {
     /// What the client allows now (SETTINGS_MAX_CONCURRENT_STREAMS).
     pub(crate) fn allow(&self, most: usize) {
         self.most.store(most as u64, Ordering::Relaxed);
+    }
+
+    /// Keeps h2 from reading and writing while a response begins or ends, for which the caller sets
+    /// what is inside if it begins one.
+    pub(crate) fn between_turns(&self) -> MutexGuard<'_, bool> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps responses from beginning or ending for a turn of h2's. `None` before the first promise.
+    ///
+    /// One that is made during the turn is no matter: no client can reset what it was not promised.
+    pub(crate) fn turn(&self) -> Option<MutexGuard<'_, bool>> {
+        (self.promised.load(Ordering::Acquire) > 0).then(|| self.between_turns())
+    }
+
+    /// Whether h2 has the head of a response that it has not written.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.turn().is_some_and(|parked| *parked)
     }
 
     /// Whether the client takes any at all.
@@ -99,6 +131,15 @@ impl PushSlots {
 #[derive(Debug)]
 pub(crate) struct PushSlot(Arc<PushSlots>);
 
+impl PushSlot {
+    /// Whether the client still allows as many pushes as are under way.
+    pub(crate) fn fits(&self) -> bool {
+        let flushed = self.0.flushed.load(Ordering::Acquire);
+        let promised = self.0.promised.load(Ordering::Acquire);
+        promised - flushed <= self.0.most.load(Ordering::Relaxed)
+    }
+}
+
 impl Drop for PushSlot {
     fn drop(&mut self) {
         self.0.finished.fetch_add(1, Ordering::Release);
@@ -126,7 +167,10 @@ mod tests {
         slots.flushed(slots.finished());
         let three = slots.take().unwrap();
         slots.allow(1);
-        assert!(slots.take().is_none());
+        assert!(slots.take().is_none() && three.fits());
+        slots.allow(0);
+        assert!(!three.fits());
+        slots.allow(1);
         drop(three);
         slots.flushed(slots.finished());
         assert!(slots.take().is_some());

@@ -14,7 +14,7 @@ use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::body::RequestBody;
-use super::push::{PushSlot, Pushes};
+use super::push::{Admission, Pushes};
 use crate::server::Permit;
 
 pub(super) struct State {
@@ -96,7 +96,7 @@ pub(crate) enum Interim {
     Continue,
     EarlyHint(HttpResponseEarlyHint),
     /// A promised request; may go out between the parts of a body too.
-    Push(HttpResponsePush, PushSlot),
+    Push(HttpResponsePush, Admission),
 }
 
 /// There is no response, or no more of one: the app was cut off, or broke it off itself.

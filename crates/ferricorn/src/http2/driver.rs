@@ -52,6 +52,9 @@ const STARTS: usize = 64;
 /// An app whose first poll takes longer makes the connection poll no app itself any more.
 const INLINE: Duration = Duration::from_millis(1);
 
+/// A request, and h2's handle for its response.
+type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
+
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -112,9 +115,14 @@ impl Driver {
         }
         loop {
             let h2 = self.poll_h2(cx);
-            if let Poll::Ready(Err(error)) = self.shared.wire.poll_drain(cx) {
-                debug!(client = ?self.shared.ends.client, "cannot write: {error}");
-                return Poll::Ready(End::Lost);
+            match self.shared.wire.poll_drain(cx) {
+                Poll::Ready(Err(error)) => {
+                    debug!(client = ?self.shared.ends.client, "cannot write: {error}");
+                    return Poll::Ready(End::Lost);
+                }
+                // Reading was held until now, and nothing else ends that.
+                Poll::Ready(Ok(())) if self.shared.pushes.is_parked() => cx.waker().wake_by_ref(),
+                _ => {}
             }
             if let Poll::Ready(result) = h2 {
                 return Poll::Ready(End::H2(result));
@@ -136,15 +144,7 @@ impl Driver {
     /// Lets h2 go on, and starts the requests that have come.
     fn poll_h2(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         for _ in 0..STARTS {
-            let pushes = &self.shared.pushes;
-            let finished = pushes.finished();
-            let accepted = self.h2.poll_accept(cx);
-            // It has written what the socket took.
-            if self.shared.wire.stuck_since().is_none() {
-                pushes.flushed(finished);
-            }
-            pushes.allow(self.h2.max_concurrent_send_streams());
-            match accepted {
+            match self.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => self.start(request, respond, cx),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
@@ -153,6 +153,36 @@ impl Driver {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// A turn of h2's, and what it means for pushes.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Accepted>> {
+        let (pushes, wire) = (&self.shared.pushes, &self.shared.wire);
+        let mut parked = pushes.turn();
+        loop {
+            let held = parked.as_deref().is_some_and(|parked| *parked);
+            if held {
+                wire.hold(true);
+            }
+            let finished = pushes.finished();
+            let accepted = self.h2.poll_accept(cx);
+            if held {
+                wire.hold(false);
+            }
+            pushes.allow(self.h2.max_concurrent_send_streams());
+            // It has written what the socket took.
+            let all_written = wire.stuck_since().is_none();
+            if all_written {
+                pushes.flushed(finished);
+            }
+            match &mut parked {
+                Some(parked) if held && all_written => **parked = false,
+                _ => return accepted,
+            }
+            if accepted.is_ready() {
+                return accepted;
+            }
+        }
     }
 
     fn start(
@@ -288,7 +318,8 @@ impl Driver {
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let now = Instant::now();
-        let has_streams = self.h2.has_streams();
+        // h2 does not count a stream that is promised, until its response begins.
+        let has_streams = self.h2.has_streams() || !self.shared.running.is_empty();
         if has_streams {
             self.last_activity = now;
         }

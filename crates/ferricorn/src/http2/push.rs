@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::Shared;
 use crate::Config;
-use crate::exchange::{PushGate, PushSlot};
+use crate::exchange::{Admission, PushGate};
 
 /// What promised requests have of the request that they belong to.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl PushGate for Shared {
         &self,
         push: &HttpResponsePush,
         before: &HashSet<PathAndQuery>,
-    ) -> Result<PushSlot, &'static str> {
+    ) -> Result<Admission, &'static str> {
         if !self.wire.allows_push() {
             return Err("the client takes no pushes any more");
         }
@@ -109,9 +109,13 @@ impl PushGate for Shared {
         if before.len() >= self.server.config().h2_max_pushes {
             return Err("the response has as many pushes as the server allows");
         }
-        self.pushes
+        let slot = self
+            .pushes
             .take()
-            .ok_or("the client has no room for a further push now")
+            .ok_or("the client has no room for a further push now")?;
+        let permit = self.server.admit();
+        let permit = permit.ok_or("the server runs as many exchanges as it may")?;
+        Ok(Admission { slot, permit })
     }
 }
 

@@ -48,6 +48,11 @@ impl Running {
         });
     }
 
+    /// Whether no app runs.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Looks whether a client has let a stream wait for too long.
     pub(super) fn check(&self, config: &Config, now: Instant) {
         let past = |since: Instant, limit: Duration| now.duration_since(since) >= limit;
@@ -92,7 +97,7 @@ impl Running {
     pub(super) async fn until_none(&self) {
         loop {
             let fewer = self.fewer.notified();
-            if self.lock().is_empty() {
+            if self.is_empty() {
                 return;
             }
             fewer.await;

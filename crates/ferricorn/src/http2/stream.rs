@@ -19,15 +19,15 @@ use bytes::Bytes;
 use h2::server::{SendPushedResponse, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::header::LINK;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tokio::time::Sleep;
 use tracing::debug;
 
 use super::push::Parent;
 use super::{Shared, request, response};
 use crate::exchange::{
-    Beginning, BrokenOff, Exchange, Interim, Label, Part, PushGate, PushSlot, RequestBody,
-    h2_reason_of, store,
+    Admission, Beginning, BrokenOff, Exchange, Interim, Label, Part, PushGate, PushSlot, PushSlots,
+    RequestBody, h2_reason_of, store,
 };
 
 /// How long what still comes of a request is thrown away when its response is complete. A reset at
@@ -43,7 +43,7 @@ pub(super) struct Stream {
     /// What promised requests are made of, if the app may push.
     parent: Option<Parent>,
     /// The place of a stream that is itself a push.
-    _slot: Option<PushSlot>,
+    slot: Option<PushSlot>,
 }
 
 /// How far the response has come.
@@ -149,7 +149,7 @@ impl Stream {
             watch: Arc::default(),
             stage: Stage::Head(Respond::Request(respond)),
             parent,
-            _slot: None,
+            slot: None,
         }
     }
 
@@ -181,7 +181,7 @@ impl Stream {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let beginning = loop {
             if let Some(interim) = self.exchange.take_interim(cx) {
-                self.send_interim(interim, cx);
+                self.send_interim(interim);
                 continue;
             }
             match self.exchange.poll_beginning(cx) {
@@ -198,6 +198,23 @@ impl Stream {
     }
 
     fn send_head(&mut self, beginning: Beginning) {
+        let pushes = self.pushes();
+        let parked = pushes.as_ref().map(|pushes| pushes.between_turns());
+        if let (Some(slot), Some(mut parked)) = (&self.slot, parked) {
+            if slot.fits() {
+                *parked = true;
+                self.begin(beginning);
+            } else {
+                // The client has lowered its limit. h2 would park the response for long.
+                self.reset(Reason::CANCEL);
+                self.gone(DisconnectReason::Reset(Reason::REFUSED_STREAM.into()));
+            }
+        } else {
+            self.begin(beginning);
+        }
+    }
+
+    fn begin(&mut self, beginning: Beginning) {
         let Stage::Head(mut respond) = std::mem::replace(&mut self.stage, Stage::Done) else {
             return;
         };
@@ -229,7 +246,7 @@ impl Stream {
         let part = loop {
             // A promise goes out before what refers to it (RFC 9113 §8.4.1).
             if let Some(interim) = self.exchange.take_interim(cx) {
-                self.send_interim(interim, cx);
+                self.send_interim(interim);
                 continue;
             }
             match self.exchange.poll_part(cx) {
@@ -238,32 +255,45 @@ impl Stream {
                 Poll::Pending => return Poll::Pending,
             }
         };
-        let Stage::Body { send, data, .. } = &mut self.stage else {
-            return Poll::Ready(());
-        };
-        let result = match part {
+        match part {
             Part::Data(part) => {
-                *data = part;
-                return Poll::Ready(());
+                if let Stage::Body { data, .. } = &mut self.stage {
+                    *data = part;
+                }
             }
-            Part::Trailers(trailers) => send.send_trailers(trailers),
-            Part::End => send.send_data(Bytes::new(), true),
-            Part::Broken => {
-                self.break_off(Reason::INTERNAL_ERROR);
-                return Poll::Ready(());
-            }
+            Part::Trailers(trailers) => self.end(Some(trailers)),
+            Part::End => self.end(None),
+            Part::Broken => self.break_off(Reason::INTERNAL_ERROR),
+        }
+        Poll::Ready(())
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>) {
+        let pushes = self.pushes();
+        let _between = pushes.as_ref().map(|pushes| pushes.between_turns());
+        let Stage::Body { send, .. } = &mut self.stage else {
+            return;
+        };
+        let result = match trailers {
+            Some(trailers) => send.send_trailers(trailers),
+            None => send.send_data(Bytes::new(), true),
         };
         match result {
             Ok(()) => self.finish(),
             Err(error) => self.lost(&error),
         }
-        Poll::Ready(())
     }
 
-    fn send_interim(&mut self, interim: Interim, cx: &mut Context<'_>) {
+    /// What counts this stream, if it is a push.
+    fn pushes(&self) -> Option<Arc<PushSlots>> {
+        let pushes = &self.shared.pushes;
+        self.slot.as_ref().map(|_| Arc::clone(pushes))
+    }
+
+    fn send_interim(&mut self, interim: Interim) {
         let mut response = Response::new(());
         match interim {
-            Interim::Push(promise, slot) => return self.push(promise, slot, cx),
+            Interim::Push(promise, admission) => return self.push(promise, admission),
             Interim::Continue => *response.status_mut() = StatusCode::CONTINUE,
             Interim::EarlyHint(hint) => {
                 *response.status_mut() = StatusCode::EARLY_HINTS;
@@ -281,7 +311,7 @@ impl Stream {
     }
 
     /// Promises a request, and has the app answer it on a stream of its own.
-    fn push(&mut self, promise: HttpResponsePush, slot: PushSlot, cx: &mut Context<'_>) {
+    fn push(&mut self, promise: HttpResponsePush, admission: Admission) {
         let (Stage::Head(respond) | Stage::Body { respond, .. }) = &mut self.stage else {
             return;
         };
@@ -302,10 +332,7 @@ impl Stream {
             version: scope.version,
             client: ends.client.clone(),
         };
-        let Some(permit) = server.admit() else {
-            debug!(exchange = label.id, "no push: too many exchanges run");
-            return;
-        };
+        let Admission { slot, permit } = admission;
         let respond = match respond.push_request(request) {
             Ok(respond) => respond,
             Err(error) => {
@@ -314,17 +341,16 @@ impl Stream {
             }
         };
         let exchange = Exchange::start(server, permit, label, scope, RequestBody::None, began);
-        let mut stream = Self {
+        let stream = Self {
             shared: Arc::clone(&self.shared),
             exchange: Arc::clone(&exchange),
             watch: Arc::default(),
             stage: Stage::Head(Respond::Push(respond)),
             parent: None,
-            _slot: Some(slot),
+            slot: Some(slot),
         };
-        if Pin::new(&mut stream).poll(cx).is_pending() {
-            self.shared.running.spawn(exchange, stream);
-        }
+        // Never polled here first: what the client has asked for comes before what it has not.
+        self.shared.running.spawn(exchange, stream);
     }
 
     /// Hands what waits to h2, no more than the client has room for: what h2 holds beyond that would
@@ -368,6 +394,9 @@ impl Stream {
             self.watch.lock().stuck_since = None;
             let part = data.split_to(room.min(data.len()));
             let end = *last && data.is_empty();
+            let counted = self.slot.as_ref().filter(|_| end);
+            let pushes = counted.map(|_| Arc::clone(&self.shared.pushes));
+            let _between = pushes.as_ref().map(|pushes| pushes.between_turns());
             match send.send_data(part, end) {
                 Ok(()) if end => {
                     self.finish();
@@ -413,6 +442,7 @@ impl Stream {
             Some(body) => Stage::Linger(body, Box::pin(tokio::time::sleep(LINGER))),
             None => Stage::Done,
         };
+        self.slot = None;
         self.exchange.delivered();
         self.exchange.detach(None);
     }

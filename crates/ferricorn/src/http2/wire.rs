@@ -39,6 +39,8 @@ struct Shared {
     guard: Guard,
     /// What the client did wrong; nothing behind it is read.
     fault: Option<Fault>,
+    /// Whether nothing is read until h2 has written.
+    held: bool,
     /// Whether anything came since this was last asked.
     heard: bool,
     /// Since when a field block has been coming.
@@ -63,6 +65,7 @@ impl Wire {
             gathers: false,
             guard: Guard::new(limits, Instant::now()),
             fault: None,
+            held: false,
             heard: false,
             field_block_since: None,
             read_end: false,
@@ -74,6 +77,11 @@ impl Wire {
     /// Whether the client takes pushes now.
     pub(super) fn allows_push(&self) -> bool {
         self.lock().guard.allows_push()
+    }
+
+    /// Whether reading waits. Who lets it go on polls h2 again.
+    pub(super) fn hold(&self, held: bool) {
+        self.lock().held = held;
     }
 
     /// What the client did wrong, if that ends the connection.
@@ -159,6 +167,9 @@ impl AsyncRead for WireIo {
         let mut shared = self.0.lock();
         if shared.fault.is_some() {
             // The driver makes h2 say goodbye; it wakes nobody, because it does so in this turn.
+            return Poll::Pending;
+        }
+        if shared.held {
             return Poll::Pending;
         }
         let before = buf.filled().len();

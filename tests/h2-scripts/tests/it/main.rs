@@ -23,5 +23,6 @@ mod life;
 mod load;
 mod preface;
 mod protocol;
+mod push;
 mod request;
 mod response;

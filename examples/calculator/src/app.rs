@@ -1,0 +1,189 @@
+//! A calculator: a page with a form, and the sums that its script asks for.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /` | the page, with its style sheet and its script pushed, or else hinted at |
+//! | `POST /` with `{"operator": "+", "a": 2, "b": 3}` | `5.0`, or 400 and what is wrong |
+
+use asgi::{
+    AppError, Destination, HttpResponseStart, HttpScope, LifespanShutdownComplete,
+    LifespanStartupComplete, Preload, ReceiveEvent, Receiver, Scope, Sender,
+};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// In bytes; a sum needs less than a hundred.
+const LONGEST_BODY: usize = 4096;
+
+/// The app: called once for each request, for each promised one too.
+pub(crate) async fn app(
+    scope: Scope,
+    mut receive: Receiver,
+    mut send: Sender,
+) -> Result<(), AppError> {
+    match scope {
+        Scope::Http(http) => serve(&http, &mut receive, &mut send).await,
+        Scope::Lifespan(_) => lifespan(receive, send).await,
+        other => Err(AppError::unsupported(&other)),
+    }
+}
+
+async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+    loop {
+        match receive.next().await {
+            ReceiveEvent::LifespanStartup(_) => send.send(LifespanStartupComplete::new()).await?,
+            ReceiveEvent::LifespanShutdown(_) => {
+                send.send(LifespanShutdownComplete::new()).await?;
+                return Ok(());
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn serve(
+    http: &HttpScope,
+    receive: &mut Receiver,
+    send: &mut Sender,
+) -> Result<(), AppError> {
+    let reads = [Method::GET, Method::HEAD].contains(&http.method);
+    match http.local_path() {
+        "/" if http.method == Method::POST => calculate(receive, send).await,
+        "/" if reads => page(http, send).await,
+        "/calculator.css" if reads => asset(send, "text/css", include_str!("calculator.css")).await,
+        "/calculator.js" if reads => {
+            asset(send, "text/javascript", include_str!("calculator.js")).await
+        }
+        "/" | "/calculator.css" | "/calculator.js" => {
+            fail(send, StatusCode::METHOD_NOT_ALLOWED, "Method not allowed\n").await
+        }
+        _ => fail(send, StatusCode::NOT_FOUND, "Not found\n").await,
+    }
+}
+
+async fn page(http: &HttpScope, send: &mut Sender) -> Result<(), AppError> {
+    let path = |name: &str| format!("{}/{name}", http.root_path).parse();
+    let links = Preload::new()
+        .with(path("calculator.css")?, Destination::Style)
+        .with(path("calculator.js")?, Destination::Script)
+        .announce(&http.extensions, send)
+        .await?;
+    let start = HttpResponseStart::ok()
+        .content_type("text/html; charset=utf-8")
+        .links(links);
+    send.respond(start, include_str!("index.html")).await?;
+    Ok(())
+}
+
+async fn asset(
+    send: &mut Sender,
+    media_type: &'static str,
+    text: &'static str,
+) -> Result<(), AppError> {
+    let keep = HeaderValue::from_static("max-age=3600");
+    let start = HttpResponseStart::ok()
+        .content_type(media_type)
+        .header(header::CACHE_CONTROL, keep);
+    send.respond(start, text).await?;
+    Ok(())
+}
+
+async fn fail(send: &mut Sender, status: StatusCode, text: &'static str) -> Result<(), AppError> {
+    let start = HttpResponseStart::new(status).content_type(TEXT);
+    send.respond(start, text).await?;
+    Ok(())
+}
+
+async fn calculate(receive: &mut Receiver, send: &mut Sender) -> Result<(), AppError> {
+    let body = receive.body(LONGEST_BODY).await?;
+    match result(&body) {
+        Ok(sum) => {
+            let start = HttpResponseStart::ok().content_type("application/json");
+            send.respond(start, Value::from(sum).to_string()).await?;
+            Ok(())
+        }
+        Err(why) => fail(send, StatusCode::BAD_REQUEST, why).await,
+    }
+}
+
+/// What a sum comes to, or what is wrong with it.
+fn result(body: &[u8]) -> Result<f64, &'static str> {
+    let sum: Value = serde_json::from_slice(body).map_err(|_| "No JSON\n")?;
+    let number = |name: &str| sum[name].as_f64().ok_or("A number is missing\n");
+    let (a, b) = (number("a")?, number("b")?);
+    let result = match sum["operator"].as_str() {
+        Some("+") => a + b,
+        Some("-") => a - b,
+        Some("*") => a * b,
+        Some("/") => a / b,
+        _ => return Err("The operator is none of + - * /\n"),
+    };
+    if result.is_finite() {
+        Ok(result)
+    } else {
+        Err("There is no such number\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use asgi::{AppError, Extension, Extensions};
+    use asgi_testing::Client;
+    use http::Method;
+
+    use super::app;
+
+    #[tokio::test]
+    async fn the_page_pushes_its_style_sheet_and_its_script() -> Result<(), AppError> {
+        let client = Client::new(app).extensions(Extensions::new().with(Extension::Push));
+        let page = client.get("/").await?;
+        let pushed: Vec<_> = page.pushes().iter().map(|push| push.path()).collect();
+        assert_eq!(pushed, ["/calculator.css", "/calculator.js"]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_client_without_push_is_given_hints() -> Result<(), AppError> {
+        let page = Client::new(app).get("/").await?;
+        assert_eq!(page.early_hints().len(), 1);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn it_calculates() -> Result<(), AppError> {
+        let client = Client::new(app);
+        for (sum, status, answer) in [
+            (r#"{"operator":"+","a":2,"b":3}"#, 200, "5.0"),
+            (r#"{"operator":"-","a":2,"b":3}"#, 200, "-1.0"),
+            (r#"{"operator":"*","a":2,"b":3.5}"#, 200, "7.0"),
+            (r#"{"operator":"/","a":2,"b":4}"#, 200, "0.5"),
+            (
+                r#"{"operator":"/","a":2,"b":0}"#,
+                400,
+                "There is no such number\n",
+            ),
+            (
+                r#"{"operator":"%","a":2,"b":4}"#,
+                400,
+                "The operator is none of + - * /\n",
+            ),
+            (r#"{"operator":"+","a":2}"#, 400, "A number is missing\n"),
+            ("2 + 3", 400, "No JSON\n"),
+        ] {
+            let response = client.post("/").body(sum).send().await?;
+            let got = (response.status().as_u16(), response.text());
+            assert_eq!(got, (status, answer.into()), "{sum}");
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_are_told_apart() -> Result<(), AppError> {
+        let client = Client::new(app);
+        assert_eq!(client.get("/nothing").await?.status(), 404);
+        assert_eq!(client.request(Method::DELETE, "/").await?.status(), 405);
+        Ok(())
+    }
+}

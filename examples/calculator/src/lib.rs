@@ -1,0 +1,7 @@
+//! The library that a server loads; the app is in `app.rs`.
+
+#![forbid(unsafe_code)]
+
+mod app;
+
+asgi_abi::export!(app::app);

@@ -1,0 +1,8 @@
+//! The library that a server loads; the app is in `app.rs`.
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod picture;
+
+asgi_abi::export!(app::app);

@@ -1,0 +1,820 @@
+//! Server push (spec/extensions/push.md).
+
+use std::sync::mpsc::{Sender as Tell, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use asgi::{App, AppError, DisconnectReason, Extension, HttpResponsePush, SendError};
+use h2_scripts::frame::{Frame, code, setting};
+use h2_scripts::{Peer, Request};
+use http::{HeaderName, HeaderValue};
+
+use crate::support::{Http, Server, eventually, http, http_with, told};
+
+/// Pushes a path.
+async fn push(http: &mut Http, path: &str) -> Result<(), SendError> {
+    let push = HttpResponsePush::new(path.parse().unwrap());
+    http.send.send(push).await
+}
+
+/// Pushes the paths that its query lists and says what came of each; it answers with that. Each other
+/// path says its name. With a body it waits for the end of that first.
+fn pushing() -> impl App {
+    http(async |mut http: Http| {
+        if http.scope.path != "/push" {
+            let name = http.scope.target.to_string();
+            return http.respond(format!("this is {name}")).await;
+        }
+        http.body().await.unwrap();
+        let answer = push_all(&mut http).await;
+        http.respond(answer).await
+    })
+}
+
+async fn push_all(http: &mut Http) -> String {
+    let paths = http.scope.query_string().to_owned();
+    let mut answer = String::new();
+    for path in paths.split(',') {
+        answer += &match push(http, path).await {
+            Ok(()) => "taken\n".to_owned(),
+            Err(error) => format!("{}\n", error.as_refused().unwrap_or("not refused")),
+        };
+    }
+    answer
+}
+
+#[track_caller]
+fn expect_text(peer: &mut Peer, stream: u32, text: &str) {
+    let response = peer.expect_response(stream, 200);
+    assert_eq!(response.text(), text);
+}
+
+/// The answer to a request with one push says why there is none.
+#[track_caller]
+fn expect_no_push(peer: &mut Peer, stream: u32, why: &str) {
+    // A promise would be in place of the head.
+    let text = peer.expect_response(stream, 200).text();
+    assert!(text.contains(why), "{text:?} says nothing of {why:?}");
+}
+
+fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(own).collect()
+}
+
+// What a promise says, and where it goes.
+
+/// PUSH-004, PUSH-019
+#[test]
+fn a_promise_goes_before_the_head_and_its_response_on_a_stream_of_its_own() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect();
+    peer.get(1, "/push?/a,/b");
+    assert_eq!(peer.expect_promise(1).0, 2);
+    assert_eq!(peer.expect_promise(1).0, 4);
+    expect_text(&mut peer, 1, "taken\ntaken\n");
+    expect_text(&mut peer, 2, "this is /a");
+    expect_text(&mut peer, 4, "this is /b");
+}
+
+/// PUSH-005, PUSH-007, PUSH-008, PUSH-010
+#[test]
+fn a_promise_is_a_get_from_the_same_authority_with_the_fields_that_matter() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect();
+    let request = Request::new("POST", "/push?/a%20b?c")
+        .with(":authority", "example.org:1")
+        .field("accept", "text/html")
+        .field("accept-encoding", "gzip")
+        .field("accept-language", "de")
+        .field("authorization", "Basic x")
+        .field("cookie", "a=1")
+        .field("content-type", "text/plain")
+        .field("if-none-match", "\"1\"")
+        .field("range", "bytes=0-1")
+        .field("user-agent", "peer");
+    peer.request(1, &request);
+    let (stream, mut promised) = peer.expect_promise(1);
+    promised.sort();
+    let expected = fields(&[
+        (":authority", "example.org:1"),
+        (":method", "GET"),
+        (":path", "/a%20b?c"),
+        (":scheme", "http"),
+        ("accept-encoding", "gzip"),
+        ("accept-language", "de"),
+        ("authorization", "Basic x"),
+        ("cookie", "a=1"),
+        ("user-agent", "peer"),
+    ]);
+    assert_eq!((stream, promised), (2, expected));
+    expect_text(&mut peer, 2, "this is /a%20b?c");
+}
+
+/// PUSH-006, PUSH-009, PUSH-017
+#[test]
+fn the_apps_fields_are_in_the_promise_and_in_its_scope() {
+    let server = Server::start(http(async |mut http: Http| {
+        if http.scope.path == "/" {
+            let mut push = HttpResponsePush::new("/a".parse()?);
+            for (name, value) in [
+                ("accept", "text/css"),
+                ("cookie", "mine=1"),
+                ("x-one", "1"),
+                // What it may not say goes no further.
+                ("host", "evil"),
+                ("connection", "close"),
+                ("content-length", "5"),
+                ("transfer-encoding", "chunked"),
+            ] {
+                let name = HeaderName::from_static(name);
+                push.headers.append(name, HeaderValue::from_static(value));
+            }
+            http.send.send(push).await?;
+            return http.respond("page").await;
+        }
+        let headers = http.scope.headers.iter();
+        let mut lines: Vec<_> = headers
+            .map(|(name, value)| format!("{name}: {value:?}"))
+            .collect();
+        lines.sort();
+        http.respond(lines.join("\n")).await
+    }));
+    let mut peer = server.connect();
+    peer.request(1, &Request::get("/").field("cookie", "its=1"));
+    let (_, mut promised) = peer.expect_promise(1);
+    promised.sort();
+    let expected = fields(&[
+        (":authority", "a"),
+        (":method", "GET"),
+        (":path", "/a"),
+        (":scheme", "http"),
+        ("accept", "text/css"),
+        ("cookie", "mine=1"),
+        ("x-one", "1"),
+    ]);
+    assert_eq!(promised, expected);
+    let scope = "accept: \"text/css\"\ncookie: \"mine=1\"\nhost: \"a\"\nx-one: \"1\"";
+    expect_text(&mut peer, 2, scope);
+}
+
+/// PUSH-004
+#[test]
+fn a_push_between_two_parts_goes_between_them() {
+    let server = Server::start(http(async |mut http: Http| {
+        if http.scope.path == "/" {
+            http.begin().await?;
+            http.more("first").await?;
+            push(&mut http, "/a").await?;
+            return http.last("second").await;
+        }
+        http.respond("pushed").await
+    }));
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    peer.expect_status(1, 200);
+    assert_eq!(peer.expect_bytes(1, 5), b"first");
+    assert_eq!(peer.expect_promise(1).0, 2);
+    assert_eq!(peer.expect_bytes(1, 6), b"second");
+    expect_text(&mut peer, 2, "pushed");
+}
+
+#[test]
+fn the_answer_to_head_may_push_too() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect();
+    peer.request(1, &Request::new("HEAD", "/push?/a"));
+    assert_eq!(
+        peer.expect_promise(1).1[0],
+        (":method".into(), "GET".into())
+    );
+    assert!(peer.expect_status(1, 200).end);
+    expect_text(&mut peer, 2, "this is /a");
+}
+
+// When it is offered, and when it is refused.
+
+/// PUSH-001
+#[test]
+fn a_client_that_forbids_pushes_is_sent_none() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect_with(&[(setting::ENABLE_PUSH, 0)]);
+    peer.get(1, "/push?/a");
+    expect_no_push(&mut peer, 1, "not offered");
+}
+
+/// PUSH-001, PUSH-011
+#[test]
+fn a_client_that_forbids_pushes_later_is_sent_no_more() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect();
+    peer.post(1, "/push?/a");
+    peer.post(3, "/push?/a");
+    peer.last(1, "");
+    peer.expect_promise(1);
+    expect_text(&mut peer, 1, "taken\n");
+    peer.send(Frame::settings(&[(setting::ENABLE_PUSH, 0)]));
+    peer.expect_settings_ack();
+    // The app of this one was offered it before.
+    peer.last(3, "");
+    expect_text(&mut peer, 3, "the client takes no pushes any more\n");
+    peer.get(5, "/push?/a");
+    expect_no_push(&mut peer, 5, "not offered");
+    peer.send(Frame::settings(&[(setting::ENABLE_PUSH, 1)]));
+    peer.expect_settings_ack();
+    peer.get(7, "/push?/a");
+    peer.expect_promise(7);
+}
+
+/// PUSH-011
+#[test]
+fn a_client_that_has_said_goodbye_is_sent_no_more() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect();
+    peer.post(1, "/push?/a");
+    peer.settle();
+    peer.send(Frame::goaway(0, code::NO_ERROR));
+    peer.last(1, "");
+    expect_text(&mut peer, 1, "the client takes no pushes any more\n");
+}
+
+/// PUSH-002
+#[test]
+fn a_client_without_room_for_streams_is_offered_none() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 0)]);
+    peer.get(1, "/push?/a");
+    expect_no_push(&mut peer, 1, "not offered");
+}
+
+/// PUSH-003
+#[test]
+fn an_operator_may_forbid_pushes() {
+    let server = Server::start_set(|config| config.h2_push = false, pushing());
+    let mut peer = server.connect();
+    peer.get(1, "/push?/a");
+    expect_no_push(&mut peer, 1, "not offered");
+}
+
+/// PUSH-012
+#[test]
+fn a_push_beyond_the_clients_room_is_refused_until_there_is_some() {
+    let (tell, tells) = channel();
+    let app = http_with(tell, async |tell, mut http: Http| match &*http.scope.path {
+        "/push" => {
+            let answer = push_all(&mut http).await;
+            http.respond(answer).await
+        }
+        _ => stay(tell, http).await,
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 1)]);
+    peer.get(1, "/push?/a,/b");
+    peer.expect_promise(1);
+    let text = "taken\nthe client has no room for a further push now\n";
+    expect_text(&mut peer, 1, text);
+    peer.reset(2, code::CANCEL);
+    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    // Its place is free, and so it is for the same path.
+    eventually("one exchange runs no more", || {
+        server.handle().statistics().exchanges == 0
+    });
+    peer.get(3, "/push?/a");
+    assert_eq!(peer.expect_promise(3).0, 4);
+    expect_text(&mut peer, 3, "taken\n");
+}
+
+/// PUSH-013
+#[test]
+fn a_path_is_pushed_once_with_one_response() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect();
+    peer.get(1, "/push?/a,/a,/a?b");
+    peer.expect_promise(1);
+    peer.expect_promise(1);
+    let text = "taken\nthis path was pushed before with the same response\ntaken\n";
+    expect_text(&mut peer, 1, text);
+    expect_text(&mut peer, 4, "this is /a?b");
+    peer.get(3, "/push?/a");
+    assert_eq!(peer.expect_promise(3).0, 6);
+}
+
+/// PUSH-015, PUSH-016
+#[test]
+fn a_response_has_no_more_pushes_than_the_operator_allows() {
+    let server = Server::start_set(|config| config.h2_max_pushes = 2, pushing());
+    let mut peer = server.connect();
+    for stream in [1, 3] {
+        peer.get(stream, "/push?/a,/b,/c");
+        peer.expect_promise(stream);
+        peer.expect_promise(stream);
+        let text = "taken\ntaken\nthe response has as many pushes as the server allows\n";
+        expect_text(&mut peer, stream, text);
+    }
+}
+
+/// PUSH-014
+#[test]
+fn a_push_of_no_path_is_refused() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect();
+    peer.get(1, "/push?*");
+    expect_text(
+        &mut peer,
+        1,
+        "a push needs a path that begins with a slash\n",
+    );
+}
+
+/// HTTP-059
+#[test]
+fn a_push_behind_the_end_is_misuse() {
+    let (tell, tells) = channel();
+    let server = Server::start(http_with(tell, async |tell, mut http: Http| {
+        http.respond("whole").await?;
+        tell.send(push(&mut http, "/a").await.unwrap_err().is_misuse())?;
+        Ok(())
+    }));
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    expect_text(&mut peer, 1, "whole");
+    assert!(told(&tells));
+    peer.expect_nothing(1);
+}
+
+/// HTTP-058
+#[test]
+fn a_pushed_request_is_offered_no_push() {
+    let server = Server::start(http(async |mut http: Http| {
+        let offered = http.scope.extensions.has(Extension::Push);
+        let sent = push(&mut http, "/again").await;
+        let refused = sent.is_err_and(|error| error.is_refused());
+        http.respond(format!("offered {offered}, refused {refused}"))
+            .await
+    }));
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    peer.expect_promise(1);
+    expect_text(&mut peer, 1, "offered true, refused false");
+    expect_text(&mut peer, 2, "offered false, refused true");
+}
+
+/// PUSH-015
+#[test]
+fn a_push_beyond_the_limit_of_exchanges_is_refused() {
+    let server = Server::start_set(|config| config.max_exchanges = 1, pushing());
+    let mut peer = server.connect();
+    peer.get(1, "/push?/a");
+    expect_text(
+        &mut peer,
+        1,
+        "the server runs as many exchanges as it may\n",
+    );
+}
+
+// How a pushed exchange ends.
+
+/// Begins no response and tells how its client left.
+async fn stay(tell: Tell<DisconnectReason>, mut http: Http) -> Result<(), AppError> {
+    tell.send(http.disconnect().await)?;
+    Ok(())
+}
+
+/// Pushes `/a`, which does what `pushed` says.
+macro_rules! with_push {
+    (|$tell:ident, $http:ident| $pushed:expr) => {
+        async |$tell, mut $http: Http| {
+            if $http.scope.path == "/" {
+                push(&mut $http, "/a").await?;
+                return $http.respond("page").await;
+            }
+            $pushed
+        }
+    };
+}
+
+#[track_caller]
+fn expect_page_with_promise(peer: &mut Peer, stream: u32) -> u32 {
+    peer.get(stream, "/");
+    let (promised, _) = peer.expect_promise(stream);
+    expect_text(peer, stream, "page");
+    promised
+}
+
+#[track_caller]
+fn expect_no_exchange(server: &Server) {
+    eventually("no exchange runs", || {
+        server.handle().statistics().exchanges == 0
+    });
+}
+
+/// PUSH-021
+#[test]
+fn a_promise_that_is_reset_before_its_response_is_told_to_its_app() {
+    for code in [code::CANCEL, code::REFUSED_STREAM] {
+        let (tell, tells) = channel();
+        let app = with_push!(|tell, http| stay(tell, http).await);
+        let server = Server::start(http_with(tell, app));
+        let mut peer = server.connect();
+        assert_eq!(expect_page_with_promise(&mut peer, 1), 2);
+        peer.reset(2, code);
+        assert_eq!(told(&tells), DisconnectReason::Reset(code));
+        peer.expect_nothing(2);
+        assert_eq!(expect_page_with_promise(&mut peer, 3), 4);
+        peer.reset(4, code);
+        expect_no_exchange(&server);
+    }
+}
+
+/// PUSH-021
+#[test]
+fn a_promise_that_is_reset_while_its_response_comes_is_told_to_its_app() {
+    let (tell, tells) = channel();
+    let app = with_push!(|tell, http| {
+        http.begin().await?;
+        http.more("some").await?;
+        stay(tell, http).await
+    });
+    let server = Server::start(http_with(tell, app));
+    let mut peer = server.connect();
+    assert_eq!(expect_page_with_promise(&mut peer, 1), 2);
+    peer.expect_status(2, 200);
+    assert_eq!(peer.expect_bytes(2, 4), b"some");
+    peer.reset(2, code::CANCEL);
+    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(expect_page_with_promise(&mut peer, 3), 4);
+    peer.reset(4, code::CANCEL);
+    expect_no_exchange(&server);
+}
+
+#[test]
+fn a_promise_that_is_reset_behind_its_response_changes_nothing() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 1)]);
+    for round in 0..20 {
+        let stream = 2 * round + 1;
+        peer.get(stream, "/push?/a");
+        let (promised, _) = peer.expect_promise(stream);
+        expect_text(&mut peer, stream, "taken\n");
+        expect_text(&mut peer, promised, "this is /a");
+        peer.reset(promised, code::CANCEL);
+    }
+    peer.settle();
+    expect_no_exchange(&server);
+}
+
+/// PUSH-021: h2 ends the connection if a stream is reset whose response it has not yet written.
+#[test]
+fn a_promise_that_is_reset_at_once_leaves_the_connection_alone() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 3)]);
+    for round in 0..50 {
+        let stream = 2 * round + 1;
+        peer.get(stream, "/push?/a,/b,/c,/d,/e");
+        while let Some((promised, _)) = next_promise(&mut peer, stream) {
+            peer.reset(promised, code::REFUSED_STREAM);
+        }
+    }
+    peer.settle();
+    peer.get(101, "/fine");
+    expect_text(&mut peer, 101, "this is /fine");
+    expect_no_exchange(&server);
+}
+
+/// The next promise on a stream, `None` when its response has begun.
+#[track_caller]
+fn next_promise(peer: &mut Peer, stream: u32) -> Option<(u32, Vec<(String, String)>)> {
+    match peer.next(stream) {
+        h2_scripts::Event::Promise(promised, fields) => Some((promised, fields)),
+        h2_scripts::Event::Head(_) => None,
+        other => peer.fail(format_args!("got {other:?}")),
+    }
+}
+
+/// HTTP-038
+#[test]
+fn a_pushed_app_that_fails_before_its_head_is_answered_500() {
+    let (tell, _tells) = channel::<()>();
+    let app = with_push!(|_tell, http| Err(AppError::from("no style")));
+    let server = Server::start(http_with(tell, app));
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    peer.expect_response(promised, 500);
+    server.expect_error(&["no style", "/a"]);
+}
+
+/// PUSH-022
+#[test]
+fn a_page_that_is_reset_leaves_alone_what_it_has_pushed() {
+    let (tell, tells) = channel();
+    let app = http_with(tell, async |tell, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            http.begin().await?;
+            http.more("some").await?;
+            return stay(tell, http).await;
+        }
+        http.begin().await?;
+        http.more("x".repeat(20)).await?;
+        http.last("y").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect_with(&[(setting::INITIAL_WINDOW_SIZE, 10)]);
+    peer.get(1, "/");
+    assert_eq!(peer.expect_promise(1).0, 2);
+    peer.expect_status(1, 200);
+    assert_eq!(peer.expect_bytes(1, 4), b"some");
+    peer.expect_status(2, 200);
+    peer.reset(1, code::CANCEL);
+    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
+    peer.credit(2, 100);
+    assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
+    assert_eq!(peer.expect_data(2).0, b"y");
+    expect_no_exchange(&server);
+}
+
+/// PUSH-018
+#[test]
+fn a_pushed_request_has_no_body() {
+    let (tell, _tells) = channel::<()>();
+    let app = with_push!(|_tell, http| {
+        let (body, trailers) = http.body().await.unwrap();
+        http.respond(format!("{} bytes, {trailers:?}", body.len()))
+            .await
+    });
+    let server = Server::start(http_with(tell, app));
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    expect_text(&mut peer, promised, "0 bytes, None");
+}
+
+/// PUSH-023
+#[test]
+fn a_pushed_app_that_fails_behind_its_head_resets_its_stream_alone() {
+    let (tell, _tells) = channel::<()>();
+    let app = with_push!(|_tell, http| {
+        http.begin().await?;
+        http.more("some").await?;
+        Err(AppError::from("no more style"))
+    });
+    let server = Server::start(http_with(tell, app));
+    let mut peer = server.connect();
+    for stream in [1, 3] {
+        let promised = expect_page_with_promise(&mut peer, stream);
+        peer.expect_broken_or_reset(promised, code::INTERNAL_ERROR);
+        server.expect_error(&["no more style", "/a"]);
+    }
+    expect_no_exchange(&server);
+}
+
+#[test]
+fn a_pushed_app_that_never_answers_is_told_when_its_client_leaves() {
+    let (tell, tells) = channel();
+    let app = with_push!(|tell, http| stay(tell, http).await);
+    let server = Server::start(http_with(tell, app));
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    peer.expect_nothing(promised);
+    drop(peer);
+    assert_eq!(told(&tells), DisconnectReason::Lost);
+    expect_no_exchange(&server);
+}
+
+// What a client's windows let through.
+
+/// PUSH-024
+#[test]
+fn a_window_of_zero_holds_back_the_body_of_a_push_and_nothing_else() {
+    let server = Server::start(pushing());
+    let mut peer = server.connect_with(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
+    peer.get(1, "/push?/a,/b");
+    assert_eq!(peer.expect_promise(1).0, 2);
+    assert_eq!(peer.expect_promise(1).0, 4);
+    for stream in [1, 2, 4] {
+        peer.expect_status(stream, 200);
+        peer.expect_nothing(stream);
+    }
+    peer.credit(4, 100);
+    assert_eq!(peer.expect_data(4), (b"this is /b".to_vec(), true));
+    peer.expect_nothing(2);
+    peer.credit(1, 100);
+    assert_eq!(peer.expect_data(1), (b"taken\ntaken\n".to_vec(), true));
+    peer.credit(2, 100);
+    assert_eq!(peer.expect_data(2), (b"this is /a".to_vec(), true));
+}
+
+#[test]
+fn a_push_that_nobody_reads_is_reset_in_time() {
+    let set = |config: &mut ferricorn::Config| config.write_timeout = Duration::from_millis(10);
+    let server = Server::start_set(set, pushing());
+    let mut peer = server.connect_with(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
+    peer.get(1, "/push?/a");
+    peer.expect_promise(1);
+    peer.expect_broken(2, code::CANCEL);
+    expect_no_exchange(&server);
+}
+
+/// PUSH-012
+#[test]
+fn nothing_is_left_of_ten_thousand_pushes() {
+    const ROUNDS: u32 = 100;
+    const PUSHES: u32 = 100;
+    let server = Server::start(pushing());
+    // As many as there are in a round: a place that is lost shows at once.
+    let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, PUSHES)]);
+    let paths: Vec<_> = (0..PUSHES).map(|n| format!("/{n}")).collect();
+    for round in 0..ROUNDS {
+        let stream = 2 * round + 1;
+        peer.get(stream, &format!("/push?{}", paths.join(",")));
+        let mut length = 0;
+        for path in &paths {
+            let (promised, _) = peer.expect_promise(stream);
+            let text = peer.expect_response(promised, 200).text();
+            assert_eq!(text, format!("this is {path}"));
+            length += text.len();
+        }
+        let text = peer.expect_response(stream, 200).text();
+        assert_eq!(text, "taken\n".repeat(PUSHES as usize));
+        peer.credit(0, u32::try_from(length + text.len()).unwrap());
+    }
+    peer.settle();
+    expect_no_exchange(&server);
+    assert_eq!(server.handle().statistics().connections, 1);
+}
+
+// Beside what else goes on.
+
+/// PUSH-020
+#[test]
+fn a_page_does_not_wait_for_what_it_pushes() {
+    let (release, released) = channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let app = http_with(released, async |released, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        // It blocks its thread, as no app should.
+        let _ = released.lock().unwrap().recv();
+        http.respond("at last").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    release.send(()).unwrap();
+    expect_text(&mut peer, promised, "at last");
+}
+
+/// PUSH-012
+#[test]
+fn a_push_that_could_not_be_promised_gives_its_place_back() {
+    let (tell, tells) = channel();
+    let app = http_with(tell, async |tell, mut http: Http| {
+        if http.scope.path == "/" {
+            http.begin().await?;
+            http.more("more than the client has room for").await?;
+            push(&mut http, "/a").await?;
+            tell.send(http.disconnect().await)?;
+            // It takes its time, with the push still on its way.
+            std::future::pending::<()>().await;
+        }
+        if http.scope.path == "/push" {
+            push(&mut http, "/b").await?;
+        }
+        http.respond("fine").await
+    });
+    let server = Server::start(app);
+    let settings = [
+        (setting::INITIAL_WINDOW_SIZE, 10),
+        (setting::MAX_CONCURRENT_STREAMS, 1),
+    ];
+    let mut peer = server.connect_with(&settings);
+    peer.get(1, "/");
+    peer.expect_status(1, 200);
+    assert_eq!(peer.expect_bytes(1, 10), b"more than ");
+    peer.expect_nothing(1);
+    peer.reset(1, code::CANCEL);
+    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    peer.get(3, "/push");
+    assert_eq!(peer.expect_promise(3).0, 2);
+}
+
+/// PUSH-025
+#[test]
+fn a_connection_with_a_promise_is_not_idle() {
+    let (release, released) = channel::<()>();
+    let released = Arc::new(Mutex::new(Some(released)));
+    let app = http_with(released, async |released, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        let released = released.lock().unwrap().take().unwrap();
+        tokio::task::spawn_blocking(move || released.recv()).await??;
+        http.respond("at last").await
+    });
+    let set = |config: &mut ferricorn::Config| {
+        config.keep_alive_timeout = Duration::ZERO;
+        // A ping is proof that the clock was looked at.
+        config.h2_keep_alive_interval = Some(Duration::from_millis(1));
+    };
+    let server = Server::start_set(set, app);
+    let mut peer = server.connect();
+    peer.ignore_pings();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    let ping = peer.expect_ping();
+    peer.send(Frame::ping(ping).ack());
+    // No goodbye either.
+    peer.expect_nothing(0);
+    release.send(()).unwrap();
+    expect_text(&mut peer, promised, "at last");
+}
+
+/// PUSH-026
+#[test]
+fn a_server_that_drains_finishes_the_pushed_responses_that_it_has_begun() {
+    let (release, released) = channel::<()>();
+    let released = Arc::new(Mutex::new(Some(released)));
+    let app = http_with(released, async |released, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        http.begin().await?;
+        http.more("begun").await?;
+        let released = released.lock().unwrap().take().unwrap();
+        tokio::task::spawn_blocking(move || released.recv()).await??;
+        http.last(" and done").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    peer.expect_status(promised, 200);
+    assert_eq!(peer.expect_bytes(promised, 5), b"begun");
+    server.handle().drain();
+    peer.expect_graceful_goaway(code::NO_ERROR);
+    release.send(()).unwrap();
+    assert_eq!(peer.expect_data(promised).0, b" and done");
+    peer.expect_eof();
+    server.expect_end();
+}
+
+/// PUSH-028: h2 would park these responses, and end the connection at the reset of one.
+#[test]
+fn a_promise_that_the_client_has_no_room_for_any_more_is_taken_back() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let app = http_with(released, async |mut released, mut http: Http| {
+        if http.scope.path == "/push" {
+            let answer = push_all(&mut http).await;
+            return http.respond(answer).await;
+        }
+        released.wait_for(|released| *released).await?;
+        http.respond("at last").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.get(1, "/push?/a,/b,/c");
+    let promised = [2, 4, 6];
+    for stream in promised {
+        assert_eq!(peer.expect_promise(1).0, stream);
+    }
+    expect_text(&mut peer, 1, "taken\ntaken\ntaken\n");
+    peer.send(Frame::settings(&[(setting::MAX_CONCURRENT_STREAMS, 0)]));
+    peer.expect_settings_ack();
+    release.send(true).unwrap();
+    for stream in promised {
+        peer.expect_reset(stream, code::CANCEL);
+        peer.reset(stream, code::CANCEL);
+    }
+    peer.send(Frame::settings(&[(setting::MAX_CONCURRENT_STREAMS, 3)]));
+    peer.expect_settings_ack();
+    expect_no_exchange(&server);
+    peer.get(3, "/push?/a,/b,/c");
+    for stream in [8, 10, 12] {
+        assert_eq!(peer.expect_promise(3).0, stream);
+        expect_text(&mut peer, stream, "at last");
+    }
+}
+
+/// RFC 9113 §5.1: what a client may send of a stream that is reserved.
+#[test]
+fn a_client_may_give_credit_for_a_promise_before_its_response() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let app = http_with(released, async |mut released, mut http: Http| {
+        if http.scope.path == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        released.wait_for(|released| *released).await?;
+        http.respond("at last").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect_with(&[(setting::INITIAL_WINDOW_SIZE, 4)]);
+    let promised = expect_page_with_promise(&mut peer, 1);
+    peer.credit(promised, 3);
+    peer.send(Frame::priority(promised, 1));
+    peer.settle();
+    release.send(true).unwrap();
+    expect_text(&mut peer, promised, "at last");
+}
