@@ -3,7 +3,7 @@
 
     tests/foreign.py FERRICORN
 
-It is built by the nightly toolchain if there is one, with an older tokio and another allocator.
+Then the end-to-end tests of hello run with it too. It is built by the nightly toolchain if there is one, with an older tokio and another allocator.
 """
 
 import json
@@ -84,11 +84,19 @@ def ask(url):
     expect("/ after those", get(f"{url}/")[0], 200)
 
 
+def run_tests(library):
+    subprocess.run(
+        ["cargo", "test", "--quiet", "-p", "e2e", "hello::"], cwd=ROOT, check=True,
+        env={**os.environ, "FOREIGN_APP": str(library)},
+    )
+
+
 def main():
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
+    library = build()
     server = subprocess.Popen(
-        [os.path.abspath(sys.argv[1]), build(), "--bind", "127.0.0.1:0", "--no-access-log"],
+        [os.path.abspath(sys.argv[1]), library, "--bind", "127.0.0.1:0", "--no-access-log"],
         stderr=subprocess.PIPE, text=True,
     )
     try:
@@ -108,6 +116,7 @@ def main():
         expect("exit code", server.returncode, 0)
     finally:
         server.kill()
+    run_tests(library)
 
 
 main()

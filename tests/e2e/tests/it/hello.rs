@@ -1,4 +1,5 @@
-//! `examples/hello` from the outside: the same answers linked in and as a loaded library.
+//! `examples/hello` from the outside: the same answers linked in, as a loaded library, and as one that
+//! was built apart from everything (`tests/foreign.py` builds it and names it).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,11 +16,17 @@ use crate::support::{logs, run};
 #[path = "../../../../examples/hello/src/app.rs"]
 mod app;
 
-/// Runs the test with the app linked in, then with the library.
-fn in_both_forms(test: impl AsyncFn(&'static str, Server)) {
+/// The variable that names the library of `tests/foreign-app`.
+const FOREIGN: &str = "FOREIGN_APP";
+
+/// Runs the test with the app linked in, with the library, and with the foreign one if it is named.
+fn in_each_form(test: impl AsyncFn(&'static str, Server)) {
     run(async {
         test("linked in", Server::start(app::app).await).await;
         test("loaded", Server::start(loaded()).await).await;
+        if let Some(foreign) = foreign() {
+            test("foreign", Server::start(foreign).await).await;
+        }
     });
 }
 
@@ -27,6 +34,14 @@ fn loaded() -> DynApp {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| Library::load(built()).unwrap());
     DynApp::new(library.app())
+}
+
+fn foreign() -> Option<DynApp> {
+    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+    let library = LIBRARY
+        .get_or_init(|| std::env::var_os(FOREIGN).map(|path| Library::load(path).unwrap()))
+        .as_ref()?;
+    Some(DynApp::new(library.app()))
 }
 
 /// Builds the library; `cargo test` alone leaves it in a folder that cargo calls its own.
@@ -55,7 +70,7 @@ async fn get(server: &Server, target: &str, status: u16) -> Vec<u8> {
 
 #[test]
 fn each_path_answers() {
-    in_both_forms(async |form, server| {
+    in_each_form(async |form, server| {
         for (target, status, body) in [
             ("/", 200, "Hello, world!\n"),
             ("/stream?n=2", 200, "line 1\nline 2\n"),
@@ -70,7 +85,7 @@ fn each_path_answers() {
 
 #[test]
 fn tasks_timers_sockets_and_blocking_work_run_inside() {
-    in_both_forms(async |form, server| {
+    in_each_form(async |form, server| {
         let answer: Value = serde_json::from_slice(&get(&server, "/io", 200).await).unwrap();
         let expected = serde_json::json!({
             "spawn": 42,
@@ -84,7 +99,7 @@ fn tasks_timers_sockets_and_blocking_work_run_inside() {
 
 #[test]
 fn the_scope_arrives_as_it_was_asked_for_and_the_state_of_start_up_with_it() {
-    in_both_forms(async |form, server| {
+    in_each_form(async |form, server| {
         let target = "/info?a=%20b";
         let scope: Value = serde_json::from_slice(&get(&server, target, 200).await).unwrap();
         for (key, value) in [
@@ -111,7 +126,7 @@ fn the_scope_arrives_as_it_was_asked_for_and_the_state_of_start_up_with_it() {
 
 #[test]
 fn a_body_of_a_megabyte_comes_back_as_it_was() {
-    in_both_forms(async |form, server| {
+    in_each_form(async |form, server| {
         let body: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
         let mut client = server.connect().await;
         let head = format!(
@@ -133,7 +148,7 @@ fn a_body_of_a_megabyte_comes_back_as_it_was() {
 
 #[test]
 fn a_panic_and_an_error_are_500_and_logged_with_their_cause() {
-    in_both_forms(async |_, server| {
+    in_each_form(async |_, server| {
         get(&server, "/panic", 500).await;
         logs::expect_error(&["panicked", "the client asked for a panic"]);
         get(&server, "/error", 500).await;
@@ -143,7 +158,7 @@ fn a_panic_and_an_error_are_500_and_logged_with_their_cause() {
 
 #[test]
 fn sleeping_work_stops_when_its_client_leaves() {
-    in_both_forms(async |form, server| {
+    in_each_form(async |form, server| {
         let mut client = server.connect().await;
         client
             .write("GET /sleep?ms=600000 HTTP/1.1\r\nhost: a\r\n\r\n")
