@@ -154,17 +154,35 @@ impl Server {
     }
 
     /// Leave for one more app to run, unless too many do.
-    pub(crate) fn admit(&self) -> Option<Permit> {
-        let counted = self.counts.count(Count::Exchanges);
-        (self.counts.exchanges.load(Ordering::Relaxed) <= self.config.max_exchanges)
-            .then_some(Permit { _counted: counted })
+    pub(crate) fn admit(&self) -> Option<Permit<'_>> {
+        let before = self.counts.exchanges.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(self);
+        (before < self.config.max_exchanges).then_some(permit)
+    }
+
+    /// An app for which there was leave has ended.
+    pub(crate) fn give_back(&self) {
+        self.counts.exchanges.fetch_sub(1, Ordering::Release);
     }
 }
 
 /// Leave for an app to run; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    _counted: Counted,
+pub(crate) struct Permit<'a>(&'a Server);
+
+impl Permit<'_> {
+    /// Keeps it: whoever does is to [give it back](Server::give_back).
+    ///
+    /// The permit of each app would else need a counted reference of its own.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
 }
 
 /// How many of everything there are.
@@ -180,7 +198,6 @@ pub(crate) struct Counts {
 #[derive(Debug, Clone, Copy)]
 enum Count {
     Connections,
-    Exchanges,
     Detached,
 }
 
@@ -216,13 +233,12 @@ impl Counts {
     fn counter(&self, what: Count) -> &AtomicUsize {
         match what {
             Count::Connections => &self.connections,
-            Count::Exchanges => &self.exchanges,
             Count::Detached => &self.detached,
         }
     }
 }
 
-/// One that is counted, for as long as this lives.
+/// One that is counted, for as long as this lives, and whose end is told.
 #[derive(Debug)]
 pub(crate) struct Counted {
     counts: Arc<Counts>,
@@ -234,8 +250,6 @@ impl Drop for Counted {
         self.counts
             .counter(self.what)
             .fetch_sub(1, Ordering::Release);
-        if !matches!(self.what, Count::Exchanges) {
-            self.counts.fewer.notify_waiters();
-        }
+        self.counts.fewer.notify_waiters();
     }
 }
