@@ -1,5 +1,6 @@
 //! What all connections of a server share.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -86,6 +87,9 @@ impl Life {
     }
 }
 
+/// How many numbers of exchanges a connection of HTTP/1 puts by.
+const IDS_AT_ONCE: u64 = 64;
+
 /// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -131,6 +135,20 @@ impl Server {
     /// A number for the next exchange, by which the log names it.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// As [`next_id`](Self::next_id), out of what a connection has put by: one request of many asks
+    /// what all threads share. A connection begins with `0..0`, and takes one number before it puts
+    /// any by: those of a log whose clients connect for each request leave no gaps.
+    pub(crate) fn next_id_of(&self, reserve: &mut Range<u64>) -> u64 {
+        if reserve.is_empty() {
+            let count = if reserve.end == 0 { 1 } else { IDS_AT_ONCE };
+            let first = self.next_id.fetch_add(count, Ordering::Relaxed);
+            *reserve = first..first + count;
+        }
+        let id = reserve.start;
+        reserve.start += 1;
+        id
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -11,6 +11,7 @@ mod loan;
 pub(crate) mod request;
 mod response;
 
+use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -61,6 +62,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
         transport,
         ends,
         requests: 0,
+        ids: 0..0,
         host: None,
         current: None,
         last_activity: Instant::now(),
@@ -82,6 +84,8 @@ struct Connection {
     ends: Ends,
     /// How many requests hyper has handed over.
     requests: u64,
+    /// Numbers for the next exchanges.
+    ids: Range<u64>,
     /// A host that was found sound: nearly always the next request has the same.
     host: Option<Box<[u8]>>,
     /// The newest exchange, until it is done.
@@ -112,7 +116,7 @@ impl Connection {
         self.requests += 1;
         let (parts, body) = request.into_parts();
         let label = Label {
-            id: self.server.next_id(),
+            id: self.server.next_id_of(&mut self.ids),
             method: parts.method.clone(),
             target: parts
                 .uri
