@@ -1,5 +1,6 @@
 //! What all connections of a server share.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -86,6 +87,9 @@ impl Life {
     }
 }
 
+/// How many numbers of exchanges a connection of HTTP/1 puts by.
+const IDS_AT_ONCE: u64 = 64;
+
 /// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -133,6 +137,20 @@ impl Server {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// As [`next_id`](Self::next_id), out of what a connection has put by: one request of many asks
+    /// what all threads share. A connection begins with `0..0`, and takes one number before it puts
+    /// any by: those of a log whose clients connect for each request leave no gaps.
+    pub(crate) fn next_id_of(&self, reserve: &mut Range<u64>) -> u64 {
+        if reserve.is_empty() {
+            let count = if reserve.end == 0 { 1 } else { IDS_AT_ONCE };
+            let first = self.next_id.fetch_add(count, Ordering::Relaxed);
+            *reserve = first..first + count;
+        }
+        let id = reserve.start;
+        reserve.start += 1;
+        id
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.life.phase()
     }
@@ -154,17 +172,61 @@ impl Server {
     }
 
     /// Leave for one more app to run, unless too many do.
-    pub(crate) fn admit(&self) -> Option<Permit> {
-        let counted = self.counts.count(Count::Exchanges);
-        (self.counts.exchanges.load(Ordering::Relaxed) <= self.config.max_exchanges)
-            .then_some(Permit { _counted: counted })
+    pub(crate) fn admit(&self) -> Option<Permit<'_>> {
+        let before = self.counts.exchanges.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(self);
+        (before < self.config.max_exchanges).then_some(permit)
+    }
+
+    /// [`admit`](Self::admit) for an app that is called later.
+    pub(crate) fn admit_later(self: &Arc<Self>) -> Option<WaitingPermit> {
+        self.admit()?.keep();
+        Some(WaitingPermit(Some(Arc::clone(self))))
+    }
+
+    /// An app for which there was leave has ended.
+    pub(crate) fn give_back(&self) {
+        self.counts.exchanges.fetch_sub(1, Ordering::Release);
     }
 }
 
 /// Leave for an app to run; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    _counted: Counted,
+pub(crate) struct Permit<'a>(&'a Server);
+
+impl Permit<'_> {
+    /// Keeps it: whoever does is to [give it back](Server::give_back).
+    ///
+    /// The permit of each app would else need a counted reference of its own.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+/// A permit that waits until its app is called.
+#[derive(Debug)]
+pub(crate) struct WaitingPermit(Option<Arc<Server>>);
+
+impl WaitingPermit {
+    /// The server's, for its app.
+    pub(crate) fn take(mut self, server: &Server) -> Permit<'_> {
+        self.0 = None;
+        Permit(server)
+    }
+}
+
+impl Drop for WaitingPermit {
+    fn drop(&mut self) {
+        if let Some(server) = &self.0 {
+            server.give_back();
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
 }
 
 /// How many of everything there are.
@@ -180,7 +242,6 @@ pub(crate) struct Counts {
 #[derive(Debug, Clone, Copy)]
 enum Count {
     Connections,
-    Exchanges,
     Detached,
 }
 
@@ -216,13 +277,12 @@ impl Counts {
     fn counter(&self, what: Count) -> &AtomicUsize {
         match what {
             Count::Connections => &self.connections,
-            Count::Exchanges => &self.exchanges,
             Count::Detached => &self.detached,
         }
     }
 }
 
-/// One that is counted, for as long as this lives.
+/// One that is counted, for as long as this lives, and whose end is told.
 #[derive(Debug)]
 pub(crate) struct Counted {
     counts: Arc<Counts>,
@@ -234,8 +294,6 @@ impl Drop for Counted {
         self.counts
             .counter(self.what)
             .fetch_sub(1, Ordering::Release);
-        if !matches!(self.what, Count::Exchanges) {
-            self.counts.fewer.notify_waiters();
-        }
+        self.counts.fewer.notify_waiters();
     }
 }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use asgi::{AppFuture, DisconnectReason, HttpScope, Scope};
+use asgi::{AppError, AppFuture, DisconnectReason, HttpScope, Scope};
 use asgi_exchange::{AppEnd, HttpExchange};
 use h2::RecvStream;
 use http::StatusCode;
@@ -67,18 +67,30 @@ pub(crate) struct Exchange {
     label: Label,
     began: Instant,
     span: Span,
-    /// The app, until it has ended. Locked for as long as it is polled.
-    app: Mutex<Option<AppFuture<'static>>>,
+    /// Locked for as long as the app is polled.
+    app: Mutex<Slot>,
     state: Mutex<State>,
     /// The app has ended and its whole response was taken: nothing is left to ask the rest for.
     over: AtomicBool,
 }
 
+/// The app of an exchange.
+enum Slot {
+    /// It is called with its first poll.
+    New(Box<HttpScope>),
+    Running(AppFuture<'static>),
+    /// It has ended, or was dropped.
+    Ended,
+}
+
+/// What a poll of the app came to: its result once it has one, or its panic.
+type Polled = (Option<Result<(), AppError>>, Result<(), Panic>);
+
 impl Exchange {
-    /// Starts the server's app for a request.
+    /// Makes the server's app ready for a request. It is called when it is first polled.
     pub(crate) fn start(
         server: &Arc<Server>,
-        permit: Permit,
+        permit: Permit<'_>,
         label: Label,
         scope: Box<HttpScope>,
         request_body: RequestBody,
@@ -97,25 +109,17 @@ impl Exchange {
             // hyper writes it, and costs less than a field that it copies.
             rules = rules.with_implied_length();
         }
-        let exchange = Arc::new(Self {
+        // From here on the exchange gives it back.
+        permit.keep();
+        Arc::new(Self {
             server: Arc::clone(server),
             label,
             began,
             span,
-            app: Mutex::new(None),
-            state: Mutex::new(State::new(rules, request_body, expects_continue, permit)),
+            app: Mutex::new(Slot::New(scope)),
+            state: Mutex::new(State::new(rules, request_body, expects_continue)),
             over: AtomicBool::new(false),
-        });
-        let (receive, send) = asgi::halves(Arc::clone(&exchange));
-        // The call itself may panic: an app can be a plain function that returns a future.
-        let call = || server.app().start(Scope::Http(scope), receive, send);
-        match panic::catch(call) {
-            Ok(app) => *exchange.lock_app() = Some(app),
-            Err(panic) => {
-                drop(exchange.ended(AppEnd::Panicked, Cause::Panic(panic)));
-            }
-        }
-        exchange
+        })
     }
 
     /// Lets the app push. To be called before it is polled.
@@ -133,15 +137,21 @@ impl Exchange {
     ///
     /// There will be none: the app was cut off before it had begun.
     pub(crate) fn poll_beginning(
-        &self,
+        self: &Arc<Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Beginning, BrokenOff>> {
         let slot = self.lock_app();
-        let mut state = self.lock();
-        if let Some(beginning) = state.take_beginning(cx) {
-            return Poll::Ready(beginning);
-        }
-        let Some(mut state) = self.run(slot, state, cx) else {
+        let polled = if let Slot::New(_) = *slot {
+            // Nothing can be there yet.
+            Some(self.run_now(slot, cx))
+        } else {
+            let mut state = self.lock();
+            if let Some(beginning) = state.take_beginning(cx) {
+                return Poll::Ready(beginning);
+            }
+            self.run(slot, state, cx)
+        };
+        let Some(mut state) = polled else {
             return Poll::Pending;
         };
         let Some(beginning) = state.take_beginning(cx) else {
@@ -174,7 +184,7 @@ impl Exchange {
     }
 
     /// Waits for the next part of the response behind its head.
-    pub(crate) fn poll_part(&self, cx: &mut Context<'_>) -> Poll<Part> {
+    pub(crate) fn poll_part(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Part> {
         let slot = self.lock_app();
         let mut state = self.lock();
         if let Some(part) = state.take_part(cx) {
@@ -189,7 +199,7 @@ impl Exchange {
     /// Polls the app, unless nothing has happened that could get it further.
     ///
     /// Returns whether there is something to send that was not there before.
-    pub(crate) fn poll_app(&self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll_app(self: &Arc<Self>, cx: &mut Context<'_>) -> bool {
         let slot = self.lock_app();
         let state = self.lock();
         let had_output = state.response.has_output();
@@ -225,12 +235,12 @@ impl Exchange {
 
     /// Polls the app, unless it has ended or nothing has happened that could get it further.
     fn run<'a>(
-        &'a self,
-        mut slot: MutexGuard<'_, Option<AppFuture<'static>>>,
+        self: &'a Arc<Self>,
+        slot: MutexGuard<'_, Slot>,
         mut state: MutexGuard<'a, State>,
         cx: &mut Context<'_>,
     ) -> Option<MutexGuard<'a, State>> {
-        if slot.is_none() || !std::mem::take(&mut state.runnable) {
+        if matches!(*slot, Slot::Ended) || !std::mem::take(&mut state.runnable) {
             return None;
         }
         state.polling = true;
@@ -238,26 +248,27 @@ impl Exchange {
         if state.receives_in(cx) {
             state.wants_body = false;
         }
-        let first = !std::mem::replace(&mut state.polled, true);
         drop(state);
+        Some(self.run_now(slot, cx))
+    }
+
+    /// Polls the app.
+    fn run_now<'a>(
+        self: &'a Arc<Self>,
+        mut slot: MutexGuard<'_, Slot>,
+        cx: &mut Context<'_>,
+    ) -> MutexGuard<'a, State> {
+        let first = matches!(*slot, Slot::New(_));
         // The first poll comes at once, and reading the clock is not free.
         let began = if first { self.began } else { Instant::now() };
-        let mut result = None;
-        let caught = self.within(|| {
-            if let Some(app) = slot.as_mut()
-                && let Poll::Ready(ended) = app.as_mut().poll(cx)
-            {
-                result = Some(ended);
-                drop(slot.take());
-            }
-        });
+        let polled = self.poll_slot(&mut slot, cx);
         let limit = self.server.config().slow_poll;
         let took = began.elapsed();
         if took > limit && !limit.is_zero() {
             self.tell_slow_poll(took, limit);
         }
-        let (end, cause) = match (result, caught) {
-            (None, Ok(())) => return Some(self.waiting(cx)),
+        let (end, cause) = match polled {
+            (None, Ok(())) => return self.waiting(first, cx),
             (None, Err(panic)) => {
                 self.drop_app(&mut slot);
                 (AppEnd::Panicked, Cause::Panic(panic))
@@ -271,7 +282,28 @@ impl Exchange {
             }
         };
         drop(slot);
-        Some(self.ended(end, cause))
+        self.ended(end, cause)
+    }
+
+    /// Polls the app, and drops it if that was its end. All of that is the app's code and may panic.
+    fn poll_slot(self: &Arc<Self>, slot: &mut Slot, cx: &mut Context<'_>) -> Polled {
+        let mut result = None;
+        let caught = self.within(|| {
+            if let Slot::New(_) = slot
+                && let Slot::New(scope) = std::mem::replace(slot, Slot::Ended)
+            {
+                let (receive, send) = asgi::halves(Arc::clone(self));
+                let app = self.server.app();
+                *slot = Slot::Running(app.start(Scope::Http(scope), receive, send));
+            }
+            if let Slot::Running(app) = slot
+                && let Poll::Ready(ended) = app.as_mut().poll(cx)
+            {
+                result = Some(ended);
+                drop(std::mem::replace(slot, Slot::Ended));
+            }
+        });
+        (result, caught)
     }
 
     /// A new turn of the driver: the app may be polled once more.
@@ -281,7 +313,7 @@ impl Exchange {
 
     /// Whether the app has ended.
     pub(crate) fn is_app_done(&self) -> bool {
-        self.lock_app().is_none()
+        matches!(*self.lock_app(), Slot::Ended)
     }
 
     /// Whether nothing more of the response will go out.
@@ -346,7 +378,7 @@ impl Exchange {
     /// Ends the app before it is done.
     pub(crate) fn cancel(&self, why: &str) {
         let mut slot = self.lock_app();
-        if slot.is_none() {
+        if matches!(*slot, Slot::Ended) {
             return;
         }
         debug!(parent: &self.span, exchange = self.label.id, "app cancelled: {why}");
@@ -422,6 +454,9 @@ impl Exchange {
     fn ended(&self, end: AppEnd, cause: Cause) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         let fault = state.ended(end);
+        if std::mem::take(&mut state.counted) {
+            self.server.give_back();
+        }
         if fault.is_none() && matches!(cause, Cause::None) {
             return state;
         }
@@ -439,8 +474,10 @@ impl Exchange {
     }
 
     /// The app waits for something.
-    fn waiting(&self, cx: &Context<'_>) -> MutexGuard<'_, State> {
+    fn waiting(&self, first: bool, cx: &Context<'_>) -> MutexGuard<'_, State> {
         let mut state = self.lock();
+        // The first poll did not take this.
+        state.runnable &= !first;
         // From here on, what halves in other tasks do has to wake the driver.
         store(&mut state.driver, cx);
         if !state.wants_body {
@@ -461,8 +498,8 @@ impl Exchange {
     }
 
     /// Drops the app's future, which may panic as well as a poll.
-    fn drop_app(&self, slot: &mut Option<AppFuture<'static>>) {
-        let app = slot.take();
+    fn drop_app(&self, slot: &mut Slot) {
+        let app = std::mem::replace(slot, Slot::Ended);
         if let Err(panic) = self.within(|| drop(app)) {
             self.log_panic_in_drop(panic);
         }
@@ -490,8 +527,17 @@ impl Exchange {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_app(&self) -> MutexGuard<'_, Option<AppFuture<'static>>> {
+    fn lock_app(&self) -> MutexGuard<'_, Slot> {
         self.app.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        if state.unwrap_or_else(PoisonError::into_inner).counted {
+            self.server.give_back();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use asgi::{HttpResponsePush, SendError};
 use http::uri::PathAndQuery;
 
-use crate::server::Permit;
+use crate::server::WaitingPermit;
 
 /// Decides about the pushes of a connection.
 pub(crate) trait PushGate: Send + Sync {
@@ -25,7 +25,7 @@ pub(crate) trait PushGate: Send + Sync {
 pub(crate) struct Admission {
     pub(crate) slot: PushSlot,
     /// For the app that is called for it.
-    pub(crate) permit: Permit,
+    pub(crate) permit: WaitingPermit,
 }
 
 /// What an app that may push has pushed with its response.

@@ -15,7 +15,6 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::body::RequestBody;
 use super::push::{Admission, Pushes};
-use crate::server::Permit;
 
 pub(super) struct State {
     pub(super) rules: HttpExchange,
@@ -23,11 +22,9 @@ pub(super) struct State {
     pub(super) response: Response,
     /// Whether polling the app could get it further: something has happened since the last poll.
     pub(super) runnable: bool,
-    /// The app was polled at least once.
-    pub(super) polled: bool,
     /// The app has ended, or was dropped.
     pub(super) app_ended: bool,
-    /// The app is being polled: what it does needs to wake nobody.
+    /// The app is being polled, or was not yet: what it does needs to wake nobody.
     pub(super) polling: bool,
     /// The client has closed its side, and the rules know.
     pub(super) client_closed: bool,
@@ -54,7 +51,8 @@ pub(super) struct State {
     /// What was sent last came to nothing on the wire, so nothing but this holds back the next.
     pub(super) swallowed: bool,
     pub(super) slow_poll_told: bool,
-    pub(super) permit: Option<Permit>,
+    /// The app counts among those that run.
+    pub(super) counted: bool,
     pub(super) status: Option<StatusCode>,
     pub(super) sent: u64,
     pub(super) logged: bool,
@@ -126,7 +124,6 @@ impl State {
         rules: HttpExchange,
         request_body: RequestBody,
         expects_continue: bool,
-        permit: Permit,
     ) -> Self {
         Self {
             rules,
@@ -134,9 +131,8 @@ impl State {
             runnable: true,
             sends_interim: !matches!(request_body, RequestBody::Http1(_)),
             request_body: Some(request_body),
-            polled: false,
             app_ended: false,
-            polling: false,
+            polling: true,
             client_closed: false,
             peer_fault: None,
             receive_waker: None,
@@ -151,7 +147,7 @@ impl State {
             pushes: None,
             swallowed: false,
             slow_poll_told: false,
-            permit: Some(permit),
+            counted: true,
             status: None,
             sent: 0,
             logged: false,
@@ -244,7 +240,6 @@ impl State {
         if let Some(RequestBody::Http2(body)) = unread {
             self.leftover = Some(body);
         }
-        self.permit = None;
         self.polling = false;
         let mut fault = verdict.fault;
         match (verdict.ending, self.peer_fault) {

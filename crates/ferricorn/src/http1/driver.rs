@@ -13,7 +13,6 @@
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,7 @@ use http::{StatusCode, Version};
 use tracing::debug;
 
 use super::guard::Position;
+use super::loan::Loan;
 use super::{Connection, Hyper};
 use crate::connection::LINGER;
 use crate::exchange::{BrokenOff, Exchange, TurnEnd, log_unreadable};
@@ -57,11 +57,7 @@ pub(super) enum End {
 
 /// The task of one connection.
 pub(super) struct Driver {
-    connection: Arc<Connection>,
-    /// The newest exchange, until it is done.
-    current: Option<Arc<Exchange>>,
-    /// When something last ran; before the first request, when the connection came.
-    last_activity: Instant,
+    connection: Loan,
     phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
     /// The server's phase when `phases` was last polled.
     phase: Option<Phase>,
@@ -76,14 +72,12 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(connection: Arc<Connection>) -> Self {
-        let opened = connection.news().last_activity;
+    pub(super) fn new(connection: Connection) -> Self {
+        let opened = connection.last_activity;
         let phases = Box::pin(connection.server.until(Phase::Draining));
         let timer = Timer::new(opened + connection.server.config().header_timeout);
         Self {
-            connection,
-            current: None,
-            last_activity: opened,
+            connection: Loan::new(connection),
             phases,
             phase: None,
             draining_since: None,
@@ -100,11 +94,10 @@ impl Driver {
         }
         let mut turns = 0;
         let standing = loop {
-            if let Some(exchange) = &self.current {
+            if let Some(exchange) = &self.connection.current {
                 exchange.begin_turn();
             }
-            let hyper = hyper.as_mut().poll(cx);
-            self.take_news();
+            let hyper = self.connection.lend(|| hyper.as_mut().poll(cx));
             let more = self.poll_app(cx);
             let Ok(standing) = self.connection.transport.flush(cx) else {
                 return Poll::Ready(End::Lost);
@@ -124,36 +117,23 @@ impl Driver {
         self.end_turn(standing, cx)
     }
 
-    /// Takes over the exchange that hyper has begun, if it has.
-    fn take_news(&mut self) {
-        let mut news = self.connection.news();
-        self.last_activity = self.last_activity.max(news.last_activity);
-        let started = news.started.take();
-        drop(news);
-        if let Some(started) = started
-            && let Some(before) = self.current.replace(started)
-        {
-            // Its response is out, or hyper would not have read on.
-            before.superseded();
-        }
-    }
-
     /// Polls the app if hyper had no reason to. `true` if hyper has now.
     fn poll_app(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(exchange) = &self.current else {
+        let Some(exchange) = &self.connection.current else {
             return false;
         };
         let TurnEnd { more, over } = exchange.end_turn(cx);
         if over {
-            self.current = None;
+            self.connection.current = None;
         }
         more
     }
 
     /// Looks at what hyper does not: whether the peer is there, and the clock.
     fn end_turn(&mut self, standing: Standing, cx: &mut Context<'_>) -> Poll<End> {
-        if let Some(exchange) = &self.current {
-            match self.connection.transport.poll_peer(cx) {
+        let connection = &mut *self.connection;
+        if let Some(exchange) = &connection.current {
+            match connection.transport.poll_peer(cx) {
                 Peer::There => {}
                 Peer::Closed => {
                     self.left_at.get_or_insert_with(Instant::now);
@@ -190,7 +170,8 @@ impl Driver {
     ///
     /// Behind a response that is out a connection is idle, even if the app has not noticed.
     fn running(&self) -> Option<&Arc<Exchange>> {
-        self.current
+        self.connection
+            .current
             .as_ref()
             .filter(|exchange| !exchange.is_delivered())
     }
@@ -199,7 +180,7 @@ impl Driver {
         // While the client reads on, hyper may hold more of a response whose app is done.
         let runs = self.running().is_some() || standing.stuck_since.is_some();
         if std::mem::replace(&mut self.ran, runs) || runs {
-            self.last_activity = Instant::now();
+            self.connection.last_activity = Instant::now();
         }
         let in_head = !runs && standing.position == Position::Head;
         if !in_head {
@@ -230,12 +211,10 @@ impl Driver {
 
     fn idle_deadline(&self) -> Instant {
         let config = self.connection.server.config();
-        let last = self.last_activity;
+        let last = self.connection.last_activity;
         match self.draining_since {
             Some(since) => since.max(last) + DRAIN_SILENCE,
-            None if self.connection.requests.load(Ordering::Relaxed) == 0 => {
-                last + config.header_timeout
-            }
+            None if self.connection.requests == 0 => last + config.header_timeout,
             None => last + config.keep_alive_timeout,
         }
     }
@@ -243,7 +222,6 @@ impl Driver {
     /// What took too long, if anything did.
     fn overdue(&mut self, standing: Standing, now: Instant) -> Option<End> {
         let config = self.connection.server.config();
-        let transport = Arc::clone(&self.connection.transport);
         let past = |since: Instant, limit: Duration| now.duration_since(since) >= limit;
         if let Some(since) = standing.stuck_since
             && past(since, config.write_timeout)
@@ -254,7 +232,8 @@ impl Driver {
             if let Some(since) = exchange.wants_body_since()
                 && standing.position == Position::Body
             {
-                let last = transport.body_read().map_or(since, |read| read.max(since));
+                let read = self.connection.transport.body_read();
+                let last = read.map_or(since, |read| read.max(since));
                 if past(last, config.body_timeout) {
                     exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
                     self.left_at.get_or_insert(now);
@@ -269,7 +248,7 @@ impl Driver {
         }
         if let Some(since) = self.head_since {
             if past(since, config.header_timeout) {
-                transport.push(REQUEST_TIMEOUT);
+                self.connection.transport.push(REQUEST_TIMEOUT);
                 return Some(End::TimedOut("the head of a request is incomplete"));
             }
             return None;
@@ -280,15 +259,15 @@ impl Driver {
     /// Lets go of the connection: of its app, then of its socket.
     pub(super) async fn finish(mut self, end: End) {
         let broken_off = self.log_end(&end);
-        self.take_news();
-        let current = self.current.take();
+        let current = self.connection.current.take();
         let close_delimited = current
             .as_ref()
             .is_some_and(|exchange| exchange.label().version == Version::HTTP_10);
         if let Some(exchange) = current {
             self.let_go(&exchange, &end);
         }
-        let transport = &self.connection.transport;
+        let connection = &mut *self.connection;
+        let transport = &mut connection.transport;
         match end {
             End::Cut | End::Lost => return,
             // The end of the connection is the end of the body: only a reset tells that it is not
@@ -303,7 +282,7 @@ impl Driver {
             }
             _ => {}
         }
-        let write_timeout = self.connection.server.config().write_timeout;
+        let write_timeout = connection.server.config().write_timeout;
         let close = async {
             let shut = std::future::poll_fn(|cx| transport.poll_shutdown(cx));
             let shut = tokio::time::timeout(write_timeout, shut).await;
@@ -319,7 +298,7 @@ impl Driver {
         };
         tokio::select! {
             () = close => {}
-            _ = self.connection.server.until(Phase::Cut) => {}
+            _ = connection.server.until(Phase::Cut) => {}
         }
     }
 
@@ -380,8 +359,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         // Only if the whole task was dropped: it breaks the circle of an app and its halves.
-        let started = self.connection.news().started.take();
-        for exchange in [self.current.take(), started].into_iter().flatten() {
+        if let Some(exchange) = self.connection.current.take() {
             exchange.cancel("its connection's task is gone");
         }
     }

@@ -3,16 +3,17 @@
 //! The driver is the connection's task. In each turn it polls hyper, which polls the app when it
 //! wants a response or more of one; then, if hyper did not, it polls the app itself; then it sends
 //! what was gathered and looks after the deadlines. So an app needs no task and no channel, and
-//! goes on when its client does not read.
+//! goes on when its client does not read. What hyper calls reaches the connection by a [`loan`].
 
 mod driver;
 pub(crate) mod guard;
+mod loan;
 pub(crate) mod request;
 mod response;
 
+use std::ops::Range;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -26,12 +27,13 @@ use tracing::debug;
 
 use self::driver::Driver;
 use self::guard::Position;
+use self::loan::LentIo;
 use self::request::Refused;
 use self::response::{Adornment, ResponseBody};
 use crate::connection::Ends;
 use crate::exchange::{BrokenOff, Exchange, Label, RequestBody};
 use crate::server::{Phase, Server};
-use crate::transport::{Socket, Transport, TransportIo};
+use crate::transport::{Socket, Transport};
 
 /// hyper's read buffer may grow to this: what a fast upload holds in memory for each connection.
 const READ_BUFFER: usize = 128 * 1024;
@@ -42,7 +44,7 @@ const USUAL_MAX_HEADERS: usize = 100;
 /// Serves one connection to its end.
 pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
     let config = server.config();
-    let (transport, io) = Transport::new(socket, config.max_head_size);
+    let transport = Transport::new(socket, config.max_head_size);
     let mut builder = http1::Builder::new();
     builder
         // With it off, a client that closes its side behind the request gets no response.
@@ -55,19 +57,17 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
     if config.max_headers != USUAL_MAX_HEADERS {
         builder.max_headers(config.max_headers);
     }
-    let connection = Arc::new(Connection {
+    let mut driver = Driver::new(Connection {
         server,
         transport,
         ends,
-        requests: AtomicU64::new(0),
-        host: OnceLock::new(),
-        news: Mutex::new(News {
-            started: None,
-            last_activity: Instant::now(),
-        }),
+        requests: 0,
+        ids: 0..0,
+        host: None,
+        current: None,
+        last_activity: Instant::now(),
     });
-    let hyper = builder.serve_connection(TokioIo::new(io), Requests(Arc::clone(&connection)));
-    let mut driver = Driver::new(Arc::clone(&connection));
+    let hyper = builder.serve_connection(TokioIo::new(LentIo), Requests);
     let end = {
         let mut hyper = pin!(hyper);
         std::future::poll_fn(|cx| driver.poll(hyper.as_mut(), cx)).await
@@ -75,40 +75,32 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
     driver.finish(end).await;
 }
 
-type Hyper = http1::Connection<TokioIo<TransportIo>, Requests>;
+type Hyper = http1::Connection<TokioIo<LentIo>, Requests>;
 
 /// What the driver and hyper's calls share.
 struct Connection {
     server: Arc<Server>,
-    transport: Arc<Transport>,
+    transport: Transport,
     ends: Ends,
     /// How many requests hyper has handed over.
-    requests: AtomicU64,
+    requests: u64,
+    /// Numbers for the next exchanges.
+    ids: Range<u64>,
     /// A host that was found sound: nearly always the next request has the same.
-    host: OnceLock<Box<[u8]>>,
-    news: Mutex<News>,
-}
-
-/// What hyper's call with a request leaves for the driver.
-struct News {
-    /// The newest exchange, until the driver takes it over.
-    started: Option<Arc<Exchange>>,
-    /// When the last request came; before the first one, when the connection did.
+    host: Option<Box<[u8]>>,
+    /// The newest exchange, until it is done.
+    current: Option<Arc<Exchange>>,
+    /// When something last ran; before the first request, when the connection came.
     last_activity: Instant,
 }
 
 impl Connection {
-    fn news(&self) -> MutexGuard<'_, News> {
-        // Every change in here is one assignment: a panic leaves nothing half done.
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn adornment(&self, label: &Label, close: bool) -> Adornment {
         let config = self.server.config();
         // hyper reads the next one when this is answered.
         let is_last = config
             .keep_alive_max_requests
-            .is_some_and(|most| self.requests.load(Ordering::Relaxed) >= most);
+            .is_some_and(|most| self.requests >= most);
         Adornment {
             server_header: config.server_header,
             close: close || is_last || self.server.phase() >= Phase::Draining,
@@ -117,12 +109,14 @@ impl Connection {
     }
 
     /// The app's answer to a request, or ours.
-    fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
+    fn answer(&mut self, request: Request<Incoming>) -> Answer {
         let began = Instant::now();
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        self.last_activity = began;
+        let number = self.requests;
+        self.requests += 1;
         let (parts, body) = request.into_parts();
         let label = Label {
-            id: self.server.next_id(),
+            id: self.server.next_id_of(&mut self.ids),
             method: parts.method.clone(),
             target: parts
                 .uri
@@ -137,7 +131,7 @@ impl Connection {
             request::scope(
                 parts,
                 seen,
-                &self.host,
+                &mut self.host,
                 &self.ends,
                 &self.server.config().root_path,
                 self.server.state(),
@@ -152,19 +146,30 @@ impl Connection {
         };
         let body = RequestBody::Http1(body);
         let exchange = Exchange::start(&self.server, permit, label, scope, body, began);
-        let before = {
-            let mut news = self.news();
-            news.last_activity = began;
-            news.started.replace(Arc::clone(&exchange))
-        };
-        if let Some(before) = before {
+        if let Some(before) = self.current.replace(exchange) {
             // Its response is out, or hyper would not have read on.
             before.superseded();
         }
-        Answer::App {
-            connection: Arc::clone(self),
-            exchange,
+        Answer::App
+    }
+
+    /// What the app answers to the request that came last.
+    fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResponseBody>, BrokenOff>> {
+        // An exchange is not done before its response was taken.
+        let exchange = self.current.as_ref().ok_or(BrokenOff)?;
+        let beginning = ready!(exchange.poll_beginning(cx))?;
+        if beginning.whole.is_some() {
+            exchange.log_access();
         }
+        // Of an upload that still comes hyper reads no more: it closes, and says so.
+        let close = beginning.whole.is_some()
+            && beginning.body_unread
+            && self.transport.position() == Position::Body;
+        let adornment = self.adornment(exchange.label(), close);
+        Poll::Ready(Ok(response::response(exchange, beginning, adornment)))
     }
 
     fn refuse(
@@ -175,7 +180,6 @@ impl Connection {
         began: Instant,
     ) -> Answer {
         debug!(exchange = label.id, "request refused with {status}: {why}");
-        self.news().last_activity = began;
         let response = response::refusal(status, "refused\n", self.adornment(label, true));
         self.log_refusal(label, status, began);
         Answer::Ours(Some(response))
@@ -187,7 +191,6 @@ impl Connection {
             exchange = label.id,
             "request turned away: too many exchanges run"
         );
-        self.news().last_activity = began;
         let mut response = response::refusal(status, "too busy\n", self.adornment(label, false));
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -203,7 +206,7 @@ impl Connection {
 }
 
 /// What hyper calls with each request.
-struct Requests(Arc<Connection>);
+struct Requests;
 
 impl Service<Request<Incoming>> for Requests {
     type Response = Response<ResponseBody>;
@@ -211,17 +214,14 @@ impl Service<Request<Incoming>> for Requests {
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
-        self.0.answer(request)
+        loan::with(|connection| connection.answer(request))
     }
 }
 
 /// The response that hyper waits for.
 enum Answer {
     Ours(Option<Response<ResponseBody>>),
-    App {
-        connection: Arc<Connection>,
-        exchange: Arc<Exchange>,
-    },
+    App,
 }
 
 impl Future for Answer {
@@ -233,24 +233,7 @@ impl Future for Answer {
                 Some(response) => Poll::Ready(Ok(response)),
                 None => Poll::Pending,
             },
-            Self::App {
-                connection,
-                exchange,
-            } => {
-                let beginning = ready!(exchange.poll_beginning(cx))?;
-                if beginning.whole.is_some() {
-                    exchange.log_access();
-                }
-                let transport = &connection.transport;
-                // Of an upload that still comes hyper reads no more: it closes, and says so.
-                let close = beginning.whole.is_some()
-                    && beginning.body_unread
-                    && transport.position() == Position::Body;
-                let adornment = connection.adornment(exchange.label(), close);
-                Poll::Ready(Ok(response::response(
-                    exchange, transport, beginning, adornment,
-                )))
-            }
+            Self::App => loan::with(|connection| connection.poll_response(cx)),
         }
     }
 }

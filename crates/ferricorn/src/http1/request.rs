@@ -1,7 +1,7 @@
 //! From hyper's request to a scope, or to why there is none.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use asgi::{Extension, Extensions, HttpScope, State};
 use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
@@ -39,7 +39,7 @@ impl From<Refusal> for Refused {
 pub(crate) fn scope(
     parts: request::Parts,
     seen: Seen,
-    known_host: &OnceLock<Box<[u8]>>,
+    known_host: &mut Option<Box<[u8]>>,
     ends: &Ends,
     root_path: &str,
     state: &State,
@@ -104,7 +104,7 @@ fn check_expect(headers: &HeaderMap) -> Result<(), Refused> {
 fn check_host(
     headers: &HeaderMap,
     version: Version,
-    known: &OnceLock<Box<[u8]>>,
+    known: &mut Option<Box<[u8]>>,
 ) -> Result<(), Refused> {
     let Some(host) = headers.get(HOST).map(HeaderValue::as_bytes) else {
         return match version {
@@ -112,14 +112,14 @@ fn check_host(
             _ => Err(bad_request("no host")),
         };
     };
-    if known.get().is_some_and(|known| **known == *host) {
+    if known.as_ref().is_some_and(|known| **known == *host) {
         return Ok(());
     }
     if !is_host(host) {
         return Err(bad_request("a malformed host"));
     }
     // One a connection: who asks for several hosts pays for the check.
-    known.get_or_init(|| host.into());
+    known.get_or_insert_with(|| host.into());
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, SERVER};
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
+use super::loan;
 use crate::exchange::{Beginning, BrokenOff, Exchange, Part};
-use crate::transport::Transport;
 
 /// The body that hyper polls.
 pub(crate) enum ResponseBody {
@@ -23,7 +23,6 @@ pub(crate) enum ResponseBody {
 /// A body whose parts the app is still to send.
 pub(crate) struct Stream {
     exchange: Arc<Exchange>,
-    transport: Arc<Transport>,
     left: Option<u64>,
     breaking_off: bool,
 }
@@ -42,7 +41,6 @@ pub(crate) struct Adornment {
 /// The response for what the app has begun.
 pub(crate) fn response(
     exchange: &Arc<Exchange>,
-    transport: &Arc<Transport>,
     beginning: Beginning,
     adornment: Adornment,
 ) -> Response<ResponseBody> {
@@ -55,7 +53,6 @@ pub(crate) fn response(
         Some(whole) => ResponseBody::Whole(whole),
         None => ResponseBody::Stream(Stream {
             exchange: Arc::clone(exchange),
-            transport: Arc::clone(transport),
             left: match head.framing {
                 Framing::Empty => Some(0),
                 Framing::Length(length) => Some(length),
@@ -178,7 +175,7 @@ impl Stream {
     }
 
     fn poll_break_off(&mut self) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        if self.transport.stuck_since().is_some() {
+        if loan::with(|connection| connection.transport.stuck_since()).is_some() {
             // The socket wakes the connection once it takes more.
             return Poll::Pending;
         }

@@ -113,7 +113,7 @@ impl PushGate for Shared {
             .pushes
             .take()
             .ok_or("the client has no room for a further push now")?;
-        let permit = self.server.admit();
+        let permit = self.server.admit_later();
         let permit = permit.ok_or("the server runs as many exchanges as it may")?;
         Ok(Admission { slot, permit })
     }

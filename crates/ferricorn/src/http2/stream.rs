@@ -340,6 +340,7 @@ impl Stream {
                 return;
             }
         };
+        let permit = permit.take(server);
         let exchange = Exchange::start(server, permit, label, scope, RequestBody::None, began);
         let stream = Self {
             shared: Arc::clone(&self.shared),

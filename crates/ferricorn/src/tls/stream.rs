@@ -165,7 +165,7 @@ mod tests {
     #[tokio::test]
     async fn what_lies_in_the_session_leaves_without_another_write() {
         let (server, mut client) = connected().await;
-        let (transport, _io) = Transport::new(Socket::Tls(server), 1024);
+        let mut transport = Transport::new(Socket::Tls(server), 1024);
         // A session takes 64 KiB: at last 54 KiB lie in it for which the socket has no room yet.
         let all_that_is_written = vec![b'x'; 120_000];
         transport.push(&all_that_is_written);

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use asgi::{AppError, HttpResponseStart};
+use bytes::Bytes;
 use ferricorn::Config;
 use http::HeaderValue;
 use http::header::CONNECTION;
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use crate::support::{Http, Server, eventually, http, run};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /// Answers with the path.
 async fn path(mut http: Http) -> Result<(), AppError> {
@@ -404,5 +408,44 @@ fn the_time_for_a_body_begins_when_the_app_asks_for_it() {
         client.expect_silence(Duration::from_millis(1100)).await;
         client.write("ping").await;
         assert_eq!(client.expect_response(200).await.body, "ping");
+    });
+}
+
+/// What hyper calls finds its connection by its thread, and there is another one meanwhile.
+#[test]
+fn an_app_may_run_a_server_of_its_own_inside_of_a_poll() {
+    fn inner() -> Bytes {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server::start(http(async |mut http: Http| http.respond("inner").await));
+            let server = server.await;
+            let mut client = server.connect().await;
+            client.write(GET).await;
+            let response = client.expect_response(200).await;
+            drop(client);
+            server.stop().await;
+            response.body
+        })
+    }
+    // Only on such a runtime an app may block.
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::start(http(async |mut http: Http| {
+            http.begin().await?;
+            http.more("outer, ").await?;
+            // Behind this hyper polls for the next part, and so the app.
+            tokio::task::yield_now().await;
+            http.last(tokio::task::block_in_place(inner)).await
+        }));
+        let server = server.await;
+        let mut client = server.connect().await;
+        for _ in 0..2 {
+            client.write(GET).await;
+            client.expect_head(200).await;
+            assert_eq!(client.read_chunked().await.body(), "outer, inner");
+        }
+        drop(client);
+        server.stop().await;
     });
 }

@@ -1,6 +1,7 @@
 //! Ferricorn, with the app linked in or loaded.
 
 use std::io;
+use std::sync::Mutex;
 
 use asgi::{Address, App};
 use asgi_abi::{Library, LoadOptions};
@@ -33,11 +34,9 @@ fn run(options: &Options, app: impl App + Clone) -> io::Result<()> {
         Flavour::Shared => 1,
         Flavour::PerCore => options.threads,
     };
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let addresses: Vec<String> = told.iter().take(listeners).collect();
-        announce(addresses.join(" "));
-    });
+    // No thread for this: libc's system calls cost two locked operations more in a process that ever
+    // had a second one, and the peers have none.
+    let ready = Mutex::new(Vec::new());
     options.run(|| async {
         let mut config = Config::default();
         config.server_header = false;
@@ -58,8 +57,12 @@ fn run(options: &Options, app: impl App + Clone) -> io::Result<()> {
         let handle = server.handle();
         let ready = async {
             handle.ready().await;
-            // The other end waits for every one of them.
-            let _ = tell.send(address.to_string());
+            let mut ready = ready.lock().expect("no other thread has panicked");
+            ready.push(address.to_string());
+            if ready.len() == listeners {
+                announce(ready.join(" "));
+            }
+            drop(ready);
             std::future::pending::<()>().await;
         };
         tokio::select! {
