@@ -45,6 +45,8 @@ struct Shared {
     field_block_since: Option<Instant>,
     /// The client has closed its side.
     read_end: bool,
+    /// h2 has a write that the socket did not take; it is in nobody's buffer but h2's.
+    h2_waits: bool,
     /// Since when the socket has taken nothing although there was something.
     stuck_since: Option<Instant>,
 }
@@ -66,6 +68,7 @@ impl Wire {
             heard: false,
             field_block_since: None,
             read_end: false,
+            h2_waits: false,
             stuck_since: None,
         })));
         (wire.clone(), WireIo(wire))
@@ -213,11 +216,13 @@ impl AsyncWrite for WireIo {
             }
             total
         } else {
+            shared.h2_waits = true;
             ready!(shared.poll_drain(cx))?;
             let written = Pin::new(&mut shared.stream).poll_write_vectored(cx, bufs);
             shared.note_progress(&written);
             ready!(written)?
         };
+        shared.h2_waits = false;
         shared.show_guard(bufs, written);
         Poll::Ready(Ok(written))
     }
@@ -256,7 +261,10 @@ impl Shared {
             self.gathered = BytesMut::new();
         }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.note_progress(&flushed);
+        // A bare socket has flushed whenever it is asked: that is no progress of what h2 still has.
+        if flushed.is_pending() || !self.h2_waits {
+            self.note_progress(&flushed);
+        }
         flushed
     }
 
