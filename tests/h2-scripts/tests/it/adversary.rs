@@ -1,10 +1,15 @@
 //! What an adversary found where nobody had looked.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
-use h2_scripts::frame::setting;
+use asgi::{HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart};
+use h2_scripts::frame::{kind, setting};
+use h2_scripts::{Event, Request};
+use http::HeaderValue;
+use http::uri::PathAndQuery;
 
-use crate::support::{Http, Server, eventually, http};
+use crate::support::{Http, Server, eventually, http, http_with, told};
 
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
@@ -31,4 +36,50 @@ fn a_client_that_reads_no_large_frame_is_given_up() {
     eventually("the connection is closed", || {
         server.handle().statistics().connections == 0
     });
+}
+
+#[test]
+fn a_hint_behind_a_start_that_is_held_back_comes_before_the_head() {
+    let app = http(async |mut http: Http| {
+        http.begin().await?;
+        let mut hint = HttpResponseEarlyHint::default();
+        hint.links.push(HeaderValue::from_static("</a.css>"));
+        http.send.send(hint).await?;
+        http.last("body").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    let hint = peer.expect_status(1, 103);
+    assert_eq!(hint.field("link"), Some("</a.css>"));
+    // The app has waited for the hint alone: the head is still that of a whole body.
+    let response = peer.expect_response(1, 200);
+    assert_eq!(response.field("content-length"), Some("4"));
+}
+
+#[test]
+fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
+    let (tell, tells) = mpsc::channel();
+    let app = http_with(tell, async |tell, mut http: Http| {
+        if http.scope.path == "/pushed" {
+            return http.respond("pushed").await;
+        }
+        http.send.send(HttpResponseStart::ok()).await?;
+        let path = PathAndQuery::from_static("/pushed");
+        http.send.send(HttpResponsePush::new(path)).await?;
+        http.more("not sent").await?;
+        http.last("for HEAD").await?;
+        tell.send("done")?;
+        Ok(())
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.request(1, &Request::new("HEAD", "/"));
+    let Event::Other(promise) = peer.next(1) else {
+        peer.fail("the promise does not come before the end of its stream");
+    };
+    assert_eq!(promise.kind, kind::PUSH_PROMISE);
+    peer.expect_response(1, 200);
+    assert_eq!(peer.expect_response(2, 200).text(), "pushed");
+    assert_eq!(told(&tells), "done");
 }
