@@ -31,7 +31,9 @@ use crate::exchange::{
 };
 
 /// How long what still comes of a request is thrown away when its response is complete. A reset at
-/// once could overtake the response, or hit a client that is about to end its request anyway.
+/// once could overtake the response, or hit a client that is about to end its request anyway. And
+/// how long an app may still speak when its client has all of the response: without content, that is
+/// with the head.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Drives one exchange; a future that is ready when the stream needs nobody any more.
@@ -57,8 +59,9 @@ enum Stage {
         data: Bytes,
         last: bool,
     },
-    /// The end of the stream went out with its head, but the app has not said all.
-    Silent(SendStream<Bytes>),
+    /// The end of the stream went out with its head, but the app has not said all. To the client
+    /// and to its limit of streams this one is over: an app gets no longer than the timer for it.
+    Silent(SendStream<Bytes>, Pin<Box<Sleep>>),
     /// The response is out, but the request is not all in.
     Linger(RecvStream, Pin<Box<Sleep>>),
     Done,
@@ -163,9 +166,14 @@ impl Stream {
             match &mut self.stage {
                 Stage::Head(_) => ready!(self.poll_head(cx)),
                 Stage::Body { .. } => ready!(self.poll_body(cx)),
-                Stage::Silent(_) => match ready!(self.exchange.poll_part(cx)) {
-                    Part::End | Part::Broken => self.finish(),
-                    Part::Data(_) | Part::Trailers(_) => {}
+                Stage::Silent(_, deadline) => match self.exchange.poll_part(cx) {
+                    Poll::Ready(Part::End | Part::Broken) => self.finish(),
+                    Poll::Ready(Part::Data(_) | Part::Trailers(_)) => {}
+                    Poll::Pending => {
+                        ready!(deadline.as_mut().poll(cx));
+                        self.exchange.superseded();
+                        self.stage = Stage::Done;
+                    }
                 },
                 Stage::Linger(body, deadline) => {
                     if poll_linger(body, cx).is_pending() {
@@ -212,7 +220,7 @@ impl Stream {
         self.stage = match whole {
             _ if empty && whole.is_none() => {
                 self.exchange.delivered();
-                Stage::Silent(send)
+                Stage::Silent(send, Box::pin(tokio::time::sleep(LINGER)))
             }
             _ if empty => return self.finish(),
             whole => Stage::Body {
@@ -396,7 +404,7 @@ impl Stream {
         }
         let reset = match &mut self.stage {
             Stage::Head(respond) => respond.poll_reset(cx),
-            Stage::Body { send, .. } | Stage::Silent(send) => send.poll_reset(cx),
+            Stage::Body { send, .. } | Stage::Silent(send, _) => send.poll_reset(cx),
             Stage::Linger(..) | Stage::Done => return Poll::Pending,
         };
         let reason = match ready!(reset) {
@@ -426,7 +434,7 @@ impl Stream {
     fn reset(&mut self, reason: Reason) {
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Head(mut respond) => respond.send_reset(reason),
-            Stage::Body { mut send, .. } | Stage::Silent(mut send) => send.send_reset(reason),
+            Stage::Body { mut send, .. } | Stage::Silent(mut send, _) => send.send_reset(reason),
             Stage::Linger(..) | Stage::Done => {}
         }
     }

@@ -83,3 +83,26 @@ fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
     assert_eq!(peer.expect_response(2, 200).text(), "pushed");
     assert_eq!(told(&tells), "done");
 }
+
+#[test]
+fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
+    let app = http(async |mut http: Http| {
+        http.begin().await?;
+        loop {
+            http.more("an event").await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let none = Duration::ZERO;
+    let server = Server::start_set(|config| config.disconnect_grace = Some(none), app);
+    let mut peer = server.connect();
+    // To the client's limit of streams each is over with its head.
+    for stream in (1..400).step_by(2) {
+        peer.request(stream, &Request::new("HEAD", "/"));
+        peer.expect_response(stream, 200);
+    }
+    eventually("no app runs", || {
+        server.handle().statistics().exchanges == 0
+    });
+    peer.settle();
+}
