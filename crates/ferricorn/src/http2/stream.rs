@@ -24,7 +24,7 @@ use tokio::time::Sleep;
 use tracing::debug;
 
 use super::push::Parent;
-use super::{Shared, request, response};
+use super::{SEND_BUFFER, Shared, request, response};
 use crate::exchange::{
     Beginning, BrokenOff, Exchange, Interim, Label, Part, PushGate, PushSlot, RequestBody,
     h2_reason_of, store,
@@ -349,8 +349,9 @@ impl Stream {
                 return Poll::Ready(());
             }
             // Reserved only while there is something: capacity that lies idle is missing elsewhere
-            // on the connection.
-            send.reserve_capacity(data.len());
+            // on the connection. No more than h2 takes at once: it would keep the low 32 bits of the
+            // number alone, which are zero for 4 GiB.
+            send.reserve_capacity(data.len().min(SEND_BUFFER));
             let room = match send.capacity() {
                 0 => match send.poll_capacity(cx) {
                     Poll::Pending => {

@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use asgi::{HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart};
+use bytes::Bytes;
 use h2_scripts::frame::{kind, setting};
 use h2_scripts::{Event, Request};
 use http::HeaderValue;
@@ -105,4 +106,19 @@ fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
         server.handle().statistics().exchanges == 0
     });
     peer.settle();
+}
+
+#[test]
+fn a_part_of_four_gibibytes_is_sent() {
+    let app = http(async |mut http: Http| {
+        http.begin().await?;
+        // Nobody touches these pages, but for the first few.
+        http.last(Bytes::from(vec![0; 1 << 32])).await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    peer.expect_status(1, 200);
+    let (part, end) = peer.expect_data(1);
+    assert!(!part.is_empty() && !end);
 }
