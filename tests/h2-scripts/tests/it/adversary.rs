@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use asgi::{HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart};
 use bytes::Bytes;
-use h2_scripts::frame::{kind, setting};
+use h2_scripts::frame::{code, kind, setting};
 use h2_scripts::{Event, Request};
 use http::HeaderValue;
 use http::uri::PathAndQuery;
 
+use crate::support::app::hello;
 use crate::support::{Http, Server, eventually, http, http_with, told};
 
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -121,4 +122,25 @@ fn a_part_of_four_gibibytes_is_sent() {
     peer.expect_status(1, 200);
     let (part, end) = peer.expect_data(1);
     assert!(!part.is_empty() && !end);
+}
+
+#[test]
+fn a_goodbye_whose_ping_is_not_answered_is_no_leave_to_stay() {
+    let none = Duration::ZERO;
+    let server = Server::start_set(
+        |config| {
+            config.keep_alive_max_requests = Some(1);
+            config.h2_keep_alive_timeout = none;
+        },
+        hello(),
+    );
+    let mut peer = server.connect();
+    peer.ignore_pings();
+    peer.get(1, "/");
+    peer.expect_response(1, 200);
+    assert_eq!(peer.expect_goaway(code::NO_ERROR), MAX_WINDOW);
+    peer.get(3, "/");
+    peer.expect_reset(3, code::REFUSED_STREAM);
+    peer.expect_goaway(code::NO_ERROR);
+    peer.expect_eof();
 }
