@@ -406,19 +406,7 @@ impl Driver {
         if let End::TimedOut(_) | End::Lost = end {
             return;
         }
-        let close = async {
-            let shut = std::future::poll_fn(|cx| wire.poll_shutdown(cx)).await;
-            if shut.is_ok() && !wire.is_read_end() {
-                while !std::future::poll_fn(|cx| wire.poll_discard(cx)).await {
-                    tokio::task::yield_now().await;
-                }
-            }
-        };
-        tokio::select! {
-            () = close => {}
-            () = tokio::time::sleep(LINGER) => {}
-            _ = server.until(Phase::Cut) => {}
-        }
+        super::close(wire, server).await;
     }
 
     fn log_end(&self, end: &End) {

@@ -110,6 +110,15 @@ impl Wire {
         self.lock().gathers = true;
     }
 
+    /// Adds a GOAWAY behind what was written, where h2 has not come far enough to send one.
+    pub(super) fn say_goodbye(&self, fault: Fault) {
+        let mut shared = self.lock();
+        // Eight bytes of type 7 on stream 0, and the last stream is 0. (RFC 9113 §6.8)
+        shared.gathered.extend([0, 0, 8, 7, 0, 0, 0, 0, 0]);
+        shared.gathered.extend([0; 4]);
+        shared.gathered.extend((fault.code as u32).to_be_bytes());
+    }
+
     /// Sends what was gathered.
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.lock().poll_drain(cx)
