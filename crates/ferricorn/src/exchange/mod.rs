@@ -332,7 +332,7 @@ impl Exchange {
         self.lock().response.delivered = true;
     }
 
-    /// The client has gone on to its next request.
+    /// The client has all it wanted and, on HTTP/1, has gone on to its next request.
     pub(crate) fn superseded(self: &Arc<Self>) {
         if self.over.load(Ordering::Acquire) {
             return self.log_access();
@@ -483,8 +483,12 @@ impl Exchange {
         if !state.wants_body {
             state.wants_body_since = None;
         }
-        let event = state.rules.waiting();
-        state.apply(event);
+        // If it waits for a hint or a push to be taken, that goes out before the head, and the app is
+        // polled again behind it. (HTTP-054)
+        if state.response.interim.is_none() {
+            let event = state.rules.waiting();
+            state.apply(event);
+        }
         state.polling = false;
         state
     }

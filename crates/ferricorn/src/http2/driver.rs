@@ -188,10 +188,15 @@ impl Driver {
     fn start(
         &mut self,
         request: Request<RecvStream>,
-        respond: SendResponse<Bytes>,
+        mut respond: SendResponse<Bytes>,
         cx: &mut Context<'_>,
     ) {
         let began = Instant::now();
+        if self.has_said_goodbye_long_ago(began) {
+            // RFC 9113 §8.7: it "can be safely retried", elsewhere. This is no activity: the connection
+            // is closed when nothing else runs.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
         self.last_activity = began;
         self.requests += 1;
         let config = self.shared.server.config();
@@ -310,6 +315,14 @@ impl Driver {
         }
     }
 
+    /// Whether the client could have heard the goodbye, however slow it is. One that answers the ping
+    /// behind it is told the last stream by h2; one that does not could go on for ever.
+    fn has_said_goodbye_long_ago(&self, now: Instant) -> bool {
+        let patience = self.shared.server.config().h2_keep_alive_timeout;
+        let since = self.goodbye_since;
+        since.is_some_and(|since| now.duration_since(since) >= patience)
+    }
+
     /// Closes the connection behind a GOAWAY, whatever runs.
     fn close(&mut self, reason: Reason) {
         self.closing_since = Some(Instant::now());
@@ -424,19 +437,7 @@ impl Driver {
         if let End::TimedOut(_) | End::Lost = end {
             return;
         }
-        let close = async {
-            let shut = std::future::poll_fn(|cx| wire.poll_shutdown(cx)).await;
-            if shut.is_ok() && !wire.is_read_end() {
-                while !std::future::poll_fn(|cx| wire.poll_discard(cx)).await {
-                    tokio::task::yield_now().await;
-                }
-            }
-        };
-        tokio::select! {
-            () = close => {}
-            () = tokio::time::sleep(LINGER) => {}
-            _ = server.until(Phase::Cut) => {}
-        }
+        super::close(wire, server).await;
     }
 
     fn log_end(&self, end: &End) {

@@ -17,23 +17,27 @@ mod running;
 mod stream;
 mod wire;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use h2::server::{Builder, Handshake};
+use h2::server::{Builder, Connection, Handshake};
 use tracing::debug;
 
 use self::driver::Driver;
+use self::fault::Fault;
 pub(crate) use self::frame::PREFACE;
 use self::frame::{MAX_MAX_FRAME_SIZE, MAX_WINDOW_SIZE, MIN_MAX_FRAME_SIZE};
 use self::guard::Limits;
 use self::running::Running;
 use self::wire::{Wire, WireIo};
 use crate::Config;
-use crate::connection::Ends;
+use crate::connection::{Ends, LINGER};
 use crate::exchange::PushSlots;
-use crate::server::Server;
+use crate::server::{Phase, Server};
 use crate::transport::Socket;
 
 /// What the driver and the streams of a connection share.
@@ -58,12 +62,17 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends, opene
     };
     let (wire, io) = Wire::new(socket, limits);
     let deadline = opened + config.header_timeout;
-    let handshake = handshake(config, io);
+    let handshake = begun(handshake(config, io), &wire);
     let h2 = match tokio::time::timeout_at(deadline.into(), handshake).await {
         Ok(Ok(h2)) => h2,
-        Ok(Err(error)) => {
+        Ok(Err(NotBegun::H2(error))) => {
             debug!(client = ?ends.client, "no HTTP/2: {error}");
             return;
+        }
+        Ok(Err(NotBegun::Fault(fault))) => {
+            debug!(client = ?ends.client, "no HTTP/2: {}", fault.why);
+            wire.say_goodbye(fault);
+            return close(&wire, &server).await;
         }
         Err(_) => {
             debug!(client = ?ends.client, "connection timed out: no HTTP/2 preface");
@@ -78,8 +87,47 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends, opene
         pushes: Arc::default(),
     };
     let mut driver = Driver::new(shared, h2, opened);
-    let end = std::future::poll_fn(|cx| driver.poll(cx)).await;
+    let end = poll_fn(|cx| driver.poll(cx)).await;
     driver.finish(end).await;
+}
+
+/// Why a connection did not get to its first frame.
+enum NotBegun {
+    H2(h2::Error),
+    /// There is no preface. Only over TLS, where ALPN alone says what is spoken; h2 never sees it.
+    Fault(Fault),
+}
+
+async fn begun(
+    handshake: Handshake<WireIo, Bytes>,
+    wire: &Wire,
+) -> Result<Connection<WireIo, Bytes>, NotBegun> {
+    let mut handshake = pin!(handshake);
+    poll_fn(|cx| match handshake.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result.map_err(NotBegun::H2)),
+        Poll::Pending => match wire.fault() {
+            Some(fault) => Poll::Ready(Err(NotBegun::Fault(fault))),
+            None => Poll::Pending,
+        },
+    })
+    .await
+}
+
+/// Sends what is left and the end of our side, and for a moment throws away what still comes.
+async fn close(wire: &Wire, server: &Server) {
+    let close = async {
+        let shut = poll_fn(|cx| wire.poll_shutdown(cx)).await;
+        if shut.is_ok() && !wire.is_read_end() {
+            while !poll_fn(|cx| wire.poll_discard(cx)).await {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = close => {}
+        () = tokio::time::sleep(LINGER) => {}
+        _ = server.until(Phase::Cut) => {}
+    }
 }
 
 fn handshake(config: &Config, io: WireIo) -> Handshake<WireIo, Bytes> {

@@ -24,14 +24,16 @@ use tokio::time::Sleep;
 use tracing::debug;
 
 use super::push::Parent;
-use super::{Shared, request, response};
+use super::{SEND_BUFFER, Shared, request, response};
 use crate::exchange::{
     Admission, Beginning, BrokenOff, Exchange, Interim, Label, Part, PushGate, PushSlot, PushSlots,
     RequestBody, h2_reason_of, store,
 };
 
 /// How long what still comes of a request is thrown away when its response is complete. A reset at
-/// once could overtake the response, or hit a client that is about to end its request anyway.
+/// once could overtake the response, or hit a client that is about to end its request anyway. And
+/// how long an app may still speak when its client has all of the response: without content, that is
+/// with the head.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Drives one exchange; a future that is ready when the stream needs nobody any more.
@@ -57,8 +59,9 @@ enum Stage {
         data: Bytes,
         last: bool,
     },
-    /// The end of the stream went out with its head, but the app has not said all.
-    Silent(SendStream<Bytes>),
+    /// The end of the stream went out with its head, but the app has not said all. To the client
+    /// and to its limit of streams this one is over: an app gets no longer than the timer for it.
+    Silent(SendStream<Bytes>, Pin<Box<Sleep>>),
     /// The response is out, but the request is not all in.
     Linger(RecvStream, Pin<Box<Sleep>>),
     Done,
@@ -163,9 +166,14 @@ impl Stream {
             match &mut self.stage {
                 Stage::Head(_) => ready!(self.poll_head(cx)),
                 Stage::Body { .. } => ready!(self.poll_body(cx)),
-                Stage::Silent(_) => match ready!(self.exchange.poll_part(cx)) {
-                    Part::End | Part::Broken => self.finish(),
-                    Part::Data(_) | Part::Trailers(_) => {}
+                Stage::Silent(_, deadline) => match self.exchange.poll_part(cx) {
+                    Poll::Ready(Part::End | Part::Broken) => self.finish(),
+                    Poll::Ready(Part::Data(_) | Part::Trailers(_)) => {}
+                    Poll::Pending => {
+                        ready!(deadline.as_mut().poll(cx));
+                        self.exchange.superseded();
+                        self.stage = Stage::Done;
+                    }
                 },
                 Stage::Linger(body, deadline) => {
                     if poll_linger(body, cx).is_pending() {
@@ -229,7 +237,7 @@ impl Stream {
         self.stage = match whole {
             _ if empty && whole.is_none() => {
                 self.exchange.delivered();
-                Stage::Silent(send)
+                Stage::Silent(send, Box::pin(tokio::time::sleep(LINGER)))
             }
             _ if empty => return self.finish(),
             whole => Stage::Body {
@@ -368,8 +376,9 @@ impl Stream {
                 return Poll::Ready(());
             }
             // Reserved only while there is something: capacity that lies idle is missing elsewhere
-            // on the connection.
-            send.reserve_capacity(data.len());
+            // on the connection. No more than h2 takes at once: it would keep the low 32 bits of the
+            // number alone, which are zero for 4 GiB.
+            send.reserve_capacity(data.len().min(SEND_BUFFER));
             let room = match send.capacity() {
                 0 => match send.poll_capacity(cx) {
                     Poll::Pending => {
@@ -426,7 +435,7 @@ impl Stream {
         }
         let reset = match &mut self.stage {
             Stage::Head(respond) => respond.poll_reset(cx),
-            Stage::Body { send, .. } | Stage::Silent(send) => send.poll_reset(cx),
+            Stage::Body { send, .. } | Stage::Silent(send, _) => send.poll_reset(cx),
             Stage::Linger(..) | Stage::Done => return Poll::Pending,
         };
         let reason = match ready!(reset) {
@@ -457,7 +466,7 @@ impl Stream {
     fn reset(&mut self, reason: Reason) {
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Head(mut respond) => respond.send_reset(reason),
-            Stage::Body { mut send, .. } | Stage::Silent(mut send) => send.send_reset(reason),
+            Stage::Body { mut send, .. } | Stage::Silent(mut send, _) => send.send_reset(reason),
             Stage::Linger(..) | Stage::Done => {}
         }
     }

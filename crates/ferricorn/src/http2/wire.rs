@@ -47,6 +47,8 @@ struct Shared {
     field_block_since: Option<Instant>,
     /// The client has closed its side.
     read_end: bool,
+    /// h2 has a write that the socket did not take; it is in nobody's buffer but h2's.
+    h2_waits: bool,
     /// Since when the socket has taken nothing although there was something.
     stuck_since: Option<Instant>,
 }
@@ -69,6 +71,7 @@ impl Wire {
             heard: false,
             field_block_since: None,
             read_end: false,
+            h2_waits: false,
             stuck_since: None,
         })));
         (wire.clone(), WireIo(wire))
@@ -113,6 +116,15 @@ impl Wire {
     /// is asked for the next request, and a burst of them would be as many system calls.
     pub(super) fn gather(&self) {
         self.lock().gathers = true;
+    }
+
+    /// Adds a GOAWAY behind what was written, where h2 has not come far enough to send one.
+    pub(super) fn say_goodbye(&self, fault: Fault) {
+        let mut shared = self.lock();
+        // Eight bytes of type 7 on stream 0, and the last stream is 0. (RFC 9113 §6.8)
+        shared.gathered.extend([0, 0, 8, 7, 0, 0, 0, 0, 0]);
+        shared.gathered.extend([0; 4]);
+        shared.gathered.extend((fault.code as u32).to_be_bytes());
     }
 
     /// Sends what was gathered.
@@ -224,11 +236,13 @@ impl AsyncWrite for WireIo {
             }
             total
         } else {
+            shared.h2_waits = true;
             ready!(shared.poll_drain(cx))?;
             let written = Pin::new(&mut shared.stream).poll_write_vectored(cx, bufs);
             shared.note_progress(&written);
             ready!(written)?
         };
+        shared.h2_waits = false;
         shared.show_guard(bufs, written);
         Poll::Ready(Ok(written))
     }
@@ -267,7 +281,10 @@ impl Shared {
             self.gathered = BytesMut::new();
         }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.note_progress(&flushed);
+        // A bare socket has flushed whenever it is asked: that is no progress of what h2 still has.
+        if flushed.is_pending() || !self.h2_waits {
+            self.note_progress(&flushed);
+        }
         flushed
     }
 

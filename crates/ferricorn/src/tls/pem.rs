@@ -1,7 +1,9 @@
 //! PEM files: reading them, and saying on which line they are wrong.
 
 use std::borrow::Cow;
+use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustls::pki_types::pem::{self, Error as PemError, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -9,6 +11,10 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use super::TlsError;
 use super::config::Source;
 use super::error::{Problem, Wanted};
+
+/// How large a file may be, in bytes. The authorities of all the world take a quarter of a MiB,
+/// revocation lists some MiB.
+const MAX_SIZE: u64 = 16 * 1024 * 1024;
 
 /// The certificates of a source, in order; at least one.
 pub(super) fn certificates(source: &Source) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -77,8 +83,22 @@ fn all<T>(
 fn read(source: &Source) -> io::Result<Cow<'_, [u8]>> {
     match source {
         Source::Bytes { pem, .. } => Ok(Cow::Borrowed(pem)),
-        Source::File(path) => std::fs::read(path).map(Cow::Owned),
+        Source::File(path) => read_file(path).map(Cow::Owned),
     }
+}
+
+/// Reads a file that may have been replaced by anything: whoever reloads must not wait for somebody
+/// to write into a pipe, nor read a device that has no end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let found = fs::metadata(path)?;
+    // What a folder is refused with says so already.
+    if !found.is_file() && !found.is_dir() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if found.len() > MAX_SIZE {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    fs::read(path)
 }
 
 /// PKCS#8's label for it, and the header that openssl wrote before there was PKCS#8.

@@ -13,6 +13,7 @@
 mod support;
 
 mod access;
+mod adversary;
 mod disconnect;
 mod drain;
 mod edges;

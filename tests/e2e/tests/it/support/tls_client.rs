@@ -65,6 +65,14 @@ impl TlsClient {
         Self(Arc::new(config))
     }
 
+    /// The same client, offering this protocol alone.
+    #[must_use]
+    pub fn speaking(self, protocol: &str) -> Self {
+        let mut config = (*self.0).clone();
+        config.alpn_protocols = vec![protocol.into()];
+        Self(Arc::new(config))
+    }
+
     /// A connection whose handshake is done.
     #[track_caller]
     pub fn connect(&self, server: &Server, host: &str) -> impl Future<Output = Client> + use<> {

@@ -125,6 +125,20 @@ fn nonsense_gets_an_alert() {
 }
 
 #[test]
+fn who_agrees_on_http_2_and_speaks_another_is_told_at_once() {
+    run(async {
+        let secure = Secure::start().await;
+        let client = secure.client().speaking("h2");
+        let mut client = client.connect(&secure.server, "localhost").await;
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let (said, closed) = client.read_until_closed().await;
+        let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        assert!(said.ends_with(&goaway), "{said:?}");
+        assert_eq!(closed, Closed::Eof);
+    });
+}
+
+#[test]
 fn a_response_that_ends_the_connection_ends_tls_too() {
     run(async {
         let secure = Secure::start().await;

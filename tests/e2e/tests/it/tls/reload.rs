@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,11 +10,12 @@ use std::time::Duration;
 use ferricorn::{ClientCertificates, Config, TlsConfig};
 use rustls::version::TLS13;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 use super::path;
 use crate::support::certificates::{Authority, Pem};
 use crate::support::tls_client::TlsClient;
-use crate::support::{Server, eventually, http, logs, run};
+use crate::support::{Server, eventually, http, logs, run, within};
 
 /// A certificate in files.
 struct Files(TempDir);
@@ -103,6 +105,35 @@ fn what_is_broken_keeps_the_old_certificate() {
         logs::expect_error(&["key.pem cannot be read"]);
         files.put(&old);
         assert!(server.handle().reload_tls().unwrap());
+    });
+}
+
+#[test]
+fn what_is_no_file_any_more_is_not_waited_for() {
+    run(async {
+        let authority = Authority::new("a");
+        let old = authority.server(&["localhost"]);
+        let files = Files::new(&old);
+        let tls = files.config().load().unwrap();
+        let server = Server::start_tls(unwatched(), &tls, http(path)).await;
+        let certificate = files.path("cert.pem");
+        let reload = async |why: &str| {
+            let (tell, told) = oneshot::channel();
+            let tls = tls.clone();
+            // It blocked for ever, and with it whoever looks after the signals.
+            std::thread::spawn(move || tell.send(tls.reload()));
+            let reloaded = within("the reload", told).await.unwrap();
+            let error = reloaded.unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            assert!(shown(&TlsClient::new(&authority), &server).await == old.der);
+        };
+        let large = fs::File::create(&certificate).unwrap();
+        large.set_len(1 << 30).unwrap();
+        reload("larger than 16 MiB").await;
+        fs::remove_file(&certificate).unwrap();
+        let pipe = Command::new("mkfifo").arg(&certificate).status().unwrap();
+        assert!(pipe.success());
+        reload("no regular file").await;
     });
 }
 

@@ -1,0 +1,143 @@
+//! What an adversary found where nobody had looked.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use asgi::{HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart};
+use bytes::Bytes;
+use h2_scripts::Request;
+use h2_scripts::frame::{code, setting};
+use http::HeaderValue;
+use http::uri::PathAndQuery;
+
+use crate::support::app::hello;
+use crate::support::{Http, Server, eventually, http, http_with, told};
+
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+#[test]
+fn a_client_that_reads_no_large_frame_is_given_up() {
+    let app = http(async |mut http: Http| http.respond(vec![b'x'; 120_000]).await);
+    let short = Duration::from_millis(300);
+    let server = Server::start_set(
+        |config| {
+            config.write_timeout = short;
+            config.h2_keep_alive_interval = None;
+        },
+        app,
+    );
+    let mut peer = server.connect_with(&[
+        (setting::INITIAL_WINDOW_SIZE, MAX_WINDOW),
+        (setting::MAX_FRAME_SIZE, (1 << 24) - 1),
+    ]);
+    peer.credit(0, 1 << 30);
+    // More than the sockets hold, and no app waits for room: only the socket can tell.
+    for stream in (1..200).step_by(2) {
+        peer.get(stream, "/");
+    }
+    eventually("the connection is closed", || {
+        server.handle().statistics().connections == 0
+    });
+}
+
+#[test]
+fn a_hint_behind_a_start_that_is_held_back_comes_before_the_head() {
+    let app = http(async |mut http: Http| {
+        http.begin().await?;
+        let mut hint = HttpResponseEarlyHint::default();
+        hint.links.push(HeaderValue::from_static("</a.css>"));
+        http.send.send(hint).await?;
+        http.last("body").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    let hint = peer.expect_status(1, 103);
+    assert_eq!(hint.field("link"), Some("</a.css>"));
+    // The app has waited for the hint alone: the head is still that of a whole body.
+    let response = peer.expect_response(1, 200);
+    assert_eq!(response.field("content-length"), Some("4"));
+}
+
+#[test]
+fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
+    let (tell, tells) = mpsc::channel();
+    let app = http_with(tell, async |tell, mut http: Http| {
+        if http.scope.path == "/pushed" {
+            return http.respond("pushed").await;
+        }
+        http.send.send(HttpResponseStart::ok()).await?;
+        let path = PathAndQuery::from_static("/pushed");
+        http.send.send(HttpResponsePush::new(path)).await?;
+        http.more("not sent").await?;
+        http.last("for HEAD").await?;
+        tell.send("done")?;
+        Ok(())
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.request(1, &Request::new("HEAD", "/"));
+    assert_eq!(peer.expect_promise(1).0, 2);
+    peer.expect_response(1, 200);
+    assert_eq!(peer.expect_response(2, 200).text(), "pushed");
+    assert_eq!(told(&tells), "done");
+}
+
+#[test]
+fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
+    let app = http(async |mut http: Http| {
+        http.begin().await?;
+        loop {
+            http.more("an event").await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let none = Duration::ZERO;
+    let server = Server::start_set(|config| config.disconnect_grace = Some(none), app);
+    let mut peer = server.connect();
+    // To the client's limit of streams each is over with its head.
+    for stream in (1..400).step_by(2) {
+        peer.request(stream, &Request::new("HEAD", "/"));
+        peer.expect_response(stream, 200);
+    }
+    eventually("no app runs", || {
+        server.handle().statistics().exchanges == 0
+    });
+    peer.settle();
+}
+
+#[test]
+fn a_part_of_four_gibibytes_is_sent() {
+    let app = http(async |mut http: Http| {
+        http.begin().await?;
+        // Nobody touches these pages, but for the first few.
+        http.last(Bytes::from(vec![0; 1 << 32])).await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    peer.expect_status(1, 200);
+    let (part, end) = peer.expect_data(1);
+    assert!(!part.is_empty() && !end);
+}
+
+#[test]
+fn a_goodbye_whose_ping_is_not_answered_is_no_leave_to_stay() {
+    let none = Duration::ZERO;
+    let server = Server::start_set(
+        |config| {
+            config.keep_alive_max_requests = Some(1);
+            config.h2_keep_alive_timeout = none;
+        },
+        hello(),
+    );
+    let mut peer = server.connect();
+    peer.ignore_pings();
+    peer.get(1, "/");
+    peer.expect_response(1, 200);
+    assert_eq!(peer.expect_goaway(code::NO_ERROR), MAX_WINDOW);
+    peer.get(3, "/");
+    peer.expect_reset(3, code::REFUSED_STREAM);
+    peer.expect_goaway(code::NO_ERROR);
+    peer.expect_eof();
+}
