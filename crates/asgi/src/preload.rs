@@ -100,7 +100,13 @@ impl Preload {
         send: &mut Sender,
     ) -> Result<Vec<HeaderValue>, SendError> {
         let mut links = Vec::new();
-        for (path, destination) in &self.resources {
+        for (number, (path, destination)) in self.resources.iter().enumerate() {
+            if self.resources[..number]
+                .iter()
+                .any(|(other, _)| other == path)
+            {
+                continue;
+            }
             let pushed = extensions.has(Extension::Push)
                 && taken(send.send(HttpResponsePush::new(path.clone())).await)?;
             if !pushed {

@@ -97,7 +97,13 @@ async fn fail(send: &mut Sender, status: StatusCode, text: &'static str) -> Resu
 }
 
 async fn calculate(receive: &mut Receiver, send: &mut Sender) -> Result<(), AppError> {
-    let body = receive.body(LONGEST_BODY).await?;
+    let body = match receive.body(LONGEST_BODY).await {
+        Ok(body) => body,
+        Err(error) if error.is_too_large() => {
+            return fail(send, StatusCode::PAYLOAD_TOO_LARGE, "That is no sum").await;
+        }
+        Err(error) => return Err(error.into()),
+    };
     match result(&body) {
         Ok(sum) => {
             let start = HttpResponseStart::ok().content_type("application/json");

@@ -32,6 +32,9 @@ pub(super) const SERVER: &str = "ferricorn";
 /// How long the process waits for what cannot be told to stop: an app that blocks its thread.
 const BLOCKED: Duration = Duration::from_secs(1);
 
+/// Signals that are this close are one.
+const SAME_MOMENT: Duration = Duration::from_millis(20);
+
 /// How the app comes to the server.
 pub(super) enum Load<'a> {
     LinkedIn(Loaded),
@@ -224,6 +227,7 @@ impl Watch {
                     }
                     Received::Stop(_) => {
                         stopping = true;
+                        signals.coalesce().await;
                         self.say_stopping();
                         self.handle.drain();
                     }
@@ -241,11 +245,9 @@ impl Watch {
 
     /// How it goes with each certificate is in the log.
     fn reload(&self) {
-        let what = match self.handle.reload_tls() {
-            Ok(false) => "nothing can be reloaded",
-            Ok(true) | Err(_) => "certificates alone can be reloaded",
-        };
-        tracing::info!("SIGHUP: {what}, start the command again for new code");
+        if let Ok(false) = self.handle.reload_tls() {
+            tracing::info!("SIGHUP: nothing can be reloaded, start the command again for new code");
+        }
     }
 
     fn exchanges(&self) -> String {
@@ -299,6 +301,19 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Takes what comes at the same moment as a signal: `timeout` and a terminal's Ctrl-C in a script
+    /// signal the process and then its group, which is not "again".
+    async fn coalesce(&mut self) {
+        let moment = tokio::time::sleep(SAME_MOMENT);
+        let mut moment = pin!(moment);
+        loop {
+            tokio::select! {
+                () = &mut moment => return,
+                _ = self.next() => {}
+            }
+        }
     }
 
     /// The next signal. Cancel-safe.

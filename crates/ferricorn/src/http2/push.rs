@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use asgi::{HttpResponsePush, HttpScope};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -26,7 +28,11 @@ impl Parent {
     /// What is to be kept of a request whose app may push.
     pub(super) fn new(scope: &HttpScope, config: &Config) -> Option<Self> {
         let mut fields = Vec::new();
-        for name in &config.h2_push_headers {
+        for name in config
+            .h2_push_headers
+            .iter()
+            .filter(|name| !is_the_pages(name))
+        {
             for value in scope.headers.get_all(name) {
                 fields.push((name.clone(), value.clone()));
             }
@@ -72,6 +78,23 @@ impl Parent {
         *request.headers_mut() = headers;
         Some(request)
     }
+}
+
+/// The fields that are about the page's request alone: a part, or nothing, of what the client has not
+/// asked for is of no use to it. (PUSH-008)
+fn is_the_pages(name: &HeaderName) -> bool {
+    is_ours(name)
+        || [
+            CONTENT_ENCODING,
+            CONTENT_TYPE,
+            IF_MATCH,
+            IF_MODIFIED_SINCE,
+            IF_NONE_MATCH,
+            IF_RANGE,
+            IF_UNMODIFIED_SINCE,
+            RANGE,
+        ]
+        .contains(name)
 }
 
 /// The fields that say how a request is sent, and those of a body, which a promised one has not
@@ -124,7 +147,7 @@ mod tests {
     use asgi::{HttpResponsePush, HttpScope};
     use http::header::{ACCEPT_LANGUAGE, COOKIE, HOST};
     use http::uri::PathAndQuery;
-    use http::{HeaderValue, Method};
+    use http::{HeaderName, HeaderValue, Method};
 
     use super::Parent;
     use crate::Config;
@@ -152,6 +175,28 @@ mod tests {
         let mut names: Vec<_> = request.headers().keys().collect();
         names.sort_by_key(|name| name.as_str());
         assert_eq!(names, [&ACCEPT_LANGUAGE, &COOKIE]);
+    }
+
+    #[test]
+    fn what_is_about_the_page_alone_is_not_taken_whatever_is_set() {
+        let mut scope = HttpScope::new(Method::GET, PathAndQuery::from_static("/page"));
+        let mut config = Config::default();
+        for name in [
+            "host",
+            "range",
+            "if-none-match",
+            "content-type",
+            "expect",
+            "te",
+            "x-mine",
+        ] {
+            scope.headers.append(name, HeaderValue::from_static("a"));
+            config.h2_push_headers.push(HeaderName::from_static(name));
+        }
+        let push = HttpResponsePush::new(PathAndQuery::from_static("/"));
+        let request = Parent::new(&scope, &config).unwrap().promise(push).unwrap();
+        let names: Vec<_> = request.headers().keys().collect();
+        assert_eq!(names, ["x-mine"]);
     }
 
     #[test]
