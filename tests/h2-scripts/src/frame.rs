@@ -193,7 +193,7 @@ impl Frame {
     }
 
     /// The number in these bytes of the payload; 0 if they are not there.
-    pub(crate) fn number_at(&self, at: usize) -> u32 {
+    pub fn number_at(&self, at: usize) -> u32 {
         self.payload.get(at..at + 4).map_or(0, number)
     }
 

@@ -433,6 +433,7 @@ impl Driver {
         } = &*self.shared;
         // The streams learn from this that the connection is gone.
         drop(self.h2);
+        running.end();
         running.until_none().await;
         if let End::TimedOut(_) | End::Lost = end {
             return;

@@ -1,6 +1,7 @@
 //! The streams of a connection whose apps still run, for its driver to look after.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ use crate::exchange::Exchange;
 pub(super) struct Running {
     streams: Mutex<HashMap<u64, Entry>>,
     fewer: Notify,
+    /// h2 is done with the connection.
+    over: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -78,8 +81,25 @@ impl Running {
         }
     }
 
+    /// Tells the streams that h2 is done with the connection: those that are there, and those that come.
+    ///
+    /// h2 tells it to what it knows then. A promise that another task makes at the same time it still
+    /// takes, and nobody would ever hear of it again.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        for entry in self.lock().values() {
+            entry.watch.wake();
+        }
+    }
+
+    /// Whether h2 is done with the connection.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
     /// Ends every app, because the server stops.
     pub(super) fn cut(&self) {
+        self.end();
         // Ending an app runs its destructors: not under the lock.
         let entries: Vec<Entry> = self.lock().drain().map(|(_, entry)| entry).collect();
         for Entry {

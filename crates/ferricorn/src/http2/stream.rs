@@ -121,10 +121,13 @@ impl Watch {
 
     /// Makes the stream reset itself.
     pub(super) fn kill(&self, reason: Reason, told: DisconnectReason) {
-        let mut watched = self.lock();
-        watched.kill = Some((reason, told));
-        let task = watched.task.take();
-        drop(watched);
+        self.lock().kill = Some((reason, told));
+        self.wake();
+    }
+
+    /// Makes the stream look again.
+    pub(super) fn wake(&self) {
+        let task = self.lock().task.take();
         if let Some(task) = task {
             task.wake();
         }
@@ -438,9 +441,11 @@ impl Stream {
             Stage::Body { send, .. } | Stage::Silent(send, _) => send.poll_reset(cx),
             Stage::Linger(..) | Stage::Done => return Poll::Pending,
         };
-        let reason = match ready!(reset) {
-            Ok(reason) => DisconnectReason::Reset(reason.into()),
-            Err(error) => h2_reason_of(&error),
+        let reason = match reset {
+            Poll::Ready(Ok(reason)) => DisconnectReason::Reset(reason.into()),
+            Poll::Ready(Err(error)) => h2_reason_of(&error),
+            Poll::Pending if self.shared.running.is_over() => DisconnectReason::Lost,
+            Poll::Pending => return Poll::Pending,
         };
         self.gone(reason);
         Poll::Ready(())

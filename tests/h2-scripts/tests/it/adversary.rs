@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use asgi::{HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart};
 use bytes::Bytes;
-use h2_scripts::Request;
 use h2_scripts::frame::{code, setting};
+use h2_scripts::{Event, Frame, Request};
 use http::HeaderValue;
 use http::uri::PathAndQuery;
 
@@ -140,4 +140,58 @@ fn a_goodbye_whose_ping_is_not_answered_is_no_leave_to_stay() {
     peer.expect_reset(3, code::REFUSED_STREAM);
     peer.expect_goaway(code::NO_ERROR);
     peer.expect_eof();
+}
+
+/// A promise that the h2 crate parks, because the client has lowered its limit of streams meanwhile,
+/// ends the connection when the client resets it. That may be; but the stream was told of nothing
+/// then, and the server waited for it even when it was aborted.
+#[test]
+fn a_promise_that_the_end_of_its_connection_missed_keeps_nothing_open() {
+    let app = http(async |mut http: Http| {
+        if http.scope.path != "/" {
+            return http.respond(vec![b'p'; 30_000]).await;
+        }
+        http.begin().await?;
+        for n in 0..20 {
+            let path = PathAndQuery::try_from(format!("/{n}"))?;
+            // It is refused while the client has no room.
+            let _ = http.send.send(HttpResponsePush::new(path)).await;
+            http.more(vec![b'x'; 1000]).await?;
+            if n % 5 == 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        http.last("end").await
+    });
+    let server = Server::start(app);
+    for _ in 0..100 {
+        let mut peer = server.connect_with(&[
+            (setting::INITIAL_WINDOW_SIZE, 0),
+            (setting::MAX_CONCURRENT_STREAMS, 100),
+        ]);
+        for stream in [1, 3, 5] {
+            peer.get(stream, "/");
+        }
+        let mut ends = 0;
+        for turn in 1.. {
+            match peer.next_of_all() {
+                Some((_, Event::Promise(promised, _))) => peer.reset(promised, code::CANCEL),
+                Some((stream, Event::Head(_))) => peer.credit(stream, 50_000),
+                Some((1 | 3 | 5, Event::Data(_, true))) => ends += 1,
+                Some((_, Event::Goaway(..))) | None => break,
+                _ => {}
+            }
+            match turn {
+                10 => peer.send(Frame::settings(&[(setting::MAX_CONCURRENT_STREAMS, 0)])),
+                12 => peer.send(Frame::settings(&[(setting::MAX_CONCURRENT_STREAMS, 100)])),
+                _ => {}
+            }
+            if ends == 3 {
+                break;
+            }
+        }
+    }
+    eventually("the connections are closed", || {
+        server.handle().statistics().connections == 0
+    });
 }
