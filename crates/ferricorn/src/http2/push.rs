@@ -28,13 +28,11 @@ impl Parent {
     /// What is to be kept of a request whose app may push.
     pub(super) fn new(scope: &HttpScope, config: &Config) -> Option<Self> {
         let mut fields = Vec::new();
-        for name in config
-            .h2_push_headers
-            .iter()
-            .filter(|name| !is_the_pages(name))
-        {
-            for value in scope.headers.get_all(name) {
-                fields.push((name.clone(), value.clone()));
+        for name in &config.h2_push_headers {
+            let mut values = scope.headers.get_all(name).iter().peekable();
+            // Mostly there are none, and the question costs.
+            if values.peek().is_some() && !is_the_pages(name) {
+                fields.extend(values.map(|value| (name.clone(), value.clone())));
             }
         }
         Some(Self {
