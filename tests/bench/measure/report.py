@@ -106,7 +106,8 @@ def hops(figures):
              "One task that lives as long as the app; a request asks it through a channel and awaits "
              "its answer, as with a database pool or an HTTP client, one or five times. "
              f"{CONNECTIONS} connections, load by wrk. The server has one thread, the library's "
-             "runtime has one, and both are on the one core that the server has in the other tables.",
+             "runtime has one, and both are on the one core that the server has in the other tables. A "
+             "response from the app's own runtime may go out chunked.",
              ""]
     for workload, runs in figures["throughput"].items():
         lines += [f"### {workload}", ""]
