@@ -76,7 +76,8 @@ async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
     };
     match protocol {
         Protocol::Http1 => http1::serve(server, socket, ends).await,
-        Protocol::Http2 => http2::serve(server, socket, ends, opened).await,
+        // Apart, so that a connection of HTTP/1 is no larger for it.
+        Protocol::Http2 => Box::pin(http2::serve(server, socket, ends, opened)).await,
     }
 }
 
@@ -145,6 +146,7 @@ async fn serve_tls(server: Arc<Server>, socket: Socket, tls: Tls, mut ends: Ends
     let socket = Socket::Tls(TlsTransport::new(secured.stream));
     match secured.protocol {
         Protocol::Http1 => http1::serve(server, socket, ends).await,
-        Protocol::Http2 => http2::serve(server, socket, ends, opened).await,
+        // Apart, so that a connection of HTTP/1 is no larger for it.
+        Protocol::Http2 => Box::pin(http2::serve(server, socket, ends, opened)).await,
     }
 }
