@@ -43,6 +43,7 @@ mod config;
 mod connection;
 mod error;
 mod exchange;
+mod gathered;
 mod handle;
 mod http1;
 mod http2;

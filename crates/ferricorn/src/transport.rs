@@ -10,16 +10,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::gathered::Gathered;
 use crate::http1::guard::{Guard, Position, Refusal, Seen};
 use crate::tls::TlsTransport;
-
-/// Writes up to this size in all are gathered; larger ones go to the socket as they are. Sixteen
-/// pipelined responses of a kilobyte fit, and a connection never holds much more than this.
-const GATHER: usize = 16 * 1024;
 
 /// One accepted socket.
 #[derive(Debug)]
@@ -52,7 +48,7 @@ impl Socket {
         }
     }
 
-    fn as_write(&mut self) -> &mut (dyn AsyncWrite + Unpin + Send) {
+    pub(crate) fn as_write(&mut self) -> &mut (dyn AsyncWrite + Unpin + Send) {
         match self {
             Self::Tcp(stream) => stream,
             Self::Unix(stream) => stream,
@@ -60,7 +56,11 @@ impl Socket {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -111,15 +111,12 @@ impl AsFd for Socket {
 #[derive(Debug)]
 pub(crate) struct Transport {
     socket: Socket,
-    /// What was written and has not left yet.
-    gathered: BytesMut,
+    gathered: Gathered,
     guard: Guard,
     /// The peer has closed its side and everything before that was read.
     read_end: bool,
     /// When a part of a request's body was last read.
     body_read: Option<Instant>,
-    /// Since when the socket has taken nothing although there was something.
-    stuck_since: Option<Instant>,
 }
 
 /// How both directions stand at the end of a turn.
@@ -146,11 +143,10 @@ impl Transport {
     pub(crate) fn new(socket: Socket, max_head_size: usize) -> Self {
         Self {
             socket,
-            gathered: BytesMut::new(),
+            gathered: Gathered::default(),
             guard: Guard::new(max_head_size),
             read_end: false,
             body_read: None,
-            stuck_since: None,
         }
     }
 
@@ -170,7 +166,7 @@ impl Transport {
 
     /// Since when the peer has taken nothing of what waits to be written.
     pub(crate) fn stuck_since(&self) -> Option<Instant> {
-        self.stuck_since
+        self.gathered.stuck_since()
     }
 
     /// Whether the peer's end of the stream was read.
@@ -180,7 +176,7 @@ impl Transport {
 
     /// Adds bytes behind what hyper has written. Only right between two responses.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.gathered.extend_from_slice(bytes);
+        self.gathered.push(bytes);
     }
 
     /// Sends what was gathered, as far as the socket takes it, and says how things stand then.
@@ -194,7 +190,7 @@ impl Transport {
         }
         Ok(Standing {
             position: self.guard.position(),
-            stuck_since: self.stuck_since,
+            stuck_since: self.stuck_since(),
         })
     }
 
@@ -261,46 +257,15 @@ impl Transport {
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.gathered.is_empty() {
-            match Pin::new(self.socket.as_write()).poll_write(cx, &self.gathered) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => {
-                    if written == self.gathered.len() {
-                        // Unlike `advance` this gives the room back without another look for it.
-                        self.gathered.clear();
-                    } else {
-                        self.gathered.advance(written);
-                    }
-                    self.stuck_since = None;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.stuck_since.get_or_insert_with(Instant::now);
-                    return Poll::Pending;
-                }
-            }
-        }
-        // What was gathered once is mostly gathered again, but a burst should not stay.
-        if self.gathered.capacity() > GATHER {
-            self.gathered = BytesMut::new();
-        }
+        ready!(self.gathered.poll_send(&mut self.socket, cx))?;
         match &mut self.socket {
             // The session takes more than the socket does.
             Socket::Tls(stream) => {
                 let flushed = Pin::new(stream).poll_flush(cx);
-                self.note_progress(flushed.is_ready());
+                self.gathered.note(&flushed);
                 flushed
             }
             _ => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Keeps in mind since when the socket has taken nothing.
-    fn note_progress(&mut self, progress: bool) {
-        if progress {
-            self.stuck_since = None;
-        } else {
-            self.stuck_since.get_or_insert_with(Instant::now);
         }
     }
 
@@ -354,16 +319,10 @@ impl Transport {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
-        if self.gathered.len() + total <= GATHER {
-            for buf in bufs {
-                self.gathered.extend_from_slice(buf);
-            }
-            return Poll::Ready(Ok(total));
+        if let Some(taken) = self.gathered.take(bufs) {
+            return Poll::Ready(Ok(taken));
         }
         ready!(self.poll_drain(cx))?;
-        let written = Pin::new(self.socket.as_write()).poll_write_vectored(cx, bufs);
-        self.note_progress(written.is_ready());
-        written
+        self.gathered.poll_write_past(&mut self.socket, cx, bufs)
     }
 }

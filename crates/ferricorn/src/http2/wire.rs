@@ -10,30 +10,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::fault::Fault;
 use super::guard::{Guard, Limits, Refused};
+use crate::gathered::Gathered;
 use crate::transport::Socket;
-
-/// Writes up to this size in all are gathered; larger ones go to the socket as they are. A frame of
-/// DATA of the usual largest size is larger.
-const GATHER: usize = 16 * 1024;
-
-/// Anything that HTTP/2 can be spoken over.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The driver's side of the socket.
 #[derive(Clone)]
 pub(super) struct Wire(Arc<Mutex<Shared>>);
 
 struct Shared {
-    stream: Box<dyn Stream>,
-    /// What h2 has written and has not left yet.
-    gathered: BytesMut,
+    socket: Socket,
+    gathered: Gathered,
     /// Whether there is a driver that [drains](Wire::poll_drain).
     gathers: bool,
     guard: Guard,
@@ -49,21 +39,14 @@ struct Shared {
     read_end: bool,
     /// h2 has a write that the socket did not take; it is in nobody's buffer but h2's.
     h2_waits: bool,
-    /// Since when the socket has taken nothing although there was something.
-    stuck_since: Option<Instant>,
 }
 
 impl Wire {
     /// Splits a socket into what the driver keeps and what h2 gets.
     pub(super) fn new(socket: Socket, limits: Limits) -> (Self, WireIo) {
-        let stream: Box<dyn Stream> = match socket {
-            Socket::Tcp(stream) => Box::new(stream),
-            Socket::Unix(stream) => Box::new(stream),
-            Socket::Tls(stream) => Box::new(stream),
-        };
         let wire = Self(Arc::new(Mutex::new(Shared {
-            stream,
-            gathered: BytesMut::new(),
+            socket,
+            gathered: Gathered::default(),
             gathers: false,
             guard: Guard::new(limits, Instant::now()),
             fault: None,
@@ -72,7 +55,6 @@ impl Wire {
             field_block_since: None,
             read_end: false,
             h2_waits: false,
-            stuck_since: None,
         })));
         (wire.clone(), WireIo(wire))
     }
@@ -104,7 +86,7 @@ impl Wire {
 
     /// Since when the client has taken nothing of what waits to be written.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
-        self.lock().stuck_since
+        self.lock().gathered.stuck_since()
     }
 
     /// Whether the client's end of the stream was read.
@@ -122,9 +104,9 @@ impl Wire {
     pub(super) fn say_goodbye(&self, fault: Fault) {
         let mut shared = self.lock();
         // Eight bytes of type 7 on stream 0, and the last stream is 0. (RFC 9113 §6.8)
-        shared.gathered.extend([0, 0, 8, 7, 0, 0, 0, 0, 0]);
-        shared.gathered.extend([0; 4]);
-        shared.gathered.extend((fault.code as u32).to_be_bytes());
+        shared.gathered.push(&[0, 0, 8, 7, 0, 0, 0, 0, 0]);
+        shared.gathered.push(&[0; 4]);
+        shared.gathered.push(&(fault.code as u32).to_be_bytes());
     }
 
     /// Sends what was gathered.
@@ -136,7 +118,7 @@ impl Wire {
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = self.lock();
         ready!(shared.poll_drain(cx))?;
-        Pin::new(&mut shared.stream).poll_shutdown(cx)
+        Pin::new(shared.socket.as_write()).poll_shutdown(cx)
     }
 
     /// Reads and throws away. `true` once the client has closed its side.
@@ -145,7 +127,7 @@ impl Wire {
         let mut shared = self.lock();
         for _ in 0..16 {
             let mut trash = ReadBuf::new(&mut trash);
-            let read = ready!(Pin::new(&mut shared.stream).poll_read(cx, &mut trash));
+            let read = ready!(shared.socket.poll_read(cx, &mut trash));
             if read.is_err() || trash.filled().is_empty() {
                 shared.read_end = true;
                 return Poll::Ready(true);
@@ -185,7 +167,7 @@ impl AsyncRead for WireIo {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut shared.stream).poll_read(cx, buf))?;
+        ready!(shared.socket.poll_read(cx, buf))?;
         let read = &buf.filled()[before..];
         shared.heard = true;
         shared.read_end = read.is_empty();
@@ -229,18 +211,20 @@ impl AsyncWrite for WireIo {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut shared = self.0.lock();
-        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
-        let written = if shared.gathers && shared.gathered.len() + total <= GATHER {
-            for buf in bufs {
-                shared.gathered.extend_from_slice(buf);
+        let gathered = match shared.gathers {
+            true => shared.gathered.take(bufs),
+            false => None,
+        };
+        let written = match gathered {
+            Some(written) => written,
+            None => {
+                shared.h2_waits = true;
+                ready!(shared.poll_drain(cx))?;
+                let Shared {
+                    gathered, socket, ..
+                } = &mut *shared;
+                ready!(gathered.poll_write_past(socket, cx, bufs))?
             }
-            total
-        } else {
-            shared.h2_waits = true;
-            ready!(shared.poll_drain(cx))?;
-            let written = Pin::new(&mut shared.stream).poll_write_vectored(cx, bufs);
-            shared.note_progress(&written);
-            ready!(written)?
         };
         shared.h2_waits = false;
         shared.show_guard(bufs, written);
@@ -248,7 +232,8 @@ impl AsyncWrite for WireIo {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.lock().stream.is_write_vectored()
+        // Those of all kinds of sockets take several buffers at once.
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -267,23 +252,11 @@ impl AsyncWrite for WireIo {
 
 impl Shared {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.gathered.is_empty() {
-            let written = Pin::new(&mut self.stream).poll_write(cx, &self.gathered);
-            self.note_progress(&written);
-            match ready!(written)? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written if written == self.gathered.len() => self.gathered.clear(),
-                written => self.gathered.advance(written),
-            }
-        }
-        // A burst should not stay.
-        if self.gathered.capacity() > GATHER {
-            self.gathered = BytesMut::new();
-        }
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.gathered.poll_send(&mut self.socket, cx))?;
+        let flushed = Pin::new(self.socket.as_write()).poll_flush(cx);
         // A bare socket has flushed whenever it is asked: that is no progress of what h2 still has.
         if flushed.is_pending() || !self.h2_waits {
-            self.note_progress(&flushed);
+            self.gathered.note(&flushed);
         }
         flushed
     }
@@ -297,14 +270,6 @@ impl Shared {
             if let Err(fault) = self.guard.wrote(part, now) {
                 self.fault.get_or_insert(fault);
             }
-        }
-    }
-
-    fn note_progress<T>(&mut self, result: &Poll<T>) {
-        if result.is_pending() {
-            self.stuck_since.get_or_insert_with(Instant::now);
-        } else {
-            self.stuck_since = None;
         }
     }
 }
