@@ -50,6 +50,7 @@ mod http2;
 mod lifespan;
 mod listener;
 mod panic;
+mod request;
 mod serve;
 mod server;
 mod timer;

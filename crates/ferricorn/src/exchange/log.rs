@@ -6,7 +6,7 @@ use std::time::Duration;
 use asgi::{Address, AppError};
 use asgi_exchange::Fault;
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode, Uri, Version};
 use tracing::{debug, error, info, warn};
 
 use crate::panic::Panic;
@@ -22,6 +22,23 @@ pub(crate) struct Label {
 }
 
 impl Label {
+    pub(crate) fn new(
+        id: u64,
+        method: &Method,
+        uri: &Uri,
+        version: Version,
+        client: Option<&Address>,
+    ) -> Self {
+        let target = uri.path_and_query().cloned();
+        Self {
+            id,
+            method: method.clone(),
+            target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            version,
+            client: client.cloned(),
+        }
+    }
+
     /// Says how the app ended, if that is worth a line: an app's fault once, with its cause.
     pub(super) fn log_end(&self, fault: Option<Fault>, cause: &Cause) {
         let Self {

@@ -8,7 +8,7 @@
 mod driver;
 pub(crate) mod guard;
 mod loan;
-pub(crate) mod request;
+mod request;
 mod response;
 
 use std::ops::Range;
@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -115,17 +114,14 @@ impl Connection {
         let number = self.requests;
         self.requests += 1;
         let (parts, body) = request.into_parts();
-        let label = Label {
-            id: self.server.next_id_of(&mut self.ids),
-            method: parts.method.clone(),
-            target: parts
-                .uri
-                .path_and_query()
-                .cloned()
-                .unwrap_or_else(|| PathAndQuery::from_static("/")),
-            version: parts.version,
-            client: self.ends.client.clone(),
-        };
+        let id = self.server.next_id_of(&mut self.ids);
+        let label = Label::new(
+            id,
+            &parts.method,
+            &parts.uri,
+            parts.version,
+            self.ends.client.as_ref(),
+        );
         let checked = self.transport.check(number).map_err(Refused::from);
         let scope = checked.and_then(|seen| {
             request::scope(

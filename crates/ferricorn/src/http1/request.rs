@@ -1,15 +1,13 @@
 //! From hyper's request to a scope, or to why there is none.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
-use asgi::{Extension, Extensions, HttpScope, State};
+use asgi::{Extension, HttpScope, State};
 use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
 
 use super::guard::{Refusal, Seen};
 use crate::connection::Ends;
+use crate::request::{is_host, new_scope};
 
 /// Why a request is answered without the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,23 +52,12 @@ pub(crate) fn scope(
     check_host(&headers, version, known_host)?;
     check_fields(&headers, seen)?;
     let target = target(&method, uri, &mut headers)?;
-    // It is large, and where it goes it goes boxed.
-    let mut scope = Box::new(HttpScope::new(method, target));
-    if !root_path.is_empty() {
-        *scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
-    }
+    let mut scope = new_scope(method, target, ends, root_path, state);
     scope.version = version;
-    if seen.te {
-        scope.extensions = extensions(&headers, version);
-    }
-    if let Some(tls) = &ends.tls {
-        scope.scheme = Cow::Borrowed("https");
-        scope.extensions.tls = Some(Arc::clone(tls));
+    if seen.te && takes_trailers(&headers, version) {
+        scope.extensions = scope.extensions.with(Extension::Trailers);
     }
     scope.headers = headers;
-    scope.client = ends.client.clone();
-    scope.server = ends.server.clone();
-    scope.state = state.clone();
     Ok(scope)
 }
 
@@ -121,31 +108,6 @@ fn check_host(
     // One a connection: who asks for several hosts pays for the check.
     known.get_or_insert_with(|| host.into());
     Ok(())
-}
-
-/// `uri-host [ ":" port ]` (RFC 9110 §7.2), and not empty: a URI of http has a host (§4.2.1).
-pub(crate) fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let name = host.iter().take_while(|byte| plain(byte)).count();
-    match host.split_at(name) {
-        (name, []) => !name.is_empty(),
-        (name, [b':', port @ ..]) if !name.is_empty() => port.iter().all(u8::is_ascii_digit),
-        _ => is_unusual_host(host),
-    }
-}
-
-fn is_unusual_host(host: &[u8]) -> bool {
-    let Ok(authority) = Authority::try_from(host) else {
-        return false;
-    };
-    let after_host = authority.as_str().strip_prefix(authority.host());
-    !authority.host().is_empty()
-        && after_host.is_some_and(|rest| {
-            rest.is_empty()
-                || rest
-                    .strip_prefix(':')
-                    .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-        })
 }
 
 /// RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not
@@ -210,49 +172,22 @@ fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQ
     }
 }
 
-/// What this exchange can do beyond the core.
-fn extensions(headers: &HeaderMap, version: Version) -> Extensions {
-    let takes_trailers = version == Version::HTTP_11
+/// Whether the client takes trailers behind a chunked body.
+fn takes_trailers(headers: &HeaderMap, version: Version) -> bool {
+    version == Version::HTTP_11
         && headers
             .get_all(TE)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"));
-    if takes_trailers {
-        Extensions::new().with(Extension::Trailers)
-    } else {
-        Extensions::new()
-    }
+            .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bad_request, is_host, target};
+    use super::{bad_request, target};
     use http::header::HOST;
     use http::{HeaderMap, Method, Uri};
-
-    #[test]
-    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
-        for host in [
-            "a",
-            "a.b-c",
-            "a:80",
-            "a:",
-            "127.0.0.1:8000",
-            "[::1]",
-            "[::1]:80",
-            "a_b",
-            "x~y",
-        ] {
-            assert!(is_host(host.as_bytes()), "{host}");
-        }
-        for host in [
-            "", ":80", "a b", "u@a", "a/b", "a:b", "a:80:90", "[::1", "::1", "a?b", "a#b",
-        ] {
-            assert!(!is_host(host.as_bytes()), "{host}");
-        }
-    }
 
     #[test]
     fn targets_of_every_form() {

@@ -20,7 +20,6 @@ use asgi::Extension;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
-use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, StatusCode, header};
 use tracing::debug;
 
@@ -204,7 +203,7 @@ impl Driver {
             self.say_goodbye(began);
         }
         let (parts, body) = request.into_parts();
-        let label = self.label(&parts);
+        let label = self.shared.label(&parts.method, &parts.uri, parts.version);
         let config = self.shared.server.config();
         let scope = request::scope(parts, &self.shared.ends, config, self.shared.server.state());
         let mut scope = match scope {
@@ -236,17 +235,6 @@ impl Driver {
     fn may_push(&self) -> bool {
         let shared = &self.shared;
         shared.server.config().h2_push && shared.wire.allows_push() && shared.pushes.any()
-    }
-
-    fn label(&self, parts: &http::request::Parts) -> Label {
-        let target = parts.uri.path_and_query().cloned();
-        Label {
-            id: self.shared.server.next_id(),
-            method: parts.method.clone(),
-            target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
-            version: parts.version,
-            client: self.shared.ends.client.clone(),
-        }
     }
 
     fn refuse(

@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, Handshake};
+use http::{Method, Uri, Version};
 use tracing::debug;
 
 use self::driver::Driver;
@@ -36,7 +37,7 @@ use self::running::Running;
 use self::wire::{Wire, WireIo};
 use crate::Config;
 use crate::connection::{Ends, LINGER};
-use crate::exchange::PushSlots;
+use crate::exchange::{Label, PushSlots};
 use crate::server::{Phase, Server};
 use crate::transport::Socket;
 
@@ -47,6 +48,14 @@ struct Shared {
     wire: Wire,
     running: Arc<Running>,
     pushes: Arc<PushSlots>,
+}
+
+impl Shared {
+    /// What the log says of a request on this connection.
+    fn label(&self, method: &Method, uri: &Uri, version: Version) -> Label {
+        let id = self.server.next_id();
+        Label::new(id, method, uri, version, self.ends.client.as_ref())
+    }
 }
 
 /// What frames that are smaller than their bookkeeping may take, in bytes: about 32,000 of them wait

@@ -1,8 +1,5 @@
 //! From h2's request to a scope, or to why there is none.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use asgi::{Extension, HttpScope, State};
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::uri::PathAndQuery;
@@ -10,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 
 use crate::Config;
 use crate::connection::Ends;
-use crate::http1::request::is_host;
+use crate::request::{is_host, new_scope};
 
 /// Why a request does not reach the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +56,7 @@ pub(super) fn scope(
         ));
     }
     let target = target(&method, uri, &mut headers)?;
-    let mut scope = new_scope(method, target, ends, config, state);
+    let mut scope = new_scope(method, target, ends, &config.root_path, state);
     scope.version = version;
     scope.extensions = scope.extensions.with(Extension::EarlyHint);
     // h2 lets no other value pass (RFC 9113 §8.2.2).
@@ -79,34 +76,13 @@ pub(super) fn promised_scope(
 ) -> Box<HttpScope> {
     let target = request.uri().path_and_query().cloned();
     let target = target.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let mut scope = new_scope(request.method().clone(), target, ends, config, state);
+    let method = request.method().clone();
+    let mut scope = new_scope(method, target, ends, &config.root_path, state);
     scope.version = request.version();
     scope.headers.clone_from(request.headers());
     let authority = request.uri().authority();
     if let Some(host) = authority.and_then(|name| HeaderValue::from_str(name.as_str()).ok()) {
         scope.headers.insert(HOST, host);
-    }
-    scope
-}
-
-fn new_scope(
-    method: Method,
-    target: PathAndQuery,
-    ends: &Ends,
-    config: &Config,
-    state: &State,
-) -> Box<HttpScope> {
-    // It is large, and where it goes it goes boxed.
-    let mut scope = Box::new(HttpScope::new(method, target));
-    if !config.root_path.is_empty() {
-        *scope = scope.mounted_at(Cow::Owned(config.root_path.clone()));
-    }
-    scope.client.clone_from(&ends.client);
-    scope.server.clone_from(&ends.server);
-    scope.state = state.clone();
-    if let Some(tls) = &ends.tls {
-        scope.scheme = Cow::Borrowed("https");
-        scope.extensions.tls = Some(Arc::clone(tls));
     }
     scope
 }

@@ -26,7 +26,7 @@ use tracing::debug;
 use super::push::Parent;
 use super::{SEND_BUFFER, Shared, request, response};
 use crate::exchange::{
-    Admission, Beginning, BrokenOff, Exchange, Interim, Label, Part, PushGate, PushSlot, PushSlots,
+    Admission, Beginning, BrokenOff, Exchange, Interim, Part, PushGate, PushSlot, PushSlots,
     RequestBody, h2_reason_of, store,
 };
 
@@ -190,22 +190,31 @@ impl Stream {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let beginning = loop {
-            if let Some(interim) = self.exchange.take_interim(cx) {
-                self.send_interim(interim);
-                continue;
-            }
-            match self.exchange.poll_beginning(cx) {
-                Poll::Ready(beginning) => break beginning,
-                Poll::Pending if self.exchange.has_interim() => {}
-                Poll::Pending => return Poll::Pending,
-            }
-        };
+        let beginning = ready!(self.poll_next(Exchange::poll_beginning, cx));
         match beginning {
             Ok(beginning) => self.send_head(beginning),
             Err(BrokenOff) => self.break_off(Reason::INTERNAL_ERROR),
         }
         Poll::Ready(())
+    }
+
+    /// The next that `next` gives, behind what goes out before it: a promise has to precede what refers
+    /// to it (RFC 9113 §8.4.1).
+    fn poll_next<T>(
+        &mut self,
+        next: fn(&Arc<Exchange>, &mut Context<'_>) -> Poll<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<T> {
+        loop {
+            if let Some(interim) = self.exchange.take_interim(cx) {
+                self.send_interim(interim);
+                continue;
+            }
+            match next(&self.exchange, cx) {
+                Poll::Pending if self.exchange.has_interim() => {}
+                polled => return polled,
+            }
+        }
     }
 
     fn send_head(&mut self, beginning: Beginning) {
@@ -254,18 +263,7 @@ impl Stream {
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_send(cx));
-        let part = loop {
-            // A promise goes out before what refers to it (RFC 9113 §8.4.1).
-            if let Some(interim) = self.exchange.take_interim(cx) {
-                self.send_interim(interim);
-                continue;
-            }
-            match self.exchange.poll_part(cx) {
-                Poll::Ready(part) => break part,
-                Poll::Pending if self.exchange.has_interim() => {}
-                Poll::Pending => return Poll::Pending,
-            }
-        };
+        let part = ready!(self.poll_next(Exchange::poll_part, cx));
         match part {
             Part::Data(part) => {
                 if let Stage::Body { data, .. } = &mut self.stage {
@@ -336,13 +334,9 @@ impl Stream {
         let Shared { server, ends, .. } = &*self.shared;
         let began = Instant::now();
         let scope = request::promised_scope(&request, ends, server.config(), server.state());
-        let label = Label {
-            id: server.next_id(),
-            method: scope.method.clone(),
-            target: scope.target.clone(),
-            version: scope.version,
-            client: ends.client.clone(),
-        };
+        let label = self
+            .shared
+            .label(request.method(), request.uri(), request.version());
         let Admission { slot, permit } = admission;
         let respond = match respond.push_request(request) {
             Ok(respond) => respond,
