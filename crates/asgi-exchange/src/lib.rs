@@ -19,4 +19,7 @@ pub use end::{AppEnd, Fault};
 pub use http::{Ending, HttpExchange, Verdict, WireEvent};
 pub use lifespan::{LifespanExchange, LifespanOutcome, LifespanVerdict};
 pub use response::{Framing, ResponseHead};
-pub use websocket::{WebSocketEnding, WebSocketExchange, WebSocketVerdict, WebSocketWireEvent};
+pub use websocket::{
+    WebSocketDue, WebSocketEnding, WebSocketExchange, WebSocketLife, WebSocketPing,
+    WebSocketTimeouts, WebSocketVerdict, WebSocketWireEvent,
+};

@@ -1,5 +1,7 @@
 //! One WebSocket, from its handshake on.
 
+mod life;
+
 use asgi::{
     DisconnectReason, Extension, Extensions, HttpResponseBody, HttpResponseStart, Message,
     SendError, SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
@@ -13,6 +15,8 @@ use crate::end::fault;
 use crate::http::not_offered;
 use crate::response::{is_connection_field, remove_fields};
 use crate::{AppEnd, Ending, Fault, HttpExchange, WireEvent};
+
+pub use self::life::{WebSocketDue, WebSocketLife, WebSocketPing, WebSocketTimeouts};
 
 /// What goes on the wire: an answer to the handshake, then, if that accepts it, messages and a
 /// close.
@@ -68,8 +72,10 @@ pub enum WebSocketEnding {
 ///                              ▲─────┘
 /// ```
 ///
-/// Beside that there are two more facts: whether the client is gone, and whether the app has
-/// ended. Both can come at any time. An event that is not taken changes nothing (CORE-012).
+/// Beside that there are two more facts: whether the client is gone, or the server has closed the
+/// socket itself, and whether the app has ended. Both can come at any time. An event that is not
+/// taken changes nothing (CORE-012). What an open socket owes its client on the wire is for
+/// [`WebSocketLife`] to say.
 #[derive(Debug)]
 pub struct WebSocketExchange {
     phase: Phase,
@@ -226,6 +232,21 @@ impl WebSocketExchange {
     /// The client is gone without a close frame. (WS-021)
     pub fn disconnected(&mut self, reason: DisconnectReason) {
         self.leave(reason, WebSocketDisconnect::new(NO_CLOSE_FRAME, ""));
+    }
+
+    /// The server closes the socket itself: it stops, or the client broke a rule or was too slow.
+    /// Whether a close frame goes out: on an open socket alone. (WS-029 to WS-031)
+    ///
+    /// The app is told the code and the reason of that frame, and 1006 where there is none.
+    pub fn close(&mut self, why: DisconnectReason, close: &WebSocketClose) -> bool {
+        let open = self.is_open();
+        if open {
+            let told = WebSocketDisconnect::new(close.code, close.reason.as_str());
+            self.leave(why, told);
+        } else {
+            self.disconnected(why);
+        }
+        open
     }
 
     /// What `receive` yields behind the last message, if the socket came to its end.

@@ -86,6 +86,37 @@ pub struct Config {
     pub h2_keep_alive_interval: Option<Duration>,
     /// How long the answer to that ping may take, before the connection is given up. Default: 20 s.
     pub h2_keep_alive_timeout: Duration,
+    /// Whether clients may open WebSockets, over HTTP/1.1 and HTTP/2. Without it a handshake is a
+    /// plain request to the app. Default: yes.
+    pub ws: bool,
+    /// Where the pages may come from that open WebSockets, such as `https://example.org`; empty allows
+    /// all. Browsers send the visitor's cookies along, whatever page it is (RFC 6455 §10.2). A client
+    /// that does not name its origin is no browser, and let in. Default: all.
+    pub ws_origins: Vec<String>,
+    /// The largest message that a client may send on a WebSocket, put together and inflated, in
+    /// bytes; more closes the socket with 1009. Each socket may hold as much, twice as much if the
+    /// message is compressed. Default: 16 MiB, as Hypercorn and Uvicorn.
+    pub ws_max_message_size: usize,
+    /// The largest frame, in bytes; more closes the socket with 1009. Default: 16 MiB.
+    pub ws_max_frame_size: usize,
+    /// A client of a WebSocket that says nothing for this long is sent a ping; `None` sends none. Finds
+    /// clients that went without a word. Default: 20 s, below the 30 s and more of usual proxies.
+    pub ws_ping_interval: Option<Duration>,
+    /// How long it may then go on saying nothing, before the socket is closed with 1011.
+    /// Default: 20 s.
+    pub ws_ping_timeout: Duration,
+    /// How long a client may take to answer our close frame, before its connection is closed.
+    /// Default: 10 s, as Uvicorn.
+    pub ws_close_timeout: Duration,
+    /// Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692).
+    /// Default: yes.
+    pub ws_deflate: bool,
+    /// How far back a compressed message may refer, as a power of two: 9 to 15. A socket holds as much
+    /// in each direction, a thread some 300 KiB. Default: 12, 4 KiB, as Uvicorn.
+    pub ws_deflate_window_bits: u32,
+    /// Whether a compressed message may refer to those before it. Without, a socket holds nothing for
+    /// compression, and small messages hardly shrink. Default: yes.
+    pub ws_deflate_context_takeover: bool,
     /// How many connections the kernel holds for us until they are accepted; it may have a lower
     /// limit of its own (`net.core.somaxconn`). Default: 2,048.
     pub backlog: u32,
@@ -134,6 +165,16 @@ impl Default for Config {
             ],
             h2_keep_alive_interval: Some(Duration::from_secs(20)),
             h2_keep_alive_timeout: Duration::from_secs(20),
+            ws: true,
+            ws_origins: Vec::new(),
+            ws_max_message_size: 16 * 1024 * 1024,
+            ws_max_frame_size: 16 * 1024 * 1024,
+            ws_ping_interval: Some(Duration::from_secs(20)),
+            ws_ping_timeout: Duration::from_secs(20),
+            ws_close_timeout: Duration::from_secs(10),
+            ws_deflate: true,
+            ws_deflate_window_bits: 12,
+            ws_deflate_context_takeover: true,
             backlog: 2_048,
             slow_poll: Duration::from_millis(100),
             date_header: true,

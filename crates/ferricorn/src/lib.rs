@@ -56,6 +56,7 @@ mod server;
 mod timer;
 mod tls;
 mod transport;
+mod websocket;
 
 pub use config::Config;
 pub use error::ServeError;

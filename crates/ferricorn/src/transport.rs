@@ -10,11 +10,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::connection::LINGER;
 use crate::gathered::Gathered;
 use crate::http1::guard::{Guard, Position, Refusal, Seen};
+use crate::server::{Phase, Server};
 use crate::tls::TlsTransport;
 
 /// One accepted socket.
@@ -94,6 +97,16 @@ impl Socket {
             Poll::Ready(Ok(_)) | Poll::Pending => Peer::There,
             Poll::Ready(Err(_)) => Peer::Lost,
         }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Self::poll_read(self.get_mut(), cx, buf)
     }
 }
 
@@ -256,7 +269,30 @@ impl Transport {
         };
     }
 
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Closes our side behind what is still to be sent, and for a moment throws away what still comes.
+    pub(crate) async fn close(&mut self, server: &Server) {
+        let write_timeout = server.config().write_timeout;
+        let close = async {
+            let shut = std::future::poll_fn(|cx| self.poll_shutdown(cx));
+            let shut = tokio::time::timeout(write_timeout, shut).await;
+            if matches!(shut, Ok(Ok(()))) && !self.is_read_end() {
+                let gone = async {
+                    while !std::future::poll_fn(|cx| self.poll_discard(cx)).await {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                // Whether the client closes in time or not, the socket is closed now.
+                let _ = tokio::time::timeout(LINGER, gone).await;
+            }
+        };
+        tokio::select! {
+            () = close => {}
+            _ = server.until(Phase::Cut) => {}
+        }
+    }
+
+    /// Sends what was gathered, whole.
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.gathered.poll_send(&mut self.socket, cx))?;
         match &mut self.socket {
             // The session takes more than the socket does.
@@ -295,6 +331,30 @@ impl Transport {
     }
 }
 
+/// What a WebSocket calls, when hyper and its guard are done with the connection.
+impl Transport {
+    /// Reads behind what is in the buffer, as much as there is room for.
+    pub(crate) fn poll_read_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let read = ready!(pin!(self.socket.read_buf(buffer)).poll(cx))?;
+        self.read_end |= read == 0;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Writes without gathering: who calls this has done that.
+    pub(crate) fn poll_write_past(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_drain(cx))?;
+        self.gathered.poll_write_past(&mut self.socket, cx, bufs)
+    }
+}
+
 /// What hyper calls.
 impl Transport {
     pub(crate) fn poll_read(
@@ -319,10 +379,9 @@ impl Transport {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(taken) = self.gathered.take(bufs) {
-            return Poll::Ready(Ok(taken));
+        match self.gathered.take(bufs) {
+            Some(taken) => Poll::Ready(Ok(taken)),
+            None => self.poll_write_past(cx, bufs),
         }
-        ready!(self.poll_drain(cx))?;
-        self.gathered.poll_write_past(&mut self.socket, cx, bufs)
     }
 }

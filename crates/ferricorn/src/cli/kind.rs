@@ -34,6 +34,7 @@ pub(super) enum Kind {
     },
     Count32 {
         field: Field<u32>,
+        least: u32,
         most: u32,
     },
     /// A number, or no limit.
@@ -44,6 +45,8 @@ pub(super) enum Kind {
         most: usize,
     },
     FieldNames(Field<Vec<HeaderName>>),
+    /// Origins of web pages, none by default.
+    Origins(Field<Vec<String>>),
     Text {
         field: Field<String>,
         value: &'static str,
@@ -82,6 +85,7 @@ impl Kind {
             Self::Duration { .. } | Self::DurationOrNever { .. } => Some("DURATION"),
             Self::Count { .. } | Self::Count32 { .. } | Self::CountOrNever(_) => Some("NUMBER"),
             Self::FieldNames(_) => Some("NAME"),
+            Self::Origins(_) => Some("ORIGIN"),
             Self::Size { .. } => Some("SIZE"),
             Self::Text { value, .. } => Some(value),
             Self::Binds { .. } => Some("ADDRESS"),
@@ -92,7 +96,7 @@ impl Kind {
     pub(super) fn is_list(&self) -> bool {
         matches!(
             self,
-            Self::Binds { .. } | Self::Files(_) | Self::FieldNames(_)
+            Self::Binds { .. } | Self::Files(_) | Self::FieldNames(_) | Self::Origins(_)
         )
     }
 
@@ -107,7 +111,9 @@ impl Kind {
                 format!("{}{}, or never", value::DURATION, zero.words())
             }
             Self::Count { most, .. } => format!("a whole number from 1 to {most}"),
-            Self::Count32 { most, .. } => format!("a whole number from 1 to {most}"),
+            Self::Count32 { least, most, .. } => {
+                format!("a whole number from {least} to {most}")
+            }
             Self::CountOrNever(_) => "a whole number, at least 1, or never".to_owned(),
             Self::Size { least, most, .. } => {
                 let least = value::show_size(*least);
@@ -118,6 +124,10 @@ impl Kind {
                 format!("a size such as 65536, 64KiB or 1MiB, at least {least}{most}")
             }
             Self::FieldNames(_) => "the name of a header field".to_owned(),
+            Self::Origins(_) => {
+                "an origin such as https://example.org, as browsers send it, without a path"
+                    .to_owned()
+            }
             Self::Text { expected, .. } => (*expected).to_owned(),
             Self::Binds { .. } => "host:port, [v6]:port or unix:path".to_owned(),
             Self::Files(_) => "the path of a PEM file".to_owned(),
@@ -158,6 +168,13 @@ impl Kind {
                 *field(settings) = parsed?;
                 return Ok(());
             }
+            Self::Origins(field) => {
+                *field(settings) = texts.to_vec();
+                return match texts.iter().find(|text| !value::is_origin(text)) {
+                    Some(other) => Err(Some(other)),
+                    None => Ok(()),
+                };
+            }
             _ => {}
         }
         let [text] = texts else {
@@ -173,7 +190,8 @@ impl Kind {
             | Self::ConfigFile
             | Self::Binds { .. }
             | Self::Files(_)
-            | Self::FieldNames(_) => {}
+            | Self::FieldNames(_)
+            | Self::Origins(_) => {}
             Self::Switch(field) => *field(settings) = text.parse().ok()?,
             Self::Duration { field, zero } => *field(settings) = zero.check(text)?,
             Self::DurationOrNever { field, zero } => {
@@ -185,8 +203,8 @@ impl Kind {
             Self::Count { field, most } => {
                 *field(settings) = text.parse().ok().filter(|n| (1..=*most).contains(n))?;
             }
-            Self::Count32 { field, most } => {
-                *field(settings) = text.parse().ok().filter(|n| (1..=*most).contains(n))?;
+            Self::Count32 { field, least, most } => {
+                *field(settings) = text.parse().ok().filter(|n| (least..=most).contains(&n))?;
             }
             Self::CountOrNever(field) => {
                 *field(settings) = match text {
@@ -218,7 +236,7 @@ impl Kind {
             Self::Count32 { field, .. } => Shown::Bare(field(settings).to_string()),
             Self::Size { field, .. } => Shown::Text(value::show_size(*field(settings))),
             Self::Text { field, .. } => Shown::Text(field(settings).clone()),
-            Self::Files(field) => Shown::List(field(settings).clone()),
+            Self::Files(field) | Self::Origins(field) => Shown::List(field(settings).clone()),
             Self::CountOrNever(field) => match field(settings) {
                 Some(count) => Shown::Bare(count.to_string()),
                 None => Shown::Text("never".to_owned()),

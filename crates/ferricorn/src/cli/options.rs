@@ -10,6 +10,7 @@ mod limits;
 mod serving;
 mod telling;
 mod tls;
+mod websocket;
 
 use super::kind::Kind;
 use super::settings::Settings;
@@ -44,13 +45,14 @@ pub(super) enum Group {
     Timeouts,
     Limits,
     Http2,
+    WebSocket,
     Responses,
     Logging,
     Command,
 }
 
 impl Group {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::App,
         Self::Listening,
         Self::Tls,
@@ -58,6 +60,7 @@ impl Group {
         Self::Timeouts,
         Self::Limits,
         Self::Http2,
+        Self::WebSocket,
         Self::Responses,
         Self::Logging,
         Self::Command,
@@ -72,6 +75,7 @@ impl Group {
             Self::Timeouts => "Timeouts",
             Self::Limits => "Limits",
             Self::Http2 => "HTTP/2",
+            Self::WebSocket => "WebSockets",
             Self::Responses => "Responses",
             Self::Logging => "Logging",
             Self::Command => "The command itself",
@@ -129,6 +133,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
         tls::OPTIONS,
         limits::OPTIONS,
         http2::OPTIONS,
+        websocket::OPTIONS,
         telling::OPTIONS,
     ]
     .into_iter()

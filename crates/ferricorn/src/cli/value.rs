@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use http::Uri;
+
 /// As long as a duration may be. Beyond it lies no use, only overflow in `Instant + Duration`.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
@@ -42,6 +44,19 @@ pub(super) fn size(text: &str) -> Option<usize> {
         _ => return None,
     };
     usize::try_from(number.checked_mul(factor)?).ok()
+}
+
+/// Whether a text is an origin as browsers send it (RFC 6454 §6.2): a scheme, a host and perhaps a
+/// port. `null` is what they send for a page that has none.
+pub(super) fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else {
+        return false;
+    };
+    let bare = match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => text == format!("{scheme}://{authority}"),
+        _ => false,
+    };
+    bare || text == "null"
 }
 
 /// A size in the largest unit that divides it.

@@ -6,7 +6,7 @@ use asgi::{DisconnectReason, HttpResponsePush, ReceiveEvent, SendError, SendEven
 use asgi_exchange::WireEvent;
 
 use super::Exchange;
-use super::state::{Interim, State, store};
+use super::state::{Interim, Rules, State, store};
 
 impl SharedHalves for Exchange {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -23,7 +23,7 @@ impl SharedHalves for Exchange {
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
         let mut state = self.lock();
-        match state.rules.disconnect() {
+        match state.rules.disconnect_reason() {
             Some(reason) => Poll::Ready(reason),
             None => {
                 store(&mut state.closed_waker, cx);
@@ -55,18 +55,23 @@ impl State {
     }
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        match self.rules.send(event) {
-            Err(error) => return Err(error),
-            Ok(WireEvent::Nothing) => self.swallowed = !self.rules.is_held(),
-            Ok(WireEvent::Push(push)) => self.promise(push)?,
-            Ok(event) => {
+        let rules = match &mut self.rules {
+            Rules::Http(rules) => rules,
+            Rules::WebSocket(_) => return self.start_send_on_socket(event),
+        };
+        let event = rules.send(event)?;
+        let is_held = rules.is_held();
+        match event {
+            WireEvent::Nothing => self.swallowed = !is_held,
+            WireEvent::Push(push) => self.promise(push)?,
+            event => {
                 self.swallowed = false;
                 self.apply(event);
             }
         }
         // A start that another task sends is held back until the driver has polled the app, which
         // then either has more to say or waits.
-        if self.rules.is_held() {
+        if is_held {
             self.wake_driver();
         }
         Ok(())

@@ -1,15 +1,18 @@
-//! One request, its response and the app between them.
+//! One request, its response and the app between them; or one WebSocket, from its handshake on.
 //!
 //! An [`Exchange`] holds the app's future in a slot, so that whoever drives the connection can poll
 //! it: hyper asks for the response, or for the next part of its body, and that polls the app; when
 //! hyper has no reason to ask (its buffers are full, the client reads slowly), the driver polls
 //! the slot itself, so that the app's timers go on. The rules are those of
-//! [`asgi_exchange::HttpExchange`]; here are the waiting, the waking and the log.
+//! [`asgi_exchange::HttpExchange`] and [`asgi_exchange::WebSocketExchange`]; here are the waiting, the
+//! waking and the log. A handshake is answered like a request, and its denial is a response; what
+//! an open socket has beside that is in [`socket`].
 
 mod body;
 mod halves;
 mod log;
 mod push;
+mod socket;
 mod state;
 
 use std::cell::Cell;
@@ -19,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use asgi::{AppError, AppFuture, DisconnectReason, HttpScope, Scope};
+use asgi::{AppError, AppFuture, DisconnectReason, HttpScope, Scope, WebSocketScope};
 use asgi_exchange::{AppEnd, HttpExchange};
 use h2::RecvStream;
 use http::StatusCode;
@@ -30,11 +33,14 @@ pub(crate) use self::body::{RequestBody, h2_reason_of};
 pub(crate) use self::log::{Cause, Label, log_unreadable};
 use self::push::Pushes;
 pub(crate) use self::push::{Admission, PushGate, PushSlot, PushSlots};
-use self::state::State;
+pub(crate) use self::socket::ClientSide;
+use self::socket::Socket;
 pub(crate) use self::state::store;
 pub(crate) use self::state::{Beginning, BrokenOff, Interim, Part};
+use self::state::{Rules, State};
 use crate::panic::{self, Panic};
 use crate::server::{Permit, Phase, Server};
+use crate::websocket::{self, Opening};
 
 /// How an exchange stands at the end of a driver's turn.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +83,7 @@ pub(crate) struct Exchange {
 /// The app of an exchange.
 enum Slot {
     /// It is called with its first poll.
-    New(Box<HttpScope>),
+    New(Scope),
     Running(AppFuture<'static>),
     /// It has ended, or was dropped.
     Ended,
@@ -96,12 +102,6 @@ impl Exchange {
         request_body: RequestBody,
         began: Instant,
     ) -> Arc<Self> {
-        let span = debug_span!(
-            "exchange",
-            id = label.id,
-            method = %label.method,
-            path = label.target.path(),
-        );
         // Without a body there is nothing to wait for.
         let expects_continue = !request_body.is_end_stream() && scope.headers.contains_key(EXPECT);
         let mut rules = HttpExchange::new(&scope.method, scope.extensions.clone());
@@ -109,6 +109,41 @@ impl Exchange {
             // hyper writes it, and costs less than a field that it copies.
             rules = rules.with_implied_length();
         }
+        let state = State::new(Rules::Http(rules), request_body, expects_continue);
+        Self::new(server, permit, label, Scope::Http(scope), state, began)
+    }
+
+    /// Makes the server's app ready for a handshake, which `opening` completes if the app accepts.
+    pub(crate) fn start_socket(
+        server: &Arc<Server>,
+        permit: Permit<'_>,
+        mut label: Label,
+        scope: Box<WebSocketScope>,
+        opening: Opening,
+        request_body: RequestBody,
+        began: Instant,
+    ) -> Arc<Self> {
+        label.target = websocket::own(&label.target);
+        let socket = Box::new(Socket::new(&scope, opening));
+        let state = State::new(Rules::WebSocket(socket), request_body, false);
+        let scope = Scope::WebSocket(scope);
+        Self::new(server, permit, label, scope, state, began)
+    }
+
+    fn new(
+        server: &Arc<Server>,
+        permit: Permit<'_>,
+        label: Label,
+        scope: Scope,
+        state: State,
+        began: Instant,
+    ) -> Arc<Self> {
+        let span = debug_span!(
+            "exchange",
+            id = label.id,
+            method = %label.method,
+            path = label.target.path(),
+        );
         // From here on the exchange gives it back.
         permit.keep();
         Arc::new(Self {
@@ -117,7 +152,7 @@ impl Exchange {
             began,
             span,
             app: Mutex::new(Slot::New(scope)),
-            state: Mutex::new(State::new(rules, request_body, expects_continue)),
+            state: Mutex::new(state),
             over: AtomicBool::new(false),
         })
     }
@@ -125,6 +160,10 @@ impl Exchange {
     /// Lets the app push. To be called before it is polled.
     pub(crate) fn allow_pushes(&self, gate: Arc<dyn PushGate>) {
         self.lock().pushes = Some(Pushes::new(gate));
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.began
     }
 
     pub(crate) fn label(&self) -> &Label {
@@ -294,7 +333,7 @@ impl Exchange {
             {
                 let (receive, send) = asgi::halves(Arc::clone(self));
                 let app = self.server.app();
-                *slot = Slot::Running(app.start(Scope::Http(scope), receive, send));
+                *slot = Slot::Running(app.start(scope, receive, send));
             }
             if let Slot::Running(app) = slot
                 && let Poll::Ready(ended) = app.as_mut().poll(cx)
@@ -407,12 +446,12 @@ impl Exchange {
             }
             state.wake_all();
         }
-        let exchange = CancelOnDrop(Arc::clone(self));
+        let exchange = Arc::clone(self);
         let server = Arc::clone(&self.server);
         let counted = server.count_detached();
         tokio::spawn(async move {
             let _counted = counted;
-            let exchange = &exchange.0;
+            let _circle = CancelOnDrop::new(&exchange);
             let cut = server.until(Phase::Cut);
             let run = std::future::poll_fn(|cx| {
                 exchange.begin_turn();
@@ -554,10 +593,23 @@ impl fmt::Debug for Exchange {
 }
 
 /// Breaks the circle of an exchange, its app and the app's halves whatever becomes of the task.
-pub(crate) struct CancelOnDrop(pub(crate) Arc<Exchange>);
+pub(crate) struct CancelOnDrop(Option<Arc<Exchange>>);
+
+impl CancelOnDrop {
+    pub(crate) fn new(exchange: &Arc<Exchange>) -> Self {
+        Self(Some(Arc::clone(exchange)))
+    }
+
+    /// Somebody else does it from now on.
+    pub(crate) fn release(&mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.cancel("its task is gone");
+        if let Some(exchange) = &self.0 {
+            exchange.cancel("its task is gone");
+        }
     }
 }

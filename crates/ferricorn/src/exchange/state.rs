@@ -8,16 +8,19 @@ use asgi::{
     DisconnectReason, HttpDisconnect, HttpResponseEarlyHint, HttpResponsePush, ReceiveEvent,
     SendError,
 };
-use asgi_exchange::{AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, WireEvent};
+use asgi_exchange::{
+    AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, Verdict, WebSocketEnding, WireEvent,
+};
 use bytes::Bytes;
 use h2::RecvStream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::body::RequestBody;
 use super::push::{Admission, Pushes};
+use super::socket::Socket;
 
 pub(super) struct State {
-    pub(super) rules: HttpExchange,
+    pub(super) rules: Rules,
     pub(super) request_body: Option<RequestBody>,
     pub(super) response: Response,
     /// Whether polling the app could get it further: something has happened since the last poll.
@@ -58,12 +61,78 @@ pub(super) struct State {
     pub(super) logged: bool,
 }
 
+/// What the app may do: the rules of its protocol.
+pub(super) enum Rules {
+    Http(HttpExchange),
+    /// Apart, so that an exchange of HTTP is no larger for it.
+    WebSocket(Box<Socket>),
+}
+
+impl Rules {
+    pub(super) fn ready(&mut self) -> Result<(), SendError> {
+        match self {
+            Self::Http(rules) => rules.ready(),
+            Self::WebSocket(socket) => socket.rules.ready(),
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        match self {
+            Self::Http(rules) => rules.is_complete(),
+            Self::WebSocket(socket) => socket.rules.is_complete(),
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, reason: DisconnectReason) {
+        match self {
+            Self::Http(rules) => rules.disconnected(reason),
+            Self::WebSocket(socket) => socket.rules.disconnected(reason),
+        }
+    }
+
+    /// Why nobody will see another event, if that is so.
+    pub(super) fn disconnect_reason(&mut self) -> Option<DisconnectReason> {
+        match self {
+            Self::Http(rules) => rules.disconnect(),
+            Self::WebSocket(socket) => socket.rules.disconnect_reason(),
+        }
+    }
+
+    pub(super) fn waiting(&mut self) -> WireEvent {
+        match self {
+            Self::Http(rules) => rules.waiting(),
+            Self::WebSocket(socket) => socket.waiting(),
+        }
+    }
+
+    fn ended(&mut self, end: AppEnd) -> Verdict {
+        match self {
+            Self::Http(rules) => rules.ended(end),
+            Self::WebSocket(socket) => {
+                let verdict = socket.ended(end);
+                let ending = match verdict.ending {
+                    WebSocketEnding::ServerError => Ending::ServerError,
+                    WebSocketEnding::Abort => Ending::Abort,
+                    WebSocketEnding::Gone => Ending::Gone,
+                    WebSocketEnding::Complete | WebSocketEnding::Close(_) => Ending::Complete,
+                };
+                Verdict {
+                    ending,
+                    fault: verdict.fault,
+                }
+            }
+        }
+    }
+}
+
 /// What the app has sent and nobody has taken yet: never more than a head and one part.
 #[derive(Debug, Default)]
 pub(super) struct Response {
     /// What goes out before the head.
     pub(super) interim: Option<Interim>,
     pub(super) head: Option<ResponseHead>,
+    /// The head opens a WebSocket.
+    pub(super) opens: bool,
     pub(super) data: Option<Bytes>,
     pub(super) trailers: Option<HeaderMap>,
     pub(super) end: Option<End>,
@@ -81,6 +150,8 @@ pub(super) enum End {
 /// The beginning of a response, for the driver to send.
 pub(crate) struct Beginning {
     pub(crate) head: ResponseHead,
+    /// A WebSocket follows, and nothing else.
+    pub(crate) opens: bool,
     /// The whole body, if the response is complete already.
     pub(crate) whole: Option<Bytes>,
     /// Whether there is a part of the request's body that the app has not read.
@@ -120,11 +191,7 @@ pub(crate) enum Part {
 }
 
 impl State {
-    pub(super) fn new(
-        rules: HttpExchange,
-        request_body: RequestBody,
-        expects_continue: bool,
-    ) -> Self {
+    pub(super) fn new(rules: Rules, request_body: RequestBody, expects_continue: bool) -> Self {
         Self {
             rules,
             response: Response::default(),
@@ -181,6 +248,7 @@ impl State {
         self.sent += whole.as_ref().map_or(0, |whole| whole.len() as u64);
         Some(Ok(Beginning {
             head,
+            opens: self.response.opens,
             whole,
             body_unread,
         }))
@@ -318,6 +386,9 @@ impl State {
     }
 
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        if let Rules::WebSocket(_) = self.rules {
+            return self.poll_message(cx);
+        }
         self.wants_body = false;
         if !self.rules.is_complete()
             && let Some(body) = &mut self.request_body
@@ -347,14 +418,14 @@ impl State {
                         // Where the driver sends the 100 it has to learn of this.
                         self.wake_driver();
                     }
-                    match self.rules.disconnect() {
+                    match self.rules.disconnect_reason() {
                         None | Some(DisconnectReason::Closed) => return Poll::Pending,
                         Some(_) => self.wants_body = false,
                     }
                 }
             }
         }
-        match self.rules.disconnect() {
+        match self.rules.disconnect_reason() {
             Some(reason) => Poll::Ready(HttpDisconnect::new(reason).into()),
             None => {
                 store(&mut self.receive_waker, cx);
@@ -373,7 +444,11 @@ impl State {
             return Poll::Pending;
         }
         // A complete response has no room to wait for: the next event is told that it is one too many.
-        if self.response.has_room() || self.rules.is_complete() {
+        let has_room = match &self.rules {
+            Rules::WebSocket(socket) => self.response.has_room() && socket.outgoing.has_room(),
+            Rules::Http(_) => self.response.has_room(),
+        };
+        if has_room || self.rules.is_complete() {
             return Poll::Ready(Ok(()));
         }
         store(&mut self.ready_waker, cx);

@@ -2,7 +2,8 @@
 //!
 //! A connection ends in one of these ways:
 //!
-//! - hyper is done: the client closed between two requests, or a response said `connection: close`;
+//! - hyper is done: the client closed between two requests, or a response said `connection: close`,
+//!   or a handshake was accepted and the connection goes on as a WebSocket;
 //! - the peer is lost: a reset, or a write that fails;
 //! - a deadline: the head, the body or the reading of a response took too long, or nothing came;
 //! - the app broke its response off: the connection is closed so that the client can tell;
@@ -23,11 +24,10 @@ use tracing::debug;
 use super::guard::Position;
 use super::loan::Loan;
 use super::{Connection, Hyper};
-use crate::connection::LINGER;
 use crate::exchange::{BrokenOff, Exchange, TurnEnd, log_unreadable};
-use crate::server::Phase;
+use crate::server::{Phase, Server};
 use crate::timer::Timer;
-use crate::transport::{Peer, Standing};
+use crate::transport::{Peer, Standing, Transport};
 
 /// How often a connection on which something runs is looked after. A client that leaves while a
 /// part of its request lies unread wakes nobody: this is how late it can be noticed.
@@ -282,24 +282,23 @@ impl Driver {
             }
             _ => {}
         }
-        let write_timeout = connection.server.config().write_timeout;
-        let close = async {
-            let shut = std::future::poll_fn(|cx| transport.poll_shutdown(cx));
-            let shut = tokio::time::timeout(write_timeout, shut).await;
-            if matches!(shut, Ok(Ok(()))) && !transport.is_read_end() {
-                let gone = async {
-                    while !std::future::poll_fn(|cx| transport.poll_discard(cx)).await {
-                        tokio::task::yield_now().await;
-                    }
-                };
-                // Whether the client closes in time or not, the socket is closed now.
-                let _ = tokio::time::timeout(LINGER, gone).await;
-            }
-        };
-        tokio::select! {
-            () = close => {}
-            _ = connection.server.until(Phase::Cut) => {}
-        }
+        transport.close(&connection.server).await;
+    }
+
+    /// The connection, if it has become a WebSocket's: the socket, and whose it is.
+    pub(super) fn into_socket(mut self) -> Option<(Arc<Server>, Transport, Arc<Exchange>)> {
+        let Connection {
+            server,
+            transport,
+            current,
+            ..
+        } = *self.connection.take()?;
+        Some((server, transport, current?))
+    }
+
+    /// Whether hyper has answered a handshake with 101, and is done with the connection.
+    pub(super) fn opens_socket(&self, end: &End) -> bool {
+        self.connection.opens && matches!(end, End::Hyper(Ok(())))
     }
 
     /// Leaves an app that still runs to a task of its own, unless the server is cut off.
@@ -359,7 +358,8 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         // Only if the whole task was dropped: it breaks the circle of an app and its halves.
-        if let Some(exchange) = self.connection.current.take() {
+        let connection = self.connection.take();
+        if let Some(exchange) = connection.and_then(|mut connection| connection.current.take()) {
             exchange.cancel("its connection's task is gone");
         }
     }

@@ -79,6 +79,7 @@ pub(crate) struct Seen {
     pub(crate) expect: bool,
     pub(crate) te: bool,
     pub(crate) transfer_encoding: bool,
+    pub(crate) upgrade: bool,
 }
 
 /// Follows the framing of a connection's requests.
@@ -322,7 +323,7 @@ impl Guard {
 /// The first bytes of lines that [`Head::field`] looks at.
 const NOTED: [bool; 256] = {
     let mut noted = [false; 256];
-    let bytes = b" \tcCeEhHtT";
+    let bytes = b" \tcCeEhHtTuU";
     let mut index = 0;
     while index < bytes.len() {
         noted[bytes[index] as usize] = true;
@@ -376,6 +377,7 @@ impl Head {
                 self.transfer_encoding |= is_named(line, b"transfer-encoding");
                 seen.transfer_encoding |= self.transfer_encoding;
             }
+            b'u' | b'U' => seen.upgrade |= is_named(line, b"upgrade"),
             _ => {}
         }
         Ok(())
@@ -608,21 +610,23 @@ mod tests {
     fn fields_that_few_have_are_noted_for_good() {
         let mut guard = Guard::new(MAX);
         for (fields, seen) in [
+            ("host: a\r\ntex: a\r\nexpect-ct: a\r\n", [false; 4]),
             (
-                "host: a\r\ntex: a\r\nexpect-ct: a\r\n",
-                [false, false, false],
+                "TE: trailers\r\nupgrade-insecure-requests: 1\r\n",
+                [false, true, false, false],
             ),
-            ("TE: trailers\r\n", [false, true, false]),
-            ("Expect: 100-continue\r\n", [true, true, false]),
-            ("transfer-encoding: chunked\r\n", [true, true, true]),
+            ("Expect: 100-continue\r\n", [true, true, false, false]),
+            ("Upgrade: websocket\r\n", [true, true, false, true]),
+            ("transfer-encoding: chunked\r\n", [true; 4]),
         ] {
             let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
             guard.read(head.as_bytes()).unwrap();
-            let [expect, te, transfer_encoding] = seen;
+            let [expect, te, transfer_encoding, upgrade] = seen;
             let seen = Seen {
                 expect,
                 te,
                 transfer_encoding,
+                upgrade,
             };
             assert_eq!(guard.check(0), Ok(seen), "{fields}");
         }

@@ -29,6 +29,11 @@ impl Loan {
         Self(Some(Box::new(connection)))
     }
 
+    /// The connection itself; nobody is to lend it any more.
+    pub(super) fn take(&mut self) -> Option<Box<Connection>> {
+        self.0.take()
+    }
+
     /// Runs `f`, which reaches the connection by [`with`].
     pub(super) fn lend<R>(&mut self, f: impl FnOnce() -> R) -> R {
         // An app may poll a server of its own in here.

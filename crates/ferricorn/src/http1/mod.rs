@@ -12,12 +12,14 @@ mod request;
 mod response;
 
 use std::ops::Range;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use asgi::HttpScope;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -33,6 +35,7 @@ use crate::connection::Ends;
 use crate::exchange::{BrokenOff, Exchange, Label, RequestBody};
 use crate::server::{Phase, Server};
 use crate::transport::{Socket, Transport};
+use crate::websocket::{self, Refusal};
 
 /// hyper's read buffer may grow to this: what a fast upload holds in memory for each connection.
 const READ_BUFFER: usize = 128 * 1024;
@@ -64,14 +67,18 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
         ids: 0..0,
         host: None,
         current: None,
+        opens: false,
         last_activity: Instant::now(),
     });
-    let hyper = builder.serve_connection(TokioIo::new(LentIo), Requests);
-    let end = {
-        let mut hyper = pin!(hyper);
-        std::future::poll_fn(|cx| driver.poll(hyper.as_mut(), cx)).await
-    };
-    driver.finish(end).await;
+    let mut hyper = builder.serve_connection(TokioIo::new(LentIo), Requests);
+    let end = std::future::poll_fn(|cx| driver.poll(Pin::new(&mut hyper), cx)).await;
+    let read = hyper.into_parts().read_buf;
+    if !driver.opens_socket(&end) {
+        driver.finish(end).await;
+    } else if let Some((server, transport, exchange)) = driver.into_socket() {
+        // Apart, so that a connection of HTTP is no larger for it.
+        Box::pin(websocket::serve(server, transport, exchange, read)).await;
+    }
 }
 
 type Hyper = http1::Connection<TokioIo<LentIo>, Requests>;
@@ -89,6 +96,8 @@ struct Connection {
     host: Option<Box<[u8]>>,
     /// The newest exchange, until it is done.
     current: Option<Arc<Exchange>>,
+    /// Its handshake is answered with 101.
+    opens: bool,
     /// When something last ran; before the first request, when the connection came.
     last_activity: Instant,
 }
@@ -124,17 +133,21 @@ impl Connection {
         );
         let checked = self.transport.check(number).map_err(Refused::from);
         let scope = checked.and_then(|seen| {
-            request::scope(
+            let scope = request::scope(
                 parts,
                 seen,
                 &mut self.host,
                 &self.ends,
                 &self.server.config().root_path,
                 self.server.state(),
-            )
+            )?;
+            Ok((scope, seen.upgrade))
         });
         let scope = match scope {
-            Ok(scope) => scope,
+            Ok((scope, true)) if self.is_handshake(&scope) => {
+                return self.answer_handshake(label, *scope, body, began);
+            }
+            Ok((scope, _)) => scope,
             Err(Refused { status, why }) => return self.refuse(&label, status, why, began),
         };
         let Some(permit) = self.server.admit() else {
@@ -142,11 +155,69 @@ impl Connection {
         };
         let body = RequestBody::Http1(body);
         let exchange = Exchange::start(&self.server, permit, label, scope, body, began);
+        self.begin(exchange)
+    }
+
+    fn begin(&mut self, exchange: Arc<Exchange>) -> Answer {
         if let Some(before) = self.current.replace(exchange) {
             // Its response is out, or hyper would not have read on.
             before.superseded();
         }
         Answer::App
+    }
+
+    /// RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
+    /// request."
+    fn is_handshake(&self, scope: &HttpScope) -> bool {
+        self.server.config().ws
+            && scope.version == Version::HTTP_11
+            && websocket::is_asked_for(&scope.headers)
+    }
+
+    /// The app's answer to a WebSocket's handshake, or ours.
+    fn answer_handshake(
+        &mut self,
+        label: Label,
+        request: HttpScope,
+        body: Incoming,
+        began: Instant,
+    ) -> Answer {
+        if !body.is_end_stream() {
+            // What follows would be its body first, and frames then.
+            let status = StatusCode::BAD_REQUEST;
+            return self.refuse(&label, status, "a handshake with a body", began);
+        }
+        let handshake = match websocket::over_http1(&request, self.server.config()) {
+            Ok(handshake) => handshake,
+            Err(refusal) => return self.refuse_handshake(&label, refusal, began),
+        };
+        // One that drains would close it at once: another server may take it.
+        let drains = self.server.phase() >= Phase::Draining;
+        let Some(permit) = self.server.admit().filter(|_| !drains) else {
+            return self.turn_away(&label, began);
+        };
+        let (scope, opening) = handshake.into_scope(request);
+        let body = RequestBody::Http1(body);
+        let server = &self.server;
+        let exchange = Exchange::start_socket(server, permit, label, scope, opening, body, began);
+        self.begin(exchange)
+    }
+
+    /// Nothing is wrong with the connection: it goes on.
+    fn refuse_handshake(&self, label: &Label, refusal: Refusal, began: Instant) -> Answer {
+        let Refusal { status, why } = refusal;
+        debug!(
+            exchange = label.id,
+            "handshake refused with {status}: {why}"
+        );
+        let adornment = self.adornment(label, false);
+        let mut response = response::refusal(status, "refused\n", adornment);
+        for (name, value) in &refusal.headers() {
+            // Of `connection` there may be one that closes.
+            response.headers_mut().append(name, value.clone());
+        }
+        self.log_refusal(label, status, began);
+        Answer::Ours(Some(response))
     }
 
     /// What the app answers to the request that came last.
@@ -157,6 +228,11 @@ impl Connection {
         // An exchange is not done before its response was taken.
         let exchange = self.current.as_ref().ok_or(BrokenOff)?;
         let beginning = ready!(exchange.poll_beginning(cx))?;
+        if beginning.opens {
+            self.opens = true;
+            let adornment = self.adornment(exchange.label(), false);
+            return Poll::Ready(Ok(response::opening(beginning.head, adornment)));
+        }
         if beginning.whole.is_some() {
             exchange.log_access();
         }

@@ -64,6 +64,16 @@ pub(crate) fn response(
     adorn(head, body, adornment)
 }
 
+/// The response that opens a WebSocket: behind it the connection is no longer hyper's.
+pub(crate) fn opening(head: ResponseHead, adornment: Adornment) -> Response<ResponseBody> {
+    let adornment = Adornment {
+        // The field names what it becomes, and nobody closes it here.
+        close: false,
+        ..adornment
+    };
+    adorn(head, ResponseBody::Whole(Bytes::new()), adornment)
+}
+
 /// A response of the server's own.
 pub(crate) fn refusal(
     status: StatusCode,

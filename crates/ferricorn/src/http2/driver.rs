@@ -25,7 +25,7 @@ use tracing::debug;
 
 use super::fault::Fault;
 use super::push::Parent;
-use super::request::Refused;
+use super::request::{Asked, Refused};
 use super::stream::Stream;
 use super::wire::WireIo;
 use super::{Shared, request, response};
@@ -205,29 +205,50 @@ impl Driver {
         let (parts, body) = request.into_parts();
         let label = self.shared.label(&parts.method, &parts.uri, parts.version);
         let config = self.shared.server.config();
-        let scope = request::scope(parts, &self.shared.ends, config, self.shared.server.state());
-        let mut scope = match scope {
-            Ok(scope) => scope,
+        let server = &self.shared.server;
+        let asked = request::asked(parts, &self.shared.ends, config, server.state());
+        let asked = match asked {
+            Ok(asked) => asked,
             Err(refused) => return self.refuse(&label, refused, respond, began),
         };
-        let Some(permit) = self.shared.server.admit() else {
+        // A socket that comes while it drains would be closed at once: another server may take it.
+        let in_vain = matches!(asked, Asked::WebSocket(..)) && server.phase() >= Phase::Draining;
+        let Some(permit) = server.admit().filter(|_| !in_vain) else {
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            let refused = Refused::Status(status, "too many exchanges run");
+            let refused = Refused::Status(status, "too many exchanges run, or the server drains");
             return self.refuse(&label, refused, respond, began);
+        };
+        let body = RequestBody::Http2(body);
+        let mut scope = match asked {
+            Asked::Http(scope) => scope,
+            Asked::WebSocket(scope, opening) => {
+                let exchange =
+                    Exchange::start_socket(server, permit, label, scope, opening, body, began);
+                return self.run(exchange, respond, None, cx);
+            }
         };
         let parent = self.may_push().then(|| Parent::new(&scope, config));
         let parent = parent.flatten();
         if parent.is_some() {
             scope.extensions = scope.extensions.with(Extension::Push);
         }
-        let body = RequestBody::Http2(body);
-        let server = &self.shared.server;
         let exchange = Exchange::start(server, permit, label, scope, body, began);
+        self.run(exchange, respond, parent, cx);
+    }
+
+    /// Polls the app of an exchange that has begun, which then goes on in a task of its own.
+    fn run(
+        &mut self,
+        exchange: Arc<Exchange>,
+        respond: SendResponse<Bytes>,
+        parent: Option<Parent>,
+        cx: &mut Context<'_>,
+    ) {
         let mut stream = Stream::new(&self.shared, &exchange, respond, parent);
         if self.inline && Pin::new(&mut stream).poll(cx).is_ready() {
             return;
         }
-        self.inline &= began.elapsed() < INLINE;
+        self.inline &= exchange.began().elapsed() < INLINE;
         self.shared.running.spawn(exchange, stream);
     }
 

@@ -158,6 +158,9 @@ fn handshake(config: &Config, io: WireIo) -> Handshake<WireIo, Bytes> {
         .max_header_list_size(u32::try_from(config.max_head_size).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(DATA_FRAME_BUDGET);
+    if config.ws {
+        builder.enable_connect_protocol();
+    }
     builder.handshake(io)
 }
 

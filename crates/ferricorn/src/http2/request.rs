@@ -1,6 +1,7 @@
 //! From h2's request to a scope, or to why there is none.
 
-use asgi::{Extension, HttpScope, State};
+use asgi::{Extension, HttpScope, State, WebSocketScope};
+use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
@@ -8,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 use crate::Config;
 use crate::connection::Ends;
 use crate::request::{is_host, new_scope};
+use crate::websocket::{self, Opening};
 
 /// Why a request does not reach the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +21,47 @@ pub(super) enum Refused {
     Status(StatusCode, &'static str),
 }
 
+/// What is asked for.
+pub(super) enum Asked {
+    Http(Box<HttpScope>),
+    WebSocket(Box<WebSocketScope>, Opening),
+}
+
+/// What a request asks for.
+///
+/// # Errors
+///
+/// It is one that RFC 6455, 9110 or 9113 has refused, though h2 let it pass.
+pub(super) fn asked(
+    mut parts: request::Parts,
+    ends: &Ends,
+    config: &Config,
+    state: &State,
+) -> Result<Asked, Refused> {
+    let Some(protocol) = parts.extensions.remove::<Protocol>() else {
+        return scope(parts, ends, config, state).map(Asked::Http);
+    };
+    if protocol.as_str() != "websocket" {
+        let status = StatusCode::NOT_IMPLEMENTED;
+        return Err(Refused::Status(status, "another protocol than websocket"));
+    }
+    // RFC 8441 §4: with a protocol its target is that of any request. It is no CONNECT to the app.
+    parts.method = Method::GET;
+    let mut scope = scope(parts, ends, config, state)?;
+    scope.extensions = scope.extensions.without(Extension::EarlyHint);
+    scope.extensions = scope.extensions.without(Extension::Trailers);
+    let handshake = websocket::over_http2(&scope, config)
+        .map_err(|refusal| Refused::Status(refusal.status, refusal.why))?;
+    let (scope, opening) = handshake.into_scope(*scope);
+    Ok(Asked::WebSocket(scope, opening))
+}
+
 /// The scope for a request.
 ///
 /// # Errors
 ///
 /// The request is one that RFC 9110 or 9113 has refused, though h2 let it pass.
-pub(super) fn scope(
+fn scope(
     parts: request::Parts,
     ends: &Ends,
     config: &Config,

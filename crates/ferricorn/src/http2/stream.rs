@@ -4,7 +4,8 @@
 //!
 //! - the whole response is with h2, which sends it as the client's windows allow;
 //! - the app broke its response off, or a deadline has passed: RST_STREAM says so;
-//! - the client reset the stream, or the connection is gone.
+//! - the client reset the stream, or the connection is gone;
+//! - it has become a WebSocket, and that is closed ([`crate::websocket`]).
 //!
 //! In each of them an app that still runs goes on in a task of its own, with its grace.
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use asgi::{DisconnectReason, HttpResponsePush};
 use asgi_exchange::Framing;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::server::{SendPushedResponse, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::header::LINK;
@@ -29,6 +30,7 @@ use crate::exchange::{
     Admission, Beginning, BrokenOff, Exchange, Interim, Part, PushGate, PushSlot, PushSlots,
     RequestBody, h2_reason_of, store,
 };
+use crate::websocket::{self, OverHttp2};
 
 /// How long what still comes of a request is thrown away when its response is complete. A reset at
 /// once could overtake the response, or hit a client that is about to end its request anyway. And
@@ -62,6 +64,8 @@ enum Stage {
     /// The end of the stream went out with its head, but the app has not said all. To the client
     /// and to its limit of streams this one is over: an app gets no longer than the timer for it.
     Silent(SendStream<Bytes>, Pin<Box<Sleep>>),
+    /// The app has accepted a handshake.
+    Socket(Box<websocket::Driver<OverHttp2>>),
     /// The response is out, but the request is not all in.
     Linger(RecvStream, Pin<Box<Sleep>>),
     Done,
@@ -178,6 +182,10 @@ impl Stream {
                         self.stage = Stage::Done;
                     }
                 },
+                Stage::Socket(socket) => {
+                    let end = ready!(socket.poll(cx));
+                    self.end_socket(end);
+                }
                 Stage::Linger(body, deadline) => {
                     if poll_linger(body, cx).is_pending() {
                         ready!(deadline.as_mut().poll(cx));
@@ -238,7 +246,9 @@ impl Stream {
         let Stage::Head(mut respond) = std::mem::replace(&mut self.stage, Stage::Done) else {
             return;
         };
-        let Beginning { head, whole, .. } = beginning;
+        let Beginning {
+            head, whole, opens, ..
+        } = beginning;
         let empty = head.framing == Framing::Empty && !head.trailers
             || whole.as_ref().is_some_and(Bytes::is_empty);
         let response = response::head(head, self.shared.server.config());
@@ -247,6 +257,7 @@ impl Stream {
             Err(error) => return self.lost(&error),
         };
         self.stage = match whole {
+            _ if opens => self.open_socket(send),
             _ if empty && whole.is_none() => {
                 self.exchange.delivered();
                 Stage::Silent(send, Box::pin(tokio::time::sleep(LINGER)))
@@ -259,6 +270,37 @@ impl Stream {
                 data: whole.unwrap_or_default(),
             },
         };
+    }
+
+    fn open_socket(&self, send: SendStream<Bytes>) -> Stage {
+        let (body, deflate) = self.exchange.opened();
+        let body = match body {
+            Some(RequestBody::Http2(body)) => Some(body),
+            _ => None,
+        };
+        let io = OverHttp2::new(send, body);
+        let (server, exchange) = (&self.shared.server, Arc::clone(&self.exchange));
+        let read = BytesMut::new();
+        Stage::Socket(Box::new(websocket::Driver::new(
+            server, exchange, deflate, io, read,
+        )))
+    }
+
+    /// Both sides have closed the socket, or one of them is not there any more.
+    fn end_socket(&mut self, end: websocket::End) {
+        let Stage::Socket(socket) = std::mem::replace(&mut self.stage, Stage::Done) else {
+            return;
+        };
+        let mut io = socket.finish(end);
+        if end == websocket::End::Closed {
+            if let Some(body) = io.end() {
+                self.stage = Stage::Linger(body, Box::pin(tokio::time::sleep(LINGER)));
+            }
+        } else {
+            // RFC 8441 §5: "RST exceptions are represented with the RST_STREAM frame ... with the
+            // CANCEL error code".
+            io.reset(Reason::CANCEL);
+        }
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -433,6 +475,7 @@ impl Stream {
         let reset = match &mut self.stage {
             Stage::Head(respond) => respond.poll_reset(cx),
             Stage::Body { send, .. } | Stage::Silent(send, _) => send.poll_reset(cx),
+            Stage::Socket(socket) => socket.io().poll_reset(cx),
             Stage::Linger(..) | Stage::Done => return Poll::Pending,
         };
         let reason = match reset {
@@ -466,6 +509,7 @@ impl Stream {
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Head(mut respond) => respond.send_reset(reason),
             Stage::Body { mut send, .. } | Stage::Silent(mut send, _) => send.send_reset(reason),
+            Stage::Socket(mut socket) => socket.io().reset(reason),
             Stage::Linger(..) | Stage::Done => {}
         }
     }
@@ -496,6 +540,10 @@ impl Future for Stream {
         this.exchange.begin_turn();
         if this.poll_stage(cx).is_ready() || this.poll_reset(cx).is_ready() {
             return Poll::Ready(());
+        }
+        if let Stage::Socket(_) = this.stage {
+            // It polls its app itself.
+            return Poll::Pending;
         }
         // An app that waits for room is polled too: its timers go on.
         if this.exchange.poll_app(cx) {

@@ -10,6 +10,7 @@ pub(super) static OPTIONS: &[Entry] = &[
         group: Group::Http2,
         kind: Kind::Count32 {
             field: |settings| &mut settings.config.h2_max_concurrent_streams,
+            least: 1,
             most: 10_000,
         },
         default: None,

@@ -65,6 +65,7 @@ pub(super) static OPTIONS: &[Entry] = &[
         group: Group::Listening,
         kind: Kind::Count32 {
             field: |settings| &mut settings.config.backlog,
+            least: 1,
             most: i32::MAX as u32,
         },
         default: None,

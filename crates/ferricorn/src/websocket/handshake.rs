@@ -1,0 +1,285 @@
+//! The opening handshake: what a client must have said (RFC 6455 §4.2, RFC 8441), and what is
+//! answered to it.
+
+use asgi::{HttpScope, WebSocketScope};
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ALLOW, CONNECTION, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::deflate::{self, Agreement};
+use crate::Config;
+
+/// A handshake that is well formed.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    /// What the client offers, the best first.
+    subprotocols: Vec<String>,
+    opening: Opening,
+}
+
+/// What completes a handshake, if the app accepts it.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// 101 or 200.
+    pub(crate) status: StatusCode,
+    /// The fields of the answer that are not the app's.
+    pub(crate) headers: HeaderMap,
+    pub(crate) deflate: Option<Agreement>,
+}
+
+/// Why a handshake is answered without the app. The connection is sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) why: &'static str,
+}
+
+impl Refusal {
+    const fn bad_request(why: &'static str) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            why,
+        }
+    }
+
+    /// The fields that this answer has to have.
+    pub(crate) fn headers(self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        match self.status {
+            // RFC 6455 §4.4: "it MUST respond with a |Sec-WebSocket-Version| header field";
+            // RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response".
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(SEC_WEBSOCKET_VERSION, VERSION);
+                headers.insert(UPGRADE, WEBSOCKET);
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(ALLOW, HeaderValue::from_static("GET"));
+            }
+            _ => {}
+        }
+        headers
+    }
+}
+
+const VERSION: HeaderValue = HeaderValue::from_static("13");
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
+/// Whether a request of HTTP/1.1 asks for a WebSocket, well formed or not.
+///
+/// To ask for some other protocol as well is lawful; which one it becomes is the server's choice.
+pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
+    has_token(headers, &UPGRADE, "websocket")
+}
+
+/// Checks a request of HTTP/1.1 that asks for a WebSocket. (RFC 6455 §4.2.1)
+///
+/// # Errors
+///
+/// What is wrong with it, or that its page may not open one.
+pub(crate) fn over_http1(request: &HttpScope, config: &Config) -> Result<Handshake, Refusal> {
+    let HttpScope {
+        method, headers, ..
+    } = request;
+    if method != Method::GET {
+        return Err(Refusal {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            why: "a handshake is a GET",
+        });
+    }
+    if !has_token(headers, &CONNECTION, "upgrade") {
+        // Mostly a proxy between that does not pass it on.
+        return Err(Refusal::bad_request("connection does not name upgrade"));
+    }
+    check_version(headers)?;
+    let key = only(headers, &SEC_WEBSOCKET_KEY)
+        .map_err(|_| Refusal::bad_request("no key, or more than one"))?;
+    if !is_key(key.as_bytes()) {
+        return Err(Refusal::bad_request("the key is not 16 bytes in base64"));
+    }
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    let mut handshake = Handshake::new(StatusCode::SWITCHING_PROTOCOLS, headers, config)?;
+    let answer = &mut handshake.opening.headers;
+    answer.insert(UPGRADE, WEBSOCKET);
+    answer.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Ok(accept) = HeaderValue::from_str(&accept) {
+        answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    Ok(handshake)
+}
+
+/// Checks an extended CONNECT for a WebSocket. (RFC 8441 §5: there is no key, and none is answered.)
+///
+/// # Errors
+///
+/// As [`over_http1`].
+pub(crate) fn over_http2(request: &HttpScope, config: &Config) -> Result<Handshake, Refusal> {
+    // There is no upgrade to ask for.
+    check_version(&request.headers).map_err(|refusal| Refusal::bad_request(refusal.why))?;
+    Handshake::new(StatusCode::OK, &request.headers, config)
+}
+
+impl Handshake {
+    fn new(status: StatusCode, headers: &HeaderMap, config: &Config) -> Result<Self, Refusal> {
+        check_origin(headers, &config.ws_origins)?;
+        let subprotocols = subprotocols(headers)?;
+        let settings = deflate::Settings {
+            window_bits: u8::try_from(config.ws_deflate_window_bits).unwrap_or(u8::MAX),
+            context_takeover: config.ws_deflate_context_takeover,
+        };
+        let agreed = match config.ws_deflate {
+            true => deflate::negotiate(headers, settings),
+            false => None,
+        };
+        let mut answer = HeaderMap::new();
+        let deflate = agreed.map(|(agreement, value)| {
+            answer.insert(SEC_WEBSOCKET_EXTENSIONS, value);
+            agreement
+        });
+        Ok(Self {
+            subprotocols,
+            opening: Opening {
+                status,
+                headers: answer,
+                deflate,
+            },
+        })
+    }
+
+    /// The scope of the socket, made of what is known of its request, and what completes it.
+    pub(crate) fn into_scope(self, request: HttpScope) -> (Box<WebSocketScope>, Opening) {
+        let mut scope = WebSocketScope::new(own(&request.target));
+        scope.version = request.version;
+        scope.scheme = match &*request.scheme {
+            "https" => "wss".into(),
+            _ => "ws".into(),
+        };
+        scope.path = request.path;
+        scope.root_path = request.root_path;
+        scope.headers = compact(&request.headers);
+        scope.subprotocols = self.subprotocols;
+        scope.client = request.client;
+        scope.server = request.server;
+        scope.state = request.state;
+        scope.extensions = request.extensions;
+        (Box::new(scope), self.opening)
+    }
+}
+
+/// A target that keeps nothing else alive: a socket lives for long, and what it was read into is a
+/// hundred times as large.
+pub(crate) fn own(target: &PathAndQuery) -> PathAndQuery {
+    let bytes = Bytes::copy_from_slice(target.as_str().as_bytes());
+    PathAndQuery::from_maybe_shared(bytes).unwrap_or_else(|_| target.clone())
+}
+
+/// The same fields, in memory of their own size.
+fn compact(headers: &HeaderMap) -> HeaderMap {
+    let total = headers.values().map(HeaderValue::len).sum();
+    let mut values = BytesMut::with_capacity(total);
+    for value in headers.values() {
+        values.extend_from_slice(value.as_bytes());
+    }
+    let mut values = values.freeze();
+    let mut compact = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        let own = HeaderValue::from_maybe_shared(values.split_to(value.len()));
+        compact.append(name, own.unwrap_or_else(|_| value.clone()));
+    }
+    compact
+}
+
+/// RFC 6455 §4.2.2: "If this version does not match a version understood by the server, the server
+/// MUST abort the WebSocket handshake ... and instead send an appropriate HTTP error code (such as
+/// 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
+fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
+    match only(headers, &SEC_WEBSOCKET_VERSION) {
+        Ok(version) if version == VERSION => Ok(()),
+        Ok(_) => Err(Refusal {
+            status: StatusCode::UPGRADE_REQUIRED,
+            why: "a version other than 13",
+        }),
+        Err(_) => Err(Refusal::bad_request("no version, or more than one")),
+    }
+}
+
+/// A page of another site may open a socket with its visitor's cookies (RFC 6455 §10.2). What is no
+/// browser says what it likes here, and mostly nothing.
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
+    let is_allowed = |origin: &HeaderValue| {
+        let mut allowed = allowed.iter().map(String::as_bytes);
+        allowed.any(|allowed| allowed.eq_ignore_ascii_case(origin.as_bytes()))
+    };
+    if allowed.is_empty() || headers.get_all(ORIGIN).iter().all(is_allowed) {
+        return Ok(());
+    }
+    Err(Refusal {
+        status: StatusCode::FORBIDDEN,
+        why: "an origin that is not allowed",
+    })
+}
+
+/// RFC 6455 §4.1: "The elements that comprise this value MUST be non-empty strings with characters in
+/// the range U+0021 to U+007E not including separator characters ... and MUST all be unique strings."
+fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
+    let mut offered: Vec<String> = Vec::new();
+    for name in tokens(headers, &SEC_WEBSOCKET_PROTOCOL) {
+        let sound = name.iter().all(|byte| is_token_byte(*byte));
+        let Some(name) = std::str::from_utf8(name).ok().filter(|_| sound) else {
+            return Err(Refusal::bad_request("a malformed subprotocol"));
+        };
+        if offered.iter().any(|before| before == name) {
+            return Err(Refusal::bad_request("a subprotocol is offered twice"));
+        }
+        if offered.len() == MAX_SUBPROTOCOLS {
+            return Err(Refusal::bad_request("too many subprotocols"));
+        }
+        offered.push(name.to_owned());
+    }
+    Ok(offered)
+}
+
+/// Each is compared with all before it: a head of 64 KiB has room for 30,000. Nobody offers a dozen.
+const MAX_SUBPROTOCOLS: usize = 100;
+
+/// RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 6455 §4.2.1: "a base64-encoded (see Section 4 of [RFC4648]) value that, when decoded, is 16
+/// bytes in length".
+fn is_key(key: &[u8]) -> bool {
+    let [digits @ .., b'=', b'='] = key else {
+        return false;
+    };
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    digits.len() == 22 && digits.iter().all(is_digit)
+}
+
+/// The value of a field that has to come once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a HeaderValue, ()> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        _ => Err(()),
+    }
+}
+
+/// The elements of a list, over all of its fields. Empty ones do not count (RFC 9110 §5.6.1).
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|one| one.eq_ignore_ascii_case(token.as_bytes()))
+}
