@@ -8,3 +8,4 @@ mod lifespan;
 mod spec;
 mod support;
 mod websocket;
+mod websocket_life;

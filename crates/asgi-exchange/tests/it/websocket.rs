@@ -351,6 +351,38 @@ fn the_app_is_told_the_code_of_whoever_closed_first() {
     assert_eq!(reason, Some(DisconnectReason::Complete));
 }
 
+/// WS-029 to WS-031
+#[test]
+fn an_app_whose_socket_the_server_closes_is_told_the_code_that_goes_out() {
+    let frame = WebSocketClose::new(1001).reason("the server stops");
+    for (phase, make) in PHASES {
+        let mut exchange = make();
+        let goes_out = exchange.close(DisconnectReason::Shutdown, &frame);
+        assert_eq!(goes_out, phase == "open", "{phase}");
+        let (code, reason) = match phase {
+            "open" => (1001, DisconnectReason::Shutdown),
+            "closed" => (1000, DisconnectReason::Complete),
+            "denied" | "forbidden" => (1006, DisconnectReason::Complete),
+            _ => (1006, DisconnectReason::Shutdown),
+        };
+        assert_eq!(exchange.disconnect_reason(), Some(reason), "{phase}");
+        assert_eq!(exchange.disconnect().unwrap().code, code, "{phase}");
+        // It closes once.
+        assert!(!exchange.close(DisconnectReason::ProtocolError, &frame));
+        assert_eq!(exchange.disconnect().unwrap().code, code, "{phase}");
+    }
+    let mut exchange = after([accept()]);
+    exchange.close(DisconnectReason::Shutdown, &frame);
+    assert_eq!(exchange.disconnect().unwrap().reason, "the server stops");
+    let error = exchange.send(WebSocketSend::text("a").into()).unwrap_err();
+    assert_eq!(error.disconnect_reason(), Some(DisconnectReason::Shutdown));
+    let ending = exchange.ended(AppEnd::Returned).ending;
+    assert_eq!(ending, WebSocketEnding::Gone);
+    let mut exchange = after([accept()]);
+    exchange.ended(AppEnd::Returned);
+    assert!(!exchange.close(DisconnectReason::Shutdown, &frame));
+}
+
 #[test]
 fn without_a_close_frame_the_app_is_told_1006() {
     let abnormal = Some(WebSocketDisconnect::new(1006, ""));
@@ -452,10 +484,15 @@ fn no_sequence_of_events_breaks_the_rules_of_the_wire() {
                 0 | 1 => seen = seen.then(&exchange.waiting()),
                 2 if random.one_in(2) => {
                     gone |= seen != Seen::Complete;
-                    if random.one_in(2) {
-                        exchange.closed(1001, "");
-                    } else {
-                        exchange.disconnected(DisconnectReason::Lost);
+                    match random.below(3) {
+                        0 => exchange.closed(1001, ""),
+                        1 => exchange.disconnected(DisconnectReason::Lost),
+                        _ => {
+                            let frame = WebSocketClose::new(1001);
+                            let open = exchange.is_open();
+                            let goes_out = exchange.close(DisconnectReason::Shutdown, &frame);
+                            assert_eq!(goes_out, open, "seed {seed}");
+                        }
                     }
                 }
                 3 => {
