@@ -162,10 +162,6 @@ impl Exchange {
         self.lock().pushes = Some(Pushes::new(gate));
     }
 
-    pub(crate) fn began(&self) -> Instant {
-        self.began
-    }
-
     pub(crate) fn label(&self) -> &Label {
         &self.label
     }

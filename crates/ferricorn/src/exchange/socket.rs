@@ -163,7 +163,9 @@ impl Exchange {
             Rules::WebSocket(socket) => socket.deflate,
             Rules::Http(_) => None,
         };
-        (state.request_body.take(), agreement)
+        // Its app may have ended already.
+        let left = state.leftover.take().map(RequestBody::Http2);
+        (state.request_body.take().or(left), agreement)
     }
 
     /// The side of a WebSocket that faces its client; the app's halves wait meanwhile.
@@ -189,6 +191,11 @@ impl ClientSide<'_> {
         socket.incoming.len() < MESSAGES_AHEAD
             && socket.incoming_bytes < BYTES_AHEAD
             && socket.outgoing.has_room_for_control()
+    }
+
+    /// Whether the app has left some of what came.
+    pub(crate) fn has_unread(&mut self) -> bool {
+        !self.socket().incoming.is_empty()
     }
 
     /// Lays a message ready for the app, unless nobody will ask for it any more.

@@ -224,7 +224,9 @@ impl Driver {
             Asked::WebSocket(scope, opening) => {
                 let exchange =
                     Exchange::start_socket(server, permit, label, scope, opening, body, began);
-                return self.run(exchange, respond, None, cx);
+                // Never polled here first: it stays, and so does what wakes it.
+                let stream = Stream::new(&self.shared, &exchange, respond, None);
+                return self.shared.running.spawn(exchange, stream);
             }
         };
         let parent = self.may_push().then(|| Parent::new(&scope, config));
@@ -233,22 +235,11 @@ impl Driver {
             scope.extensions = scope.extensions.with(Extension::Push);
         }
         let exchange = Exchange::start(server, permit, label, scope, body, began);
-        self.run(exchange, respond, parent, cx);
-    }
-
-    /// Polls the app of an exchange that has begun, which then goes on in a task of its own.
-    fn run(
-        &mut self,
-        exchange: Arc<Exchange>,
-        respond: SendResponse<Bytes>,
-        parent: Option<Parent>,
-        cx: &mut Context<'_>,
-    ) {
         let mut stream = Stream::new(&self.shared, &exchange, respond, parent);
         if self.inline && Pin::new(&mut stream).poll(cx).is_ready() {
             return;
         }
-        self.inline &= exchange.began().elapsed() < INLINE;
+        self.inline &= began.elapsed() < INLINE;
         self.shared.running.spawn(exchange, stream);
     }
 

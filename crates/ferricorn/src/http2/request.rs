@@ -47,9 +47,7 @@ pub(super) fn asked(
     }
     // RFC 8441 §4: with a protocol its target is that of any request. It is no CONNECT to the app.
     parts.method = Method::GET;
-    let mut scope = scope(parts, ends, config, state)?;
-    scope.extensions = scope.extensions.without(Extension::EarlyHint);
-    scope.extensions = scope.extensions.without(Extension::Trailers);
+    let scope = scope(parts, ends, config, state)?;
     let handshake = websocket::over_http2(&scope, config)
         .map_err(|refusal| Refused::Status(refusal.status, refusal.why))?;
     let (scope, opening) = handshake.into_scope(*scope);

@@ -30,7 +30,7 @@ use crate::exchange::{
     Admission, Beginning, BrokenOff, Exchange, Interim, Part, PushGate, PushSlot, PushSlots,
     RequestBody, h2_reason_of, store,
 };
-use crate::websocket::{self, OverHttp2};
+use crate::websocket::{self, Io as _, OverHttp2};
 
 /// How long what still comes of a request is thrown away when its response is complete. A reset at
 /// once could overtake the response, or hit a client that is about to end its request anyway. And
@@ -292,7 +292,10 @@ impl Stream {
             return;
         };
         let mut io = socket.finish(end);
-        if end == websocket::End::Closed {
+        let reads = io.stuck_since().is_none();
+        if let websocket::End::Closed | websocket::End::TimedOut(_) = end
+            && reads
+        {
             if let Some(body) = io.end() {
                 self.stage = Stage::Linger(body, Box::pin(tokio::time::sleep(LINGER)));
             }

@@ -59,6 +59,13 @@ pub(crate) enum End {
     Cut,
 }
 
+/// What nothing of the client's can follow.
+#[derive(Debug)]
+enum Last {
+    Close(u16, String),
+    Fault(Fault),
+}
+
 /// An open socket.
 pub(crate) struct Driver<I> {
     server: Arc<Server>,
@@ -72,6 +79,8 @@ pub(crate) struct Driver<I> {
     life: WebSocketLife,
     /// The app does not take what came, so nothing is read.
     paused: bool,
+    /// The last that the client said, behind messages that the app has not taken, and since when.
+    last: Option<(Last, Instant)>,
     phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
     /// The server's phase when `phases` was last polled.
     phase: Option<Phase>,
@@ -109,6 +118,7 @@ impl<I: Io> Driver<I> {
             read_size: SMALLEST_READ,
             life,
             paused: false,
+            last: None,
             phases: Box::pin(server.until(Phase::Draining)),
             phase: None,
             timer,
@@ -175,16 +185,21 @@ impl<I: Io> Driver<I> {
             if self.life.is_over() {
                 break Ok(());
             }
+            if self.last.is_some() {
+                self.paused = side.has_unread();
+                came |= self.end_reading(&mut side, None);
+                break Ok(());
+            }
             self.paused = !side.wants_more();
             if self.paused {
                 break Ok(());
             }
             match self.decoder.decode(&mut self.read) {
-                Ok(Some(said)) => came |= self.take(said, &mut side),
-                Err(fault) => {
-                    self.fail(fault, &mut side);
-                    came = true;
+                Ok(Some(Incoming::Close(code, reason))) => {
+                    self.last = Some((Last::Close(code, reason), Instant::now()));
                 }
+                Ok(Some(said)) => came |= self.take(said, &mut side),
+                Err(fault) => self.last = Some((Last::Fault(fault), Instant::now())),
                 Ok(None) if reads == TURNS => {
                     cx.waker().wake_by_ref();
                     break Ok(());
@@ -244,13 +259,27 @@ impl<I: Io> Driver<I> {
                 }
                 true
             }
-            Incoming::Pong => false,
-            Incoming::Close(code, reason) => {
+            // The other is for `end_reading`.
+            Incoming::Pong | Incoming::Close(..) => false,
+        }
+    }
+
+    /// Takes the last that the client said, once the app has taken what came before: it may have
+    /// answers to that. One that takes nothing is not waited for beyond a tick. Whether it was taken.
+    fn end_reading(&mut self, side: &mut ClientSide<'_>, now: Option<Instant>) -> bool {
+        let in_time = |(_, since): &mut (Last, Instant)| {
+            let waited = now.map(|now| now.duration_since(*since));
+            !side.has_unread() || waited.is_some_and(|waited| waited >= TICK)
+        };
+        match self.last.take_if(in_time) {
+            None => return false,
+            Some((Last::Fault(fault), _)) => self.fail(fault, side),
+            Some((Last::Close(code, reason), _)) => {
                 self.life.closed();
                 side.closed(code, reason);
-                true
             }
         }
+        true
     }
 
     /// The client broke a rule.
@@ -342,6 +371,12 @@ impl<I: Io> Driver<I> {
         }
         if self.paused {
             self.life.heard(now);
+            let exchange = Arc::clone(&self.exchange);
+            if self.end_reading(&mut exchange.client_side(), Some(now)) {
+                // Another turn, in which it goes out and the app is told.
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
             if self.io.is_lost(cx) {
                 self.exchange.client_side().lost(DisconnectReason::Lost);
                 return Err(End::Lost);

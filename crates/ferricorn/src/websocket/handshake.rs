@@ -1,7 +1,7 @@
 //! The opening handshake: what a client must have said (RFC 6455 §4.2, RFC 8441), and what is
 //! answered to it.
 
-use asgi::{HttpScope, WebSocketScope};
+use asgi::{Extension, HttpScope, WebSocketScope};
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ALLOW, CONNECTION, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
@@ -165,7 +165,11 @@ impl Handshake {
         scope.client = request.client;
         scope.server = request.server;
         scope.state = request.state;
-        scope.extensions = request.extensions;
+        scope.extensions = request
+            .extensions
+            .without(Extension::EarlyHint)
+            .without(Extension::Trailers)
+            .with(Extension::WebSocketHttpResponse);
         (Box::new(scope), self.opening)
     }
 }

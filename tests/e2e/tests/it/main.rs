@@ -23,3 +23,4 @@ mod malformed;
 mod request;
 mod response;
 mod tls;
+mod websocket;

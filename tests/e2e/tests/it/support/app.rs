@@ -1,8 +1,8 @@
 //! Apps for the tests, in few words.
 
 use asgi::{
-    App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Scope,
-    Sender,
+    App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, Message, ReceiveEvent, Receiver,
+    Scope, SendError, Sender, WebSocketAccept, WebSocketDisconnect, WebSocketScope, WebSocketSend,
 };
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -89,6 +89,83 @@ where
     Fut: Future<Output = Result<(), AppError>> + Send,
 {
     http(move |http| app(context.clone(), http))
+}
+
+/// One socket, as an app gets it.
+pub struct WebSocket {
+    pub scope: WebSocketScope,
+    pub receive: Receiver,
+    pub send: Sender,
+}
+
+impl WebSocket {
+    /// Waits for the handshake and accepts it.
+    pub async fn accept(&mut self) -> Result<(), AppError> {
+        let ReceiveEvent::WebSocketConnect(_) = self.receive.next().await else {
+            return Err("no connect".into());
+        };
+        self.send.send(WebSocketAccept::new()).await?;
+        Ok(())
+    }
+
+    /// The next message, or how the socket was closed.
+    pub async fn next(&mut self) -> Result<Message, WebSocketDisconnect> {
+        match self.receive.next().await {
+            ReceiveEvent::WebSocketReceive(event) => Ok(event.message),
+            ReceiveEvent::WebSocketDisconnect(end) => Err(end),
+            other => panic!("{other:?} on an open socket"),
+        }
+    }
+
+    pub async fn text(&mut self, text: &str) -> Result<(), SendError> {
+        self.send.send(WebSocketSend::text(text)).await
+    }
+
+    /// Sends back what comes; how the socket was closed.
+    pub async fn echo(&mut self) -> Result<WebSocketDisconnect, SendError> {
+        loop {
+            match self.next().await {
+                Ok(message) => self.send.send(WebSocketSend::new(message)).await?,
+                Err(end) => return Ok(end),
+            }
+        }
+    }
+}
+
+/// An app that serves WebSockets, and answers any request with `http`.
+pub fn websocket<F, Fut>(app: F) -> impl App
+where
+    F: Fn(WebSocket) -> Fut + Send + Sync + Clone + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send,
+{
+    move |scope: Scope, receive: Receiver, mut send: Sender| {
+        let app = app.clone();
+        async move {
+            match scope {
+                Scope::WebSocket(scope) => {
+                    let scope = *scope;
+                    app(WebSocket {
+                        scope,
+                        receive,
+                        send,
+                    })
+                    .await
+                }
+                Scope::Http(_) => respond(&mut send, "http").await,
+                other => Err(AppError::unsupported(&other)),
+            }
+        }
+    }
+}
+
+/// [`websocket`] with a clone of `context` for each socket.
+pub fn websocket_with<T, F, Fut>(context: T, app: F) -> impl App
+where
+    T: Clone + Send + Sync + 'static,
+    F: Fn(T, WebSocket) -> Fut + Send + Sync + Clone + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send,
+{
+    websocket(move |socket| app(context.clone(), socket))
 }
 
 /// A channel from an app to its test.

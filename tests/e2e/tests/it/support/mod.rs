@@ -4,6 +4,7 @@ pub mod app;
 pub mod certificates;
 pub mod hyper_client;
 pub mod logs;
+pub mod peer;
 pub mod raw;
 pub mod server;
 pub mod tls_client;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-pub use self::app::{Http, WithLifespan, http, http_with};
+pub use self::app::{Http, WebSocket, WithLifespan, http, http_with, websocket, websocket_with};
 pub use self::raw::Client;
 pub use self::server::Server;
 

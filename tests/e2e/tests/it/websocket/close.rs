@@ -1,0 +1,277 @@
+//! The closing handshake, whoever begins it.
+
+use std::time::Duration;
+
+use asgi::{DisconnectReason, WebSocketClose};
+use ferricorn::Config;
+use tokio::time::Instant;
+
+use super::{echo, told};
+use crate::support::app::channel;
+use crate::support::peer::{CLOSE, Over, PING, TEXT, frame, over_both};
+use crate::support::{Server, WebSocket, eventually, logs, websocket, websocket_with};
+
+/// WS-020, WS-028, WS-040
+#[test]
+fn a_close_of_the_clients_is_answered_and_told_with_its_code_and_reason() {
+    over_both(async |over| {
+        let (app, mut ends) = echo();
+        let server = Server::start(app).await;
+        for (code, reason) in [
+            (1000, ""),
+            (1001, "bye"),
+            (1014, ""),
+            (3000, "x"),
+            (4999, "😀"),
+        ] {
+            let mut peer = over.open(&server, "/").await;
+            peer.text("last").await;
+            peer.close(code, reason).await;
+            peer.expect(TEXT, "last").await;
+            peer.expect_close(code, "").await;
+            peer.expect_end().await;
+            let end = told(&mut ends).await;
+            assert_eq!((end.code, end.reason.as_str()), (code, reason));
+        }
+        let mut peer = over.open(&server, "/").await;
+        peer.send(CLOSE, "").await;
+        peer.expect(CLOSE, "").await;
+        peer.expect_end().await;
+        assert_eq!(told(&mut ends).await.code, 1005);
+    });
+}
+
+/// WS-021
+#[test]
+fn a_client_that_is_lost_is_told_as_1006() {
+    over_both(async |over| {
+        let (app, mut ends) = echo();
+        let server = Server::start(app).await;
+        // It ends its side without a word.
+        let mut peer = over.open(&server, "/").await;
+        peer.end_side().await;
+        assert_eq!(told(&mut ends).await.code, 1006);
+        // It dies.
+        let mut peer = over.open(&server, "/").await;
+        peer.text("a").await;
+        peer.expect(TEXT, "a").await;
+        drop(peer);
+        assert_eq!(told(&mut ends).await.code, 1006);
+        // In the middle of a message.
+        let mut peer = over.open(&server, "/").await;
+        peer.raw(&frame(0x80 | TEXT, b"abc")[..7]).await;
+        drop(peer);
+        let end = told(&mut ends).await;
+        assert_eq!((end.code, end.reason.as_str()), (1006, ""));
+    });
+}
+
+/// WS-020
+#[test]
+fn an_app_that_takes_nothing_still_learns_of_a_close_behind_its_messages() {
+    over_both(async |over| {
+        let (told, mut seen) = channel();
+        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+            socket.accept().await?;
+            let reason = socket.send.closed().await;
+            told.send(format!("{reason:?}"))?;
+            loop {
+                match socket.next().await {
+                    Ok(message) => told.send(format!("{message:?}"))?,
+                    Err(end) => break told.send(format!("{}", end.code))?,
+                }
+            }
+            assert!(socket.text("x").await.unwrap_err().is_disconnected());
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        for text in ["a", "b"] {
+            peer.text(text).await;
+        }
+        peer.close(4000, "").await;
+        for expected in ["Closed", "Text(\"a\")", "Text(\"b\")", "4000"] {
+            assert_eq!(seen.recv().await.unwrap(), expected);
+        }
+    });
+}
+
+/// WS-014, WS-022, WS-026
+#[test]
+fn a_close_of_the_apps_waits_for_the_clients_and_drops_what_comes_before() {
+    over_both(async |over| {
+        let (told, mut ends) = channel();
+        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+            socket.accept().await?;
+            socket.text("first").await?;
+            let close = WebSocketClose::new(3001).reason("enough");
+            socket.send.send(close).await?;
+            let end = socket.next().await.unwrap_err();
+            told.send((end.code, end.reason, socket.send.closed().await))?;
+            let late = socket.text("late").await.unwrap_err();
+            assert!(late.is_misuse());
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        peer.expect(TEXT, "first").await;
+        peer.expect_close(3001, "enough").await;
+        let end = ends.recv().await.unwrap();
+        assert_eq!(end, (3001, "enough".to_owned(), DisconnectReason::Complete));
+        // It may not have read that yet.
+        peer.text("crossing").await;
+        peer.send(PING, "crossing").await;
+        peer.close(3001, "").await;
+        peer.expect_end().await;
+    });
+}
+
+/// WS-023, WS-024
+#[test]
+fn the_end_of_the_app_closes_the_socket_with_its_code() {
+    over_both(async |over| {
+        let app = websocket(async |mut socket: WebSocket| {
+            socket.accept().await?;
+            socket.text("last").await?;
+            match socket.scope.path.as_str() {
+                "/fail" => Err("no".into()),
+                "/panic" => panic!("oh"),
+                _ => Ok(()),
+            }
+        });
+        let server = Server::start(app).await;
+        for (path, code, line) in [
+            ("/return", 1000, None),
+            ("/fail", 1011, Some("the app failed: no")),
+            ("/panic", 1011, Some("the app panicked: oh")),
+        ] {
+            let mut peer = over.open(&server, path).await;
+            peer.expect(TEXT, "last").await;
+            peer.expect_close(code, "").await;
+            peer.close(code, "").await;
+            peer.expect_end().await;
+            if let Some(line) = line {
+                logs::expect_error(&[line]);
+            }
+        }
+    });
+}
+
+/// WS-026
+#[test]
+fn a_client_that_does_not_answer_a_close_is_not_waited_for_for_long() {
+    over_both(async |over| {
+        let app = websocket(async |mut socket: WebSocket| socket.accept().await);
+        let mut config = Config::default();
+        config.ws_close_timeout = Duration::from_millis(300);
+        let server = Server::start_with(config, app).await;
+        let began = Instant::now();
+        let mut peer = over.open(&server, "/").await;
+        peer.expect_close(1000, "").await;
+        peer.text("I go on").await;
+        peer.expect_gone().await;
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        assert!(began.elapsed() < Duration::from_secs(5));
+        drop(peer);
+        let handle = server.handle();
+        eventually("nothing is left", || {
+            let statistics = handle.statistics();
+            statistics.exchanges + statistics.connections + statistics.detached == 0
+        })
+        .await;
+    });
+}
+
+/// WS-032
+#[test]
+fn a_silent_client_is_pinged_and_whoever_answers_stays() {
+    over_both(async |over| {
+        let (app, mut ends) = echo();
+        let mut config = Config::default();
+        config.ws_ping_interval = Some(Duration::from_millis(60));
+        config.ws_ping_timeout = Duration::from_millis(400);
+        let server = Server::start_with(config, app).await;
+        let mut peer = over.open(&server, "/").await;
+        for _ in 0..5 {
+            peer.expect(PING, "").await;
+            peer.send(0xa, "").await;
+        }
+        // Any word will do.
+        peer.expect(PING, "").await;
+        peer.text("here").await;
+        let (first, _) = loop {
+            let frame = peer.next().await;
+            if frame.0 != 0x80 | PING {
+                break frame;
+            }
+        };
+        assert_eq!(first, 0x80 | TEXT);
+        // And none is the end.
+        let began = Instant::now();
+        loop {
+            let (first, payload) = peer.next().await;
+            if first == 0x80 | CLOSE {
+                assert_eq!(payload[..2], 1011_u16.to_be_bytes());
+                break;
+            }
+            assert_eq!(first, 0x80 | PING);
+        }
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        peer.expect_gone().await;
+        let end = told(&mut ends).await;
+        assert_eq!(
+            (end.code, end.reason.as_str()),
+            (1011, "no answer to a ping")
+        );
+    });
+}
+
+/// WS-033
+#[test]
+fn a_flood_of_pings_closes_with_1008() {
+    over_both(async |over| {
+        let (app, mut ends) = echo();
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        peer.raw(frame(0x80 | PING, b"x").repeat(1_000)).await;
+        let mut answered = 0;
+        let payload = loop {
+            match peer.next().await {
+                (0x8a, _) => answered += 1,
+                (first, payload) => break (first, payload).1,
+            }
+        };
+        assert!((100..200).contains(&answered), "{answered}");
+        assert_eq!(payload[..2], 1008_u16.to_be_bytes());
+        assert_eq!(told(&mut ends).await.code, 1008);
+        if over == Over::Http1 {
+            peer.expect_end().await;
+        }
+    });
+}
+
+/// WS-027
+#[test]
+fn an_app_goes_on_behind_its_client_for_its_grace_and_no_longer() {
+    over_both(async |over| {
+        let (told, mut seen) = channel();
+        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+            let _dropped = crate::support::app::Dropped::new(told.clone(), "dropped");
+            socket.accept().await?;
+            socket.next().await.unwrap_err();
+            told.send("told")?;
+            std::future::pending::<()>().await;
+            Ok(())
+        });
+        let mut config = Config::default();
+        config.disconnect_grace = Some(Duration::from_millis(200));
+        let server = Server::start_with(config, app).await;
+        let mut peer = over.open(&server, "/").await;
+        peer.close(1000, "").await;
+        peer.expect_close(1000, "").await;
+        assert_eq!(seen.recv().await, Some("told"));
+        let began = Instant::now();
+        assert_eq!(seen.recv().await, Some("dropped"));
+        assert!(began.elapsed() >= Duration::from_millis(100));
+    });
+}

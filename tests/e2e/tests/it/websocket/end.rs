@@ -1,0 +1,160 @@
+//! The end of the server: no socket is forgotten.
+
+use std::time::Duration;
+
+use ferricorn::Config;
+use tokio::time::Instant;
+
+use super::{echo, told};
+use crate::support::app::channel;
+use crate::support::peer::{CLOSE, Over, TEXT, over_both};
+use crate::support::{Server, WebSocket, eventually, run, websocket_with};
+
+/// WS-030, WS-031
+#[test]
+fn a_drain_closes_every_socket_with_1001_at_once() {
+    over_both(async |over| {
+        let (app, mut ends) = echo();
+        let server = Server::start(app).await;
+        let mut peers = Vec::new();
+        for _ in 0..20 {
+            peers.push(over.open(&server, "/").await);
+        }
+        let began = Instant::now();
+        server.handle().drain();
+        for peer in &mut peers {
+            peer.expect_close(1001, "the server stops").await;
+            peer.close(1001, "").await;
+        }
+        for _ in 0..20 {
+            let end = told(&mut ends).await;
+            assert_eq!((end.code, end.reason.as_str()), (1001, "the server stops"));
+        }
+        for peer in &mut peers {
+            peer.expect_end().await;
+        }
+        drop(peers);
+        server.ended().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn a_drain_waits_for_no_client_longer_than_for_a_close_frame() {
+    over_both(async |over| {
+        let (app, _ends) = echo();
+        let mut config = Config::default();
+        config.ws_close_timeout = Duration::from_millis(200);
+        let server = Server::start_with(config, app).await;
+        let mut peer = over.open(&server, "/").await;
+        server.handle().drain();
+        peer.expect_close(1001, "the server stops").await;
+        server.ended().await.unwrap();
+    });
+}
+
+#[test]
+fn an_app_may_say_goodbye_to_others_when_the_server_drains() {
+    over_both(async |over| {
+        let (told, mut seen) = channel();
+        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+            socket.accept().await?;
+            let end = socket.next().await.unwrap_err();
+            let error = socket.text("late").await.unwrap_err();
+            told.send((end.code, error.disconnect_reason()))?;
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        server.handle().drain();
+        peer.expect_close(1001, "the server stops").await;
+        let (code, reason) = seen.recv().await.unwrap();
+        assert_eq!(code, 1001);
+        assert_eq!(reason, Some(asgi::DisconnectReason::Shutdown));
+        peer.close(1001, "").await;
+        peer.expect_end().await;
+        drop(peer);
+        server.ended().await.unwrap();
+    });
+}
+
+#[test]
+fn what_outlasts_the_graceful_timeout_is_cut_off() {
+    over_both(async |over| {
+        let (told, mut seen) = channel();
+        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+            let _dropped = crate::support::app::Dropped::new(told.clone(), ());
+            socket.accept().await?;
+            std::future::pending::<()>().await;
+            Ok(())
+        });
+        let mut config = Config::default();
+        config.graceful_timeout = Some(Duration::from_millis(200));
+        let server = Server::start_with(config, app).await;
+        let mut peer = over.open(&server, "/").await;
+        server.handle().drain();
+        peer.expect_close(1001, "the server stops").await;
+        seen.recv().await.unwrap();
+        server.ended().await.unwrap();
+    });
+}
+
+/// CORE-003, WS-025
+#[test]
+fn an_abort_still_says_1001() {
+    over_both(async |over| {
+        let (app, _ends) = echo();
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        peer.text("a").await;
+        peer.expect(TEXT, "a").await;
+        server.handle().abort();
+        if over == Over::Http1 {
+            peer.expect(CLOSE, b"\x03\xe9the server stops").await;
+        }
+        peer.expect_gone().await;
+        assert!(server.ended().await.unwrap_err().is_aborted());
+    });
+}
+
+/// WS-042
+#[test]
+fn a_handshake_that_comes_while_the_server_drains_is_a_503() {
+    run(async {
+        let (app, _ends) = echo();
+        let server = Server::start(app).await;
+        let mut client = server.connect().await;
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.expect_response(200).await;
+        server.handle().drain();
+        let handshake = crate::support::peer::HANDSHAKE;
+        client
+            .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{handshake}\r\n"))
+            .await;
+        let response = client.expect_response(503).await;
+        assert!(response.head.connection_has("close"));
+        client.expect_eof().await;
+        server.ended().await.unwrap();
+    });
+}
+
+#[test]
+fn a_socket_is_counted_until_it_is_closed() {
+    over_both(async |over| {
+        let (app, _ends) = echo();
+        let server = Server::start(app).await;
+        let handle = server.handle();
+        let mut peer = over.open(&server, "/").await;
+        let statistics = handle.statistics();
+        assert_eq!((statistics.connections, statistics.exchanges), (1, 1));
+        peer.close(1000, "").await;
+        peer.expect_close(1000, "").await;
+        peer.expect_end().await;
+        drop(peer);
+        eventually("nothing is left", || {
+            let statistics = handle.statistics();
+            statistics.exchanges + statistics.connections + statistics.detached == 0
+        })
+        .await;
+    });
+}

@@ -1,0 +1,179 @@
+//! Back-pressure, both ways.
+
+use std::time::Duration;
+
+use asgi::{DisconnectReason, WebSocketSend};
+use bytes::Bytes;
+use ferricorn::Config;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::support::app::channel;
+use crate::support::peer::{BINARY, TEXT, frame, over_both};
+use crate::support::{Server, WebSocket, websocket, websocket_with, within};
+
+/// WS-034
+#[test]
+fn a_client_that_floods_is_not_read() {
+    over_both(async |over| {
+        let (go, gate) = watch::channel(false);
+        let (told, mut counts) = channel();
+        let app = websocket_with(
+            (gate, told),
+            async |(mut gate, told), mut socket: WebSocket| {
+                socket.accept().await?;
+                gate.wait_for(|open| *open).await?;
+                let mut count = 0;
+                while socket.next().await.is_ok() {
+                    count += 1;
+                    told.send(count)?;
+                }
+                Ok(())
+            },
+        );
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        let message = frame(0x80 | BINARY, &[0; 64 * 1024]);
+        let taken = peer
+            .write_until_full(&message, Duration::from_millis(500))
+            .await;
+        // What the kernel holds on both sides, and a little.
+        assert!(taken < 16 << 20, "{taken}");
+        let whole = taken / message.len();
+        go.send(true).unwrap();
+        let all = async { while counts.recv().await.unwrap() < whole {} };
+        within("what was taken to reach the app", all).await;
+    });
+}
+
+/// CORE-011
+#[test]
+fn a_client_that_does_not_read_stops_the_app_at_send() {
+    over_both(async |over| {
+        let (told, mut sent) = channel();
+        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+            socket.accept().await?;
+            for number in 0_u32.. {
+                let mut payload = vec![0; 60_000];
+                payload[..4].copy_from_slice(&number.to_be_bytes());
+                socket.send.send(WebSocketSend::binary(payload)).await?;
+                told.send(number)?;
+            }
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        let mut last = 0;
+        while let Ok(number) = timeout(Duration::from_millis(500), sent.recv()).await {
+            last = number.unwrap();
+            assert!(last < 500, "30 MB are sent and nobody reads");
+        }
+        for number in 0..last + 5 {
+            let (_, payload) = peer.next().await;
+            assert_eq!(payload[..4], number.to_be_bytes());
+        }
+        // The app has gone on.
+        within("the app to send on", sent.recv()).await.unwrap();
+    });
+}
+
+/// CORE-016
+#[test]
+fn an_app_that_waits_for_room_learns_that_its_client_is_gone() {
+    over_both(async |over| {
+        let (told, mut errors) = channel();
+        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+            socket.accept().await?;
+            loop {
+                let message = WebSocketSend::binary(Bytes::from_static(&[0; 60_000]));
+                if let Err(error) = socket.send.send(message).await {
+                    told.send(error.disconnect_reason())?;
+                    return Ok(());
+                }
+            }
+        });
+        let mut config = Config::default();
+        config.write_timeout = Duration::from_millis(300);
+        let server = Server::start_with(config, app).await;
+        let peer = over.open(&server, "/").await;
+        let reason = within("the error", errors.recv()).await.unwrap();
+        assert_eq!(reason, Some(DisconnectReason::TimedOut));
+        drop(peer);
+    });
+}
+
+#[test]
+fn the_apps_timers_go_on_while_it_waits_for_room() {
+    over_both(async |over| {
+        let (told, mut ticks) = channel();
+        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+            socket.accept().await?;
+            let WebSocket { mut send, .. } = socket;
+            let flood = async {
+                loop {
+                    let message = WebSocketSend::binary(Bytes::from_static(&[0; 60_000]));
+                    if send.send(message).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let tick = async {
+                for _ in 0..10 {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    let _ = told.send(());
+                }
+            };
+            tokio::join!(flood, tick);
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let _peer = over.open(&server, "/").await;
+        for _ in 0..10 {
+            within("a tick", ticks.recv()).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_app_may_receive_in_one_task_and_send_in_another() {
+    over_both(async |over| {
+        let app = websocket(async |mut socket: WebSocket| {
+            socket.accept().await?;
+            let WebSocket {
+                mut receive,
+                mut send,
+                ..
+            } = socket;
+            let (tell, mut messages) = tokio::sync::mpsc::channel(4);
+            let receiving = tokio::spawn(async move {
+                while let asgi::ReceiveEvent::WebSocketReceive(event) = receive.next().await {
+                    tell.send(event.message).await.unwrap();
+                }
+            });
+            let sending = tokio::spawn(async move {
+                while let Some(message) = messages.recv().await {
+                    send.send(WebSocketSend::new(message)).await.unwrap();
+                }
+            });
+            receiving.await?;
+            sending.await?;
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        for number in 0..50 {
+            peer.text(&number.to_string()).await;
+            peer.expect(TEXT, number.to_string()).await;
+        }
+        let mut all = Vec::new();
+        for number in 0..500 {
+            all.extend(frame(0x80 | TEXT, number.to_string().as_bytes()));
+        }
+        peer.raw(all).await;
+        for number in 0..500 {
+            peer.expect(TEXT, number.to_string()).await;
+        }
+        peer.close(1000, "").await;
+        peer.expect_close(1000, "").await;
+    });
+}
