@@ -1,41 +1,23 @@
-//! permessage-deflate (RFC 7692): not offered yet.
-#![allow(dead_code)]
-use bytes::{Bytes, BytesMut};
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) window_bits: u8,
-    pub(crate) context_takeover: bool,
-}
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Agreement;
-pub(crate) fn negotiate(
-    _: &http::HeaderMap,
-    _: Settings,
-) -> Option<(Agreement, http::HeaderValue)> {
-    None
-}
-#[derive(Debug)]
-pub(crate) struct Deflater;
-#[derive(Debug)]
-pub(crate) struct Inflater;
-#[derive(Debug)]
-pub(crate) enum Fault {
-    TooLarge,
-    Malformed,
-}
-impl Deflater {
-    pub(crate) fn new(_: Agreement) -> Self {
-        Self
-    }
-    pub(crate) fn deflate(&mut self, _: &[u8], _: &mut BytesMut) -> bool {
-        false
-    }
-}
-impl Inflater {
-    pub(crate) fn new(_: Agreement) -> Self {
-        Self
-    }
-    pub(crate) fn inflate(&mut self, _: &[u8], _: usize) -> Result<Bytes, Fault> {
-        Err(Fault::Malformed)
-    }
-}
+//! permessage-deflate (RFC 7692): messages, not frames, compressed and inflated.
+//!
+//! Pure: no sockets, no tokio, no clock. The connection calls [`negotiate`] with the client's request,
+//! and then has a [`Deflater`] for what it sends and an [`Inflater`] for what it receives. Both take the
+//! payload of a whole message; fragments, RSV1 and who may set it are the connection's.
+
+mod compressors;
+mod deflater;
+mod extensions;
+mod inflater;
+mod negotiation;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub(crate) use self::deflater::Deflater;
+pub(crate) use self::inflater::{Fault, Inflater};
+pub(crate) use self::negotiation::{Agreement, Settings, negotiate};
+
+/// What zlib writes at the end of a message so that all of it is out, and the sender cuts off: the end of
+/// an empty block without compression (RFC 7692 §7.2.1).
+const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];

@@ -132,7 +132,8 @@ impl Handshake {
             context_takeover: config.ws_deflate_context_takeover,
         };
         let agreed = match config.ws_deflate {
-            true => deflate::negotiate(headers, settings),
+            true => deflate::negotiate(headers, settings)
+                .map_err(|_| Refusal::bad_request("sec-websocket-extensions is malformed"))?,
             false => None,
         };
         let mut answer = HeaderMap::new();

@@ -62,13 +62,12 @@ impl Outgoing {
             opcode: OpCode::Data(kind),
             ..FrameHeader::default()
         };
-        if let Some(deflater) = &mut self.deflater {
-            let mut deflated = BytesMut::new();
-            if deflater.deflate(&payload, &mut deflated) {
-                // RFC 7692 §6: the first reserved bit says that a message is compressed.
-                head.rsv1 = true;
-                return self.frame(&head, deflated.freeze());
-            }
+        if let Some(deflater) = &mut self.deflater
+            && let Some(deflated) = deflater.deflate(&payload)
+        {
+            // RFC 7692 §6: the first reserved bit says that a message is compressed.
+            head.rsv1 = true;
+            return self.frame(&head, deflated);
         }
         self.frame(&head, payload);
     }

@@ -1,0 +1,88 @@
+//! The compressors of a thread, and which of them still knows what a socket has sent.
+
+use std::thread::{self, ThreadId};
+
+use flate2::{Compress, Compression};
+
+/// How many compressors a thread has at most.
+///
+/// One would do. But to clear one and to hand it a window takes longer than to compress a short message,
+/// and one that has compressed nothing since the same socket's last message goes on as it is.
+const MOST: usize = 4;
+
+const LEVEL: Compression = Compression::new(1);
+
+#[derive(Default)]
+pub(super) struct Compressors {
+    /// The one that was used last is the last.
+    idle: Vec<Compressor>,
+    /// How many marks this thread has given out.
+    marks: u64,
+}
+
+/// A compressor, out of its pool for as long as it is used: none comes back from a panic, or with output
+/// left. (zlib-rs 0.6.8 forgets at a reset the bytes that were left, but not the room that they took, and
+/// panics when there is none.)
+pub(super) struct Compressor {
+    pub(super) stream: Compress,
+    window_bits: u8,
+    mark: Option<Mark>,
+}
+
+/// A point in what a socket has sent: behind the last message that it compressed. No two are the same,
+/// and so a compressor and a socket with the same mark have the same past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(ThreadId, u64);
+
+impl Compressors {
+    /// A compressor for windows of this size, and whether it can go on behind the mark.
+    pub(super) fn take(&mut self, window_bits: u8, mark: Option<Mark>) -> (Compressor, bool) {
+        let marked = |compressor: &Compressor| mark.is_some() && compressor.mark == mark;
+        if let Some(index) = self.idle.iter().position(marked) {
+            return (self.idle.remove(index), true);
+        }
+        // Nobody goes on with one that has no mark.
+        let of_this_size = |compressor: &Compressor| compressor.window_bits == window_bits;
+        let unmarked =
+            |compressor: &Compressor| compressor.mark.is_none() && of_this_size(compressor);
+        let mut index = self.idle.iter().position(unmarked);
+        if self.idle.len() == MOST {
+            index = index.or_else(|| self.idle.iter().position(of_this_size));
+        }
+        let compressor = match index {
+            Some(index) => self.idle.remove(index),
+            None => {
+                if self.idle.len() == MOST {
+                    self.idle.remove(0);
+                }
+                Compressor::new(window_bits)
+            }
+        };
+        (compressor, false)
+    }
+
+    /// Takes a compressor back whose last message is sent; the mark is for who sends it.
+    pub(super) fn give_back_marked(&mut self, mut compressor: Compressor) -> Mark {
+        self.marks += 1;
+        let mark = Mark(thread::current().id(), self.marks);
+        compressor.mark = Some(mark);
+        self.idle.push(compressor);
+        mark
+    }
+
+    /// Takes a compressor back that nobody goes on with.
+    pub(super) fn give_back(&mut self, mut compressor: Compressor) {
+        compressor.mark = None;
+        self.idle.push(compressor);
+    }
+}
+
+impl Compressor {
+    fn new(window_bits: u8) -> Self {
+        Self {
+            stream: Compress::new_with_window_bits(LEVEL, false, window_bits),
+            window_bits,
+            mark: None,
+        }
+    }
+}

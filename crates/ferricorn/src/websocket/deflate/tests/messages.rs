@@ -1,0 +1,319 @@
+//! What is sent is what arrives.
+
+use std::thread;
+
+use super::peer::Peer;
+use super::reference::Reference;
+use super::{Deflater, Direction, Fault, Inflater, Random, both, directions};
+
+const LIMIT: usize = 1 << 20;
+
+const TAKEOVER: Direction = Direction {
+    window_bits: 12,
+    context_takeover: true,
+};
+
+const NO_TAKEOVER: Direction = Direction {
+    window_bits: 12,
+    context_takeover: false,
+};
+
+/// How a message was sent.
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Compressed,
+}
+
+/// A socket's server side with two clients that must both understand it.
+struct Sending {
+    deflater: Deflater,
+    peer: Peer,
+    reference: Reference,
+    sent: Vec<Vec<u8>>,
+}
+
+impl Sending {
+    fn new(direction: Direction) -> Self {
+        Self {
+            deflater: Deflater::new(both(direction)),
+            peer: Peer::of(direction),
+            reference: Reference::new(direction),
+            sent: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn send(&mut self, message: Vec<u8>) -> Form {
+        let Some(payload) = self.deflater.deflate(&message) else {
+            return Form::Plain;
+        };
+        assert!(self.peer.inflate(&payload) == message, "zlib inflates");
+        assert!(
+            self.reference.inflate(&payload) == message,
+            "the reference inflates"
+        );
+        self.sent.push(message);
+        Form::Compressed
+    }
+}
+
+#[test]
+fn a_client_that_keeps_one_stream_inflates_what_is_sent() {
+    let mut random = Random(0x5eed);
+    for direction in directions() {
+        let mut sending = Sending::new(direction);
+        for _ in 0..40 {
+            let message = random.message(&sending.sent);
+            let _ = sending.send(message);
+        }
+        assert!(sending.sent.len() > 10, "{direction:?} compresses");
+    }
+}
+
+#[test]
+fn sockets_that_share_a_thread_do_not_mix() {
+    let mut random = Random(0xf00d);
+    let mut sockets: Vec<_> = directions().map(Sending::new).collect();
+    for _ in 0..600 {
+        let index = random.below(sockets.len());
+        // Some runs of messages on one socket: its compressor goes on.
+        for _ in 0..1 + random.below(3) {
+            let length = 30 + random.below(700);
+            let message = match random.below(5) {
+                0 => random.bytes(length),
+                _ => random.text(length),
+            };
+            let _ = sockets[index].send(message);
+        }
+    }
+}
+
+#[test]
+fn a_socket_may_go_from_thread_to_thread() {
+    let mut random = Random(0xbee);
+    let mut sending = Sending::new(TAKEOVER);
+    for _ in 0..50 {
+        let messages: Vec<_> = (0..3).map(|_| random.text(200)).collect();
+        // The threads of the scope are new; this one has a compressor that knows an older window.
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _ = sending.send(messages[0].clone());
+                let _ = sending.send(messages[1].clone());
+            });
+        });
+        let _ = sending.send(messages[2].clone());
+    }
+    assert_eq!(sending.sent.len(), 150);
+}
+
+#[test]
+fn a_message_that_was_not_sent_compressed_is_not_referred_to() {
+    let mut random = Random(7);
+    let mut sending = Sending::new(TAKEOVER);
+    let noise = random.bytes(3000);
+    assert_eq!(sending.send(random.text(300)), Form::Compressed);
+    assert_eq!(sending.send(noise.clone()), Form::Plain);
+    // Were the noise in the window, its second half would be a reference, which no client could resolve.
+    let mut message = noise[1500..].to_vec();
+    message.extend(random.text(3000));
+    assert_eq!(sending.send(message), Form::Compressed);
+}
+
+#[test]
+fn a_window_makes_short_messages_shorter() {
+    let mut deflater = Deflater::new(both(TAKEOVER));
+    let lengths: Vec<_> = (0..4)
+        .map(|number| {
+            format!("{{\"type\":\"chat\",\"from\":\"anna\",\"text\":\"hello {number}\"}}")
+        })
+        .map(|message| {
+            deflater
+                .deflate(message.as_bytes())
+                .map(|payload| payload.len())
+        })
+        .collect();
+    assert!(
+        lengths[0] <= Some(51),
+        "the first one has nothing to refer to: {lengths:?}"
+    );
+    assert!(
+        lengths[1..].iter().all(|length| *length < Some(15)),
+        "{lengths:?}"
+    );
+}
+
+#[test]
+fn without_a_window_each_message_stands_alone() {
+    let mut random = Random(11);
+    let message = random.text(500);
+    let mut deflater = Deflater::new(both(NO_TAKEOVER));
+    let first = deflater.deflate(&message);
+    assert!(first.is_some());
+    assert_eq!(deflater.deflate(&message), first);
+    assert_eq!(deflater.held(), 0);
+}
+
+#[test]
+fn a_message_that_gets_no_shorter_goes_plain() {
+    let mut random = Random(13);
+    for direction in directions() {
+        let mut sending = Sending::new(direction);
+        for length in [0, 1, 31, 127, 1000, 100_000] {
+            let message = random.bytes(length);
+            assert_eq!(sending.send(message), Form::Plain, "{length} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_keeps_one_stream_is_inflated() {
+    let mut random = Random(0xcafe);
+    for direction in directions() {
+        let mut peer = Peer::of(direction);
+        let mut inflater = Inflater::new(both(direction));
+        let mut sent = Vec::new();
+        for _ in 0..40 {
+            let message = random.message(&sent);
+            let payload = peer.deflate(&message);
+            assert!(
+                inflater.inflate(&payload, LIMIT).unwrap() == message,
+                "{direction:?}"
+            );
+            sent.push(message);
+        }
+    }
+}
+
+#[test]
+fn sockets_that_share_an_inflater_do_not_mix() {
+    let mut random = Random(0xd1ce);
+    let mut sockets: Vec<_> = directions()
+        .map(|direction| (Peer::of(direction), Inflater::new(both(direction))))
+        .collect();
+    for _ in 0..1000 {
+        let index = random.below(sockets.len());
+        let (peer, inflater) = &mut sockets[index];
+        let length = random.below(2000);
+        let message = random.text(length);
+        let payload = peer.deflate(&message);
+        assert_eq!(inflater.inflate(&payload, LIMIT).unwrap(), message);
+    }
+}
+
+#[test]
+fn windows_hold_no_more_than_was_agreed_and_nothing_at_first() {
+    let mut random = Random(17);
+    for direction in directions() {
+        let (mut deflater, mut peer) = (Deflater::new(both(direction)), Peer::of(direction));
+        let mut inflater = Inflater::new(both(direction));
+        assert_eq!((deflater.held(), inflater.held()), (0, 0));
+        for _ in 0..30 {
+            let length = random.below(5000);
+            let message = random.text(length);
+            let _ = deflater.deflate(&message);
+            inflater.inflate(&peer.deflate(&message), LIMIT).unwrap();
+        }
+        let window = match direction.context_takeover {
+            true => 1 << direction.window_bits,
+            false => 0,
+        };
+        assert_eq!(inflater.held(), window);
+        assert_eq!(deflater.held(), window.min(8192));
+    }
+}
+
+#[test]
+fn the_examples_of_the_rfc_are_inflated() {
+    let mut inflater = Inflater::new(both(TAKEOVER));
+    // RFC 7692 §7.2.3.1 to 7.2.3.6.
+    let hello: [&[u8]; 5] = [
+        &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
+        &[0xf2, 0x00, 0x11, 0x00, 0x00],
+        &[
+            0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00,
+        ],
+        &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00],
+        &[
+            0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00,
+        ],
+    ];
+    for payload in hello {
+        assert_eq!(
+            inflater.inflate(payload, LIMIT).unwrap(),
+            "Hello",
+            "{payload:x?}"
+        );
+    }
+    assert_eq!(inflater.inflate(&[0x00], LIMIT).unwrap(), "");
+}
+
+#[test]
+fn an_empty_message_may_be_empty_blocks_or_nothing() {
+    let mut inflater = Inflater::new(both(TAKEOVER));
+    let empty: [&[u8]; 5] = [
+        &[],
+        &[0x00],
+        &[0x02, 0x00],
+        &[0x03, 0x00],
+        &[0x00, 0x00, 0x00, 0xff, 0xff, 0x00],
+    ];
+    for payload in empty {
+        assert_eq!(
+            inflater.inflate(payload, LIMIT),
+            Ok("".into()),
+            "{payload:x?}"
+        );
+    }
+}
+
+#[test]
+fn a_message_goes_on_behind_a_final_block() {
+    let mut inflater = Inflater::new(both(TAKEOVER));
+    let hello = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    // Four final blocks; then 0x00 0x11 0x00 refers back by five bytes, as in 7.2.3.2; then the end.
+    let mut payload = hello.repeat(4);
+    payload.extend_from_slice(&[0xf2, 0x00, 0x11, 0x00, 0x00]);
+    assert_eq!(
+        inflater.inflate(&payload, LIMIT).unwrap(),
+        "Hello".repeat(5)
+    );
+    // The next message refers to this one.
+    assert_eq!(inflater.inflate(&payload[28..], LIMIT).unwrap(), "Hello");
+}
+
+#[test]
+fn a_message_may_end_with_a_final_block_alone() {
+    let mut inflater = Inflater::new(both(NO_TAKEOVER));
+    let payload = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    assert_eq!(inflater.inflate(&payload, LIMIT).unwrap(), "Hello");
+}
+
+#[test]
+fn the_limit_is_exact() {
+    for length in [1, 5, 4096, 32_768, 32_769, 65_536, 65_537, 300_000] {
+        let message = Random(length as u64).text(length);
+        let payload = Peer::of(TAKEOVER).deflate(&message);
+        let mut inflater = Inflater::new(both(TAKEOVER));
+        assert_eq!(inflater.inflate(&payload, length).unwrap(), message);
+        let mut inflater = Inflater::new(both(TAKEOVER));
+        let result = inflater.inflate(&payload, length - 1);
+        assert_eq!(result, Err(Fault::TooLarge), "{length} bytes");
+    }
+}
+
+#[test]
+fn nothing_is_within_the_limit_of_nothing() {
+    let mut inflater = Inflater::new(both(TAKEOVER));
+    assert_eq!(inflater.inflate(&[0x00], 0), Ok("".into()));
+    let result = inflater.inflate(&[0x00, 0x01, 0x00, 0xfe, 0xff, 0x48, 0x00], 0);
+    assert_eq!(result, Err(Fault::TooLarge));
+}
+
+#[test]
+fn there_may_be_no_limit() {
+    let message = Random(3).text(200_000);
+    let payload = Peer::of(TAKEOVER).deflate(&message);
+    let mut inflater = Inflater::new(both(TAKEOVER));
+    assert_eq!(inflater.inflate(&payload, usize::MAX).unwrap(), message);
+}
