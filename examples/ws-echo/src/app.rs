@@ -1,0 +1,40 @@
+//! The smallest app with a WebSocket: what comes goes back.
+
+use asgi::{
+    AppError, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
+    WebSocketScope, WebSocketSend,
+};
+
+/// The app.
+pub(crate) async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+    match scope {
+        Scope::WebSocket(socket) => echo(&socket, receive, send).await,
+        Scope::Http(_) => {
+            let start = HttpResponseStart::ok().content_type("text/plain; charset=utf-8");
+            let hint = "Here is a WebSocket: what you send comes back.\n";
+            Ok(send.respond(start, hint).await?)
+        }
+        other => Err(AppError::unsupported(&other)),
+    }
+}
+
+/// Speaks the subprotocol that the client likes best, whichever it is.
+async fn echo(
+    scope: &WebSocketScope,
+    mut receive: Receiver,
+    mut send: Sender,
+) -> Result<(), AppError> {
+    loop {
+        match receive.next().await {
+            ReceiveEvent::WebSocketConnect(_) => {
+                let mut accept = WebSocketAccept::new();
+                accept.subprotocol = scope.subprotocols.first().cloned();
+                send.send(accept).await?;
+            }
+            ReceiveEvent::WebSocketReceive(event) => {
+                send.send(WebSocketSend::new(event.message)).await?;
+            }
+            _ => return Ok(()),
+        }
+    }
+}
