@@ -1,6 +1,8 @@
 //! The life of an open WebSocket on the wire: its pings and its closing handshake.
+//!
+//! It has no clock: each `now` is the time since the socket was opened.
 
-use std::time::{Duration, Instant};
+use core::time::Duration;
 
 /// How long a server waits for what a client owes it.
 #[derive(Debug, Clone, Copy)]
@@ -61,9 +63,9 @@ pub enum WebSocketDue {
 pub struct WebSocketLife {
     phase: Phase,
     timeouts: WebSocketTimeouts,
-    heard_at: Instant,
+    heard_at: Duration,
     /// When the ping was sent that the silence has not been broken since.
-    asked_at: Option<Instant>,
+    asked_at: Option<Duration>,
     pings: Account,
 }
 
@@ -71,24 +73,24 @@ pub struct WebSocketLife {
 enum Phase {
     Open,
     /// Our close frame is out since then, theirs is awaited.
-    Closing(Instant),
+    Closing(Duration),
     Over,
 }
 
 impl WebSocketLife {
-    /// A socket that is open from `now` on.
-    pub fn new(timeouts: WebSocketTimeouts, now: Instant) -> Self {
+    /// A socket that is open from now on.
+    pub fn new(timeouts: WebSocketTimeouts) -> Self {
         Self {
             phase: Phase::Open,
             timeouts,
-            heard_at: now,
+            heard_at: Duration::ZERO,
             asked_at: None,
-            pings: Account::new(now),
+            pings: Account::new(),
         }
     }
 
     /// Something of the client's came; or nothing could, because it was not read.
-    pub fn heard(&mut self, now: Instant) {
+    pub fn heard(&mut self, now: Duration) {
         self.heard_at = now;
         self.asked_at = None;
     }
@@ -99,7 +101,7 @@ impl WebSocketLife {
     }
 
     /// A ping came.
-    pub fn ping(&mut self, now: Instant) -> WebSocketPing {
+    pub fn ping(&mut self, now: Duration) -> WebSocketPing {
         if !self.pings.spend(now) {
             WebSocketPing::Flood
         } else if self.phase == Phase::Open {
@@ -110,7 +112,7 @@ impl WebSocketLife {
     }
 
     /// We want to close. Whether our close frame goes out: it does so once.
-    pub fn close(&mut self, now: Instant) -> bool {
+    pub fn close(&mut self, now: Duration) -> bool {
         let open = self.phase == Phase::Open;
         if open {
             self.phase = Phase::Closing(now);
@@ -134,7 +136,7 @@ impl WebSocketLife {
     }
 
     /// When [`overdue`](Self::overdue) is to be asked next; `None` if nothing can become due.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Duration> {
         match (self.phase, self.asked_at) {
             (Phase::Open, Some(asked_at)) => Some(asked_at + self.timeouts.ping_timeout),
             (Phase::Open, None) => Some(self.heard_at + self.timeouts.ping_interval?),
@@ -144,7 +146,7 @@ impl WebSocketLife {
     }
 
     /// What is due now.
-    pub fn overdue(&mut self, now: Instant) -> WebSocketDue {
+    pub fn overdue(&mut self, now: Duration) -> WebSocketDue {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return WebSocketDue::Nothing;
         }
@@ -172,17 +174,17 @@ impl WebSocketLife {
 #[derive(Debug)]
 struct Account {
     left: u32,
-    since: Instant,
+    since: Duration,
 }
 
 impl Account {
     const BURST: u32 = 100;
     const A_SECOND: u32 = 50;
 
-    fn new(now: Instant) -> Self {
+    fn new() -> Self {
         Self {
             left: Self::BURST,
-            since: now,
+            since: Duration::ZERO,
         }
     }
 
@@ -190,9 +192,9 @@ impl Account {
         self.left = Self::BURST.min(self.left + 1);
     }
 
-    fn spend(&mut self, now: Instant) -> bool {
+    fn spend(&mut self, now: Duration) -> bool {
         let one = Duration::from_secs(1) / Self::A_SECOND;
-        let passed = now.saturating_duration_since(self.since);
+        let passed = now.saturating_sub(self.since);
         let earned = passed.as_nanos() / one.as_nanos();
         let earned = u32::try_from(earned).unwrap_or(Self::BURST);
         // What is not a whole one yet goes on counting.

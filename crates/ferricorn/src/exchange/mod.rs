@@ -9,6 +9,7 @@
 //! an open socket has beside that is in [`socket`].
 
 mod body;
+mod detached;
 mod halves;
 mod log;
 mod push;
@@ -30,6 +31,7 @@ use http::header::EXPECT;
 use tracing::{Span, debug, debug_span, error};
 
 pub(crate) use self::body::{RequestBody, h2_reason_of};
+pub(crate) use self::detached::CancelOnDrop;
 pub(crate) use self::log::{Cause, Label, log_unreadable};
 use self::push::Pushes;
 pub(crate) use self::push::{Admission, PushGate, PushSlot, PushSlots};
@@ -39,7 +41,7 @@ pub(crate) use self::state::store;
 pub(crate) use self::state::{Beginning, BrokenOff, Interim, Part};
 use self::state::{Rules, State};
 use crate::panic::{self, Panic};
-use crate::server::{Permit, Phase, Server};
+use crate::server::{Permit, Server};
 use crate::websocket::{self, Opening};
 
 /// How an exchange stands at the end of a driver's turn.
@@ -367,20 +369,6 @@ impl Exchange {
         self.lock().response.delivered = true;
     }
 
-    /// The client has all it wanted and, on HTTP/1, has gone on to its next request.
-    pub(crate) fn superseded(self: &Arc<Self>) {
-        if self.over.load(Ordering::Acquire) {
-            return self.log_access();
-        }
-        if self.is_response_done() {
-            return self.detach(None);
-        }
-        // It has what it wanted, the app has not said all: as if the client had left.
-        self.client_closed();
-        let grace = self.server.config().disconnect_grace;
-        self.detach(grace.map(|grace| Instant::now() + grace));
-    }
-
     /// Since when the app waits for a part of the request's body, if it does.
     pub(crate) fn wants_body_since(&self) -> Option<Instant> {
         let state = self.lock();
@@ -420,56 +408,6 @@ impl Exchange {
         self.drop_app(&mut slot);
         drop(slot);
         drop(self.ended(AppEnd::Cancelled, Cause::None));
-    }
-
-    /// The connection is done with this exchange: an app that still runs goes on in a task of its
-    /// own, for as long as `grace` if its client is gone.
-    pub(crate) fn detach(self: &Arc<Self>, grace: Option<Instant>) {
-        self.log_access();
-        if self.is_app_done() {
-            return;
-        }
-        {
-            let mut state = self.lock();
-            state.driver = None;
-            state.runnable = true;
-            // Nobody takes what is still there; a push would keep its place.
-            state.response.data = None;
-            state.response.interim = None;
-            if state.rules.is_complete() {
-                // hyper waits for as long as somebody could ask for the rest of it.
-                state.request_body = None;
-            }
-            state.wake_all();
-        }
-        let exchange = Arc::clone(self);
-        let server = Arc::clone(&self.server);
-        let counted = server.count_detached();
-        tokio::spawn(async move {
-            let _counted = counted;
-            let _circle = CancelOnDrop::new(&exchange);
-            let cut = server.until(Phase::Cut);
-            let run = std::future::poll_fn(|cx| {
-                exchange.begin_turn();
-                exchange.poll_app(cx);
-                if exchange.is_app_done() {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
-            });
-            let deadline = async {
-                match grace {
-                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = run => {}
-                () = deadline => exchange.cancel("its client left and its grace is over"),
-                _ = cut => exchange.cancel("the server stops"),
-            }
-        });
     }
 
     /// Writes the line of the access log, once.
@@ -585,27 +523,5 @@ impl fmt::Debug for Exchange {
         f.debug_struct("Exchange")
             .field("label", &self.label)
             .finish_non_exhaustive()
-    }
-}
-
-/// Breaks the circle of an exchange, its app and the app's halves whatever becomes of the task.
-pub(crate) struct CancelOnDrop(Option<Arc<Exchange>>);
-
-impl CancelOnDrop {
-    pub(crate) fn new(exchange: &Arc<Exchange>) -> Self {
-        Self(Some(Arc::clone(exchange)))
-    }
-
-    /// Somebody else does it from now on.
-    pub(crate) fn release(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(exchange) = &self.0 {
-            exchange.cancel("its task is gone");
-        }
     }
 }

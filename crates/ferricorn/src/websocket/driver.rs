@@ -77,6 +77,8 @@ pub(crate) struct Driver<I> {
     /// How much is read next.
     read_size: usize,
     life: WebSocketLife,
+    /// When the socket was opened, from where its life counts.
+    opened: Instant,
     /// The app does not take what came, so nothing is read.
     paused: bool,
     /// The last that the client said, behind messages that the app has not taken, and since when.
@@ -97,7 +99,7 @@ impl<I: Io> Driver<I> {
         read: BytesMut,
     ) -> Self {
         let config = server.config();
-        let now = Instant::now();
+        let opened = Instant::now();
         let timeouts = WebSocketTimeouts {
             ping_interval: config.ws_ping_interval,
             ping_timeout: config.ws_ping_timeout,
@@ -107,8 +109,8 @@ impl<I: Io> Driver<I> {
             frame: config.ws_max_frame_size,
             message: config.ws_max_message_size,
         };
-        let life = WebSocketLife::new(timeouts, now);
-        let timer = Timer::new(life.deadline().unwrap_or(now + IDLE));
+        let life = WebSocketLife::new(timeouts);
+        let timer = Timer::new(opened + life.deadline().unwrap_or(IDLE));
         Self {
             server: Arc::clone(server),
             exchange,
@@ -117,6 +119,7 @@ impl<I: Io> Driver<I> {
             read,
             read_size: SMALLEST_READ,
             life,
+            opened,
             paused: false,
             last: None,
             phases: Box::pin(server.until(Phase::Draining)),
@@ -234,7 +237,7 @@ impl<I: Io> Driver<I> {
         if read == 0 {
             return Poll::Ready(Err(DisconnectReason::Lost));
         }
-        self.life.heard(Instant::now());
+        self.life.heard(self.opened.elapsed());
         if read >= self.read_size {
             self.read_size = LARGEST_READ.min(self.read_size * 2);
         } else if read < self.read_size / 4 {
@@ -252,7 +255,7 @@ impl<I: Io> Driver<I> {
                 true
             }
             Incoming::Ping(payload) => {
-                match self.life.ping(Instant::now()) {
+                match self.life.ping(self.opened.elapsed()) {
                     WebSocketPing::Answer => side.outgoing().pong(payload),
                     WebSocketPing::Ignore => {}
                     WebSocketPing::Flood => self.fail(TOO_MANY_PINGS, side),
@@ -297,7 +300,7 @@ impl<I: Io> Driver<I> {
         let exchange = Arc::clone(&self.exchange);
         let mut side = exchange.client_side();
         if side.is_closing() {
-            self.life.close(Instant::now());
+            self.life.close(self.opened.elapsed());
         }
         let mut written = 0;
         let outgoing = side.outgoing();
@@ -355,7 +358,7 @@ impl<I: Io> Driver<I> {
         let due = match self.paused {
             // Its silence is ours.
             true => None,
-            false => self.life.deadline(),
+            false => self.life.deadline().map(|after| self.opened + after),
         };
         let deadline = [stuck, due].into_iter().flatten().min();
         deadline.unwrap_or_else(idle)
@@ -370,7 +373,7 @@ impl<I: Io> Driver<I> {
             return Err(End::TimedOut("the client does not read"));
         }
         if self.paused {
-            self.life.heard(now);
+            self.life.heard(now - self.opened);
             let exchange = Arc::clone(&self.exchange);
             if self.end_reading(&mut exchange.client_side(), Some(now)) {
                 // Another turn, in which it goes out and the app is told.
@@ -382,7 +385,7 @@ impl<I: Io> Driver<I> {
                 return Err(End::Lost);
             }
         }
-        match self.life.overdue(now) {
+        match self.life.overdue(now - self.opened) {
             WebSocketDue::Nothing => Ok(()),
             WebSocketDue::Ping => {
                 self.exchange.client_side().outgoing().ping();
