@@ -349,3 +349,6 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
         *byte ^= mask;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,3 +161,6 @@ impl Outgoing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
