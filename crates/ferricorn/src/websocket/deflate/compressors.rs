@@ -86,3 +86,69 @@ impl Compressor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sockets_that_sent_last_go_on() {
+        let mut compressors = Compressors::default();
+        let mut marks: Vec<_> = (0..MOST)
+            .map(|_| send(&mut compressors, 12, None))
+            .collect();
+        for mark in &mut marks {
+            *mark = send(&mut compressors, 12, *mark);
+        }
+        // One more takes the place of the first.
+        send(&mut compressors, 12, None);
+        assert!(compressors.take(12, marks[1]).1);
+        assert!(!compressors.take(12, marks[0]).1);
+    }
+
+    #[test]
+    fn a_mark_is_good_for_one_message_on_one_thread() {
+        let mut compressors = Compressors::default();
+        let old = send(&mut compressors, 12, None);
+        send(&mut compressors, 12, old);
+        assert!(!compressors.take(12, old).1);
+
+        let mut compressors = Compressors::default();
+        let mark = send(&mut compressors, 12, None);
+        let elsewhere = thread::scope(|scope| {
+            let thread = scope.spawn(|| send(&mut Compressors::default(), 12, None));
+            thread.join().unwrap()
+        });
+        assert_ne!(mark, elsewhere);
+    }
+
+    #[test]
+    fn sockets_that_keep_nothing_need_one_compressor() {
+        let mut compressors = Compressors::default();
+        for _ in 0..10 {
+            let (compressor, goes_on) = compressors.take(12, None);
+            assert!(!goes_on);
+            compressors.give_back(compressor);
+        }
+        assert_eq!(compressors.idle.len(), 1);
+    }
+
+    #[test]
+    fn there_are_few_whatever_windows_are_asked_for() {
+        let mut compressors = Compressors::default();
+        for window_bits in (9..=15).chain(9..=15) {
+            let (compressor, _) = compressors.take(window_bits, None);
+            assert_eq!(compressor.window_bits, window_bits);
+            compressors.give_back_marked(compressor);
+            assert!(compressors.idle.len() <= MOST);
+        }
+    }
+
+    /// Sends a message behind the mark.
+    #[track_caller]
+    fn send(compressors: &mut Compressors, window_bits: u8, mark: Option<Mark>) -> Option<Mark> {
+        let (compressor, goes_on) = compressors.take(window_bits, mark);
+        assert_eq!(goes_on, mark.is_some());
+        Some(compressors.give_back_marked(compressor))
+    }
+}

@@ -9,9 +9,10 @@ use super::negotiation::Agreement;
 use super::streams::{self, Streams};
 use super::window::Window;
 
-/// The end of every message, for the inflater: what its sender has cut off, and a final block without
-/// content. The stream ends behind that if the message was complete, and nowhere else.
+/// The end of every message, for the inflater: what its sender has cut off, and behind it a final block
+/// without content. If the message was complete, the stream ends with one of the two.
 const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
+const FINAL_BLOCK: &[u8] = END.split_at(4).1;
 
 /// The first step in which the output grows.
 const FIRST_STEP: usize = 4 * 1024;
@@ -110,7 +111,7 @@ impl Inflation<'_> {
             }
             let mut end = END.as_slice();
             return match self.run(&mut end)? {
-                Stopped::AtItsEnd if end.is_empty() => Ok(()),
+                Stopped::AtItsEnd if end.is_empty() || end == FINAL_BLOCK => Ok(()),
                 _ => Err(Fault::Malformed),
             };
         }

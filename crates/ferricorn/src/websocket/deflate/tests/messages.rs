@@ -127,20 +127,41 @@ fn a_window_makes_short_messages_shorter() {
         .map(|number| {
             format!("{{\"type\":\"chat\",\"from\":\"anna\",\"text\":\"hello {number}\"}}")
         })
-        .map(|message| {
-            deflater
-                .deflate(message.as_bytes())
-                .map(|payload| payload.len())
-        })
+        .map(|message| deflater.deflate(message.as_bytes()).unwrap().len())
         .collect();
+    // The first one has nothing to refer to, and is sent for the others.
+    assert!((48..=52).contains(&lengths[0]), "{lengths:?}");
     assert!(
-        lengths[0] <= Some(51),
-        "the first one has nothing to refer to: {lengths:?}"
-    );
-    assert!(
-        lengths[1..].iter().all(|length| *length < Some(15)),
+        lengths[1..].iter().all(|length| *length < 15),
         "{lengths:?}"
     );
+}
+
+#[test]
+fn a_window_outlasts_its_compressor() {
+    let mut random = Random(43);
+    let message = random.text(1000);
+    let mut deflater = Deflater::new(both(TAKEOVER));
+    deflater.deflate(&message).unwrap();
+    for _ in 0..10 {
+        Deflater::new(both(TAKEOVER))
+            .deflate(&random.text(1000))
+            .unwrap();
+    }
+    let again = deflater.deflate(&message).unwrap();
+    assert!(again.len() < 50, "{} bytes", again.len());
+}
+
+#[test]
+fn a_message_that_stands_alone_has_to_get_shorter() {
+    // Bytes that zlib's fixed codes have eight bits for, so that two or three are added.
+    let message: Vec<u8> = Random(47)
+        .bytes(200)
+        .iter()
+        .map(|byte| byte % 144)
+        .collect();
+    assert!(Deflater::new(both(TAKEOVER)).deflate(&message).is_some());
+    assert!(Deflater::new(both(NO_TAKEOVER)).deflate(&message).is_none());
 }
 
 #[test]
@@ -224,6 +245,19 @@ fn windows_hold_no_more_than_was_agreed_and_nothing_at_first() {
 }
 
 #[test]
+fn a_window_never_takes_more_memory_than_it_has_bytes() {
+    let mut random = Random(53);
+    let (mut deflater, mut peer) = (Deflater::new(both(TAKEOVER)), Peer::of(TAKEOVER));
+    let mut inflater = Inflater::new(both(TAKEOVER));
+    for length in [300, 4096, 1000, 50_000] {
+        let message = random.text(length);
+        deflater.deflate(&message).unwrap();
+        inflater.inflate(&peer.deflate(&message), LIMIT).unwrap();
+        assert!(deflater.held() <= 4096 && inflater.held() <= 4096);
+    }
+}
+
+#[test]
 fn the_examples_of_the_rfc_are_inflated() {
     let mut inflater = Inflater::new(both(TAKEOVER));
     // RFC 7692 §7.2.3.1 to 7.2.3.6.
@@ -251,9 +285,11 @@ fn the_examples_of_the_rfc_are_inflated() {
 #[test]
 fn an_empty_message_may_be_empty_blocks_or_nothing() {
     let mut inflater = Inflater::new(both(TAKEOVER));
-    let empty: [&[u8]; 5] = [
+    let empty: [&[u8]; 6] = [
         &[],
         &[0x00],
+        // The block that is cut off is final itself.
+        &[0x01],
         &[0x02, 0x00],
         &[0x03, 0x00],
         &[0x00, 0x00, 0x00, 0xff, 0xff, 0x00],

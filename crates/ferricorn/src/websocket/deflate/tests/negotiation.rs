@@ -3,7 +3,7 @@
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use http::{HeaderMap, HeaderValue};
 
-use super::{Agreement, Direction, Malformed, Settings, negotiate};
+use super::{Agreement, Direction, Malformed, Settings, both, negotiate};
 
 const SETTINGS: Settings = Settings {
     window_bits: 12,
@@ -267,6 +267,18 @@ fn the_agreement_is_what_the_answer_says() {
     for (parameters, server, client) in table {
         let agreement = agreement(&format!("permessage-deflate{parameters}"), SETTINGS);
         assert_eq!(agreement, Agreement { server, client }, "{parameters}");
+    }
+}
+
+#[test]
+fn a_setting_that_no_window_can_have_is_the_nearest_that_one_can() {
+    for (window_bits, expected) in [(0, 9), (8, 9), (16, 15), (255, 15)] {
+        let settings = Settings {
+            window_bits,
+            context_takeover: true,
+        };
+        let agreement = agreement("permessage-deflate; client_max_window_bits", settings);
+        assert_eq!(agreement, both(direction(expected, true)));
     }
 }
 
