@@ -4,6 +4,7 @@ use std::io;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
@@ -310,13 +311,18 @@ impl Peer {
         }
     }
 
-    /// Writes until nobody has read for a while; how much that was.
-    pub async fn write_until_full(&mut self, bytes: &[u8], patience: std::time::Duration) -> usize {
+    /// Writes so many times at most, until nobody has read for a while; how many bytes that was.
+    pub async fn write_until_full(
+        &mut self,
+        bytes: &[u8],
+        most: usize,
+        patience: Duration,
+    ) -> usize {
         let mut times = 0;
-        while timeout(patience, self.stream.write_all(bytes))
-            .await
-            .is_ok()
+        while times < most
+            && let Ok(written) = timeout(patience, self.stream.write_all(bytes)).await
         {
+            written.unwrap();
             times += 1;
         }
         times * bytes.len()

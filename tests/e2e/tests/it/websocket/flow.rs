@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::support::app::channel;
-use crate::support::peer::{BINARY, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, websocket, websocket_with, within};
+use crate::support::peer::{BINARY, Over, TEXT, frame, over_both};
+use crate::support::{Server, WebSocket, run, websocket, websocket_with, within};
 
 /// WS-034
 #[test]
@@ -35,7 +35,7 @@ fn a_client_that_floods_is_not_read() {
         let mut peer = over.open(&server, "/").await;
         let message = frame(0x80 | BINARY, &[0; 64 * 1024]);
         let taken = peer
-            .write_until_full(&message, Duration::from_millis(500))
+            .write_until_full(&message, 1_000, Duration::from_millis(500))
             .await;
         // What the kernel holds on both sides, and a little.
         assert!(taken < 16 << 20, "{taken}");
@@ -175,5 +175,38 @@ fn an_app_may_receive_in_one_task_and_send_in_another() {
         }
         peer.close(1000, "").await;
         peer.expect_close(1000, "").await;
+    });
+}
+
+/// The h2 crate ends a connection whose DATA frames are smaller than its bookkeeping, if too many wait.
+#[test]
+fn a_window_full_of_the_smallest_messages_may_wait_for_the_app() {
+    run(async {
+        let (go, gate) = watch::channel(false);
+        let app = websocket_with(gate, async |mut gate, mut socket: WebSocket| {
+            socket.accept().await?;
+            gate.wait_for(|open| *open).await?;
+            let mut count = 0;
+            while let Ok(message) = socket.next().await {
+                count += 1;
+                if message.as_bytes() == b"?" {
+                    socket.text(&count.to_string()).await?;
+                }
+            }
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut peer = Over::Http2.open(&server, "/").await;
+        let message = frame(0x80 | TEXT, b"x");
+        let sent = Config::default().h2_stream_window / message.len() - 100;
+        for _ in 0..sent {
+            // Each in a DATA frame of its own.
+            peer.raw(&message).await;
+        }
+        go.send(true).unwrap();
+        peer.text("?").await;
+        let (_, payload) = peer.next().await;
+        let count: usize = String::from_utf8_lossy(&payload).parse().unwrap();
+        assert!(count > sent, "{count} of {sent}");
     });
 }
