@@ -46,7 +46,7 @@ pub fn over_both(test: impl AsyncFn(Over)) {
 impl Over {
     /// Opens a socket that the app accepts.
     #[track_caller]
-    pub fn open(self, server: &Server, target: &str) -> impl Future<Output = Peer> {
+    pub fn open(self, server: &Server, target: &str) -> impl Future<Output = Peer> + use<> {
         self.open_with(server, target, &[])
     }
 
@@ -57,7 +57,7 @@ impl Over {
         server: &Server,
         target: &str,
         fields: &[(&'static str, &str)],
-    ) -> impl Future<Output = Peer> {
+    ) -> impl Future<Output = Peer> + use<> {
         let answer = self.ask(server, target, fields);
         async move {
             let answer = answer.await;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{echo, told};
 use crate::support::app::channel;
 use crate::support::peer::{CLOSE, Over, TEXT, over_both};
-use crate::support::{Server, WebSocket, eventually, run, websocket_with};
+use crate::support::{Server, WebSocket, eventually, logs, run, websocket_with};
 
 /// WS-030, WS-031
 #[test]
@@ -156,5 +156,55 @@ fn a_socket_is_counted_until_it_is_closed() {
             statistics.exchanges + statistics.connections + statistics.detached == 0
         })
         .await;
+    });
+}
+
+#[test]
+fn a_socket_has_one_line_in_the_access_log_when_it_is_closed() {
+    over_both(async |over| {
+        let (app, _ends) = echo();
+        let mut config = Config::default();
+        config.access_log = true;
+        let server = Server::start_with(config, app).await;
+        let mut peer = over.open(&server, "/room?a").await;
+        peer.text("12345").await;
+        peer.expect(TEXT, "12345").await;
+        assert!(!logs::has_info("/room?a"));
+        peer.close(1000, "").await;
+        peer.expect_close(1000, "").await;
+        peer.expect_end().await;
+        // Seven bytes of the message and four of the close frame.
+        let line = match over {
+            Over::Http1 => "\"GET /room?a HTTP/1.1\" 101 11 ",
+            Over::Http2 => "\"CONNECT /room?a HTTP/2.0\" 200 11 ",
+        };
+        eventually("the line is there", || logs::has_info(line)).await;
+        logs::expect_info(&[line]);
+    });
+}
+
+/// WS-030
+#[test]
+fn a_socket_that_opens_while_the_server_drains_is_closed_with_1001() {
+    over_both(async |over| {
+        let (go, gate) = tokio::sync::watch::channel(false);
+        let app = websocket_with(gate, async |mut gate, mut socket: WebSocket| {
+            gate.wait_for(|open| *open).await?;
+            socket.accept().await?;
+            socket.next().await.unwrap_err();
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let opening = tokio::spawn(over.open(&server, "/"));
+        let handle = server.handle();
+        eventually("the app runs", || handle.statistics().exchanges == 1).await;
+        handle.drain();
+        go.send(true).unwrap();
+        let mut peer = opening.await.unwrap();
+        peer.expect_close(1001, "the server stops").await;
+        peer.close(1001, "").await;
+        peer.expect_end().await;
+        drop(peer);
+        server.ended().await.unwrap();
     });
 }
