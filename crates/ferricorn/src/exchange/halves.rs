@@ -55,23 +55,21 @@ impl State {
     }
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let rules = match &mut self.rules {
-            Rules::Http(rules) => rules,
-            Rules::WebSocket(_) => return self.start_send_on_socket(event),
+        let Rules::Http(rules) = &mut self.rules else {
+            return self.start_send_on_socket(event);
         };
-        let event = rules.send(event)?;
-        let is_held = rules.is_held();
-        match event {
-            WireEvent::Nothing => self.swallowed = !is_held,
-            WireEvent::Push(push) => self.promise(push)?,
-            event => {
+        match rules.send(event) {
+            Err(error) => return Err(error),
+            Ok(WireEvent::Nothing) => self.swallowed = !rules.is_held(),
+            Ok(WireEvent::Push(push)) => self.promise(push)?,
+            Ok(event) => {
                 self.swallowed = false;
                 self.apply(event);
             }
         }
         // A start that another task sends is held back until the driver has polled the app, which
         // then either has more to say or waits.
-        if is_held {
+        if matches!(&self.rules, Rules::Http(rules) if rules.is_held()) {
             self.wake_driver();
         }
         Ok(())

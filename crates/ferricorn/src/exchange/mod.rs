@@ -111,8 +111,10 @@ impl Exchange {
             // hyper writes it, and costs less than a field that it copies.
             rules = rules.with_implied_length();
         }
-        let state = State::new(Rules::Http(rules), request_body, expects_continue);
-        Self::new(server, permit, label, Scope::Http(scope), state, began)
+        let (scope, rules) = (Scope::Http(scope), Rules::Http(rules));
+        Self::new(server, permit, label, scope, began, || {
+            State::new(rules, request_body, expects_continue)
+        })
     }
 
     /// Makes the server's app ready for a handshake, which `opening` completes if the app accepts.
@@ -126,10 +128,11 @@ impl Exchange {
         began: Instant,
     ) -> Arc<Self> {
         label.target = websocket::own(&label.target);
-        let socket = Box::new(Socket::new(&scope, opening));
-        let state = State::new(Rules::WebSocket(socket), request_body, false);
+        let rules = Rules::WebSocket(Box::new(Socket::new(&scope, opening)));
         let scope = Scope::WebSocket(scope);
-        Self::new(server, permit, label, scope, state, began)
+        Self::new(server, permit, label, scope, began, || {
+            State::new(rules, request_body, false)
+        })
     }
 
     fn new(
@@ -137,8 +140,9 @@ impl Exchange {
         permit: Permit<'_>,
         label: Label,
         scope: Scope,
-        state: State,
         began: Instant,
+        // Made where it stays: it is large.
+        state: impl FnOnce() -> State,
     ) -> Arc<Self> {
         let span = debug_span!(
             "exchange",
@@ -154,7 +158,7 @@ impl Exchange {
             began,
             span,
             app: Mutex::new(Slot::New(scope)),
-            state: Mutex::new(state),
+            state: Mutex::new(state()),
             over: AtomicBool::new(false),
         })
     }
