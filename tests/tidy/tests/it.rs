@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("calculator", &["asgi", "asgi-abi", ANY]),
     ("hello", &["asgi", "asgi-abi", ANY]),
     ("push", &["asgi", "asgi-abi", ANY]),
+    ("chat", &["asgi", "asgi-abi", "asgi-testing", ANY]),
     ("ws-echo", &["asgi", "asgi-abi", "asgi-testing"]),
     (
         "e2e",

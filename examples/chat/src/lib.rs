@@ -1,0 +1,9 @@
+//! The library that a server loads; the app is in `app.rs`.
+
+#![forbid(unsafe_code)]
+
+mod app;
+#[cfg(test)]
+mod tests;
+
+asgi_abi::export!(app::app);
