@@ -1,4 +1,4 @@
-//! The library that a server loads; the app is in `app.rs`.
+//! The library that a server loads; the app is in `app/`.
 
 #![forbid(unsafe_code)]
 

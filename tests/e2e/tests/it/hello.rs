@@ -1,8 +1,6 @@
 //! `examples/hello` from the outside: the same answers linked in, as a loaded library, and as one that
 //! was built apart from everything (`tests/foreign.py` builds it and names it).
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -11,7 +9,7 @@ use asgi_abi::Library;
 use serde_json::Value;
 
 use crate::support::server::Server;
-use crate::support::{logs, run};
+use crate::support::{library, logs, run};
 
 #[path = "../../../../examples/hello/src/app.rs"]
 mod app;
@@ -32,7 +30,7 @@ fn in_each_form(test: impl AsyncFn(&'static str, Server)) {
 
 fn loaded() -> DynApp {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
-    let library = LIBRARY.get_or_init(|| Library::load(built()).unwrap());
+    let library = LIBRARY.get_or_init(|| library::load("hello"));
     DynApp::new(library.app())
 }
 
@@ -42,22 +40,6 @@ fn foreign() -> Option<DynApp> {
         .get_or_init(|| std::env::var_os(FOREIGN).map(|path| Library::load(path).unwrap()))
         .as_ref()?;
     Some(DynApp::new(library.app()))
-}
-
-/// Builds the library; `cargo test` alone leaves it in a folder that cargo calls its own.
-fn built() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "-p", "hello", "--message-format=json"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .output()
-        .unwrap();
-    let messages = String::from_utf8(built.stdout).unwrap();
-    let library = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "hello")
-        .find_map(|message| Some(message["filenames"][0].as_str()?.to_owned()));
-    library.expect("cargo builds hello").into()
 }
 
 async fn get(server: &Server, target: &str, status: u16) -> Vec<u8> {

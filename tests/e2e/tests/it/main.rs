@@ -13,6 +13,7 @@
 
 mod support;
 
+mod chat;
 mod connection;
 mod disconnect;
 mod drain;

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod certificates;
 pub mod hyper_client;
+pub mod library;
 pub mod logs;
 pub mod peer;
 pub mod raw;

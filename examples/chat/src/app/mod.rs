@@ -24,7 +24,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use self::protocol::{Said, event};
 use self::room::{Member, NotJoined, Rooms};
 
-const PAGE: &str = include_str!("app/page.html");
+const PAGE: &str = include_str!("page.html");
 
 /// The app: called for the page, for each socket, and for the life of the server.
 pub(crate) async fn app(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {

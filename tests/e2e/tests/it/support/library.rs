@@ -1,0 +1,31 @@
+//! Apps of `examples/` as loaded libraries.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use asgi_abi::Library;
+use serde_json::Value;
+
+/// Builds an example and loads its library. Call it once: what is loaded stays.
+///
+/// `cargo test` alone leaves a library in a folder that cargo calls its own.
+pub fn load(package: &str) -> Library {
+    Library::load(built(package)).unwrap()
+}
+
+fn built(package: &str) -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "-p", package, "--message-format=json"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .output()
+        .unwrap();
+    let messages = String::from_utf8(built.stdout).unwrap();
+    let target = package.replace('-', "_");
+    let library = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == *target)
+        .find_map(|message| Some(message["filenames"][0].as_str()?.to_owned()));
+    let library = library.unwrap_or_else(|| panic!("cargo does not build {package}"));
+    library.into()
+}
