@@ -78,7 +78,7 @@ impl Random {
             1 => self.below(20),
             2..=5 => self.below(600),
             6 => self.below(9_000),
-            _ => self.below(90_000),
+            _ => self.below(70_000),
         };
         match self.below(6) {
             0 => self.bytes(length),

@@ -63,11 +63,11 @@ fn a_client_that_keeps_one_stream_inflates_what_is_sent() {
     let mut random = Random(0x5eed);
     for direction in directions() {
         let mut sending = Sending::new(direction);
-        for _ in 0..40 {
+        for _ in 0..24 {
             let message = random.message(&sending.sent);
             let _ = sending.send(message);
         }
-        assert!(sending.sent.len() > 10, "{direction:?} compresses");
+        assert!(sending.sent.len() > 6, "{direction:?} compresses");
     }
 }
 
@@ -154,13 +154,12 @@ fn a_window_outlasts_its_compressor() {
 
 #[test]
 fn a_message_that_stands_alone_has_to_get_shorter() {
-    // Bytes that zlib's fixed codes have eight bits for, so that two or three are added.
-    let message: Vec<u8> = Random(47)
-        .bytes(200)
-        .iter()
-        .map(|byte| byte % 144)
-        .collect();
+    let mut random = Random(47);
+    // Noise that zlib's fixed codes have eight bits for: two or three bytes more.
+    let message: Vec<u8> = random.bytes(400).iter().map(|byte| byte % 144).collect();
     assert!(Deflater::new(both(TAKEOVER)).deflate(&message).is_some());
+    // Noise that is stored: six bytes more.
+    let message = random.bytes(400);
     assert!(Deflater::new(both(NO_TAKEOVER)).deflate(&message).is_none());
 }
 
@@ -180,7 +179,7 @@ fn a_message_that_gets_no_shorter_goes_plain() {
     let mut random = Random(13);
     for direction in directions() {
         let mut sending = Sending::new(direction);
-        for length in [0, 1, 31, 127, 1000, 100_000] {
+        for length in [0, 1, 31, 255, 1000, 40_000] {
             let message = random.bytes(length);
             assert_eq!(sending.send(message), Form::Plain, "{length} bytes");
         }
@@ -194,7 +193,7 @@ fn a_client_that_keeps_one_stream_is_inflated() {
         let mut peer = Peer::of(direction);
         let mut inflater = Inflater::new(both(direction));
         let mut sent = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..24 {
             let message = random.message(&sent);
             let payload = peer.deflate(&message);
             assert!(
