@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Node's ws, a client of WebSockets, against a running server.
+
+    tests/websocket_node.py FERRICORN WS_ECHO
+
+WS_ECHO is the library of examples/ws-echo. Each check prints a line; the first that fails ends the
+script. A client that is not installed is a failure, not a skip: Debian's nodejs, and `npm install ws`
+in a folder whose node_modules NODE_PATH names.
+"""
+
+import shutil
+import sys
+
+from interop import run
+from websocket import check_all
+
+NODE = """
+    const { WebSocket } = require('ws');
+    const url = 'URL'.replace('http', 'ws');
+    const text = 'all the same '.repeat(10_000);
+    const noise = require('node:crypto').randomBytes(1 << 20);
+
+    const fail = (why) => { console.error(why); process.exit(1); };
+    const open = (options, protocols = []) => new Promise((done) => {
+        const socket = new WebSocket(url, protocols, { rejectUnauthorized: false, ...options });
+        socket.on('upgrade', (answer) =>
+            socket.agreed = answer.headers['sec-websocket-extensions'] ?? 'none');
+        socket.on('open', () => done(socket));
+        socket.on('error', fail);
+    });
+    const next = (socket) => new Promise((done) =>
+        socket.once('message', (data, binary) => done([data, binary])));
+    const closed = (socket) => new Promise((done) =>
+        socket.once('close', (code, reason) => done([code, `${reason}`])));
+
+    (async () => {
+        for (const [options, agreed] of CASES) {
+            const socket = await open({ perMessageDeflate: options });
+            const parts = socket.agreed.split(/ *; */).sort().join('; ');
+            if (parts !== agreed) fail([options, parts]);
+            for (const message of [text, noise, text, '', text]) {
+                const answer = next(socket);
+                socket.send(message);
+                const [data, binary] = await answer;
+                if (binary !== (message === noise) || !data.equals(Buffer.from(message)))
+                    fail([options, 'the echo differs']);
+            }
+            const read = socket._socket.bytesRead;
+            const compressed = agreed !== 'none';
+            if (compressed !== read < noise.length + text.length) fail([options, read]);
+            const end = closed(socket);
+            socket.close(4001, 'Grüße');
+            const [code] = await end;
+            if (code !== 4001) fail(code);
+        }
+
+        const socket = await open({}, ['first', 'second']);
+        if (socket.protocol !== 'first') fail(socket.protocol);
+        const pong = new Promise((done) => socket.once('pong', (data) => done(`${data}`)));
+        socket.ping('are you there?');
+        if (await pong !== 'are you there?') fail(await pong);
+        const end = closed(socket);
+        socket.send(Buffer.from([0xff]), { binary: false });
+        const [code] = await end;
+        if (code !== 1007) fail(code);
+    })().catch(fail);
+"""
+
+
+def node(server, cases):
+    run("node", "-e", NODE.replace("URL", server.url).replace("CASES", cases))
+
+
+def node_agrees_on_each_kind_of_compression(server):
+    node(server, """[
+        [true, 'client_max_window_bits=12; permessage-deflate; server_max_window_bits=12'],
+        [{ serverNoContextTakeover: true, clientNoContextTakeover: true, threshold: 0 },
+            'client_max_window_bits=12; client_no_context_takeover; permessage-deflate; ' +
+            'server_max_window_bits=12; server_no_context_takeover'],
+        [{ serverMaxWindowBits: 9, threshold: 0 },
+            'client_max_window_bits=12; permessage-deflate; server_max_window_bits=9'],
+        [{ clientMaxWindowBits: 10, threshold: 0 },
+            'client_max_window_bits=10; permessage-deflate; server_max_window_bits=12'],
+        [false, 'none'],
+    ]""")
+
+
+def node_is_not_compressed(server):
+    node(server, "[[true, 'none'], [false, 'none']]")
+
+
+EVERY = [
+    ([], [node_agrees_on_each_kind_of_compression]),
+    (["--dev-cert"], [node_agrees_on_each_kind_of_compression]),
+    (["--no-ws-deflate"], [node_is_not_compressed]),
+]
+
+
+def main():
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
+    if shutil.which("node") is None:
+        raise SystemExit("node is not installed")
+    print(f"{check_all(EVERY, *sys.argv[1:])} passed, 0 failed")
+
+
+main()
