@@ -112,7 +112,9 @@ pub struct Config {
     /// Default: yes.
     pub ws_deflate: bool,
     /// How far back a compressed message may refer, as a power of two: 9 to 15. A socket holds as much
-    /// in each direction, a thread some 300 KiB. Default: 12, 4 KiB, as Uvicorn.
+    /// of what came and at most 8 KiB of what it sent; a thread has up to four compressors of some
+    /// 270 KiB. A client that does not offer to keep to it may refer back by 15. Default: 12, 4 KiB, as
+    /// Uvicorn.
     pub ws_deflate_window_bits: u32,
     /// Whether a compressed message may refer to those before it. Without, a socket holds nothing for
     /// compression, and small messages hardly shrink. Default: yes.

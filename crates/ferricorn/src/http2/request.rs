@@ -41,7 +41,8 @@ pub(super) fn asked(
     let Some(protocol) = parts.extensions.remove::<Protocol>() else {
         return scope(parts, ends, config, state).map(Asked::Http);
     };
-    if protocol.as_str() != "websocket" {
+    // RFC 9110 §7.8 compares the names of protocols without their case.
+    if !protocol.as_str().eq_ignore_ascii_case("websocket") {
         let status = StatusCode::NOT_IMPLEMENTED;
         return Err(Refused::Status(status, "another protocol than websocket"));
     }

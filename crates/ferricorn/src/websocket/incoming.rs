@@ -185,15 +185,24 @@ impl Decoder {
             }
             (OpCode::Control(_) | OpCode::Data(_), _) => {}
         }
-        let so_far = match head.opcode {
-            OpCode::Control(_) => 0,
-            OpCode::Data(_) => self.message.as_ref().map_or(0, |part| part.data.len()),
+        let (so_far, compressed) = match (head.opcode, &self.message) {
+            (OpCode::Control(_), _) => (0, false),
+            (OpCode::Data(_), None) => (0, head.rsv1),
+            (OpCode::Data(_), Some(part)) => (part.data.len(), part.compressed),
+        };
+        let most = match compressed {
+            // What does not shrink grows a little: the limit is for what comes out.
+            true => self
+                .limits
+                .message
+                .saturating_add(self.limits.message / 8 + 64),
+            false => self.limits.message,
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > self.limits.frame {
             return Err(Fault::too_big("a frame is too large"));
         }
-        if length > self.limits.message - so_far {
+        if length > most - so_far {
             return Err(TOO_BIG);
         }
         Ok(Frame {

@@ -108,8 +108,9 @@ pub(super) static OPTIONS: &[Entry] = &[
         },
         default: None,
         help: "How far back a compressed message may refer, as a power of two",
-        more: "A socket holds as much for each direction: 12 are 4 KiB, 15 are 32 KiB. More compresses \
-               better and costs more time for each message.",
+        more: "A socket holds as much of what came, and at most 8 KiB of what it sent: 12 are 4 KiB. More \
+               compresses better and costs more time for each message. A client that does not offer to \
+               keep to it may refer back by 15.",
     },
     Entry {
         name: "ws-deflate-context-takeover",
