@@ -13,7 +13,8 @@ WIDTH = 2 * MARGIN + COLUMNS * PANEL + BETWEEN
 OURS, OURS_PALE = "#c2410c", "#fb923c"
 PEER, REFERENCE, REFERENCE_PALE = "#64748b", "#8a8f98", "#b9bdc4"
 COLOURS = {
-    "hyper": REFERENCE, "hyper again": REFERENCE_PALE, "static": REFERENCE,
+    "hyper": REFERENCE, "hyper again": REFERENCE_PALE, "axum again": REFERENCE_PALE,
+    "static": REFERENCE,
     "loaded again": OURS_PALE, "loaded, inline": PEER, "loaded, own_runtime": PEER,
 }
 
@@ -21,6 +22,7 @@ COLOURS = {
 GROUPS = {
     "http1": ("HTTP/1.1", ("hyper", "hyper again")),
     "http2": ("HTTP/2, cleartext", ("hyper", "hyper again")),
+    "websocket": ("WebSocket, a message and its echo", ("axum", "axum again")),
     "hops": ("An app that waits for a task of its own", ("loaded", "loaded again")),
 }
 

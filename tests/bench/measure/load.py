@@ -78,6 +78,17 @@ def h2load(server, core, seconds, connections, streams):
     }
 
 
+def echoes(binaries, server, core, seconds, connections, kind, size, in_flight):
+    """Messages a second that come back over WebSockets, and the server's CPU a message in µs."""
+    command = [binaries / "echoes", kind, str(size), str(in_flight), str(seconds), str(connections),
+               server.addresses[0]]
+    cpu, began = server.cpu(), time.monotonic()
+    output = subprocess.check_output(command, preexec_fn=pinned({core}), text=True)
+    cpu, took = server.cpu() - cpu, time.monotonic() - began
+    figures = json.loads(output)
+    return {"rate": figures["rate"], "cpu": cpu / figures["messages"] * 1e6, "busy": cpu / took}
+
+
 def handshakes(server, core, seconds, version, resumed):
     """Connections with a handshake and one request a second; each is closed behind its response."""
     command = ["openssl", "s_time", "-connect", server.addresses[0], version,

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .load import PIPELINE_SCRIPT, h2load, handshakes, may_run_first, open_load, wrk
-from .servers import NGINX, ask, certificate, loaded, nginx, program, receive, send, serving
+from .load import PIPELINE, PIPELINE_SCRIPT, echoes, h2load, handshakes, may_run_first, open_load, wrk
+from .servers import NGINX, ask, certificate, echo, loaded, nginx, program, receive, send, serving
 
 CONNECTIONS = 64
 IDLE = 2000
@@ -30,6 +30,13 @@ HTTP2 = {
     "nginx": NGINX,
     "Ferricorn": program("ferricorn", http2=True),
     "Ferricorn, loaded app": loaded(http2=True),
+}
+WEBSOCKET = {
+    "axum": echo("axum"),
+    "axum again": echo("axum"),
+    "axum, small reads": echo("axum-small"),
+    "fastwebsockets": echo("fastwebsockets"),
+    "Ferricorn": echo("ferricorn"),
 }
 HOPS = {
     "static": program("ferricorn"),
@@ -73,6 +80,12 @@ HTTP1_WORKLOADS = {
 HTTP2_WORKLOADS = {
     "1 stream on each of 64 connections": (64, 1),
     "100 streams on each of 8 connections": (8, 100),
+}
+# Name: kind and size of a message, and how many are in flight on a connection.
+WEBSOCKET_WORKLOADS = {
+    "64 bytes of text": ("text", 64, 1),
+    "16 KiB, binary": ("binary", 16 * 1024, 1),
+    f"64 bytes of text, {PIPELINE} in flight": ("text", 64, PIPELINE),
 }
 HOPS_WORKLOADS = {"1 hop": "/hops/1", "5 hops": "/hops/5"}
 
@@ -154,6 +167,13 @@ def http2(setup):
         return h2load(server, setup.load_core, setup.seconds, *workload)
 
     return throughput(setup, "HTTP/2", HTTP2, HTTP2_WORKLOADS, run)
+
+
+def websocket(setup):
+    def run(server, workload):
+        return echoes(setup.binaries, server, setup.load_core, setup.seconds, CONNECTIONS, *workload)
+
+    return throughput(setup, "WebSocket", WEBSOCKET, WEBSOCKET_WORKLOADS, run)
 
 
 def hops(setup):
@@ -276,6 +296,7 @@ def tls(setup):
 PARTS = {
     "http1": http1,
     "http2": http2,
+    "websocket": websocket,
     "hops": hops,
     "latency": latency,
     "memory": memory,
@@ -284,7 +305,8 @@ PARTS = {
 }
 
 # What a part's binaries are built with: nothing that it does not measure.
-FEATURES = {"http1": "peers", "latency": "peers", "memory": "peers", "http2": "http2"}
+FEATURES = {"http1": "peers", "latency": "peers", "memory": "peers", "http2": "http2",
+            "websocket": "websocket-peers"}
 
 # What a part needs beside what is built here, and the package that has it.
 TOOLS = {

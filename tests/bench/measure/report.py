@@ -10,6 +10,11 @@ REFERENCE, AGAIN = "hyper", "hyper again"
 # Below this a server's core was not the limit, so its rate says little.
 BUSY = 0.95
 
+# What a message may cost of axum's CPU time, beyond the spread.
+ECHO_ASKED = 1.05
+# With more than one in flight the servers differ in how much they write at once; it is only told.
+ECHO_HELD = ("64 bytes of text", "16 KiB, binary")
+
 # What a call that is polled where it waits may lose to the better of the two forced ways.
 HOPS_ASKED = 0.97
 
@@ -101,6 +106,27 @@ def http2(figures):
             "app.", "", *beside_hyper(figures)]
 
 
+def websocket(figures):
+    lines = ["## WebSocket", "",
+             f"Echoes over HTTP/1.1 without compression, {CONNECTIONS} connections, load by bin/echoes. "
+             "axum and fastwebsockets write each message by itself.", ""]
+    for workload, runs in figures["throughput"].items():
+        lines += [f"### {workload}", ""]
+        lines += table(
+            ["server", "messages/s", "CPU µs a message", "of axum"],
+            [[name, rate(those), span(those, "cpu", 2),
+              f"{ratio(runs, name, ['axum', 'axum again']):.2f}×"] for name, those in runs.items()],
+        )
+        itself = spread(runs, "axum", "axum again")
+        verdict = f"Spread of axum against itself: ±{itself:.1%}."
+        if workload in ECHO_HELD:
+            missed = ratio(runs, "Ferricorn", ["axum", "axum again"]) > ECHO_ASKED + itself
+            verdict += (f" Asked of Ferricorn is ≤ {ECHO_ASKED}× beyond it"
+                        f"{': **missed**' if missed else ''}.")
+        lines += [verdict, "", *idle_note(runs)]
+    return lines
+
+
 def hops(figures):
     lines = ["## An app that waits for a task of its own", "",
              "One task that lives as long as the app; a request asks it through a channel and awaits "
@@ -169,8 +195,8 @@ def uneven(figures):
     return lines
 
 
-TABLES = {"http1": http1, "http2": http2, "hops": hops, "latency": latency, "memory": memory,
-          "uneven": uneven, "tls": tls}
+TABLES = {"http1": http1, "http2": http2, "websocket": websocket, "hops": hops, "latency": latency,
+          "memory": memory, "uneven": uneven, "tls": tls}
 
 
 def about(part):

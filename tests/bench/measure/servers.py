@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import websocket
+
 HERE = Path(__file__).resolve().parent.parent
 LIBRARY = "libbench_app.so"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -27,6 +29,7 @@ class Peer:
 
     arguments: tuple
     http2: bool = False
+    websocket: bool = False
     # A folder with cert.pem and key.pem.
     tls: Path | None = None
 
@@ -36,7 +39,12 @@ class Peer:
 
 
 def program(*arguments, http2=False, tls=None):
-    return Peer(arguments + (("--tls", str(tls)) if tls else ()), http2, tls)
+    return Peer(arguments + (("--tls", str(tls)) if tls else ()), http2, tls=tls)
+
+
+def echo(name):
+    """A server that sends back what comes over a WebSocket."""
+    return Peer((name, "--protocol", "websocket"), websocket=True)
 
 
 def nginx(tls):
@@ -96,9 +104,10 @@ def certificate(folder):
 
 def build(*features):
     """The folder of what was built with these features; each such set has a folder of its own."""
+    packages = ["--package=bench", "--package=bench-app", "--package=bench-client"]
     chosen = ["--no-default-features", "--features", ",".join(features)]
     subprocess.run(
-        ["cargo", "build", "--locked", "--quiet", "--profile=dist", "--workspace", *chosen],
+        ["cargo", "build", "--locked", "--quiet", "--profile=dist", *packages, *chosen],
         cwd=HERE, check=True,
     )
     metadata = subprocess.check_output(
@@ -107,7 +116,7 @@ def build(*features):
     built = Path(json.loads(metadata)["target_directory"]) / "dist"
     folder = built / f"with-{'-'.join(features) or 'nothing'}"
     folder.mkdir(exist_ok=True)
-    for name in ("server", "load", LIBRARY):
+    for name in ("server", "load", "echoes", LIBRARY):
         # Not written over: one that runs would be busy.
         (folder / name).unlink(missing_ok=True)
         shutil.copy2(built / name, folder)
@@ -156,9 +165,16 @@ def serving(binaries, peer, cores):
     """Starts a server on these cores, checks its answer, and ends it."""
     start = run_nginx if peer.name == "nginx" else run_program
     with start(binaries, peer, cores) as server:
-        check = check_http2 if peer.http2 else check_tls if peer.tls else check_http1
-        check(server, peer)
+        check_of(peer)(server, peer)
         yield server
+
+
+def check_of(peer):
+    if peer.http2:
+        return check_http2
+    if peer.websocket:
+        return check_websocket
+    return check_tls if peer.tls else check_http1
 
 
 @contextmanager
@@ -249,6 +265,18 @@ def check_http2(server, peer):
     expected = {":status: 200", *FIELDS, *({"server: nginx"} if peer is NGINX else ())}
     if lines != sorted(expected) or BODY not in output:
         sys.exit(f"{peer.name} answers otherwise on HTTP/2:\n{output}")
+
+
+def check_websocket(server, peer):
+    """The load looks at the echoes; here is the rest."""
+    with websocket.Client(server.addresses[0]) as client:
+        if b"sec-websocket-extensions" in client.head.lower():
+            sys.exit(f"{peer.name} compresses, unasked: {client.head!r}")
+        client.send(websocket.PING, b"hi!")
+        client.send(websocket.CLOSE, b"\x03\xe8")
+        answers = client.receive(5), client.receive(4)
+    if answers != (b"\x8a\x03hi!", b"\x88\x02\x03\xe8"):
+        sys.exit(f"{peer.name} answers a ping and a close otherwise: {answers!r}")
 
 
 def ask(connection):

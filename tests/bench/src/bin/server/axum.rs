@@ -12,10 +12,26 @@ use tokio::net::TcpListener;
 use crate::{HEADER_TIMEOUT, Options, announce, app, listen};
 
 pub fn run(options: &Options) -> io::Result<()> {
+    let router = Router::new().route("/", get(|| async { app::BODY }));
+    #[cfg(feature = "websocket-peers")]
+    let router = router.route("/echo", get(socket::echo));
+    serve(options, &router)
+}
+
+/// With a buffer for each WebSocket's reads that is not of 128 KiB, all of which it clears before a
+/// read: an option that few will find.
+#[cfg(feature = "websocket-peers")]
+pub fn run_small(options: &Options) -> io::Result<()> {
+    serve(
+        options,
+        &Router::new().route("/echo", get(socket::echo_small)),
+    )
+}
+
+fn serve(options: &Options, router: &Router) -> io::Result<()> {
     let listener = listen()?;
     announce(listener.local_addr()?);
     options.run(|| async {
-        let router = Router::new().route("/", get(|| async { app::BODY }));
         let listener = TcpListener::from_std(listener.try_clone()?)?;
         loop {
             let (stream, _) = listener.accept().await?;
@@ -28,13 +44,41 @@ pub fn run(options: &Options) -> io::Result<()> {
                     .pipeline_flush(true)
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEADER_TIMEOUT);
+                let stream = TokioIo::new(stream);
+                #[cfg(feature = "websocket-peers")]
+                let connection = builder.serve_connection_with_upgrades(stream, service);
+                #[cfg(not(feature = "websocket-peers"))]
+                let connection = builder.serve_connection(stream, service);
                 // A client that goes away is no news.
-                drop(
-                    builder
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await,
-                );
+                drop(connection.await);
             });
         }
     })
+}
+
+#[cfg(feature = "websocket-peers")]
+mod socket {
+    use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+    use axum::response::Response;
+
+    pub(super) async fn echo(upgrade: WebSocketUpgrade) -> Response {
+        upgrade.on_upgrade(serve)
+    }
+
+    pub(super) async fn echo_small(upgrade: WebSocketUpgrade) -> Response {
+        upgrade.read_buffer_size(SMALL).on_upgrade(serve)
+    }
+
+    /// What a message needs that is measured here, and not twice as much.
+    const SMALL: usize = 20 * 1024;
+
+    async fn serve(mut socket: WebSocket) {
+        while let Some(Ok(message)) = socket.recv().await {
+            if matches!(message, Message::Text(_) | Message::Binary(_))
+                && socket.send(message).await.is_err()
+            {
+                return;
+            }
+        }
+    }
 }

@@ -13,6 +13,16 @@ pub fn run_static(options: &Options) -> io::Result<()> {
     run(options, app::app)
 }
 
+/// What comes over a WebSocket goes back.
+#[cfg(feature = "websocket")]
+pub fn run_echo(options: &Options) -> io::Result<()> {
+    run(options, echo::app)
+}
+
+#[cfg(feature = "websocket")]
+#[path = "../../../../../examples/ws-echo/src/app.rs"]
+mod echo;
+
 /// The app's runtime has a thread for each core that this process may use, two at most.
 pub fn run_loaded(options: &Options) -> io::Result<()> {
     let (path, name) = match options.library.split_once(".so:") {

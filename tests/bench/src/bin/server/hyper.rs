@@ -35,6 +35,8 @@ pub fn run(options: &Options) -> io::Result<()> {
                     let connection = http2::builder().serve_connection(stream, service_fn(answer));
                     tokio::spawn(async move { drop(connection.await) });
                 }
+                #[cfg(feature = "websocket")]
+                Protocol::WebSocket => return Err(io::Error::other("hyper alone has none")),
             }
         }
     })

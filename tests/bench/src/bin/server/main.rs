@@ -6,13 +6,18 @@
 //!
 //! hyper and Ferricorn speak HTTP/2 too, with prior knowledge and with the same limits.
 //!
+//! With `--protocol websocket` those that have WebSockets send back what comes over one: axum with its
+//! own extractor, fastwebsockets as in its example, Ferricorn with the app of `examples/ws-echo`.
+//!
 //! The addresses are printed in one line once connections are accepted.
 
 #[cfg(feature = "peers")]
 mod actix;
 mod app;
-#[cfg(feature = "peers")]
+#[cfg(any(feature = "peers", feature = "websocket-peers"))]
 mod axum;
+#[cfg(feature = "websocket-peers")]
+mod fastwebsockets;
 mod ferricorn;
 mod hyper;
 
@@ -24,8 +29,8 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
 
-const USAGE: &str = "usage: server hyper|axum|actix-web|ferricorn|ferricorn-loaded
-    [--protocol http1|http2] [--runtime per-core|shared] [--threads N] [--library PATH[:NAME]]
+const USAGE: &str = "usage: server hyper|axum|axum-small|actix-web|fastwebsockets|ferricorn|ferricorn-loaded
+    [--protocol http1|http2|websocket] [--runtime per-core|shared] [--threads N] [--library PATH[:NAME]]
     [--tls FOLDER]";
 
 /// Every server's, and hyper's own default is twice that.
@@ -40,12 +45,14 @@ enum Flavour {
     Shared,
 }
 
-/// What hyper speaks; Ferricorn hears it from the client.
+/// What hyper speaks, Ferricorn hears it from the client; or that WebSockets are what is served.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Http1,
     #[cfg(feature = "http2")]
     Http2,
+    #[cfg(feature = "websocket")]
+    WebSocket,
 }
 
 struct Options {
@@ -73,6 +80,8 @@ fn main() -> io::Result<()> {
             ("--protocol", "http1") => options.protocol = Protocol::Http1,
             #[cfg(feature = "http2")]
             ("--protocol", "http2") => options.protocol = Protocol::Http2,
+            #[cfg(feature = "websocket")]
+            ("--protocol", "websocket") => options.protocol = Protocol::WebSocket,
             ("--runtime", "per-core") => options.flavour = Flavour::PerCore,
             ("--runtime", "shared") => options.flavour = Flavour::Shared,
             ("--threads", number) => options.threads = number.parse().expect(USAGE),
@@ -83,10 +92,16 @@ fn main() -> io::Result<()> {
     }
     match name.as_str() {
         "hyper" => hyper::run(&options),
-        #[cfg(feature = "peers")]
+        #[cfg(any(feature = "peers", feature = "websocket-peers"))]
         "axum" => axum::run(&options),
         #[cfg(feature = "peers")]
         "actix-web" => actix::run(),
+        #[cfg(feature = "websocket-peers")]
+        "axum-small" => axum::run_small(&options),
+        #[cfg(feature = "websocket-peers")]
+        "fastwebsockets" => fastwebsockets::run(&options),
+        #[cfg(feature = "websocket")]
+        "ferricorn" if options.protocol == Protocol::WebSocket => ferricorn::run_echo(&options),
         "ferricorn" => ferricorn::run_static(&options),
         "ferricorn-loaded" => ferricorn::run_loaded(&options),
         _ => panic!("{USAGE}"),
