@@ -183,7 +183,7 @@ impl<I: Io> Driver<I> {
         let exchange = Arc::clone(&self.exchange);
         let mut side = exchange.client_side();
         let mut came = false;
-        let mut reads = 0;
+        let (mut reads, mut bytes) = (0, 0);
         let result = loop {
             if self.life.is_over() {
                 break Ok(());
@@ -208,7 +208,10 @@ impl<I: Io> Driver<I> {
                     break Ok(());
                 }
                 Ok(None) => match self.poll_read(cx) {
-                    Poll::Ready(Ok(())) => reads += 1,
+                    Poll::Ready(Ok(read)) => {
+                        reads += 1;
+                        bytes += read;
+                    }
                     Poll::Ready(Err(reason)) => {
                         side.lost(reason);
                         break Err(End::Lost);
@@ -220,14 +223,27 @@ impl<I: Io> Driver<I> {
         if self.read.is_empty() {
             self.read = BytesMut::new();
         }
+        if reads > 0 {
+            self.expect(bytes);
+        }
         if came {
             side.wake_receiver(cx);
         }
         result.map(|()| came)
     }
 
-    /// Reads once.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DisconnectReason>> {
+    /// Makes the next read as large as what came this time: one read for a message, and no buffer that is
+    /// much larger.
+    fn expect(&mut self, bytes: usize) {
+        if bytes > self.read_size {
+            self.read_size = LARGEST_READ.min(bytes.next_power_of_two());
+        } else if bytes < self.read_size / 4 {
+            self.read_size = SMALLEST_READ.max(self.read_size / 2);
+        }
+    }
+
+    /// Reads once; how much that was.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, DisconnectReason>> {
         let size = self.read_size.max(self.decoder.missing(&self.read));
         self.read.reserve(size);
         let polled = self.io.poll_read(cx, &mut self.read);
@@ -238,12 +254,7 @@ impl<I: Io> Driver<I> {
             return Poll::Ready(Err(DisconnectReason::Lost));
         }
         self.life.heard(self.opened.elapsed());
-        if read >= self.read_size {
-            self.read_size = LARGEST_READ.min(self.read_size * 2);
-        } else if read < self.read_size / 4 {
-            self.read_size = SMALLEST_READ.max(self.read_size / 2);
-        }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(read))
     }
 
     /// Takes what the client said. Whether that is something for the app.
