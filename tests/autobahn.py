@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Runs the suite Autobahn (RFC 6455 and permessage-deflate) and compares each case with
+tests/autobahn.txt.
+
+    tests/autobahn.py FERRICORN WS_ECHO [--all] [--http2] [--runs N] [--reports FOLDER]
+
+WS_ECHO is the library of examples/ws-echo. Without --all 271 of the 517 cases run, which takes less than
+a minute. With --http2 they come over HTTP/2 (RFC 8441), which haproxy makes of Autobahn's HTTP/1.1; the
+server's access log has to say so. The list is the same for both, and held both ways: a case that is
+better than it says has to be noted there too. Some depend on timing: with --runs a case is the median
+of so many. The reports, with each byte that was sent, are kept in FOLDER if one is named.
+
+`wstest` is found in PATH or named by the environment variable WSTEST, `haproxy` likewise;
+tests/install_autobahn brings the one, Debian the other. Exits with 0 only if every case is as the list
+says.
+"""
+
+import argparse
+import collections
+import contextlib
+import fnmatch
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+EXPECTED = pathlib.Path(__file__).with_suffix(".txt")
+# As Autobahn writes them. Of compression each kind of text and each set of parameters, with messages of
+# 1 KiB, and of 8 KiB in fragments.
+QUICK = [
+    "1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*",
+    *(f"12.{text}.{size}" for text in range(1, 6) for size in (4, 11)),
+    *(f"13.{parameters}.{size}" for parameters in range(1, 8) for size in (4, 11)),
+]
+ALL = ["*"]
+QUICK_LIMIT, ALL_LIMIT = 300.0, 3600.0  # seconds for one run
+# From the best to the worst.
+BEHAVIORS = [
+    "OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "WRONG CODE", "FAILED BY CLIENT", "UNCLEAN",
+    "FAILED",
+]
+# What a list may hold at all. In 6.4.3 and 6.4.4 a text that becomes invalid in the middle of a frame
+# may be refused at once, or where the frame ends.
+ALLOWED = {"OK", "INFORMATIONAL"}
+MAY_BE_NON_STRICT = {"6.4.3", "6.4.4"}
+HAPROXY = """
+global
+    maxconn 100
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 600s
+    timeout server 600s
+    timeout tunnel 600s
+frontend one
+    bind fd@{listener}
+    default_backend two
+backend two
+    server ferricorn {address} proto h2 ws h2
+"""
+
+
+def tool(name):
+    path = shutil.which(os.environ.get(name.upper(), name))
+    if path is None:
+        raise SystemExit(f"{name} is not installed: tests/autobahn.py tells where it comes from")
+    return path
+
+
+def in_order(case):
+    return [int(number) for number in case.split(".")]
+
+
+def is_among(case, patterns):
+    return any(fnmatch.fnmatchcase(case, pattern) for pattern in patterns)
+
+
+def expected():
+    """What the list says: {case: (behavior, behavior at the close)}."""
+    verdicts = {}
+    for number, line in enumerate(EXPECTED.read_text().splitlines(), 1):
+        line = line.partition("#")[0].strip()
+        if not line:
+            continue
+        behavior, *groups = line.split()
+        behavior, _, at_close = behavior.partition(",")
+        for case in (case for group in groups for case in cases_of(group)):
+            may_be = ALLOWED | {"NON-STRICT"} if case in MAY_BE_NON_STRICT else ALLOWED
+            if case in verdicts or behavior not in may_be or at_close not in ALLOWED | {""}:
+                raise SystemExit(f"{EXPECTED.name}:{number}: {case} may not be {behavior}, or is there twice")
+            verdicts[case] = behavior, at_close or "OK"
+    return verdicts
+
+
+def cases_of(group):
+    """`1.2.3-5` is 1.2.3, 1.2.4 and 1.2.5."""
+    section, _, last = group.rpartition(".")
+    first, _, last = last.partition("-")
+    return [f"{section}.{number}" for number in range(int(first), int(last or first) + 1)]
+
+
+def run(url, patterns, folder):
+    """One run of the suite: {case: Autobahn's report on it}."""
+    folder.mkdir()
+    specification = folder / "specification.json"
+    specification.write_text(json.dumps({
+        "outdir": str(folder),
+        "servers": [{"agent": "ferricorn", "url": url}],
+        "cases": patterns,
+    }))
+    limit = QUICK_LIMIT if patterns is QUICK else ALL_LIMIT
+    log, index = folder / "wstest.log", folder / "index.json"
+    with log.open("w") as file, contextlib.suppress(subprocess.TimeoutExpired):
+        # It exits with 0 whatever it finds, and makes its report at the end.
+        subprocess.run(
+            [tool("wstest"), "-m", "fuzzingclient", "-s", specification], cwd=folder,
+            stdout=file, stderr=subprocess.STDOUT, timeout=limit, check=False,
+        )
+    if not index.exists():
+        last = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
+        raise SystemExit(f"Autobahn made no report, its last words:\n{last}")
+    return {
+        case: json.loads((folder / found["reportfile"]).read_text())
+        for case, found in json.loads(index.read_text())["ferricorn"].items()
+    }
+
+
+def median(behaviors):
+    return sorted(behaviors, key=BEHAVIORS.index)[len(behaviors) // 2]
+
+
+def compare(runs, patterns):
+    """The number of cases that are not as the list says; says each."""
+    verdicts = {case: verdict for case, verdict in expected().items() if is_among(case, patterns)}
+    counts = collections.Counter()
+    wrong = 0
+    for case in sorted(verdicts.keys() | set().union(*runs), key=in_order):
+        reports = [reports[case] for reports in runs if case in reports]
+        if len(reports) < len(runs):
+            print(f"not run: {case}")
+            wrong += 1
+            continue
+        found = tuple(
+            median([report[field] for report in reports]) for field in ("behavior", "behaviorClose")
+        )
+        counts.update([found[0]])
+        if found[1] not in ALLOWED:
+            counts.update([f"{found[1]} at the close"])
+        if found == verdicts.get(case):
+            continue
+        wrong += 1
+        print(f"{case}: {', at the close '.join(found)}; {EXPECTED.name} says "
+              f"{', at the close '.join(verdicts.get(case, ['nothing of it']))}")
+        for number, report in enumerate(reports, 1):
+            print(f"    run {number}: {report['behavior']}: {report['result']}\n"
+                  f"        at the close {report['behaviorClose']}: {report['resultClose']}")
+    said = ", ".join(f"{count} {behavior}" for behavior, count in sorted(counts.items()))
+    return wrong, f"{said}; {wrong} are not as expected"
+
+
+@contextlib.contextmanager
+def serving(binary, library, log):
+    """The address of a running server, whose access log goes into `log`."""
+    process = subprocess.Popen(
+        [binary, library, "--bind", "127.0.0.1:0", "--access-log", "--log-level", "error"],
+        stdout=log, stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        for line in process.stderr:
+            if found := re.search(r"on http://(127\.0\.0\.1:\d+)", line):
+                break
+        else:
+            raise SystemExit("the server ended before it served")
+        # Whatever it logs of the suite's misdeeds must not fill the pipe; it ends with the server.
+        subprocess.Popen(["cat"], stdin=process.stderr, stdout=sys.stderr)
+        yield found[1]
+        process.terminate()
+        code = process.wait(60)
+        assert code == 0, f"the server exited with {code}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def over_http2(address, folder):
+    """The address of a proxy that makes HTTP/2 of each WebSocket for the server at `address`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        configuration = folder / "haproxy.cfg"
+        configuration.write_text(HAPROXY.format(listener=listener.fileno(), address=address))
+        proxy = subprocess.Popen(
+            [tool("haproxy"), "-q", "-db", "-f", configuration], pass_fds=[listener.fileno()]
+        )
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            proxy.kill()
+            proxy.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("binary")
+    parser.add_argument("library")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--http2", action="store_true")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--reports", type=pathlib.Path)
+    options = parser.parse_args()
+    patterns = ALL if options.all else QUICK
+    version = "2.0" if options.http2 else "1.1"
+    expected()
+    tool("wstest")
+    with contextlib.ExitStack() as stack:
+        folder = options.reports or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / "access.log"
+        with log.open("w") as file, serving(options.binary, options.library, file) as address:
+            if options.http2:
+                address = stack.enter_context(over_http2(address, folder))
+            runs = []
+            for number in range(1, options.runs + 1):
+                runs.append(run(f"ws://{address}/", patterns, folder / f"run-{number}"))
+        versions = collections.Counter(re.findall(r' HTTP/([\d.]+)"', log.read_text()))
+        wrong, said = compare(runs, patterns)
+    if versions != {version: sum(map(len, runs))}:
+        print(f"not all came over HTTP/{version}: {dict(versions)}")
+        wrong += 1
+    print(f"Autobahn over HTTP/{version}: {said}")
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)
