@@ -59,6 +59,8 @@ pub(super) enum End {
 pub(super) struct Driver {
     connection: Loan,
     phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
+    /// What `phases` waits for.
+    awaited: Phase,
     /// The server's phase when `phases` was last polled.
     phase: Option<Phase>,
     draining_since: Option<Instant>,
@@ -79,6 +81,7 @@ impl Driver {
         Self {
             connection: Loan::new(connection),
             phases,
+            awaited: Phase::Draining,
             phase: None,
             draining_since: None,
             timer,
@@ -152,7 +155,7 @@ impl Driver {
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Phase {
         // It has this task's waker since then, and nothing new to say until the next phase.
         let phase = self.connection.server.phase();
-        if self.phase.replace(phase) == Some(phase) {
+        if self.phase == Some(phase) {
             return Phase::Serving;
         }
         // The future is polled only until it is ready: then it waits for the next phase.
@@ -161,8 +164,12 @@ impl Driver {
                 return Phase::Cut;
             }
             self.draining_since = Some(Instant::now());
+            self.awaited = Phase::Cut;
             self.phases = Box::pin(self.connection.server.until(Phase::Cut));
         }
+        // The phase is told a moment before those who wait for it are woken. In between, the future has
+        // yet to see it, and has to be polled again when it is woken.
+        self.phase = Some(phase).filter(|phase| *phase < self.awaited);
         Phase::Serving
     }
 

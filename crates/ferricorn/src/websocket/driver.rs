@@ -84,6 +84,8 @@ pub(crate) struct Driver<I> {
     /// The last that the client said, behind messages that the app has not taken, and since when.
     last: Option<(Last, Instant)>,
     phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
+    /// What `phases` waits for.
+    awaited: Phase,
     /// The server's phase when `phases` was last polled.
     phase: Option<Phase>,
     timer: Timer,
@@ -123,6 +125,7 @@ impl<I: Io> Driver<I> {
             paused: false,
             last: None,
             phases: Box::pin(server.until(Phase::Draining)),
+            awaited: Phase::Draining,
             phase: None,
             timer,
         }
@@ -332,7 +335,7 @@ impl<I: Io> Driver<I> {
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         // It has this task's waker since then, and nothing new to say until the next phase.
         let phase = self.server.phase();
-        if self.phase.replace(phase) == Some(phase) {
+        if self.phase == Some(phase) {
             return Ok(());
         }
         // The future is polled only until it is ready: then it waits for the next phase.
@@ -345,8 +348,12 @@ impl<I: Io> Driver<I> {
                 let _ = self.io.poll_write(cx, side.outgoing(), &mut 0);
                 return Err(End::Cut);
             }
+            self.awaited = Phase::Cut;
             self.phases = Box::pin(self.server.until(Phase::Cut));
         }
+        // The phase is told a moment before those who wait for it are woken. In between, the future has
+        // yet to see it, and has to be polled again when it is woken.
+        self.phase = Some(phase).filter(|phase| *phase < self.awaited);
         Ok(())
     }
 
