@@ -81,6 +81,8 @@ pub(crate) struct Driver<I> {
     opened: Instant,
     /// The app does not take what came, so nothing is read.
     paused: bool,
+    /// Nothing was there to read since this wake-up: what comes is the next one.
+    waits: bool,
     /// The last that the client said, behind messages that the app has not taken, and since when.
     last: Option<(Last, Instant)>,
     phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
@@ -123,6 +125,7 @@ impl<I: Io> Driver<I> {
             life,
             opened,
             paused: false,
+            waits: false,
             last: None,
             phases: Box::pin(server.until(Phase::Draining)),
             awaited: Phase::Draining,
@@ -167,6 +170,7 @@ impl<I: Io> Driver<I> {
 
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.poll_phase(cx)?;
+        self.waits = false;
         let mut go_on = true;
         for _ in 0..TURNS {
             go_on |= self.poll_incoming(cx)?;
@@ -247,10 +251,14 @@ impl<I: Io> Driver<I> {
 
     /// Reads once; how much that was.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, DisconnectReason>> {
+        if self.waits {
+            return Poll::Pending;
+        }
         let size = self.read_size.max(self.decoder.missing(&self.read));
         self.read.reserve(size);
         let polled = self.io.poll_read(cx, &mut self.read);
         let Poll::Ready(read) = polled? else {
+            self.waits = true;
             return Poll::Pending;
         };
         if read == 0 {
