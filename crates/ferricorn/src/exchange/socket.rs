@@ -185,12 +185,13 @@ impl ClientSide<'_> {
         }
     }
 
-    /// Whether the app may be given another message, and its client another answer.
+    /// Whether the app may be given another message, and its client another answer. Behind a close
+    /// messages come to nothing, and the client's own close is looked for.
     pub(crate) fn wants_more(&mut self) -> bool {
         let socket = self.socket();
-        socket.incoming.len() < MESSAGES_AHEAD
-            && socket.incoming_bytes < BYTES_AHEAD
-            && socket.outgoing.has_room_for_control()
+        let has_room =
+            socket.incoming.len() < MESSAGES_AHEAD && socket.incoming_bytes < BYTES_AHEAD;
+        (has_room || !socket.rules.is_open()) && socket.outgoing.has_room_for_control()
     }
 
     /// Whether the app has left some of what came.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{echo, told};
 use crate::support::app::channel;
-use crate::support::peer::{CLOSE, Over, TEXT, over_both};
+use crate::support::peer::{CLOSE, Over, TEXT, frame, over_both};
 use crate::support::{Server, WebSocket, eventually, logs, run, websocket_with};
 
 /// WS-030, WS-031
@@ -114,6 +114,28 @@ fn an_abort_still_says_1001() {
         }
         peer.expect_gone().await;
         assert!(server.ended().await.unwrap_err().is_aborted());
+    });
+}
+
+#[test]
+fn an_app_that_takes_nothing_does_not_hold_up_a_drain() {
+    over_both(async |over| {
+        let app = crate::support::websocket(async |mut socket: WebSocket| {
+            socket.accept().await?;
+            socket.send.closed().await;
+            Ok(())
+        });
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/").await;
+        peer.raw(frame(0x81, b"unread").repeat(500)).await;
+        let began = Instant::now();
+        server.handle().drain();
+        peer.expect_close(1001, "the server stops").await;
+        peer.close(1001, "").await;
+        peer.expect_end().await;
+        drop(peer);
+        server.ended().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5));
     });
 }
 
