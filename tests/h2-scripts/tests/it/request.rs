@@ -132,7 +132,21 @@ fn a_connect_with_a_scheme_and_a_path_is_malformed() {
 
 #[test]
 fn a_protocol_that_was_not_offered_is_malformed() {
-    malformed(&Request::new("CONNECT", "/").field(":protocol", "websocket"));
+    let server = Server::start_set(|config| config.ws = false, hello());
+    let mut peer = server.connect();
+    peer.request(
+        1,
+        &Request::new("CONNECT", "/").field(":protocol", "websocket"),
+    );
+    peer.expect_reset(1, code::PROTOCOL_ERROR);
+    // The connection goes on.
+    peer.get(3, "/");
+    peer.expect_response(3, 200);
+}
+
+#[test]
+fn a_protocol_is_for_connect_alone() {
+    malformed(&Request::get("/").field(":protocol", "websocket"));
 }
 
 #[test]
