@@ -228,8 +228,9 @@ impl Watch {
                     Received::Stop(_) => {
                         stopping = true;
                         signals.coalesce().await;
-                        self.say_stopping();
+                        // What it says is so by then, whoever reads it.
                         self.handle.drain();
+                        self.say_stopping();
                     }
                 },
                 is_ready = &mut ready, if waiting => {
