@@ -1,8 +1,10 @@
 //! What all connections of a server share.
 
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use asgi::{DynApp, State};
 use tokio::sync::{Notify, watch};
@@ -87,6 +89,49 @@ impl Life {
     }
 }
 
+/// Tells the task of a connection of the drain and of the cut, each once.
+///
+/// A task asks whenever it is polled, which costs no more than a look as long as there is nothing new.
+pub(crate) struct Phases {
+    life: Arc<Life>,
+    next: Pin<Box<dyn Future<Output = Phase> + Send>>,
+    /// What `next` waits for.
+    awaited: Phase,
+    /// The phase in which `next` was last polled, and has this task's waker since.
+    polled_in: Option<Phase>,
+}
+
+impl Phases {
+    fn new(life: &Arc<Life>) -> Self {
+        Self {
+            life: Arc::clone(life),
+            next: Box::pin(life.until(Phase::Draining)),
+            awaited: Phase::Draining,
+            polled_in: None,
+        }
+    }
+
+    /// Waits for the next of them; not to be asked again behind the cut. Always to be polled by the
+    /// same task.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let now = self.life.phase();
+        if self.polled_in == Some(now) {
+            return Poll::Pending;
+        }
+        let Poll::Ready(phase) = self.next.as_mut().poll(cx) else {
+            // The phase is told a moment before those who wait for it are woken. In between, the future
+            // has yet to see it, and has to be polled again when it is woken.
+            self.polled_in = Some(now).filter(|now| *now < self.awaited);
+            return Poll::Pending;
+        };
+        if phase < Phase::Cut {
+            self.awaited = Phase::Cut;
+            self.next = Box::pin(self.life.until(Phase::Cut));
+        }
+        Poll::Ready(phase)
+    }
+}
+
 /// How many numbers of exchanges a connection of HTTP/1 puts by.
 const IDS_AT_ONCE: u64 = 64;
 
@@ -161,6 +206,11 @@ impl Server {
         phase: Phase,
     ) -> impl Future<Output = Phase> + Send + Sync + 'static + use<> {
         self.life.until(phase)
+    }
+
+    /// What the task of a connection learns the phases by.
+    pub(crate) fn phases(&self) -> Phases {
+        Phases::new(&self.life)
     }
 
     pub(crate) fn count_connection(&self) -> Counted {
@@ -295,5 +345,61 @@ impl Drop for Counted {
             .counter(self.what)
             .fetch_sub(1, Ordering::Release);
         self.counts.fewer.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Life, Phase, Phases};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn each_phase_is_told_once() {
+        let life = Arc::new(Life::new());
+        let mut phases = Phases::new(&life);
+        let woken = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        life.advance(Phase::Serving);
+        assert_eq!(phases.poll_next(&mut cx), Poll::Pending);
+        for phase in [Phase::Draining, Phase::Cut] {
+            woken.0.store(false, Ordering::SeqCst);
+            life.advance(phase);
+            assert!(woken.0.load(Ordering::SeqCst), "{phase:?}");
+            assert_eq!(phases.poll_next(&mut cx), Poll::Ready(phase));
+            if phase == Phase::Draining {
+                assert_eq!(phases.poll_next(&mut cx), Poll::Pending);
+                assert_eq!(phases.poll_next(&mut cx), Poll::Pending);
+            }
+        }
+    }
+
+    /// One of 5,000 connections was polled in that moment, took note of the phase, found nothing new when
+    /// it was woken, and went on until it was cut off.
+    #[test]
+    fn a_task_that_is_polled_before_those_who_wait_are_woken_is_told_all_the_same() {
+        let life = Arc::new(Life::new());
+        let mut phases = Phases::new(&life);
+        let mut cx = Context::from_waker(Waker::noop());
+        life.advance(Phase::Serving);
+        for phase in [Phase::Draining, Phase::Cut] {
+            assert_eq!(phases.poll_next(&mut cx), Poll::Pending);
+            // As far as `advance` is in that moment.
+            life.now.store(phase as u8, Ordering::Release);
+            assert_eq!(phases.poll_next(&mut cx), Poll::Pending);
+            life.advance(phase);
+            assert_eq!(phases.poll_next(&mut cx), Poll::Ready(phase));
+        }
     }
 }

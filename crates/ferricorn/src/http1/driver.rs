@@ -25,7 +25,7 @@ use super::guard::Position;
 use super::loan::Loan;
 use super::{Connection, Hyper};
 use crate::exchange::{BrokenOff, Exchange, TurnEnd, log_unreadable};
-use crate::server::{Phase, Server};
+use crate::server::{Phase, Phases, Server};
 use crate::timer::Timer;
 use crate::transport::{Peer, Standing, Transport};
 
@@ -58,11 +58,7 @@ pub(super) enum End {
 /// The task of one connection.
 pub(super) struct Driver {
     connection: Loan,
-    phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
-    /// What `phases` waits for.
-    awaited: Phase,
-    /// The server's phase when `phases` was last polled.
-    phase: Option<Phase>,
+    phases: Phases,
     draining_since: Option<Instant>,
     timer: Timer,
     /// Whether something ran, or waited to be read by the client, after the last turn.
@@ -76,13 +72,11 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(connection: Connection) -> Self {
         let opened = connection.last_activity;
-        let phases = Box::pin(connection.server.until(Phase::Draining));
+        let phases = connection.server.phases();
         let timer = Timer::new(opened + connection.server.config().header_timeout);
         Self {
             connection: Loan::new(connection),
             phases,
-            awaited: Phase::Draining,
-            phase: None,
             draining_since: None,
             timer,
             ran: false,
@@ -153,23 +147,12 @@ impl Driver {
 
     /// The server's phase, as far as it matters here.
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Phase {
-        // It has this task's waker since then, and nothing new to say until the next phase.
-        let phase = self.connection.server.phase();
-        if self.phase == Some(phase) {
-            return Phase::Serving;
-        }
-        // The future is polled only until it is ready: then it waits for the next phase.
-        while let Poll::Ready(phase) = self.phases.as_mut().poll(cx) {
+        while let Poll::Ready(phase) = self.phases.poll_next(cx) {
             if phase >= Phase::Cut {
                 return Phase::Cut;
             }
             self.draining_since = Some(Instant::now());
-            self.awaited = Phase::Cut;
-            self.phases = Box::pin(self.connection.server.until(Phase::Cut));
         }
-        // The phase is told a moment before those who wait for it are woken. In between, the future has
-        // yet to see it, and has to be polled again when it is woken.
-        self.phase = Some(phase).filter(|phase| *phase < self.awaited);
         Phase::Serving
     }
 

@@ -32,7 +32,7 @@ use super::{Shared, request, response};
 use crate::Config;
 use crate::connection::LINGER;
 use crate::exchange::{Exchange, Label, RequestBody};
-use crate::server::Phase;
+use crate::server::{Phase, Phases};
 use crate::timer::Timer;
 
 /// How often a connection with open streams is looked after, unless a time-out is shorter.
@@ -76,7 +76,7 @@ pub(super) struct Driver {
     inline: bool,
     /// When a stream was last open; before the first one, when the connection came.
     last_activity: Instant,
-    phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
+    phases: Phases,
     /// Since when the client has been told to open no more streams.
     goodbye_since: Option<Instant>,
     /// Since when the connection is to be closed, whatever runs.
@@ -89,7 +89,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(shared: Shared, mut h2: Connection<WireIo, Bytes>, opened: Instant) -> Self {
         shared.wire.gather();
-        let phases = Box::pin(shared.server.until(Phase::Draining));
+        let phases = shared.server.phases();
         let timer = Timer::new(opened + shared.server.config().header_timeout);
         let keep_alive = KeepAlive::new(h2.ping_pong());
         let tick = tick(shared.server.config());
@@ -292,13 +292,11 @@ impl Driver {
 
     /// The server's phase, as far as it matters here.
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Phase {
-        // The future is polled only until it is ready: then it waits for the next phase.
-        while let Poll::Ready(phase) = self.phases.as_mut().poll(cx) {
+        while let Poll::Ready(phase) = self.phases.poll_next(cx) {
             if phase >= Phase::Cut {
                 return Phase::Cut;
             }
             self.say_goodbye(Instant::now());
-            self.phases = Box::pin(self.shared.server.until(Phase::Cut));
         }
         Phase::Serving
     }

@@ -14,7 +14,6 @@
 //!
 //! In each of them an app that still runs goes on in a task of its own, with its grace.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -28,7 +27,7 @@ use super::deflate::{Agreement, Inflater};
 use super::incoming::{Decoder, Fault, Incoming, Limits};
 use super::io::Io;
 use crate::exchange::{ClientSide, Exchange};
-use crate::server::{Phase, Server};
+use crate::server::{Phase, Phases, Server};
 use crate::timer::Timer;
 
 /// How often a socket is looked after whose app does not take what came: nothing else tells that
@@ -85,11 +84,7 @@ pub(crate) struct Driver<I> {
     waits: bool,
     /// The last that the client said, behind messages that the app has not taken, and since when.
     last: Option<(Last, Instant)>,
-    phases: Pin<Box<dyn Future<Output = Phase> + Send>>,
-    /// What `phases` waits for.
-    awaited: Phase,
-    /// The server's phase when `phases` was last polled.
-    phase: Option<Phase>,
+    phases: Phases,
     timer: Timer,
 }
 
@@ -127,9 +122,7 @@ impl<I: Io> Driver<I> {
             paused: false,
             waits: false,
             last: None,
-            phases: Box::pin(server.until(Phase::Draining)),
-            awaited: Phase::Draining,
-            phase: None,
+            phases: server.phases(),
             timer,
         }
     }
@@ -341,13 +334,7 @@ impl<I: Io> Driver<I> {
 
     /// The server's phase, as far as it matters here.
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        // It has this task's waker since then, and nothing new to say until the next phase.
-        let phase = self.server.phase();
-        if self.phase == Some(phase) {
-            return Ok(());
-        }
-        // The future is polled only until it is ready: then it waits for the next phase.
-        while let Poll::Ready(phase) = self.phases.as_mut().poll(cx) {
+        while let Poll::Ready(phase) = self.phases.poll_next(cx) {
             let close = WebSocketClose::new(1001).reason("the server stops");
             let side = &mut self.exchange.client_side();
             side.close(DisconnectReason::Shutdown, &close);
@@ -356,12 +343,7 @@ impl<I: Io> Driver<I> {
                 let _ = self.io.poll_write(cx, side.outgoing(), &mut 0);
                 return Err(End::Cut);
             }
-            self.awaited = Phase::Cut;
-            self.phases = Box::pin(self.server.until(Phase::Cut));
         }
-        // The phase is told a moment before those who wait for it are woken. In between, the future has
-        // yet to see it, and has to be polled again when it is woken.
-        self.phase = Some(phase).filter(|phase| *phase < self.awaited);
         Ok(())
     }
 
