@@ -19,6 +19,11 @@ impl Exchange {
         }
         // It has what it wanted, the app has not said all: as if the client had left.
         self.client_closed();
+        self.detach_left();
+    }
+
+    /// [`detach`](Self::detach) where the client has just left: the app has its grace from now on.
+    pub(crate) fn detach_left(self: &Arc<Self>) {
         let grace = self.server.config().disconnect_grace;
         self.detach(grace.map(|grace| Instant::now() + grace));
     }

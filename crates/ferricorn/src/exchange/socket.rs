@@ -232,12 +232,7 @@ impl ClientSide<'_> {
     pub(crate) fn closed(&mut self, code: u16, reason: String) {
         let socket = self.socket();
         socket.rules.closed(code, reason);
-        if !std::mem::replace(&mut socket.closing, true) {
-            match code {
-                crate::websocket::NO_CODE => socket.outgoing.close_without_code(),
-                code => socket.outgoing.close(&WebSocketClose::new(code)),
-            }
-        }
+        socket.close(&WebSocketClose::new(code));
         self.leave();
     }
 

@@ -529,9 +529,7 @@ impl Stream {
     fn gone(&mut self, reason: DisconnectReason) {
         self.stage = Stage::Done;
         self.exchange.disconnected(reason);
-        let grace = self.shared.server.config().disconnect_grace;
-        self.exchange
-            .detach(grace.map(|grace| Instant::now() + grace));
+        self.exchange.detach_left();
     }
 }
 

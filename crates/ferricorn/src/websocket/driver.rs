@@ -140,13 +140,12 @@ impl<I: Io> Driver<I> {
         if end == End::Cut {
             self.exchange.cancel("the server stops");
         }
-        let grace = match self.exchange.client_side().is_left() {
-            true => self.server.config().disconnect_grace,
+        let left = self.exchange.client_side().is_left();
+        match left {
+            true => self.exchange.detach_left(),
             // It has closed the socket itself, and does no more for this client.
-            false => None,
-        };
-        self.exchange
-            .detach(grace.map(|grace| Instant::now() + grace));
+            false => self.exchange.detach(None),
+        }
         self.io
     }
 

@@ -252,7 +252,7 @@ fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
 const MAX_SUBPROTOCOLS: usize = 100;
 
 /// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
+pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

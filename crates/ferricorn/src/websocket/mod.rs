@@ -27,7 +27,6 @@ use bytes::{Bytes, BytesMut};
 pub(crate) use self::deflate::{Agreement, Deflater};
 pub(crate) use self::driver::{Driver, End};
 pub(crate) use self::handshake::{Opening, Refusal, is_asked_for, over_http1, over_http2, own};
-pub(crate) use self::incoming::NO_CODE;
 use self::io::OverHttp1;
 pub(crate) use self::io::{Io, OverHttp2};
 pub(crate) use self::outgoing::Outgoing;

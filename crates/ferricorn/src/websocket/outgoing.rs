@@ -8,6 +8,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::deflate::Deflater;
+use super::incoming::NO_CODE;
 
 /// A socket that has more than this to write takes no more of its app, in bytes. Each has as much
 /// again in the kernel or in its client's window.
@@ -80,17 +81,15 @@ impl Outgoing {
         self.control(Control::Pong, payload);
     }
 
-    /// Adds a close frame, behind which nothing may follow.
+    /// Adds a close frame, behind which nothing may follow: with 1005 an empty one, for a client that
+    /// gave no code.
     pub(crate) fn close(&mut self, close: &WebSocketClose) {
         let mut payload = BytesMut::with_capacity(2 + close.reason.len());
-        payload.put_u16(close.code);
-        payload.put_slice(close.reason.as_bytes());
+        if close.code != NO_CODE {
+            payload.put_u16(close.code);
+            payload.put_slice(close.reason.as_bytes());
+        }
         self.control(Control::Close, payload.freeze());
-    }
-
-    /// Adds a close frame without a code, for a client that gave none.
-    pub(crate) fn close_without_code(&mut self) {
-        self.control(Control::Close, Bytes::new());
     }
 
     fn control(&mut self, control: Control, payload: Bytes) {

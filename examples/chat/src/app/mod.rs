@@ -21,7 +21,7 @@ use asgi::{
 };
 use http::{HeaderValue, Method, StatusCode, header};
 
-use self::protocol::{Said, event};
+use self::protocol::event;
 use self::room::{Member, NotJoined, Rooms};
 
 const PAGE: &str = include_str!("page.html");
@@ -140,10 +140,10 @@ fn too_slow() -> WebSocketClose {
 /// Takes what a member says. What is to be said to it alone, if there is something.
 fn hear(member: &mut Member, message: Message) -> Option<Text> {
     match protocol::said(&message) {
-        Ok(Said::Text(_)) if !member.may_speak(Instant::now()) => {
+        Ok(_) if !member.may_speak(Instant::now()) => {
             Some(event::problem("that was too much at once, wait a little"))
         }
-        Ok(Said::Text(text)) => {
+        Ok(text) => {
             member.say(text);
             None
         }

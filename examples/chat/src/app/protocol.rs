@@ -9,14 +9,8 @@ use serde_json::Value;
 /// Letters in what is said at once. Room for a long paragraph; more is a document.
 const MAX_TEXT: usize = 2_000;
 
-/// What a client said.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Said {
-    Text(String),
-}
-
 /// Reads what a client said; the error is for the client.
-pub(crate) fn said(message: &Message) -> Result<Said, &'static str> {
+pub(crate) fn said(message: &Message) -> Result<String, &'static str> {
     let Message::Text(text) = message else {
         return Err("only texts are understood");
     };
@@ -28,7 +22,7 @@ pub(crate) fn said(message: &Message) -> Result<Said, &'static str> {
         Some(text) if text.chars().count() > MAX_TEXT => {
             Err("that is too long: 2000 letters at most")
         }
-        Some(text) => Ok(Said::Text(text.to_owned())),
+        Some(text) => Ok(text.to_owned()),
     }
 }
 

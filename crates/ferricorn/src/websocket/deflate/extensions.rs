@@ -8,6 +8,8 @@
 
 use std::borrow::Cow;
 
+use crate::websocket::handshake::is_token_byte;
+
 /// A field that the grammar does not know.
 ///
 /// "If a value is received by either the client or the server during negotiation that does not conform
@@ -81,7 +83,7 @@ impl<'a> Extensions<'a> {
                 [byte, rest @ ..] => (byte, rest),
                 [] => return Err(Malformed),
             };
-            if !is_token(*byte) {
+            if !is_token_byte(*byte) {
                 return Err(Malformed);
             }
             value.push(*byte);
@@ -90,7 +92,11 @@ impl<'a> Extensions<'a> {
     }
 
     fn token(&mut self) -> Result<&'a [u8], Malformed> {
-        let length = self.0.iter().take_while(|byte| is_token(**byte)).count();
+        let length = self
+            .0
+            .iter()
+            .take_while(|byte| is_token_byte(**byte))
+            .count();
         let (token, rest) = self.0.split_at(length);
         self.0 = rest.trim_ascii_start();
         match length {
@@ -110,8 +116,4 @@ impl<'a> Extensions<'a> {
             _ => false,
         }
     }
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
