@@ -61,17 +61,17 @@ mod export;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod extensions;
 #[cfg(any(feature = "export", feature = "loader"))]
-mod fields;
+mod headers;
 #[cfg(feature = "loader")]
 mod host;
+#[cfg(any(feature = "export", feature = "loader"))]
+mod inline_storage;
 #[cfg(feature = "loader")]
 mod loader;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod panic;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod reason;
-#[cfg(any(feature = "export", feature = "loader"))]
-mod store;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod waker;
 

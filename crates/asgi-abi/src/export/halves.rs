@@ -16,7 +16,7 @@ use http::header;
 use super::runtime::Application;
 use super::task::half_waits;
 use crate::abi::{self, Buffer, Str};
-use crate::{fields, waker};
+use crate::{headers, waker};
 
 /// How many polls in a row may be ready before one yields.
 ///
@@ -122,7 +122,7 @@ unsafe fn receive_event(mut event: abi::ReceiveEvent) -> ReceiveEvent {
             let mut request = HttpRequest::new(Bytes::from(body), more);
             if event.flags & abi::FLAG_TRAILERS != 0 {
                 // SAFETY: the caller's promise. Trailers that are malformed are none.
-                let trailers = unsafe { fields::rebuild(event.headers, event.n_headers) };
+                let trailers = unsafe { headers::rebuild(event.headers, event.n_headers) };
                 request.trailers = trailers.ok().map(Box::new);
             }
             request.into()
@@ -242,7 +242,7 @@ impl SendHalf for LibrarySend {
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         match event {
             SendEvent::HttpResponseStart(start) => {
-                let sent = fields::with_lent(&start.headers, |headers| {
+                let sent = headers::with_lent(&start.headers, |headers| {
                     self.start(abi::SendEvent {
                         status: start.status.as_u16().into(),
                         flags: flag(start.trailers, abi::FLAG_TRAILERS),
@@ -251,7 +251,7 @@ impl SendHalf for LibrarySend {
                         ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_START)
                     })
                 });
-                fields::recycle(start.headers);
+                headers::recycle(start.headers);
                 sent
             }
             SendEvent::HttpResponseBody(body) => self.start(abi::SendEvent {
@@ -260,7 +260,7 @@ impl SendHalf for LibrarySend {
                 ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_BODY)
             }),
             SendEvent::HttpResponseTrailers(trailers) => {
-                fields::with_lent(&trailers.headers, |headers| {
+                headers::with_lent(&trailers.headers, |headers| {
                     self.start(abi::SendEvent {
                         flags: flag(trailers.more_trailers, abi::FLAG_MORE),
                         headers: headers.as_ptr(),
@@ -269,7 +269,7 @@ impl SendHalf for LibrarySend {
                     })
                 })
             }
-            SendEvent::HttpResponsePush(push) => fields::with_lent(&push.headers, |headers| {
+            SendEvent::HttpResponsePush(push) => headers::with_lent(&push.headers, |headers| {
                 self.start(abi::SendEvent {
                     text: Str::new(push.path.as_str()),
                     headers: headers.as_ptr(),
@@ -280,7 +280,7 @@ impl SendHalf for LibrarySend {
             SendEvent::HttpResponseEarlyHint(hint) => {
                 let links = hint.links.iter();
                 let links: Vec<_> = links
-                    .map(|link| fields::lend_field(&header::LINK, link))
+                    .map(|link| headers::lend_field(&header::LINK, link))
                     .collect();
                 self.start(abi::SendEvent {
                     headers: links.as_ptr(),
@@ -302,7 +302,7 @@ impl SendHalf for LibrarySend {
                 count: send.count.unwrap_or(0),
                 ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND)
             }),
-            SendEvent::WebSocketAccept(accept) => fields::with_lent(&accept.headers, |headers| {
+            SendEvent::WebSocketAccept(accept) => headers::with_lent(&accept.headers, |headers| {
                 self.start(abi::SendEvent {
                     text: accept.subprotocol.as_deref().map_or(Str::NULL, Str::new),
                     headers: headers.as_ptr(),
@@ -317,7 +317,7 @@ impl SendHalf for LibrarySend {
                 ..abi::SendEvent::new(abi::SEND_WEBSOCKET_CLOSE)
             }),
             SendEvent::WebSocketHttpResponseStart(start) => {
-                fields::with_lent(&start.headers, |headers| {
+                headers::with_lent(&start.headers, |headers| {
                     self.start(abi::SendEvent {
                         status: start.status.as_u16().into(),
                         headers: headers.as_ptr(),

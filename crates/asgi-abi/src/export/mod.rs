@@ -6,10 +6,10 @@
 
 mod config;
 mod halves;
-mod hook;
 mod log;
-mod moved;
 mod outcome;
+mod own_runtime;
+mod panic_hook;
 mod runtime;
 mod scope;
 mod task;
@@ -28,7 +28,7 @@ pub use self::runtime::Runs;
 use self::task::Task;
 use crate::abi::{self, Buffer, Str};
 use crate::panic::caught;
-use crate::{store, waker};
+use crate::{inline_storage, waker};
 
 /// Exports an app from a shared library, for a server to load.
 ///
@@ -257,7 +257,7 @@ unsafe extern "C" fn call(
         return abi::FAILED;
     };
     let made = abi::Task {
-        store: store::put(made),
+        store: inline_storage::put(made),
     };
     // SAFETY: `task` is the host's, valid for a write.
     unsafe { task.write(made) };
@@ -271,7 +271,7 @@ unsafe extern "C" fn poll(
 ) -> u32 {
     // SAFETY: `task` came out of `call` and was not dropped; the host uses it on one thread at a
     // time, so this reference is the only one.
-    let task: &mut Task = unsafe { store::get(&raw mut (*task).store) };
+    let task: &mut Task = unsafe { inline_storage::get(&raw mut (*task).store) };
     // SAFETY: the waker is lent for this call.
     let code = unsafe { waker::borrow(waker, |waker| task.poll(waker)) };
     if matches!(code, abi::FAILED | abi::PANICKED) {
@@ -283,7 +283,7 @@ unsafe extern "C" fn poll(
 
 unsafe extern "C" fn drop_task(task: *mut abi::Task) {
     // SAFETY: `task` came out of `call`, and the host drops it once.
-    let mut task: Task = unsafe { store::take(&raw mut (*task).store) };
+    let mut task: Task = unsafe { inline_storage::take(&raw mut (*task).store) };
     task.cancel();
 }
 

@@ -9,8 +9,8 @@ use asgi::{AppError, DynApp, State};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tracing_core::dispatcher::{self, Dispatch};
 
-use super::hook;
 use super::log::Bridge;
+use super::panic_hook;
 use crate::abi;
 
 /// Without a hint from the host: the app's futures run on the host's threads, so these serve only
@@ -82,7 +82,7 @@ impl Application {
         let made = if is_linked_in(host) {
             make()
         } else {
-            hook::install(host);
+            panic_hook::install(host);
             // What the app says as it is made is to be heard too; only then is it known whether it
             // has a subscriber of its own, which has precedence.
             let bridge = Dispatch::new(Bridge::new(host));

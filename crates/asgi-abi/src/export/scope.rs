@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Version};
 use super::runtime::Application;
 use crate::abi::{self, Str};
 use crate::extensions::EXTENSIONS;
-use crate::fields;
+use crate::headers;
 
 /// # Safety
 ///
@@ -102,7 +102,7 @@ unsafe fn target_and_headers(
 ) -> Result<(PathAndQuery, HeaderMap), &'static str> {
     // SAFETY: the caller's promise.
     let (target, headers) =
-        unsafe { fields::rebuild_beside(scope.target, scope.headers, scope.n_headers)? };
+        unsafe { headers::rebuild_beside(scope.target, scope.headers, scope.n_headers)? };
     let target = PathAndQuery::from_maybe_shared(target)
         .map_err(|_| "a target that is no path and query")?;
     Ok((target, headers))

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, Waker};
 use asgi::{AppError, AppFuture, Receiver, Scope, Sender};
 
 use super::halves::{LibraryReceive, LibrarySend};
-use super::hook::caught_in_call;
 use super::log;
-use super::moved::{Ended, Moved};
 use super::outcome::Failure;
+use super::own_runtime::{Ended, Moved};
+use super::panic_hook::caught_in_call;
 use super::runtime::{Application, Runs};
 use crate::abi;
 use crate::panic::caught;

@@ -23,7 +23,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::abi::{self, Buffer};
 use crate::panic::caught;
-use crate::{fields, store, waker};
+use crate::{headers, inline_storage, waker};
 
 /// A half for receiving, and the trailers that it lends.
 struct HostReceive {
@@ -42,7 +42,7 @@ unsafe impl Send for Trailers {}
 
 pub(super) fn give_receive(receive: Receiver) -> abi::Receive {
     abi::Receive {
-        store: store::put(HostReceive {
+        store: inline_storage::put(HostReceive {
             receive,
             trailers: None,
         }),
@@ -51,7 +51,7 @@ pub(super) fn give_receive(receive: Receiver) -> abi::Receive {
 
 pub(super) fn give_send(send: Sender) -> abi::Send {
     abi::Send {
-        store: store::put(send),
+        store: inline_storage::put(send),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) unsafe extern "C" fn receive_poll(
 ) -> u32 {
     // SAFETY: the library got this from `give_receive`, has not dropped it, and uses it on one
     // thread at a time.
-    let half: &mut HostReceive = unsafe { store::get(&raw mut (*receive).store) };
+    let half: &mut HostReceive = unsafe { inline_storage::get(&raw mut (*receive).store) };
     // SAFETY: the waker is lent for this call.
     let polled = caught(|| unsafe {
         waker::borrow(waker, |waker| {
@@ -83,7 +83,7 @@ pub(super) unsafe extern "C" fn receive_poll(
 
 pub(super) unsafe extern "C" fn receive_drop(receive: *mut abi::Receive) {
     // SAFETY: the library got this from `give_receive` and gives it back once.
-    let half: HostReceive = unsafe { store::take(&raw mut (*receive).store) };
+    let half: HostReceive = unsafe { inline_storage::take(&raw mut (*receive).store) };
     // A panic's message went out by the hook, and the half is gone either way.
     let _ = caught(|| drop(half));
 }
@@ -92,7 +92,7 @@ impl Trailers {
     fn new(fields: HeaderMap) -> Self {
         Self {
             // The texts are where the entries point to, not in the map itself.
-            lent: fields::lend(&fields),
+            lent: headers::lend(&fields),
             _fields: fields,
         }
     }
@@ -155,7 +155,7 @@ impl HostReceive {
 /// `'a`.
 unsafe fn sender<'a>(send: *mut abi::Send) -> &'a mut Sender {
     // SAFETY: the caller's promise.
-    unsafe { store::get(&raw mut (*send).store) }
+    unsafe { inline_storage::get(&raw mut (*send).store) }
 }
 
 pub(super) unsafe extern "C" fn send_poll_ready(
@@ -218,7 +218,7 @@ pub(super) unsafe extern "C" fn send_poll_closed(
 
 pub(super) unsafe extern "C" fn send_drop(send: *mut abi::Send) {
     // SAFETY: the library got this from `give_send` and gives it back once.
-    let half: Sender = unsafe { store::take(&raw mut (*send).store) };
+    let half: Sender = unsafe { inline_storage::take(&raw mut (*send).store) };
     // A panic's message went out by the hook, and the half is gone either way.
     let _ = caught(|| drop(half));
 }
@@ -296,7 +296,7 @@ fn message(flags: u32, body: Bytes) -> Result<Message, SendError> {
 unsafe fn rebuild(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, SendError> {
     let more = event.flags & abi::FLAG_MORE != 0;
     // SAFETY: the caller's promise.
-    let headers = || unsafe { fields::rebuild(event.headers, event.n_headers) }.map_err(malformed);
+    let headers = || unsafe { headers::rebuild(event.headers, event.n_headers) }.map_err(malformed);
     // SAFETY: the caller's promise.
     let text = || unsafe { event.text.to_text() }.into_owned();
     let status = || {

@@ -9,7 +9,7 @@ use http::Version;
 
 use crate::abi::{self, Str};
 use crate::extensions::EXTENSIONS;
-use crate::fields;
+use crate::headers;
 
 /// Lends `scope` for as long as `call` runs; `None` for a kind that cannot cross.
 pub(super) fn lend<R>(
@@ -33,14 +33,14 @@ pub(super) fn lend<R>(
 /// Drops a scope that was lent, but for what can be used again.
 pub(super) fn recycle(scope: Scope) {
     match scope {
-        Scope::Http(http) => fields::recycle(http.headers),
-        Scope::WebSocket(websocket) => fields::recycle(websocket.headers),
+        Scope::Http(http) => headers::recycle(http.headers),
+        Scope::WebSocket(websocket) => headers::recycle(websocket.headers),
         _ => {}
     }
 }
 
 fn lend_http<R>(http: &HttpScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
-    fields::with_lent(&http.headers, |headers| {
+    headers::with_lent(&http.headers, |headers| {
         with_tls(http.extensions.tls.as_deref(), |tls| {
             let mut scope = abi::Scope {
                 http_version: version(http.version),
@@ -68,7 +68,7 @@ fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(&mut abi::Sco
         .iter()
         .map(|name| Str::new(name))
         .collect();
-    fields::with_lent(&websocket.headers, |headers| {
+    headers::with_lent(&websocket.headers, |headers| {
         with_tls(websocket.extensions.tls.as_deref(), |tls| {
             let mut scope = abi::Scope {
                 http_version: version(websocket.version),

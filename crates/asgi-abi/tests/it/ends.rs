@@ -266,7 +266,7 @@ fn a_panic_in_the_servers_half_ends_the_call_with_a_panic() {
         }
     }
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
-        receive.next().await;
+        receive.receive().await;
         Ok(())
     }
     // To put the app in, only.

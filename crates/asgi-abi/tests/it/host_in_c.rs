@@ -258,7 +258,7 @@ mod apps {
     /// Polls its half in a task of its own, so that the library lends a waker of its runtime's.
     async fn receives(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
         let task = tokio::spawn(async move {
-            receive.next().await;
+            receive.receive().await;
         });
         tokio::time::sleep(Duration::from_secs(3600)).await;
         task.await?;

@@ -16,12 +16,12 @@ struct Visits(AtomicU32);
 async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Lifespan(_) => {
-            receive.next().await;
+            receive.receive().await;
             let mut state = State::new();
             state.insert(Visits(AtomicU32::new(0)));
             send.send(LifespanStartupComplete::with_state(state))
                 .await?;
-            receive.next().await;
+            receive.receive().await;
             send.send(LifespanShutdownComplete::new()).await?;
         }
         Scope::Http(mut http) => {

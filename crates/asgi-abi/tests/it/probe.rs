@@ -209,7 +209,7 @@ async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<()
     said.scope(&scope);
     send.send(HttpResponseBody::more(said.0)).await?;
     loop {
-        let event = receive.next().await;
+        let event = receive.receive().await;
         let mut said = Said::default();
         said.event(&event);
         send.send(HttpResponseBody::more(said.0)).await?;

@@ -16,7 +16,7 @@ fn crossed(event: impl Into<ReceiveEvent>) -> ReceiveEvent {
     let (give, take) = std::sync::mpsc::channel();
     let app = move |_: Scope, mut receive: Receiver, _: Sender| {
         let give = give.clone();
-        async move { Ok::<(), AppError>(give.send(receive.next().await)?) }
+        async move { Ok::<(), AppError>(give.send(receive.receive().await)?) }
     };
     run(app, get("/"), &Exchange::of([event])).unwrap();
     take.recv().unwrap()
@@ -156,7 +156,7 @@ fn a_receive_waits_until_the_server_wakes_it() {
 fn a_future_that_always_finds_an_event_yields_at_times() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
         for _ in 0..1000 {
-            receive.next().await;
+            receive.receive().await;
         }
         Ok(())
     }

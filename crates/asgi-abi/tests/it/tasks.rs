@@ -48,7 +48,7 @@ fn both_halves_may_be_used_from_other_tasks() {
     async fn app(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
         let (give, mut take) = tokio::sync::mpsc::channel(1);
         let reader = tokio::spawn(async move {
-            while let ReceiveEvent::HttpRequest(part) = receive.next().await {
+            while let ReceiveEvent::HttpRequest(part) = receive.receive().await {
                 let more = part.more_body;
                 give.send(part.body).await.unwrap();
                 if !more {
@@ -111,7 +111,7 @@ fn a_half_may_outlive_its_call() {
 #[test]
 fn the_servers_own_waker_comes_back_to_its_half() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
-        receive.next().await;
+        receive.receive().await;
         Ok(())
     }
     struct Mine;
@@ -137,7 +137,7 @@ fn a_call_may_move_to_another_thread_between_two_polls() {
         // A timer may be over at its first poll, this never is.
         tokio::task::yield_now().await;
         tokio::time::sleep(Duration::from_millis(1)).await;
-        receive.next().await;
+        receive.receive().await;
         Ok(())
     }
     let exchange = Exchange::of([HttpRequest::last("")]);
@@ -179,7 +179,7 @@ fn many_calls_run_at_once_on_many_threads() {
 #[test]
 fn a_call_outlives_the_shutdown_of_its_app() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
-        receive.next().await;
+        receive.receive().await;
         let task = tokio::spawn(async {}).await;
         assert!(task.unwrap_err().is_cancelled());
         Ok(())
@@ -285,12 +285,12 @@ async fn sleep(_: Receiver) {
 }
 
 async fn receive(mut receive: Receiver) {
-    receive.next().await;
+    receive.receive().await;
 }
 
 async fn either(mut receive: Receiver) {
     tokio::select! {
-        _ = receive.next() => {}
+        _ = receive.receive() => {}
         () = std::future::pending() => {}
     }
 }

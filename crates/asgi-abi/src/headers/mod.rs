@@ -1,7 +1,7 @@
 //! Header fields: lent as an array, rebuilt as a [`HeaderMap`] on the other side.
 
 mod block;
-mod kept;
+mod cache;
 
 use std::mem::MaybeUninit;
 
@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::block::Block;
-use self::kept::{Known, with_kept};
+use self::cache::{Known, with_cache};
 use crate::abi;
 
-pub(crate) use self::kept::recycle;
+pub(crate) use self::cache::recycle;
 
 /// How many fields are lent without an allocation: more than browsers send.
 const ON_STACK: usize = 32;
@@ -80,7 +80,7 @@ pub(crate) unsafe fn rebuild_beside(
     let (text, headers) = unsafe { (text.as_bytes(), abi::slice(headers, n)) };
     // SAFETY: the caller's promise: the texts of valid headers are valid.
     let headers = headers.iter().map(|header| unsafe { Lent::new(header) });
-    with_kept(|kept| {
+    with_cache(|kept| {
         let known = match kept.known(headers.clone()) {
             Known::All => return Ok((copy(text), kept.again(headers.len())?)),
             Known::Values(values) => Some(values),
@@ -154,7 +154,7 @@ fn are_values(bytes: &[u8]) -> bool {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-    use super::kept::with_kept;
+    use super::cache::with_cache;
     use super::{are_values, rebuild, recycle, with_lent};
     use crate::abi;
 
@@ -250,7 +250,7 @@ mod tests {
         for _ in 0..200 {
             crosses(&fields);
         }
-        let kept = with_kept(|kept| format!("{:?}", kept.template()));
+        let kept = with_cache(|kept| format!("{:?}", kept.template()));
         assert!(kept.contains("example.org"), "{kept}");
         assert!(!kept.contains("secret"), "{kept}");
     }

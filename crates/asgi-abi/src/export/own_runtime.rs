@@ -13,8 +13,8 @@ use asgi::{AppError, AppFuture};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::hook::caught_in_call;
 use super::log;
+use super::panic_hook::caught_in_call;
 use crate::panic::caught;
 
 /// How a call ended; the error is the message of its panic.

@@ -32,7 +32,7 @@ thread_local! {
 }
 
 /// Within `call` nothing is kept anew.
-pub(super) fn with_kept<R>(call: impl FnOnce(&mut Kept) -> R) -> R {
+pub(super) fn with_cache<R>(call: impl FnOnce(&mut Kept) -> R) -> R {
     // While the thread ends nothing is kept.
     let kept = KEPT.try_with(Cell::take);
     let mut kept = kept.ok().flatten().unwrap_or_default();
@@ -51,7 +51,7 @@ pub(crate) fn recycle(mut fields: HeaderMap) {
     }
     // Here, since dropping a value may run code of anybody's.
     fields.clear();
-    with_kept(|kept| kept.map = Some(fields));
+    with_cache(|kept| kept.map = Some(fields));
 }
 
 pub(super) struct Kept {
