@@ -52,7 +52,7 @@ async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), Ap
 async fn life(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     let fails = std::env::var("STATIC_APP").unwrap_or_default();
     loop {
-        match receive.next().await {
+        match receive.receive().await {
             ReceiveEvent::LifespanStartup(_) if fails == "startup" => {
                 let failed = LifespanStartupFailed::new("no database\nat db:5432");
                 return Ok(send.send(failed).await?);

@@ -73,7 +73,7 @@ pub enum Ending {
 /// Beside that there are two more facts: whether the client is gone, and whether the app has
 /// ended. Both can come at any time. An event that is not taken changes nothing (CORE-012).
 #[derive(Debug)]
-pub struct HttpExchange {
+pub struct HttpRules {
     phase: Phase,
     request: RequestKind,
     /// Whether the length of a body in one part is told by a field of the head.
@@ -96,7 +96,7 @@ enum Phase {
     Complete,
 }
 
-impl HttpExchange {
+impl HttpRules {
     /// An exchange for a request of this method, on a connection that can do these things.
     pub fn new(method: &Method, extensions: Extensions) -> Self {
         Self {

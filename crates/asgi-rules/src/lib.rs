@@ -16,10 +16,10 @@ mod response;
 mod websocket;
 
 pub use end::{AppEnd, Fault};
-pub use http::{Ending, HttpExchange, Verdict, WireEvent};
-pub use lifespan::{LifespanExchange, LifespanOutcome, LifespanVerdict};
+pub use http::{Ending, HttpRules, Verdict, WireEvent};
+pub use lifespan::{LifespanOutcome, LifespanRules, LifespanVerdict};
 pub use response::{Framing, ResponseHead};
 pub use websocket::{
-    WebSocketDue, WebSocketEnding, WebSocketExchange, WebSocketLife, WebSocketPing,
+    WebSocketDue, WebSocketEnding, WebSocketKeepAlive, WebSocketPing, WebSocketRules,
     WebSocketTimeouts, WebSocketVerdict, WebSocketWireEvent,
 };

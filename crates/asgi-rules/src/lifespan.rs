@@ -47,7 +47,7 @@ pub struct LifespanVerdict {
 ///
 /// The app can end at any time. An event that is not taken changes nothing (CORE-012).
 #[derive(Debug)]
-pub struct LifespanExchange {
+pub struct LifespanRules {
     phase: Phase,
     /// The app has received the startup event.
     startup_received: bool,
@@ -65,13 +65,13 @@ enum Phase {
     },
 }
 
-impl Default for LifespanExchange {
+impl Default for LifespanRules {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl LifespanExchange {
+impl LifespanRules {
     /// A server that is about to serve.
     pub const fn new() -> Self {
         Self {

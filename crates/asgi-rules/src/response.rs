@@ -11,7 +11,7 @@ pub struct ResponseHead {
     /// A final status.
     pub status: StatusCode,
     /// The app's fields without those that are the connection's; with a `content-length` where the
-    /// length is known, unless it [is implied](crate::HttpExchange::with_implied_length).
+    /// length is known, unless it [is implied](crate::HttpRules::with_implied_length).
     pub headers: HeaderMap,
     /// How the body ends.
     pub framing: Framing,

@@ -10,7 +10,7 @@ use asgi::{
     DisconnectReason, DynApp, Extension, HttpRequest, HttpResponseEarlyHint, HttpResponsePush,
     HttpScope, Receiver, Sender,
 };
-use asgi_exchange::{AppEnd, Ending, WireEvent};
+use asgi_rules::{AppEnd, Ending, WireEvent};
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, Method, StatusCode};

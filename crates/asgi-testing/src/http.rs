@@ -8,7 +8,7 @@ use asgi::{
     DisconnectReason, HttpDisconnect, HttpRequest, HttpScope, ReceiveEvent, ReceiveHalf, SendError,
     SendEvent, SendHalf, State,
 };
-use asgi_exchange::{AppEnd, HttpExchange, Verdict, WireEvent};
+use asgi_rules::{AppEnd, HttpRules, Verdict, WireEvent};
 
 use crate::wake::{WakerSlot, lock};
 
@@ -23,7 +23,7 @@ pub(crate) struct Http {
 }
 
 struct Inner {
-    rules: HttpExchange,
+    rules: HttpRules,
     /// Parts of the request's body that the app has not taken.
     request: VecDeque<HttpRequest>,
     /// What the test has not taken: one event, or two if a held head went out behind a hint.
@@ -39,7 +39,7 @@ impl Http {
     pub(crate) fn new(scope: &HttpScope) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner {
-                rules: HttpExchange::new(&scope.method, scope.extensions.clone()),
+                rules: HttpRules::new(&scope.method, scope.extensions.clone()),
                 request: VecDeque::new(),
                 wire: VecDeque::new(),
                 debug: None,

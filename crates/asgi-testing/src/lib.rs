@@ -2,7 +2,7 @@
 //!
 //! No server, no sockets and no runtime of its own: the app runs inside the test that awaits a
 //! response, on whatever executor that has. It meets the rules that it meets on a server, since both
-//! ask the same machines (`asgi-exchange`): a head is held back until the body begins or the app
+//! ask the same machines (`asgi-rules`): a head is held back until the body begins or the app
 //! waits, a `send` waits until there is room, misuse is not taken, what an app leaves undone is a 500
 //! or a response that is broken off.
 //!
@@ -85,11 +85,11 @@
 //! # async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
 //! #     match scope {
 //! #         Scope::Lifespan(_) => {
-//! #             receive.next().await;
+//! #             receive.receive().await;
 //! #             let mut state = State::new();
 //! #             state.insert(String::from("pool"));
 //! #             send.send(LifespanStartupComplete::with_state(state)).await?;
-//! #             receive.next().await;
+//! #             receive.receive().await;
 //! #             send.send(LifespanShutdownComplete::new()).await?;
 //! #         }
 //! #         Scope::Http(http) => {
@@ -114,9 +114,9 @@
 //! ```
 //! # use asgi::*;
 //! # async fn app(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
-//! #     receive.next().await;
+//! #     receive.receive().await;
 //! #     send.send(WebSocketAccept::new().subprotocol("chat")).await?;
-//! #     while let ReceiveEvent::WebSocketReceive(event) = receive.next().await {
+//! #     while let ReceiveEvent::WebSocketReceive(event) = receive.receive().await {
 //! #         send.send(WebSocketSend::new(event.message)).await?;
 //! #     }
 //! #     Ok(())
@@ -197,10 +197,10 @@ mod wake;
 mod websocket;
 mod websocket_halves;
 
-pub use asgi_exchange::Fault;
+pub use asgi_rules::Fault;
 pub use client::{Client, Started};
 pub use exchange::{Event, Exchange};
 pub use lifespan::LifespanError;
 pub use request::Request;
 pub use response::{Broken, Pushed, Response};
-pub use websocket::{Closed, Denied, Handshake, Socket};
+pub use websocket::{Closed, Denied, Handshake, WebSocket};

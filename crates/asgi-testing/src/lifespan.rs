@@ -11,7 +11,7 @@ use asgi::{
     AppError, DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver,
     SendError, SendEvent, SendHalf, Sender, State,
 };
-use asgi_exchange::{AppEnd, LifespanExchange, LifespanOutcome};
+use asgi_rules::{AppEnd, LifespanOutcome, LifespanRules};
 
 use crate::wake::{Running, WakerSlot, lock};
 
@@ -75,7 +75,7 @@ struct Shared {
 }
 
 struct Inner {
-    rules: LifespanExchange,
+    rules: LifespanRules,
     /// What the app said, or its end meant, and the test has not taken.
     outcomes: VecDeque<LifespanOutcome>,
     app_error: Option<AppError>,
@@ -85,7 +85,7 @@ impl Lifespan {
     pub(crate) fn start(app: &DynApp) -> Arc<Self> {
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner {
-                rules: LifespanExchange::new(),
+                rules: LifespanRules::new(),
                 outcomes: VecDeque::new(),
                 app_error: None,
             }),

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 
 use asgi::{AppError, HttpResponseEarlyHint, HttpResponsePush, State};
-use asgi_exchange::{Fault, WireEvent};
+use asgi_rules::{Fault, WireEvent};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 

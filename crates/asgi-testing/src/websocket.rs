@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use asgi::{AppError, Extension, Message, Receiver, Sender, Text, WebSocketClose, WebSocketScope};
-use asgi_exchange::{AppEnd, WebSocketEnding, WebSocketVerdict, WebSocketWireEvent};
+use asgi_rules::{AppEnd, WebSocketEnding, WebSocketVerdict, WebSocketWireEvent};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -15,7 +15,7 @@ use crate::lifespan::Lifespan;
 use crate::request::{add_header, default_headers, local, parse_target};
 use crate::response::Record;
 use crate::wake::Running;
-use crate::websocket_halves::WebSocket;
+use crate::websocket_halves::SharedWebSocket;
 use crate::{Broken, Client, Response};
 
 /// A WebSocket before it is opened: made by [`Client::websocket`].
@@ -76,14 +76,14 @@ impl Handshake {
     /// # Errors
     ///
     /// The app denied the handshake, or ended without an answer.
-    pub async fn connect(self) -> Result<Socket, Denied> {
-        let shared = WebSocket::new(&self.scope);
+    pub async fn connect(self) -> Result<WebSocket, Denied> {
+        let shared = SharedWebSocket::new(&self.scope);
         let (receive, send) = shared.halves();
         let future =
             self.client
                 .app
                 .start(self.scope.into(), Receiver::new(receive), Sender::new(send));
-        let mut socket = Socket {
+        let mut socket = WebSocket {
             shared,
             app: Some(Running::new(future)),
             app_error: None,
@@ -185,8 +185,8 @@ impl Error for Closed {}
 ///
 /// The app runs while one of the `async` methods is awaited, and only then. There is room for one
 /// message between the app and the test. Dropping the socket drops the app.
-pub struct Socket {
-    shared: Arc<WebSocket>,
+pub struct WebSocket {
+    shared: Arc<SharedWebSocket>,
     app: Option<Running>,
     app_error: Option<AppError>,
     verdict: Option<WebSocketVerdict>,
@@ -196,7 +196,7 @@ pub struct Socket {
     closed: Option<Closed>,
 }
 
-impl Socket {
+impl WebSocket {
     /// The subprotocol that the app chose.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
@@ -315,7 +315,7 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for WebSocket {
     /// Whatever a half in another task does from now on is told that it is over.
     fn drop(&mut self) {
         if self.app.take().is_some() {
@@ -324,9 +324,9 @@ impl Drop for Socket {
     }
 }
 
-impl fmt::Debug for Socket {
+impl fmt::Debug for WebSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket")
+        f.debug_struct("WebSocket")
             .field("subprotocol", &self.subprotocol)
             .field("closed", &self.closed)
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! The halves of one WebSocket, and what lies between them and the test.
+//! The halves of one SharedWebSocket, and what lies between them and the test.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -8,14 +8,12 @@ use asgi::{
     DisconnectReason, Message, ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf,
     WebSocketClose, WebSocketConnect, WebSocketReceive, WebSocketScope,
 };
-use asgi_exchange::{
-    AppEnd, WebSocketEnding, WebSocketExchange, WebSocketVerdict, WebSocketWireEvent,
-};
+use asgi_rules::{AppEnd, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent};
 
 use crate::wake::{WakerSlot, lock};
 
 /// What the test and both halves share.
-pub(crate) struct WebSocket {
+pub(crate) struct SharedWebSocket {
     inner: Mutex<Inner>,
     on_receive: WakerSlot,
     on_ready: WakerSlot,
@@ -24,7 +22,7 @@ pub(crate) struct WebSocket {
 }
 
 struct Inner {
-    rules: WebSocketExchange,
+    rules: WebSocketRules,
     /// The client's messages that the app has not taken.
     messages: VecDeque<Message>,
     /// What the test has not taken: one event.
@@ -35,9 +33,9 @@ struct Inner {
     ended: bool,
 }
 
-impl WebSocket {
+impl SharedWebSocket {
     pub(crate) fn new(scope: &WebSocketScope) -> Arc<Self> {
-        let rules = WebSocketExchange::new(scope.subprotocols.clone(), scope.extensions.clone());
+        let rules = WebSocketRules::new(scope.subprotocols.clone(), scope.extensions.clone());
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 rules,
@@ -145,7 +143,7 @@ impl Inner {
     }
 }
 
-pub(crate) struct WebSocketReceiveHalf(Arc<WebSocket>);
+pub(crate) struct WebSocketReceiveHalf(Arc<SharedWebSocket>);
 
 impl ReceiveHalf for WebSocketReceiveHalf {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -157,7 +155,7 @@ impl ReceiveHalf for WebSocketReceiveHalf {
     }
 }
 
-pub(crate) struct WebSocketSendHalf(Arc<WebSocket>);
+pub(crate) struct WebSocketSendHalf(Arc<SharedWebSocket>);
 
 impl SendHalf for WebSocketSendHalf {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {

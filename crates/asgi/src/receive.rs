@@ -48,11 +48,11 @@ impl Receiver {
     /// The next event.
     ///
     /// Cancel-safe: a call that is dropped before it is done has taken nothing.
-    pub async fn next(&mut self) -> ReceiveEvent {
+    pub async fn receive(&mut self) -> ReceiveEvent {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// [`next`](Self::next) for code that polls.
+    /// [`receive`](Self::receive) for code that polls.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         match &mut self.0 {
             Inner::Own(half) => half.poll_receive(cx),
@@ -77,7 +77,7 @@ impl Receiver {
     pub async fn body(&mut self, limit: usize) -> Result<Bytes, BodyError> {
         let mut whole = BytesMut::new();
         loop {
-            let part = match self.next().await {
+            let part = match self.receive().await {
                 ReceiveEvent::HttpRequest(part) => part,
                 ReceiveEvent::HttpDisconnect(end) => {
                     return Err(BodyError::disconnected(end.reason));

@@ -5,15 +5,15 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use asgi::Address;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tracing::debug;
 
+use crate::connection_info::ConnectionInfo;
 use crate::http2::PREFACE;
+use crate::net::Socket;
 use crate::server::{Phase, Server};
 use crate::tls::{self, Protocol, Tls, TlsTransport};
-use crate::transport::Socket;
 use crate::{http1, http2};
 
 /// How long a newcomer that has said nothing is kept when the server drains.
@@ -26,31 +26,22 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[Protocol::Http2, Protocol::Http1];
 /// would reset it, and the reset can overtake the last response. nginx waits 5 s.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
-/// The two ends of a connection.
-#[derive(Debug, Clone)]
-pub(crate) struct Ends {
-    pub(crate) client: Option<Address>,
-    pub(crate) server: Option<Address>,
-    /// What TLS knows of them; `None` without it.
-    pub(crate) tls: Option<Arc<asgi::Tls>>,
-}
-
 /// Serves a connection until it is closed, in a task of its own.
 ///
-/// With `tls` it begins with a handshake. `leave` is kept until the end: what the connection holds
+/// With `tls` it begins with a handshake. `permit` is kept until the end: what the connection holds
 /// of the server's limit.
 pub(crate) fn spawn(
     server: &Arc<Server>,
     socket: Socket,
     tls: Option<&Tls>,
-    ends: Ends,
-    leave: impl Send + 'static,
+    ends: ConnectionInfo,
+    permit: impl Send + 'static,
 ) {
     let counted = server.count_connection();
     let server = Arc::clone(server);
     let tls = tls.cloned();
     tokio::spawn(async move {
-        let _held = (counted, leave);
+        let _held = (counted, permit);
         if server.phase() >= Phase::Cut {
             return;
         }
@@ -62,7 +53,7 @@ pub(crate) fn spawn(
     });
 }
 
-async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
+async fn serve(server: Arc<Server>, socket: Socket, ends: ConnectionInfo) {
     let opened = Instant::now();
     let protocol = match peek(&socket) {
         Ok(protocol) => protocol,
@@ -132,7 +123,7 @@ fn peek(socket: &Socket) -> io::Result<Protocol> {
     }
 }
 
-async fn serve_tls(server: Arc<Server>, socket: Socket, tls: Tls, mut ends: Ends) {
+async fn serve_tls(server: Arc<Server>, socket: Socket, tls: Tls, mut ends: ConnectionInfo) {
     let opened = Instant::now();
     let Socket::Tcp(socket) = socket else {
         unreachable!("Listener::with_tls refuses a Unix socket");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use asgi::Address;
 
-use crate::server::{Counts, Life, Phase};
+use crate::server::{Counts, Lifecycle, Phase};
 use crate::{Tls, TlsError};
 
 /// Tells a running server to stop, and asks how it is. Cloning it is cheap.
@@ -12,7 +12,7 @@ use crate::{Tls, TlsError};
 /// Only the command line installs signal handlers; whoever embeds the server calls these.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    life: Arc<Life>,
+    life: Arc<Lifecycle>,
     counts: Arc<Counts>,
     addresses: Arc<[Address]>,
     /// What listeners speak TLS with, each once.
@@ -21,7 +21,7 @@ pub struct Handle {
 
 impl Handle {
     pub(crate) fn new(
-        life: Arc<Life>,
+        life: Arc<Lifecycle>,
         counts: Arc<Counts>,
         addresses: Arc<[Address]>,
         tls: Arc<[Tls]>,
@@ -43,7 +43,7 @@ impl Handle {
         self.life.advance(Phase::Draining);
     }
 
-    /// Ends at once: what runs is cut off, the app's shutdown is skipped.
+    /// ConnectionInfo at once: what runs is cut off, the app's shutdown is skipped.
     pub fn abort(&self) {
         self.life.advance(Phase::Aborted);
     }

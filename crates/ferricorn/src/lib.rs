@@ -41,27 +41,26 @@
 pub mod cli;
 mod config;
 mod connection;
+mod connection_info;
 mod error;
 mod exchange;
-mod gathered;
 mod handle;
 mod http1;
 mod http2;
 mod lifespan;
-mod listener;
+mod net;
 mod panic;
-mod request;
+mod scope;
 mod serve;
 mod server;
-mod timer;
 mod tls;
-mod transport;
 mod websocket;
 
 pub use config::Config;
 pub use error::ServeError;
+#[doc(hidden)]
 pub use exchange::current_exchange;
 pub use handle::{Handle, Statistics};
-pub use listener::{Bind, BindError, Listener};
+pub use net::{Bind, BindError, Listener};
 pub use serve::{Serve, serve};
 pub use tls::{ClientCertificates, Tls, TlsConfig, TlsError, TlsVersion};

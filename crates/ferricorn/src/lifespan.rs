@@ -1,7 +1,7 @@
 //! The life of the app: started before anybody is let in, ended after everybody has left.
 //!
 //! The app is called once, in a task of its own, with a lifespan scope. What it may say when is
-//! [`asgi_exchange::LifespanExchange`]'s to know; here is the waiting, with its limits.
+//! [`asgi_rules::LifespanRules`]'s to know; here is the waiting, with its limits.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -14,7 +14,7 @@ use asgi::{
     DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver, SendError,
     SendEvent, SendHalf, Sender, State,
 };
-use asgi_exchange::{AppEnd, Fault, LifespanExchange, LifespanOutcome};
+use asgi_rules::{AppEnd, Fault, LifespanOutcome, LifespanRules};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, warn};
@@ -37,7 +37,7 @@ struct Shared {
 }
 
 struct Inner {
-    rules: LifespanExchange,
+    rules: LifespanRules,
     /// What nobody has looked at yet: an app may say that it is ready and end in one poll.
     outcomes: VecDeque<LifespanOutcome>,
     /// Why the app failed where somebody waits for it, who then says so.
@@ -51,7 +51,7 @@ impl Lifespan {
     pub(crate) fn start(app: &DynApp) -> Self {
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner {
-                rules: LifespanExchange::new(),
+                rules: LifespanRules::new(),
                 outcomes: VecDeque::new(),
                 why: None,
                 receive_waker: None,

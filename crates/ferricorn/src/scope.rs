@@ -7,14 +7,14 @@ use asgi::{HttpScope, State};
 use http::Method;
 use http::uri::{Authority, PathAndQuery};
 
-use crate::connection::Ends;
+use crate::connection_info::ConnectionInfo;
 
 /// The scope of a request on a connection with these ends, but for what its head says beyond method
 /// and target. It is large, and where it goes it goes boxed.
 pub(crate) fn new_scope(
     method: Method,
     target: PathAndQuery,
-    ends: &Ends,
+    ends: &ConnectionInfo,
     root_path: &str,
     state: &State,
 ) -> Box<HttpScope> {

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use crate::error::Kind;
 use crate::lifespan::Lifespan;
-use crate::server::{Counts, Life, Phase, Server};
+use crate::server::{Counts, Lifecycle, Phase, Server};
 use crate::{Config, Handle, Listener, ServeError, Tls, connection, tls};
 
 /// How long accepting pauses when the process has no file descriptor left: some connection has to
@@ -31,7 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// There is no listener, the app did not start, did not clean up, or the server was stopped at once.
 pub fn serve(listeners: Vec<Listener>, app: impl App, config: Config) -> Serve {
-    let life = Arc::new(Life::new());
+    let life = Arc::new(Lifecycle::new());
     let counts = Arc::<Counts>::default();
     let addresses: Arc<[Address]> = listeners.iter().map(Listener::address).collect();
     let handle = Handle::new(
@@ -61,7 +61,7 @@ async fn whole_life(
     listeners: Vec<Listener>,
     app: DynApp,
     config: Config,
-    life: Arc<Life>,
+    life: Arc<Lifecycle>,
     counts: Arc<Counts>,
 ) -> Result<(), ServeError> {
     if listeners.is_empty() {
@@ -125,7 +125,7 @@ async fn deadline(limit: Option<Duration>) {
 }
 
 /// What has not ended by now is ended.
-fn cut(life: &Life, counts: &Counts) {
+fn cut(life: &Lifecycle, counts: &Counts) {
     let left = counts.statistics();
     warn!(
         connections = left.connections,
@@ -137,32 +137,36 @@ fn cut(life: &Life, counts: &Counts) {
 
 /// Lets clients in on every listener, until the drain begins.
 fn accept_all(listeners: Vec<Listener>, server: &Arc<Server>) -> JoinSet<()> {
-    let leaves = Arc::new(Semaphore::new(
+    let connection_permits = Arc::new(Semaphore::new(
         server.config().max_connections.min(Semaphore::MAX_PERMITS),
     ));
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, Arc::clone(server), Arc::clone(&leaves)));
+        accepting.spawn(accept(
+            listener,
+            Arc::clone(server),
+            Arc::clone(&connection_permits),
+        ));
     }
     accepting
 }
 
-async fn accept(listener: Listener, server: Arc<Server>, leaves: Arc<Semaphore>) {
+async fn accept(listener: Listener, server: Arc<Server>, connection_permits: Arc<Semaphore>) {
     let mut draining = pin!(server.until(Phase::Draining));
     loop {
         let next = async {
             // With none left, newcomers wait in the backlog.
-            let leave = Arc::clone(&leaves).acquire_owned().await;
-            (listener.accept().await, leave)
+            let permit = Arc::clone(&connection_permits).acquire_owned().await;
+            (listener.accept().await, permit)
         };
-        let (accepted, leave) = tokio::select! {
+        let (accepted, permit) = tokio::select! {
             biased;
             _ = &mut draining => break,
             next = next => next,
         };
         match accepted {
             Ok((socket, ends)) => {
-                connection::spawn(&server, socket, listener.tls(), ends, leave);
+                connection::spawn(&server, socket, listener.tls(), ends, permit);
             }
             // The client was gone before it was let in.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

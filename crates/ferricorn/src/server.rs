@@ -41,14 +41,14 @@ impl Phase {
 
 /// The one place where the phase of a server is kept.
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct Lifecycle {
     changes: watch::Sender<Phase>,
     /// A copy for those who ask with every request: reading the channel takes its lock, which all
     /// threads share.
     now: AtomicU8,
 }
 
-impl Life {
+impl Lifecycle {
     pub(crate) fn new() -> Self {
         Self {
             changes: watch::Sender::new(Phase::Starting),
@@ -93,7 +93,7 @@ impl Life {
 ///
 /// A task asks whenever it is polled, which costs no more than a look as long as there is nothing new.
 pub(crate) struct Phases {
-    life: Arc<Life>,
+    life: Arc<Lifecycle>,
     next: Pin<Box<dyn Future<Output = Phase> + Send>>,
     /// What `next` waits for.
     awaited: Phase,
@@ -102,7 +102,7 @@ pub(crate) struct Phases {
 }
 
 impl Phases {
-    fn new(life: &Arc<Life>) -> Self {
+    fn new(life: &Arc<Lifecycle>) -> Self {
         Self {
             life: Arc::clone(life),
             next: Box::pin(life.until(Phase::Draining)),
@@ -140,7 +140,7 @@ const IDS_AT_ONCE: u64 = 64;
 pub(crate) struct Server {
     app: DynApp,
     config: Config,
-    life: Arc<Life>,
+    life: Arc<Lifecycle>,
     state: State,
     counts: Arc<Counts>,
     next_id: AtomicU64,
@@ -151,7 +151,7 @@ impl Server {
         app: DynApp,
         config: Config,
         state: State,
-        life: Arc<Life>,
+        life: Arc<Lifecycle>,
         counts: Arc<Counts>,
     ) -> Self {
         Self {
@@ -350,7 +350,7 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
-    use super::{Life, Phase, Phases};
+    use super::{Lifecycle, Phase, Phases};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context, Poll, Wake, Waker};
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn each_phase_is_told_once() {
-        let life = Arc::new(Life::new());
+        let life = Arc::new(Lifecycle::new());
         let mut phases = Phases::new(&life);
         let woken = Arc::<Woken>::default();
         let waker = Waker::from(Arc::clone(&woken));
@@ -389,7 +389,7 @@ mod tests {
     /// it was woken, and went on until it was cut off.
     #[test]
     fn a_task_that_is_polled_before_those_who_wait_are_woken_is_told_all_the_same() {
-        let life = Arc::new(Life::new());
+        let life = Arc::new(Lifecycle::new());
         let mut phases = Phases::new(&life);
         let mut cx = Context::from_waker(Waker::noop());
         life.advance(Phase::Serving);

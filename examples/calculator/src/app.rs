@@ -32,7 +32,7 @@ pub(crate) async fn app(
 
 async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     loop {
-        match receive.next().await {
+        match receive.receive().await {
             ReceiveEvent::LifespanStartup(_) => send.send(LifespanStartupComplete::new()).await?,
             ReceiveEvent::LifespanShutdown(_) => {
                 send.send(LifespanShutdownComplete::new()).await?;

@@ -1,7 +1,7 @@
 //! The app in memory: several clients, and the rooms between them.
 
 use asgi::Message;
-use asgi_testing::{Client, Socket, Started};
+use asgi_testing::{Client, Started, WebSocket};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ async fn chat() -> Started {
 }
 
 /// Joins, and gives the welcome too.
-async fn join(client: &Client, place: &str) -> (Socket, Value) {
+async fn join(client: &Client, place: &str) -> (WebSocket, Value) {
     let mut socket = client
         .websocket(&format!("/ws/{place}"))
         .connect()
@@ -27,11 +27,11 @@ fn parse(message: Message) -> Value {
     serde_json::from_slice(message.as_bytes()).unwrap()
 }
 
-async fn hear(socket: &mut Socket) -> Value {
+async fn hear(socket: &mut WebSocket) -> Value {
     parse(socket.receive().await.unwrap())
 }
 
-async fn say(socket: &mut Socket, text: &str) {
+async fn say(socket: &mut WebSocket, text: &str) {
     socket.send_text(json!({ "say": text }).to_string()).await;
 }
 

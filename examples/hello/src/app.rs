@@ -56,7 +56,7 @@ impl Service {
 /// Start-up and shutdown: the place to open a pool of connections and to close it again.
 async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     loop {
-        match receive.next().await {
+        match receive.receive().await {
             ReceiveEvent::LifespanStartup(_) => {
                 tracing::debug!("the app is about to serve");
                 let mut state = State::new();
@@ -118,7 +118,7 @@ async fn echo(
     let start = HttpResponseStart::ok().header(header::CONTENT_TYPE, content_type);
     send.send(start).await?;
     loop {
-        match receive.next().await {
+        match receive.receive().await {
             ReceiveEvent::HttpRequest(part) => {
                 let part = HttpResponseBody::new(part.body, part.more_body);
                 let is_last = !part.more_body;

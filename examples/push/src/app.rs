@@ -37,7 +37,7 @@ pub(crate) async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Re
 
 async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     loop {
-        match receive.next().await {
+        match receive.receive().await {
             ReceiveEvent::LifespanStartup(_) => {
                 LazyLock::force(&TILES);
                 send.send(LifespanStartupComplete::new()).await?;

@@ -25,7 +25,7 @@ async fn echo(
     mut send: Sender,
 ) -> Result<(), AppError> {
     loop {
-        match receive.next().await {
+        match receive.receive().await {
             ReceiveEvent::WebSocketConnect(_) => {
                 let mut accept = WebSocketAccept::new();
                 accept.subprotocol = scope.subprotocols.first().cloned();

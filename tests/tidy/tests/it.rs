@@ -14,13 +14,13 @@ use serde_json::Value;
 /// list of those from outside is part of its promise, these too.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi", &["bytes", "bytestring", "http"]),
-    ("asgi-exchange", &["asgi", "bytes", "http"]),
+    ("asgi-rules", &["asgi", "bytes", "http"]),
     ("asgi-abi", &["asgi", ANY]),
     (
         "asgi-testing",
-        &["asgi", "asgi-exchange", "bytes", "http", "futures-core"],
+        &["asgi", "asgi-rules", "bytes", "http", "futures-core"],
     ),
-    ("ferricorn", &["asgi", "asgi-exchange", ANY]),
+    ("ferricorn", &["asgi", "asgi-rules", ANY]),
     ("ferricorn-cli", &["asgi", "asgi-abi", "ferricorn", ANY]),
     ("calculator", &["asgi", "asgi-abi", ANY]),
     ("hello", &["asgi", "asgi-abi", ANY]),
@@ -29,10 +29,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ws-echo", &["asgi", "asgi-abi", "asgi-testing"]),
     (
         "e2e",
-        &["asgi", "asgi-exchange", "asgi-testing", "ferricorn", ANY],
+        &["asgi", "asgi-rules", "asgi-testing", "ferricorn", ANY],
     ),
     // It may agree with the server on no mistake.
-    ("h2-scripts", &[ANY]),
+    ("http2", &[ANY]),
     ("tidy", &[]),
 ];
 
@@ -155,7 +155,7 @@ fn unsafe_code_is_forbidden_everywhere_but_in_the_abi() {
 #[test]
 fn the_rules_of_an_exchange_know_no_clock_no_socket_and_no_runtime() {
     let mut files = Vec::new();
-    sources(&root().join("crates/asgi-exchange/src"), &mut files);
+    sources(&root().join("crates/asgi-rules/src"), &mut files);
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         for word in [

@@ -58,9 +58,9 @@ pub enum WebSocketDue {
 /// who sends is there.
 ///
 /// What goes to and fro between the app and the client is for
-/// [`WebSocketExchange`](crate::WebSocketExchange) to say; this one knows no app.
+/// [`WebSocketRules`](crate::WebSocketRules) to say; this one knows no app.
 #[derive(Debug)]
-pub struct WebSocketLife {
+pub struct WebSocketKeepAlive {
     phase: Phase,
     timeouts: WebSocketTimeouts,
     heard_at: Duration,
@@ -77,7 +77,7 @@ enum Phase {
     Over,
 }
 
-impl WebSocketLife {
+impl WebSocketKeepAlive {
     /// A socket that is open from now on.
     pub fn new(timeouts: WebSocketTimeouts) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! One WebSocket, from its handshake on.
 
-mod life;
+mod keep_alive;
 
 use asgi::{
     DisconnectReason, Extension, Extensions, HttpResponseBody, HttpResponseStart, Message,
@@ -14,9 +14,9 @@ use http::{Method, StatusCode};
 use crate::end::fault;
 use crate::http::not_offered;
 use crate::response::{is_connection_field, remove_fields};
-use crate::{AppEnd, Ending, Fault, HttpExchange, WireEvent};
+use crate::{AppEnd, Ending, Fault, HttpRules, WireEvent};
 
-pub use self::life::{WebSocketDue, WebSocketLife, WebSocketPing, WebSocketTimeouts};
+pub use self::keep_alive::{WebSocketDue, WebSocketKeepAlive, WebSocketPing, WebSocketTimeouts};
 
 /// What goes on the wire: an answer to the handshake, then, if that accepts it, messages and a
 /// close.
@@ -75,9 +75,9 @@ pub enum WebSocketEnding {
 /// Beside that there are two more facts: whether the client is gone, or the server has closed the
 /// socket itself, and whether the app has ended. Both can come at any time. An event that is not
 /// taken changes nothing (CORE-012). What an open socket owes its client on the wire is for
-/// [`WebSocketLife`] to say.
+/// [`WebSocketKeepAlive`] to say.
 #[derive(Debug)]
-pub struct WebSocketExchange {
+pub struct WebSocketRules {
     phase: Phase,
     /// What the client offers.
     subprotocols: Vec<String>,
@@ -92,7 +92,7 @@ pub struct WebSocketExchange {
 #[derive(Debug)]
 enum Phase {
     Handshake,
-    Denial(Box<HttpExchange>),
+    Denial(Box<HttpRules>),
     Open,
     Closed(WebSocketClose),
 }
@@ -110,7 +110,7 @@ const NO_CLOSE_FRAME: u16 = 1006;
 /// What a close frame holds beside its code: a control frame carries 125 bytes (RFC 6455 §5.5).
 const MAX_REASON: usize = 123;
 
-impl WebSocketExchange {
+impl WebSocketRules {
     /// A handshake that offers these subprotocols, on a connection that can do these things.
     pub fn new(subprotocols: Vec<String>, extensions: Extensions) -> Self {
         Self {
@@ -351,7 +351,7 @@ impl WebSocketExchange {
         start: HttpResponseStart,
         body: Option<HttpResponseBody>,
     ) -> Result<WebSocketWireEvent, SendError> {
-        let mut response = HttpExchange::new(&Method::GET, Extensions::new());
+        let mut response = HttpRules::new(&Method::GET, Extensions::new());
         let mut event = match response.send(start.into())? {
             WireEvent::Nothing => WebSocketWireEvent::Nothing,
             event => WebSocketWireEvent::Denial(event),

@@ -4,16 +4,16 @@ use asgi::{
     DisconnectReason, HttpResponseStart, LifespanShutdownComplete, LifespanShutdownFailed,
     LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, SendError, State,
 };
-use asgi_exchange::{AppEnd, LifespanExchange, LifespanOutcome, LifespanVerdict};
+use asgi_rules::{AppEnd, LifespanOutcome, LifespanRules, LifespanVerdict};
 
 use crate::support::{ENDS, Make, Random, assert_text, show};
 
-type Phase = (&'static str, fn() -> LifespanExchange);
+type Phase = (&'static str, fn() -> LifespanRules);
 
 const PHASES: [Phase; 5] = [
-    ("starting", LifespanExchange::new),
+    ("starting", LifespanRules::new),
     ("refused", || {
-        let mut exchange = LifespanExchange::default();
+        let mut exchange = LifespanRules::default();
         exchange.send(refuse()).unwrap();
         exchange
     }),
@@ -32,15 +32,15 @@ fn refuse() -> asgi::SendEvent {
     LifespanStartupFailed::new("no database").into()
 }
 
-fn running() -> LifespanExchange {
-    let mut exchange = LifespanExchange::new();
+fn running() -> LifespanRules {
+    let mut exchange = LifespanRules::new();
     exchange
         .send(LifespanStartupComplete::new().into())
         .unwrap();
     exchange
 }
 
-fn stopping() -> LifespanExchange {
+fn stopping() -> LifespanRules {
     let mut exchange = running();
     assert!(exchange.shutdown());
     exchange
@@ -94,7 +94,7 @@ fn every_end_in_every_phase() {
 
 #[test]
 fn the_app_receives_the_startup_once_and_the_shutdown_for_ever() {
-    let mut exchange = LifespanExchange::new();
+    let mut exchange = LifespanRules::new();
     let startup = exchange.receive();
     assert!(matches!(startup, Some(ReceiveEvent::LifespanStartup(_))));
     assert!(exchange.receive().is_none());
@@ -123,7 +123,7 @@ fn the_app_receives_the_startup_once_and_the_shutdown_for_ever() {
 
 #[test]
 fn an_app_that_refused_to_start_receives_no_shutdown() {
-    let mut exchange = LifespanExchange::new();
+    let mut exchange = LifespanRules::new();
     exchange.receive();
     exchange.send(refuse()).unwrap();
     assert!(!exchange.shutdown());
@@ -165,7 +165,7 @@ fn no_sequence_of_events_starts_or_stops_a_server_twice() {
     let mut stopped = 0;
     for seed in 0..2_000 {
         let mut random = Random::new(seed);
-        let mut exchange = LifespanExchange::new();
+        let mut exchange = LifespanRules::new();
         // What the server has learned, in order.
         let mut learned = Vec::new();
         let mut asked = false;

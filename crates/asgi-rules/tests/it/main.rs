@@ -8,4 +8,4 @@ mod lifespan;
 mod spec;
 mod support;
 mod websocket;
-mod websocket_life;
+mod websocket_keep_alive;

@@ -165,7 +165,7 @@ fn citing_files() -> Vec<PathBuf> {
             rust_files(&package.join("tests"), &mut files);
         }
     }
-    files.retain(|path| !path.ends_with("asgi-exchange/tests/it/spec.rs"));
+    files.retain(|path| !path.ends_with("asgi-rules/tests/it/spec.rs"));
     files
 }
 

@@ -1,7 +1,7 @@
 //! What the tests of all machines share: events in short, results as text, seeded randomness.
 
 use asgi::{SendError, SendEvent};
-use asgi_exchange::{AppEnd, ResponseHead, WireEvent};
+use asgi_rules::{AppEnd, ResponseHead, WireEvent};
 use bytes::Bytes;
 
 pub(crate) const ENDS: [AppEnd; 5] = [

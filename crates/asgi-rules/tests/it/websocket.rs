@@ -5,19 +5,19 @@ use asgi::{
     WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketHttpResponseBody,
     WebSocketHttpResponseStart, WebSocketSend,
 };
-use asgi_exchange::{
-    AppEnd, WebSocketEnding, WebSocketExchange, WebSocketVerdict, WebSocketWireEvent, WireEvent,
+use asgi_rules::{
+    AppEnd, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent, WireEvent,
 };
 use http::{HeaderValue, StatusCode};
 
 use crate::support::{ENDS, Make, Random, assert_text, show, wire};
 
-fn handshake() -> WebSocketExchange {
+fn handshake() -> WebSocketRules {
     let extensions = Extensions::new().with(Extension::WebSocketHttpResponse);
-    WebSocketExchange::new(vec!["chat".to_owned(), "echo".to_owned()], extensions)
+    WebSocketRules::new(vec!["chat".to_owned(), "echo".to_owned()], extensions)
 }
 
-fn after(events: impl IntoIterator<Item = SendEvent>) -> WebSocketExchange {
+fn after(events: impl IntoIterator<Item = SendEvent>) -> WebSocketRules {
     let mut exchange = handshake();
     for event in events {
         exchange.send(event).unwrap();
@@ -56,14 +56,14 @@ fn show_wire(event: &WebSocketWireEvent) -> String {
 
 /// Sends an event that must not be taken; the exchange must stay as it was. (CORE-012)
 #[track_caller]
-fn rejected(exchange: &mut WebSocketExchange, event: impl Into<SendEvent>) -> SendError {
+fn rejected(exchange: &mut WebSocketRules, event: impl Into<SendEvent>) -> SendError {
     let before = format!("{exchange:?}");
     let error = exchange.send(event.into()).unwrap_err();
     assert_eq!(format!("{exchange:?}"), before);
     error
 }
 
-type Phase = (&'static str, fn() -> WebSocketExchange);
+type Phase = (&'static str, fn() -> WebSocketRules);
 
 const PHASES: [Phase; 7] = [
     ("handshake", handshake),
@@ -107,7 +107,7 @@ fn every_event_in_every_phase() {
 
 #[test]
 fn every_end_in_every_phase() {
-    type Leave = (&'static str, fn(&mut WebSocketExchange));
+    type Leave = (&'static str, fn(&mut WebSocketRules));
     const LEAVES: [Leave; 4] = [
         ("connected", |_| {}),
         ("closed", |exchange| exchange.closed(1001, "")),
@@ -239,7 +239,7 @@ fn a_close_reason_beyond_123_bytes_is_misuse() {
 fn a_denial_needs_its_extension() {
     let events: [Make; 2] = [|| deny(401), || part("", false)];
     for event in events {
-        let mut exchange = WebSocketExchange::new(Vec::new(), Extensions::new());
+        let mut exchange = WebSocketRules::new(Vec::new(), Extensions::new());
         assert!(rejected(&mut exchange, event()).is_refused());
         exchange.send(accept()).unwrap();
         assert!(rejected(&mut exchange, event()).is_refused());
@@ -251,7 +251,7 @@ fn a_denial_needs_its_extension() {
 /// CORE-027
 #[test]
 fn of_several_errors_the_first_of_over_gone_complete_not_offered_and_misuse_is_told() {
-    let plain = || WebSocketExchange::new(Vec::new(), Extensions::new());
+    let plain = || WebSocketRules::new(Vec::new(), Extensions::new());
     let mut exchange = plain();
     assert!(rejected(&mut exchange, deny(200)).is_refused());
     exchange.send(close(1000)).unwrap();
@@ -407,7 +407,7 @@ fn without_a_close_frame_the_app_is_told_1006() {
 
 #[test]
 fn what_told_the_app_that_its_client_left_excuses_its_error() {
-    type Tell = fn(&mut WebSocketExchange);
+    type Tell = fn(&mut WebSocketRules);
     let ways: [Tell; 3] = [
         |exchange| {
             exchange.disconnect();

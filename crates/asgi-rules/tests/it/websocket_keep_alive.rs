@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use asgi_exchange::{WebSocketDue, WebSocketLife, WebSocketPing, WebSocketTimeouts};
+use asgi_rules::{WebSocketDue, WebSocketKeepAlive, WebSocketPing, WebSocketTimeouts};
 
 use crate::support::{Random, assert_text};
 
@@ -17,12 +17,12 @@ fn after(seconds: f64) -> Duration {
 }
 
 /// A socket that has just been opened.
-fn open() -> WebSocketLife {
-    WebSocketLife::new(TIMEOUTS)
+fn open() -> WebSocketKeepAlive {
+    WebSocketKeepAlive::new(TIMEOUTS)
 }
 
 /// How a socket came to a phase, a second after it was opened.
-type Phase = (&'static str, fn(&mut WebSocketLife, Duration));
+type Phase = (&'static str, fn(&mut WebSocketKeepAlive, Duration));
 
 const PHASES: [Phase; 6] = [
     ("open", |_, _| {}),
@@ -49,12 +49,12 @@ const PHASES: [Phase; 6] = [
 #[test]
 fn what_goes_out_and_what_is_due_in_every_phase() {
     let now = Duration::ZERO;
-    let in_phase = |reach: fn(&mut WebSocketLife, Duration)| {
+    let in_phase = |reach: fn(&mut WebSocketKeepAlive, Duration)| {
         let mut life = open();
         reach(&mut life, now);
         life
     };
-    let due = |mut life: WebSocketLife| match life.deadline() {
+    let due = |mut life: WebSocketKeepAlive| match life.deadline() {
         None => "never".to_owned(),
         Some(at) => {
             let early = life.overdue(at - after(0.001));
@@ -75,7 +75,7 @@ fn what_goes_out_and_what_is_due_in_every_phase() {
             due(in_phase(reach)),
         );
     }
-    assert_text(&table, include_str!("tables/websocket_life.txt"));
+    assert_text(&table, include_str!("tables/websocket_keep_alive.txt"));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn without_an_interval_nobody_is_asked() {
         ping_interval: None,
         ..TIMEOUTS
     };
-    let mut life = WebSocketLife::new(timeouts);
+    let mut life = WebSocketKeepAlive::new(timeouts);
     assert_eq!(life.deadline(), None);
     assert_eq!(life.overdue(now + after(1e6)), WebSocketDue::Nothing);
     life.close(now);
@@ -120,7 +120,7 @@ fn a_client_that_talks_on_does_not_put_off_the_end_of_a_close() {
 fn pings_beyond_the_burst_and_what_time_and_messages_put_back_are_a_flood() {
     let now = Duration::ZERO;
     let mut life = open();
-    let answered = |life: &mut WebSocketLife, at| {
+    let answered = |life: &mut WebSocketKeepAlive, at| {
         let mut count = 0;
         while life.ping(at) == WebSocketPing::Answer {
             count += 1;

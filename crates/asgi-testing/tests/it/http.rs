@@ -189,7 +189,7 @@ async fn the_body_of_a_request_comes_part_by_part_with_its_trailers() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         send.send(HttpResponseStart::ok()).await?;
         loop {
-            let ReceiveEvent::HttpRequest(part) = receive.next().await else {
+            let ReceiveEvent::HttpRequest(part) = receive.receive().await else {
                 return Err("the client left".into());
             };
             if let Some(trailers) = &part.trailers {
@@ -352,7 +352,7 @@ async fn after_the_response_the_app_receives_a_disconnect_again_and_again() {
         respond(&mut send, "").await?;
         assert_eq!(send.closed().await, DisconnectReason::Complete);
         for _ in 0..2 {
-            let event = receive.next().await;
+            let event = receive.receive().await;
             assert!(
                 matches!(&event, ReceiveEvent::HttpDisconnect(end)
                     if end.reason == DisconnectReason::Complete),
@@ -371,7 +371,7 @@ async fn a_client_that_closed_its_side_still_gets_the_response() {
         // What it sent before that is not lost.
         assert_eq!(receive.body(100).await?, "all of it");
         assert!(matches!(
-            receive.next().await,
+            receive.receive().await,
             ReceiveEvent::HttpDisconnect(_)
         ));
         respond(&mut send, "still here").await
@@ -400,7 +400,7 @@ async fn after_a_loss_the_send_fails_and_nobody_is_at_fault() {
 #[tokio::test]
 async fn a_disconnect_wakes_an_app_that_waits_in_another_task() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        let receiving = tokio::spawn(async move { receive.next().await });
+        let receiving = tokio::spawn(async move { receive.receive().await });
         let closing = tokio::spawn(async move { send.closed().await });
         assert!(matches!(receiving.await?, ReceiveEvent::HttpDisconnect(_)));
         assert_eq!(closing.await?, DisconnectReason::Lost);
@@ -432,7 +432,7 @@ async fn a_half_that_outlives_its_app_is_told_so() {
     client.get("/").await.unwrap();
     let (mut receive, mut send) = halves.await.unwrap();
     assert!(matches!(
-        receive.next().await,
+        receive.receive().await,
         ReceiveEvent::HttpDisconnect(_)
     ));
     assert!(

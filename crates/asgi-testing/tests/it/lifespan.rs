@@ -30,7 +30,7 @@ async fn each_scope_of_a_started_client_has_the_state_that_the_app_made() {
                 match scope {
                     Scope::Lifespan(_) => {
                         assert!(matches!(
-                            receive.next().await,
+                            receive.receive().await,
                             ReceiveEvent::LifespanStartup(_)
                         ));
                         log.put("startup");
@@ -39,7 +39,7 @@ async fn each_scope_of_a_started_client_has_the_state_that_the_app_made() {
                         send.send(LifespanStartupComplete::with_state(state))
                             .await?;
                         for _ in 0..2 {
-                            let event = receive.next().await;
+                            let event = receive.receive().await;
                             assert!(matches!(event, ReceiveEvent::LifespanShutdown(_)));
                         }
                         log.put("shutdown");
@@ -73,7 +73,7 @@ async fn the_lifespan_goes_on_beside_the_requests() {
                     let (asked, mut questions) = mpsc::channel::<mpsc::Sender<&'static str>>(1);
                     let mut state = State::new();
                     state.insert(asked);
-                    receive.next().await;
+                    receive.receive().await;
                     send.send(LifespanStartupComplete::with_state(state))
                         .await?;
                     while let Some(answer) = questions.recv().await {
@@ -116,7 +116,7 @@ async fn an_app_that_knows_no_lifespan_is_served_without() {
 #[tokio::test]
 async fn a_refused_startup_gives_the_apps_words() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        receive.next().await;
+        receive.receive().await;
         send.send(LifespanStartupFailed::new("no database")).await?;
         Ok::<_, AppError>(())
     });
@@ -137,9 +137,9 @@ async fn an_app_that_fails_before_it_is_ready_has_not_started() {
 #[tokio::test]
 async fn a_failed_shutdown_gives_the_apps_words() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        receive.next().await;
+        receive.receive().await;
         send.send(LifespanStartupComplete::new()).await?;
-        receive.next().await;
+        receive.receive().await;
         send.send(LifespanShutdownFailed::new("still busy")).await?;
         Ok::<_, AppError>(())
     });
@@ -151,7 +151,7 @@ async fn a_failed_shutdown_gives_the_apps_words() {
 #[tokio::test]
 async fn an_answer_from_another_task_is_heard() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        receive.next().await;
+        receive.receive().await;
         tokio::spawn(async move {
             tokio::task::yield_now().await;
             send.send(LifespanStartupComplete::new()).await.unwrap();

@@ -10,11 +10,11 @@ use http::HeaderValue;
 
 async fn echo(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     assert!(matches!(
-        receive.next().await,
+        receive.receive().await,
         ReceiveEvent::WebSocketConnect(_)
     ));
     send.send(WebSocketAccept::new()).await?;
-    while let ReceiveEvent::WebSocketReceive(event) = receive.next().await {
+    while let ReceiveEvent::WebSocketReceive(event) = receive.receive().await {
         send.send(WebSocketSend::new(event.message)).await?;
     }
     Ok(())
@@ -59,10 +59,10 @@ async fn the_scope_has_path_and_subprotocols_and_the_accept_chooses() {
 #[tokio::test]
 async fn the_clients_close_reaches_the_app_with_code_and_reason() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        receive.next().await;
+        receive.receive().await;
         send.send(WebSocketAccept::new()).await?;
         for _ in 0..2 {
-            let ReceiveEvent::WebSocketDisconnect(end) = receive.next().await else {
+            let ReceiveEvent::WebSocketDisconnect(end) = receive.receive().await else {
                 return Err("expected a disconnect".into());
             };
             assert_eq!((end.code, end.reason.as_str()), (3001, "bye"));
@@ -79,15 +79,15 @@ async fn the_clients_close_reaches_the_app_with_code_and_reason() {
 #[tokio::test]
 async fn messages_before_the_clients_close_are_not_lost() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        receive.next().await;
+        receive.receive().await;
         send.send(WebSocketAccept::new()).await?;
         tokio::task::yield_now().await;
         assert!(matches!(
-            receive.next().await,
+            receive.receive().await,
             ReceiveEvent::WebSocketReceive(_)
         ));
         assert!(matches!(
-            receive.next().await,
+            receive.receive().await,
             ReceiveEvent::WebSocketDisconnect(_)
         ));
         Ok::<_, AppError>(())
@@ -100,9 +100,9 @@ async fn messages_before_the_clients_close_are_not_lost() {
 #[tokio::test]
 async fn a_lost_connection_is_1006() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        receive.next().await;
+        receive.receive().await;
         send.send(WebSocketAccept::new()).await?;
-        let ReceiveEvent::WebSocketDisconnect(end) = receive.next().await else {
+        let ReceiveEvent::WebSocketDisconnect(end) = receive.receive().await else {
             return Err("expected a disconnect".into());
         };
         assert_eq!(end.code, 1006);
@@ -115,7 +115,7 @@ async fn a_lost_connection_is_1006() {
 #[tokio::test]
 async fn the_apps_close_reaches_the_client() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        receive.next().await;
+        receive.receive().await;
         send.send(WebSocketAccept::new()).await?;
         send.send(WebSocketSend::text("last")).await?;
         send.send(WebSocketClose::new(4000).reason("enough"))
@@ -142,7 +142,7 @@ async fn an_app_that_returns_closes_with_1000_and_one_that_fails_with_1011() {
     for (fails, expected) in [(false, 1000), (true, 1011)] {
         let client = Client::new(
             move |_: Scope, mut receive: Receiver, mut send: Sender| async move {
-                receive.next().await;
+                receive.receive().await;
                 send.send(WebSocketAccept::new()).await?;
                 match fails {
                     true => Err("out of order".into()),
@@ -215,10 +215,10 @@ async fn a_denial_with_a_response_is_refused_where_it_is_not_offered() {
 async fn messages_sent_before_the_accept_are_kept() {
     // The client's side of this crate cannot send before `connect` is done: the app accepts late.
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
-        receive.next().await;
+        receive.receive().await;
         tokio::task::yield_now().await;
         send.send(WebSocketAccept::new()).await?;
-        let ReceiveEvent::WebSocketReceive(event) = receive.next().await else {
+        let ReceiveEvent::WebSocketReceive(event) = receive.receive().await else {
             return Err("expected a message".into());
         };
         send.send(WebSocketSend::new(event.message)).await?;

@@ -20,8 +20,8 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::arguments::{self, Asked};
 use super::exit::{Error, Exit};
-use super::relief::Relief;
 use super::settings::{Groups, Resolved, Settings, gather};
+use super::stall_watchdog::StallWatchdog;
 use super::value::show_duration;
 use super::{Loaded, Program, Target, logging, tls};
 use crate::{Bind, Handle, Listener, ServeError, Tls};
@@ -123,7 +123,7 @@ fn serve(loaded: Loaded, settings: Settings, tls: Option<&Tls>) -> Result<Exit, 
             format_args!("the threads cannot be started: {error}"),
         )
     };
-    let relief = Arc::<Relief>::default();
+    let relief = Arc::<StallWatchdog>::default();
     let relieved = Arc::clone(&relief);
     let workers = Builder::new_multi_thread()
         .worker_threads(settings.threads)

@@ -27,7 +27,7 @@ const QUIET: u32 = 2;
 
 /// What the threads that serve tell the one that watches over them.
 #[derive(Debug, Default)]
-pub(super) struct Relief {
+pub(super) struct StallWatchdog {
     /// Whether a thread has woken up since the last empty task.
     woken: AtomicBool,
     /// Whether the last empty task was run.
@@ -36,7 +36,7 @@ pub(super) struct Relief {
     watch: OnceLock<Thread>,
 }
 
-impl Relief {
+impl StallWatchdog {
     /// A thread has woken up; called by it.
     pub(super) fn woken(&self) {
         self.woken.store(true, Ordering::SeqCst);

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use asgi::{DisconnectReason, HttpResponsePush, ReceiveEvent, SendError, SendEvent, SharedHalves};
-use asgi_exchange::WireEvent;
+use asgi_rules::WireEvent;
 
 use super::Exchange;
 use super::state::{Interim, Rules, State, store};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use asgi::{Address, AppError};
-use asgi_exchange::Fault;
+use asgi_rules::Fault;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 use tracing::{debug, error, info, warn};
@@ -13,7 +13,7 @@ use crate::panic::Panic;
 
 /// What the log says of an exchange.
 #[derive(Debug, Clone)]
-pub(crate) struct Label {
+pub(crate) struct RequestInfo {
     pub(crate) id: u64,
     pub(crate) method: Method,
     pub(crate) target: PathAndQuery,
@@ -21,7 +21,7 @@ pub(crate) struct Label {
     pub(crate) client: Option<Address>,
 }
 
-impl Label {
+impl RequestInfo {
     pub(crate) fn new(
         id: u64,
         method: &Method,

@@ -4,7 +4,7 @@
 //! it: hyper asks for the response, or for the next part of its body, and that polls the app; when
 //! hyper has no reason to ask (its buffers are full, the client reads slowly), the driver polls
 //! the slot itself, so that the app's timers go on. The rules are those of
-//! [`asgi_exchange::HttpExchange`] and [`asgi_exchange::WebSocketExchange`]; here are the waiting, the
+//! [`asgi_rules::HttpRules`] and [`asgi_rules::WebSocketRules`]; here are the waiting, the
 //! waking and the log. A handshake is answered like a request, and its denial is a response; what
 //! an open socket has beside that is in [`socket`].
 
@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use asgi::{AppError, AppFuture, DisconnectReason, HttpScope, Scope, WebSocketScope};
-use asgi_exchange::{AppEnd, HttpExchange};
+use asgi_rules::{AppEnd, HttpRules};
 use h2::RecvStream;
 use http::StatusCode;
 use http::header::EXPECT;
@@ -32,13 +32,13 @@ use tracing::{Span, debug, debug_span, error};
 
 pub(crate) use self::body::{RequestBody, h2_reason_of};
 pub(crate) use self::detached::CancelOnDrop;
-pub(crate) use self::log::{Cause, Label, log_unreadable};
+pub(crate) use self::log::{Cause, RequestInfo, log_unreadable};
 use self::push::Pushes;
 pub(crate) use self::push::{Admission, PushGate, PushSlot, PushSlots};
 pub(crate) use self::socket::ClientSide;
 use self::socket::Socket;
 pub(crate) use self::state::store;
-pub(crate) use self::state::{Beginning, BrokenOff, Interim, Part};
+pub(crate) use self::state::{BrokenOff, Interim, Part, ResponseStart};
 use self::state::{Rules, State};
 use crate::panic::{self, Panic};
 use crate::server::{Permit, Server};
@@ -72,7 +72,7 @@ pub fn current_exchange() -> Option<u64> {
 /// One request, its response and the app between them.
 pub(crate) struct Exchange {
     server: Arc<Server>,
-    label: Label,
+    label: RequestInfo,
     began: Instant,
     span: Span,
     /// Locked for as long as the app is polled.
@@ -99,14 +99,14 @@ impl Exchange {
     pub(crate) fn start(
         server: &Arc<Server>,
         permit: Permit<'_>,
-        label: Label,
+        label: RequestInfo,
         scope: Box<HttpScope>,
         request_body: RequestBody,
         began: Instant,
     ) -> Arc<Self> {
         // Without a body there is nothing to wait for.
         let expects_continue = !request_body.is_end_stream() && scope.headers.contains_key(EXPECT);
-        let mut rules = HttpExchange::new(&scope.method, scope.extensions.clone());
+        let mut rules = HttpRules::new(&scope.method, scope.extensions.clone());
         if let RequestBody::Http1(_) = request_body {
             // hyper writes it, and costs less than a field that it copies.
             rules = rules.with_implied_length();
@@ -121,7 +121,7 @@ impl Exchange {
     pub(crate) fn start_socket(
         server: &Arc<Server>,
         permit: Permit<'_>,
-        mut label: Label,
+        mut label: RequestInfo,
         scope: Box<WebSocketScope>,
         opening: Opening,
         request_body: RequestBody,
@@ -138,7 +138,7 @@ impl Exchange {
     fn new(
         server: &Arc<Server>,
         permit: Permit<'_>,
-        label: Label,
+        label: RequestInfo,
         scope: Scope,
         began: Instant,
         // Made where it stays: it is large.
@@ -168,7 +168,7 @@ impl Exchange {
         self.lock().pushes = Some(Pushes::new(gate));
     }
 
-    pub(crate) fn label(&self) -> &Label {
+    pub(crate) fn label(&self) -> &RequestInfo {
         &self.label
     }
 
@@ -177,17 +177,17 @@ impl Exchange {
     /// # Errors
     ///
     /// There will be none: the app was cut off before it had begun.
-    pub(crate) fn poll_beginning(
+    pub(crate) fn poll_start(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Beginning, BrokenOff>> {
+    ) -> Poll<Result<ResponseStart, BrokenOff>> {
         let slot = self.lock_app();
         let polled = if let Slot::New(_) = *slot {
             // Nothing can be there yet.
             Some(self.run_now(slot, cx))
         } else {
             let mut state = self.lock();
-            if let Some(beginning) = state.take_beginning(cx) {
+            if let Some(beginning) = state.take_start(cx) {
                 return Poll::Ready(beginning);
             }
             self.run(slot, state, cx)
@@ -195,7 +195,7 @@ impl Exchange {
         let Some(mut state) = polled else {
             return Poll::Pending;
         };
-        let Some(beginning) = state.take_beginning(cx) else {
+        let Some(beginning) = state.take_start(cx) else {
             return Poll::Pending;
         };
         if state.app_ended && state.response.is_done() {
@@ -402,7 +402,7 @@ impl Exchange {
         self.disconnected(reason);
     }
 
-    /// Ends the app before it is done.
+    /// ConnectionInfo the app before it is done.
     pub(crate) fn cancel(&self, why: &str) {
         let mut slot = self.lock_app();
         if matches!(*slot, Slot::Ended) {

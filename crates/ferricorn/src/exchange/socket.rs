@@ -8,8 +8,8 @@ use asgi::{
     DisconnectReason, Message, ReceiveEvent, SendError, SendEvent, WebSocketClose,
     WebSocketConnect, WebSocketReceive, WebSocketScope,
 };
-use asgi_exchange::{
-    AppEnd, Framing, ResponseHead, WebSocketEnding, WebSocketExchange, WebSocketVerdict,
+use asgi_rules::{
+    AppEnd, Framing, ResponseHead, WebSocketEnding, WebSocketRules, WebSocketVerdict,
     WebSocketWireEvent, WireEvent,
 };
 use http::HeaderValue;
@@ -27,7 +27,7 @@ const BYTES_AHEAD: usize = 64 * 1024;
 
 /// A WebSocket, from its handshake on.
 pub(super) struct Socket {
-    pub(super) rules: WebSocketExchange,
+    pub(super) rules: WebSocketRules,
     /// What completes the handshake, until it is accepted.
     opening: Option<Opening>,
     deflate: Option<Agreement>,
@@ -41,7 +41,7 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(scope: &WebSocketScope, opening: Opening) -> Self {
-        let rules = WebSocketExchange::new(scope.subprotocols.clone(), scope.extensions.clone());
+        let rules = WebSocketRules::new(scope.subprotocols.clone(), scope.extensions.clone());
         Self {
             rules,
             opening: Some(opening),

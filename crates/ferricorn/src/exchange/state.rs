@@ -8,8 +8,8 @@ use asgi::{
     DisconnectReason, HttpDisconnect, HttpResponseEarlyHint, HttpResponsePush, ReceiveEvent,
     SendError,
 };
-use asgi_exchange::{
-    AppEnd, Ending, Fault, Framing, HttpExchange, ResponseHead, Verdict, WebSocketEnding, WireEvent,
+use asgi_rules::{
+    AppEnd, Ending, Fault, Framing, HttpRules, ResponseHead, Verdict, WebSocketEnding, WireEvent,
 };
 use bytes::Bytes;
 use h2::RecvStream;
@@ -63,7 +63,7 @@ pub(super) struct State {
 
 /// What the app may do: the rules of its protocol.
 pub(super) enum Rules {
-    Http(HttpExchange),
+    Http(HttpRules),
     /// Apart, so that an exchange of HTTP is no larger for it.
     WebSocket(Box<Socket>),
 }
@@ -148,7 +148,7 @@ pub(super) enum End {
 }
 
 /// The beginning of a response, for the driver to send.
-pub(crate) struct Beginning {
+pub(crate) struct ResponseStart {
     pub(crate) head: ResponseHead,
     /// A WebSocket follows, and nothing else.
     pub(crate) opens: bool,
@@ -221,10 +221,10 @@ impl State {
         }
     }
 
-    pub(super) fn take_beginning(
+    pub(super) fn take_start(
         &mut self,
         cx: &Context<'_>,
-    ) -> Option<Result<Beginning, BrokenOff>> {
+    ) -> Option<Result<ResponseStart, BrokenOff>> {
         if self.owes_continue() && self.response.head.is_some() && self.response.end.is_none() {
             if !self.sends_interim {
                 // hyper sends it in its next turn, and only while no final head is out. (HTTP-018)
@@ -246,7 +246,7 @@ impl State {
         };
         let whole = complete.then(|| self.response.data.take().unwrap_or_default());
         self.sent += whole.as_ref().map_or(0, |whole| whole.len() as u64);
-        Some(Ok(Beginning {
+        Some(Ok(ResponseStart {
             head,
             opens: self.response.opens,
             whole,

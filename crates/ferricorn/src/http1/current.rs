@@ -1,10 +1,10 @@
-//! How what hyper calls reaches the connection that it is called for.
+//! Lets callbacks from hyper reach their connection through a thread-local.
 //!
-//! hyper stands between a connection's driver and what it calls itself: to read, to write, with a
-//! request, for a response. All of that happens while the driver polls it, on one thread; but hyper
-//! passes nothing through, and whatever both sides held would need a lock and counted references,
-//! a dozen and more locked operations a request. So the driver lays the connection down in a slot of
-//! its thread for as long as it polls hyper, and has it back when that returns.
+//! The driver polls hyper, and hyper calls back: to read, to write, with a request, for a response.
+//! All of that happens on one thread, within one poll. hyper passes no context to its callbacks. An
+//! `Arc` with a lock, held by both sides, would cost more than a dozen atomic operations a request.
+//! So the driver puts the connection into a slot of its thread while it polls hyper, and takes it
+//! back when that poll returns.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -17,33 +17,35 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::Connection;
 
 thread_local! {
-    /// The connection whose hyper this thread polls, unless somebody uses it right now.
-    static LENT: Cell<Option<Box<Connection>>> = const { Cell::new(None) };
+    /// The connection whose hyper this thread polls. Empty while a callback uses it.
+    static CURRENT: Cell<Option<Box<Connection>>> = const { Cell::new(None) };
 }
 
-/// A connection that can be lent. It is only away while [`lend`](Self::lend) runs.
-pub(super) struct Loan(Option<Box<Connection>>);
+/// A connection that callbacks can reach. It is only away while [`enter`](Self::enter) runs.
+pub(super) struct CurrentConnection(Option<Box<Connection>>);
 
-impl Loan {
+impl CurrentConnection {
     pub(super) fn new(connection: Connection) -> Self {
         Self(Some(Box::new(connection)))
     }
 
-    /// The connection itself; nobody is to lend it any more.
+    /// Takes the connection out for good.
     pub(super) fn take(&mut self) -> Option<Box<Connection>> {
         self.0.take()
     }
 
-    /// Runs `f`, which reaches the connection by [`with`].
-    pub(super) fn lend<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        // An app may poll a server of its own in here.
-        let outer = LENT.replace(self.0.take());
-        let _lent = Lent { owner: self, outer };
+    /// Makes this the thread's current connection while `f` runs.
+    ///
+    /// Within `f`, [`with_current`] reaches it.
+    pub(super) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        // An app may poll a server of its own within `f`, hence the outer connection.
+        let outer = CURRENT.replace(self.0.take());
+        let _entered = Entered { owner: self, outer };
         f()
     }
 }
 
-impl Deref for Loan {
+impl Deref for CurrentConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -54,7 +56,7 @@ impl Deref for Loan {
     }
 }
 
-impl DerefMut for Loan {
+impl DerefMut for CurrentConnection {
     fn deref_mut(&mut self) -> &mut Connection {
         match &mut self.0 {
             Some(connection) => connection,
@@ -63,50 +65,50 @@ impl DerefMut for Loan {
     }
 }
 
-const AWAY: &str = "a connection is used by nobody but those it was lent to";
+const AWAY: &str = "the driver does not use its connection while hyper is polled";
 
-/// Gives a connection back to its owner, whatever becomes of what it was lent for.
-struct Lent<'a> {
-    owner: &'a mut Loan,
+/// Gives the connection back to its owner, also after a panic.
+struct Entered<'a> {
+    owner: &'a mut CurrentConnection,
     outer: Option<Box<Connection>>,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.owner.0 = LENT.replace(self.outer.take());
+        self.owner.0 = CURRENT.replace(self.outer.take());
     }
 }
 
-/// Uses the connection that was lent to this thread.
-pub(super) fn with<R>(f: impl FnOnce(&mut Connection) -> R) -> R {
-    let mut borrowed = Borrowed(Loan(LENT.take()));
+/// Calls `f` with this thread's current connection.
+pub(super) fn with_current<R>(f: impl FnOnce(&mut Connection) -> R) -> R {
+    let mut borrowed = Borrowed(CurrentConnection(CURRENT.take()));
     f(&mut borrowed.0)
 }
 
-/// Lays a connection back, whatever becomes of what it was borrowed for.
-struct Borrowed(Loan);
+/// Puts the connection back into the slot, also after a panic.
+struct Borrowed(CurrentConnection);
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
-        LENT.set(self.0.0.take());
+        CURRENT.set(self.0.0.take());
     }
 }
 
-/// What hyper reads and writes: the transport of the connection that was lent.
+/// The I/O object that hyper reads and writes: the transport of the current connection.
 #[derive(Debug)]
-pub(super) struct LentIo;
+pub(super) struct HyperIo;
 
-impl AsyncRead for LentIo {
+impl AsyncRead for HyperIo {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        with(|connection| connection.transport.poll_read(cx, buf))
+        with_current(|connection| connection.transport.poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for LentIo {
+impl AsyncWrite for HyperIo {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -120,19 +122,19 @@ impl AsyncWrite for LentIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        with(|connection| connection.transport.poll_write_vectored(cx, bufs))
+        with_current(|connection| connection.transport.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    /// The driver flushes once a turn, after hyper has done all that it can.
+    /// Does nothing: the driver flushes once a turn, after hyper has done all it can.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        with(|connection| connection.transport.poll_shutdown(cx))
+        with_current(|connection| connection.transport.poll_shutdown(cx))
     }
 }

@@ -21,13 +21,14 @@ use asgi::DisconnectReason;
 use http::{StatusCode, Version};
 use tracing::debug;
 
-use super::guard::Position;
-use super::loan::Loan;
+use super::current::CurrentConnection;
+use super::request_framing::Position;
+use super::transport::{Transport, TransportStatus};
 use super::{Connection, Hyper};
 use crate::exchange::{BrokenOff, Exchange, TurnEnd, log_unreadable};
+use crate::net::Peer;
+use crate::net::Timer;
 use crate::server::{Phase, Phases, Server};
-use crate::timer::Timer;
-use crate::transport::{Peer, Standing, Transport};
 
 /// How often a connection on which something runs is looked after. A client that leaves while a
 /// part of its request lies unread wakes nobody: this is how late it can be noticed.
@@ -57,7 +58,7 @@ pub(super) enum End {
 
 /// The task of one connection.
 pub(super) struct Driver {
-    connection: Loan,
+    connection: CurrentConnection,
     phases: Phases,
     draining_since: Option<Instant>,
     timer: Timer,
@@ -75,7 +76,7 @@ impl Driver {
         let phases = connection.server.phases();
         let timer = Timer::new(opened + connection.server.config().header_timeout);
         Self {
-            connection: Loan::new(connection),
+            connection: CurrentConnection::new(connection),
             phases,
             draining_since: None,
             timer,
@@ -94,7 +95,7 @@ impl Driver {
             if let Some(exchange) = &self.connection.current {
                 exchange.begin_turn();
             }
-            let hyper = self.connection.lend(|| hyper.as_mut().poll(cx));
+            let hyper = self.connection.enter(|| hyper.as_mut().poll(cx));
             let more = self.poll_app(cx);
             let Ok(standing) = self.connection.transport.flush(cx) else {
                 return Poll::Ready(End::Lost);
@@ -127,7 +128,7 @@ impl Driver {
     }
 
     /// Looks at what hyper does not: whether the peer is there, and the clock.
-    fn end_turn(&mut self, standing: Standing, cx: &mut Context<'_>) -> Poll<End> {
+    fn end_turn(&mut self, standing: TransportStatus, cx: &mut Context<'_>) -> Poll<End> {
         let connection = &mut *self.connection;
         if let Some(exchange) = &connection.current {
             match connection.transport.poll_peer(cx) {
@@ -166,7 +167,7 @@ impl Driver {
             .filter(|exchange| !exchange.is_delivered())
     }
 
-    fn poll_clock(&mut self, standing: Standing, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_clock(&mut self, standing: TransportStatus, cx: &mut Context<'_>) -> Poll<End> {
         // While the client reads on, hyper may hold more of a response whose app is done.
         let runs = self.running().is_some() || standing.stuck_since.is_some();
         if std::mem::replace(&mut self.ran, runs) || runs {
@@ -210,7 +211,7 @@ impl Driver {
     }
 
     /// What took too long, if anything did.
-    fn overdue(&mut self, standing: Standing, now: Instant) -> Option<End> {
+    fn overdue(&mut self, standing: TransportStatus, now: Instant) -> Option<End> {
         let config = self.connection.server.config();
         let past = |since: Instant, limit: Duration| now.duration_since(since) >= limit;
         if let Some(since) = standing.stuck_since

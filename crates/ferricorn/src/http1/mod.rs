@@ -3,13 +3,14 @@
 //! The driver is the connection's task. In each turn it polls hyper, which polls the app when it
 //! wants a response or more of one; then, if hyper did not, it polls the app itself; then it sends
 //! what was gathered and looks after the deadlines. So an app needs no task and no channel, and
-//! goes on when its client does not read. What hyper calls reaches the connection by a [`loan`].
+//! goes on when its client does not read. What hyper calls reaches the connection by a [`current`].
 
+mod current;
 mod driver;
-pub(crate) mod guard;
-mod loan;
 mod request;
+mod request_framing;
 mod response;
+mod transport;
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -26,15 +27,16 @@ use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use tracing::debug;
 
+use self::current::HyperIo;
 use self::driver::Driver;
-use self::guard::Position;
-use self::loan::LentIo;
 use self::request::Refused;
-use self::response::{Adornment, ResponseBody};
-use crate::connection::Ends;
-use crate::exchange::{BrokenOff, Exchange, Label, RequestBody};
+use self::request_framing::Position;
+use self::response::{HeadOptions, ResponseBody};
+pub(crate) use self::transport::Transport;
+use crate::connection_info::ConnectionInfo;
+use crate::exchange::{BrokenOff, Exchange, RequestBody, RequestInfo};
+use crate::net::Socket;
 use crate::server::{Phase, Server};
-use crate::transport::{Socket, Transport};
 use crate::websocket::{self, Refusal};
 
 /// hyper's read buffer may grow to this: what a fast upload holds in memory for each connection.
@@ -44,7 +46,7 @@ const READ_BUFFER: usize = 128 * 1024;
 const USUAL_MAX_HEADERS: usize = 100;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
+pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: ConnectionInfo) {
     let config = server.config();
     let transport = Transport::new(socket, config.max_head_size);
     let mut builder = http1::Builder::new();
@@ -70,7 +72,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
         opens: false,
         last_activity: Instant::now(),
     });
-    let mut hyper = builder.serve_connection(TokioIo::new(LentIo), Requests);
+    let mut hyper = builder.serve_connection(TokioIo::new(HyperIo), Requests);
     let end = std::future::poll_fn(|cx| driver.poll(Pin::new(&mut hyper), cx)).await;
     let read = hyper.into_parts().read_buf;
     if !driver.opens_socket(&end) {
@@ -81,13 +83,13 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends) {
     }
 }
 
-type Hyper = http1::Connection<TokioIo<LentIo>, Requests>;
+type Hyper = http1::Connection<TokioIo<HyperIo>, Requests>;
 
 /// What the driver and hyper's calls share.
 struct Connection {
     server: Arc<Server>,
     transport: Transport,
-    ends: Ends,
+    ends: ConnectionInfo,
     /// How many requests hyper has handed over.
     requests: u64,
     /// Numbers for the next exchanges.
@@ -103,13 +105,13 @@ struct Connection {
 }
 
 impl Connection {
-    fn adornment(&self, label: &Label, close: bool) -> Adornment {
+    fn adornment(&self, label: &RequestInfo, close: bool) -> HeadOptions {
         let config = self.server.config();
         // hyper reads the next one when this is answered.
         let is_last = config
             .keep_alive_max_requests
             .is_some_and(|most| self.requests >= most);
-        Adornment {
+        HeadOptions {
             server_header: config.server_header,
             close: close || is_last || self.server.phase() >= Phase::Draining,
             version: label.version,
@@ -124,7 +126,7 @@ impl Connection {
         self.requests += 1;
         let (parts, body) = request.into_parts();
         let id = self.server.next_id_of(&mut self.ids);
-        let label = Label::new(
+        let label = RequestInfo::new(
             id,
             &parts.method,
             &parts.uri,
@@ -177,7 +179,7 @@ impl Connection {
     /// The app's answer to a WebSocket's handshake, or ours.
     fn answer_handshake(
         &mut self,
-        label: Label,
+        label: RequestInfo,
         request: HttpScope,
         body: Incoming,
         began: Instant,
@@ -204,7 +206,7 @@ impl Connection {
     }
 
     /// Nothing is wrong with the connection: it goes on.
-    fn refuse_handshake(&self, label: &Label, refusal: Refusal, began: Instant) -> Answer {
+    fn refuse_handshake(&self, label: &RequestInfo, refusal: Refusal, began: Instant) -> Answer {
         let Refusal { status, why } = refusal;
         debug!(
             exchange = label.id,
@@ -227,7 +229,7 @@ impl Connection {
     ) -> Poll<Result<Response<ResponseBody>, BrokenOff>> {
         // An exchange is not done before its response was taken.
         let exchange = self.current.as_ref().ok_or(BrokenOff)?;
-        let beginning = ready!(exchange.poll_beginning(cx))?;
+        let beginning = ready!(exchange.poll_start(cx))?;
         if beginning.opens {
             self.opens = true;
             let adornment = self.adornment(exchange.label(), false);
@@ -246,7 +248,7 @@ impl Connection {
 
     fn refuse(
         &self,
-        label: &Label,
+        label: &RequestInfo,
         status: StatusCode,
         why: &'static str,
         began: Instant,
@@ -257,7 +259,7 @@ impl Connection {
         Answer::Ours(Some(response))
     }
 
-    fn turn_away(&self, label: &Label, began: Instant) -> Answer {
+    fn turn_away(&self, label: &RequestInfo, began: Instant) -> Answer {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         debug!(
             exchange = label.id,
@@ -270,7 +272,7 @@ impl Connection {
         Answer::Ours(Some(response))
     }
 
-    fn log_refusal(&self, label: &Label, status: StatusCode, began: Instant) {
+    fn log_refusal(&self, label: &RequestInfo, status: StatusCode, began: Instant) {
         if self.server.config().access_log {
             label.log_access(Some(status), 0, began.elapsed());
         }
@@ -286,7 +288,7 @@ impl Service<Request<Incoming>> for Requests {
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
-        loan::with(|connection| connection.answer(request))
+        current::with_current(|connection| connection.answer(request))
     }
 }
 
@@ -305,7 +307,7 @@ impl Future for Answer {
                 Some(response) => Poll::Ready(Ok(response)),
                 None => Poll::Pending,
             },
-            Self::App => loan::with(|connection| connection.poll_response(cx)),
+            Self::App => current::with_current(|connection| connection.poll_response(cx)),
         }
     }
 }

@@ -5,9 +5,9 @@ use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
 
-use super::guard::{Refusal, Seen};
-use crate::connection::Ends;
-use crate::request::{is_host, new_scope};
+use super::request_framing::{Refusal, Seen};
+use crate::connection_info::ConnectionInfo;
+use crate::scope::{is_host, new_scope};
 
 /// Why a request is answered without the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) fn scope(
     parts: request::Parts,
     seen: Seen,
     known_host: &mut Option<Box<[u8]>>,
-    ends: &Ends,
+    ends: &ConnectionInfo,
     root_path: &str,
     state: &State,
 ) -> Result<Box<HttpScope>, Refused> {

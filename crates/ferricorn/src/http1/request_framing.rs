@@ -9,7 +9,7 @@
 //! could disagree on where the next head begins, the guard has refused before. On its way it notes
 //! which of the rarer fields came ([`Seen`]), so that nobody looks for the others.
 //!
-//! Called by [`Transport`](crate::transport::Transport) with everything that is read.
+//! Called by [`Transport`](super::transport::Transport) with everything that is read.
 
 use memchr::{memchr, memchr2};
 
@@ -93,7 +93,7 @@ pub(crate) struct Seen {
 ///
 /// From every state a violation leads to `Refused`, where nothing is read any more.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct RequestFraming {
     state: State,
     /// What is known of the head that is being read.
     head: Head,
@@ -128,7 +128,7 @@ struct Head {
     transfer_encoding: bool,
 }
 
-impl Guard {
+impl RequestFraming {
     /// `max_line` is the size of the largest head in bytes.
     pub(crate) fn new(max_line: usize) -> Self {
         Self {
@@ -435,7 +435,7 @@ fn request_line_is_http_10(line: &[u8]) -> Result<bool, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Guard, Position, Refusal, Seen};
+    use super::{Position, Refusal, RequestFraming, Seen};
 
     const MAX: usize = 1024;
 
@@ -443,7 +443,7 @@ mod tests {
     #[track_caller]
     fn check(bytes: &str, heads: u64, refused: Option<Refusal>, position: Position) {
         for split in 0..bytes.len() {
-            let mut guard = Guard::new(MAX);
+            let mut guard = RequestFraming::new(MAX);
             let (first, second) = bytes.as_bytes().split_at(split);
             let read = guard.read(first).and_then(|()| guard.read(second));
             assert_eq!(guard.heads, heads, "heads, split at {split}");
@@ -589,7 +589,7 @@ mod tests {
             (chunked("1\r\na\n"), 1, Refusal::BareLineFeed),
             (chunked("0\r\na: b\n\r\n"), 1, Refusal::BareLineFeed),
         ] {
-            let mut guard = Guard::new(MAX);
+            let mut guard = RequestFraming::new(MAX);
             let in_body = guard.read(bytes.as_bytes()).is_err();
             assert_eq!(guard.refused, Some((heads, refusal)), "{bytes:?}");
             assert_eq!(in_body, heads == 1, "{bytes:?}");
@@ -600,7 +600,7 @@ mod tests {
 
     #[test]
     fn a_request_that_the_guard_has_not_seen_is_refused() {
-        let mut guard = Guard::new(MAX);
+        let mut guard = RequestFraming::new(MAX);
         guard.read(b"GET / HTTP/1.1\r\n\r\n").unwrap();
         assert_eq!(guard.check(0), Ok(Seen::default()));
         assert_eq!(guard.check(1), Err(Refusal::OutOfStep));
@@ -608,7 +608,7 @@ mod tests {
 
     #[test]
     fn fields_that_few_have_are_noted_for_good() {
-        let mut guard = Guard::new(MAX);
+        let mut guard = RequestFraming::new(MAX);
         for (fields, seen) in [
             ("host: a\r\ntex: a\r\nexpect-ct: a\r\n", [false; 4]),
             (
@@ -634,7 +634,7 @@ mod tests {
 
     #[test]
     fn requests_before_the_refused_one_are_served() {
-        let mut guard = Guard::new(MAX);
+        let mut guard = RequestFraming::new(MAX);
         guard
             .read(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\n\r\n")
             .unwrap();

@@ -4,14 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use asgi_exchange::{Framing, ResponseHead};
+use asgi_rules::{Framing, ResponseHead};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, SERVER};
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
-use super::loan;
-use crate::exchange::{Beginning, BrokenOff, Exchange, Part};
+use super::current;
+use crate::exchange::{BrokenOff, Exchange, Part, ResponseStart};
 
 /// The body that hyper polls.
 pub(crate) enum ResponseBody {
@@ -29,7 +29,7 @@ pub(crate) struct Stream {
 
 /// How much a response may be adorned.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Adornment {
+pub(crate) struct HeadOptions {
     /// Whether the response gets a `server`, if the app set none.
     pub(crate) server_header: bool,
     /// Whether the connection is to be closed behind it.
@@ -41,10 +41,10 @@ pub(crate) struct Adornment {
 /// The response for what the app has begun.
 pub(crate) fn response(
     exchange: &Arc<Exchange>,
-    beginning: Beginning,
-    adornment: Adornment,
+    beginning: ResponseStart,
+    adornment: HeadOptions,
 ) -> Response<ResponseBody> {
-    let Beginning {
+    let ResponseStart {
         mut head, whole, ..
     } = beginning;
     // Its end is the end of the connection, whatever the client hoped for.
@@ -65,8 +65,8 @@ pub(crate) fn response(
 }
 
 /// The response that opens a WebSocket: behind it the connection is no longer hyper's.
-pub(crate) fn opening(head: ResponseHead, adornment: Adornment) -> Response<ResponseBody> {
-    let adornment = Adornment {
+pub(crate) fn opening(head: ResponseHead, adornment: HeadOptions) -> Response<ResponseBody> {
+    let adornment = HeadOptions {
         // The field names what it becomes, and nobody closes it here.
         close: false,
         ..adornment
@@ -78,7 +78,7 @@ pub(crate) fn opening(head: ResponseHead, adornment: Adornment) -> Response<Resp
 pub(crate) fn refusal(
     status: StatusCode,
     text: &'static str,
-    adornment: Adornment,
+    adornment: HeadOptions,
 ) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::Whole(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
@@ -94,7 +94,7 @@ pub(crate) fn refusal(
 fn adorn(
     head: ResponseHead,
     body: ResponseBody,
-    mut adornment: Adornment,
+    mut adornment: HeadOptions,
 ) -> Response<ResponseBody> {
     adornment.close |= head.close;
     let mut response = Response::new(body);
@@ -104,7 +104,7 @@ fn adorn(
     response
 }
 
-fn finish(response: &mut Response<ResponseBody>, adornment: Adornment) {
+fn finish(response: &mut Response<ResponseBody>, adornment: HeadOptions) {
     let headers = response.headers_mut();
     if adornment.server_header {
         headers
@@ -185,7 +185,7 @@ impl Stream {
     }
 
     fn poll_break_off(&mut self) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        if loan::with(|connection| connection.transport.stuck_since()).is_some() {
+        if current::with_current(|connection| connection.transport.stuck_since()).is_some() {
             // The socket wakes the connection once it takes more.
             return Poll::Pending;
         }

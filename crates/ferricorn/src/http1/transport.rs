@@ -1,131 +1,28 @@
 //! The socket of one connection: what hyper reads and writes, and what its driver asks.
 //!
 //! Between hyper and the socket stand three things that hyper does not do: small writes are gathered
-//! and leave together once a turn ([`Transport::flush`]), the bytes of requests pass the [`Guard`],
+//! and leave together once a turn ([`Transport::flush`]), the bytes of requests pass the [`RequestFraming`],
 //! and that the peer went away is noticed even while nobody reads ([`Transport::poll_peer`]).
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf, Ready};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::request_framing::{Position, Refusal, RequestFraming, Seen};
 use crate::connection::LINGER;
-use crate::gathered::Gathered;
-use crate::http1::guard::{Guard, Position, Refusal, Seen};
+use crate::net::{Peer, Socket, WriteBuffer};
 use crate::server::{Phase, Server};
-use crate::tls::TlsTransport;
-
-/// One accepted socket.
-#[derive(Debug)]
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    /// Behind a handshake.
-    Tls(TlsTransport),
-}
-
-impl Socket {
-    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        match self {
-            Self::Tcp(stream) => stream.ready(interest).await,
-            Self::Unix(stream) => stream.ready(interest).await,
-            Self::Tls(stream) => stream.socket().ready(interest).await,
-        }
-    }
-
-    /// Does I/O on the socket itself, and notes if it would block.
-    pub(crate) fn try_io<R>(
-        &self,
-        interest: Interest,
-        io: impl FnOnce() -> io::Result<R>,
-    ) -> io::Result<R> {
-        match self {
-            Self::Tcp(stream) => stream.try_io(interest, io),
-            Self::Unix(stream) => stream.try_io(interest, io),
-            Self::Tls(stream) => stream.socket().try_io(interest, io),
-        }
-    }
-
-    pub(crate) fn as_write(&mut self) -> &mut (dyn AsyncWrite + Unpin + Send) {
-        match self {
-            Self::Tcp(stream) => stream,
-            Self::Unix(stream) => stream,
-            Self::Tls(stream) => stream,
-        }
-    }
-
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-
-    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-            Self::Tls(stream) => stream.socket().poll_read_ready(cx),
-        }
-    }
-
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buf),
-            Self::Unix(stream) => stream.try_read(buf),
-            Self::Tls(stream) => stream.socket().try_read(buf),
-        }
-    }
-
-    /// What the kernel last reported of the socket; no system call.
-    fn peer(&self) -> Peer {
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let mut cx = Context::from_waker(Waker::noop());
-        match pin!(self.ready(both)).poll(&mut cx) {
-            Poll::Ready(Ok(ready)) if ready.is_write_closed() || ready.is_error() => Peer::Lost,
-            Poll::Ready(Ok(ready)) if ready.is_read_closed() => Peer::Closed,
-            Poll::Ready(Ok(_)) | Poll::Pending => Peer::There,
-            Poll::Ready(Err(_)) => Peer::Lost,
-        }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Self::poll_read(self.get_mut(), cx, buf)
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-            Self::Tls(stream) => stream.socket().as_fd(),
-        }
-    }
-}
 
 /// The socket of a connection and what is known of both directions.
 #[derive(Debug)]
 pub(crate) struct Transport {
     socket: Socket,
-    gathered: Gathered,
-    guard: Guard,
+    gathered: WriteBuffer,
+    guard: RequestFraming,
     /// The peer has closed its side and everything before that was read.
     read_end: bool,
     /// When a part of a request's body was last read.
@@ -134,30 +31,19 @@ pub(crate) struct Transport {
 
 /// How both directions stand at the end of a turn.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
+pub(crate) struct TransportStatus {
     /// Where the next byte that will be read belongs.
     pub(crate) position: Position,
     /// Since when the peer has taken nothing of what waits to be written.
     pub(crate) stuck_since: Option<Instant>,
 }
 
-/// How the other end of the connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
-    /// It is there, as far as anybody can tell.
-    There,
-    /// It has closed its side (FIN); it may still read.
-    Closed,
-    /// The connection is broken (RST, or closed both ways).
-    Lost,
-}
-
 impl Transport {
     pub(crate) fn new(socket: Socket, max_head_size: usize) -> Self {
         Self {
             socket,
-            gathered: Gathered::default(),
-            guard: Guard::new(max_head_size),
+            gathered: WriteBuffer::default(),
+            guard: RequestFraming::new(max_head_size),
             read_end: false,
             body_read: None,
         }
@@ -197,11 +83,11 @@ impl Transport {
     /// # Errors
     ///
     /// The socket takes nothing any more, and never will.
-    pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<Standing> {
+    pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<TransportStatus> {
         if let Poll::Ready(result) = self.poll_drain(cx) {
             result?;
         }
-        Ok(Standing {
+        Ok(TransportStatus {
             position: self.guard.position(),
             stuck_since: self.stuck_since(),
         })

@@ -5,7 +5,7 @@ use super::frame::{MAX_MAX_FRAME_SIZE, MAX_WINDOW_SIZE, MIN_MAX_FRAME_SIZE};
 
 /// What the client has said.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct ClientState {
     /// Whether its first SETTINGS have come.
     pub(crate) settings: bool,
     /// SETTINGS_ENABLE_PUSH; "the initial value is 1". (§6.5.2)
@@ -18,7 +18,7 @@ pub(crate) struct Client {
     pub(crate) ended: Ended,
 }
 
-impl Client {
+impl ClientState {
     pub(crate) fn new() -> Self {
         Self {
             settings: false,

@@ -27,13 +27,13 @@ use super::fault::Fault;
 use super::push::Parent;
 use super::request::{Asked, Refused};
 use super::stream::Stream;
-use super::wire::WireIo;
+use super::transport::H2Io;
 use super::{Shared, request, response};
 use crate::Config;
 use crate::connection::LINGER;
-use crate::exchange::{Exchange, Label, RequestBody};
+use crate::exchange::{Exchange, RequestBody, RequestInfo};
+use crate::net::Timer;
 use crate::server::{Phase, Phases};
-use crate::timer::Timer;
 
 /// How often a connection with open streams is looked after, unless a time-out is shorter.
 const TICK: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ pub(super) enum End {
 /// The task of one connection.
 pub(super) struct Driver {
     shared: Arc<Shared>,
-    h2: Connection<WireIo, Bytes>,
+    h2: Connection<H2Io, Bytes>,
     requests: u64,
     /// Whether an app is polled here first.
     inline: bool,
@@ -87,7 +87,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(shared: Shared, mut h2: Connection<WireIo, Bytes>, opened: Instant) -> Self {
+    pub(super) fn new(shared: Shared, mut h2: Connection<H2Io, Bytes>, opened: Instant) -> Self {
         shared.wire.gather();
         let phases = shared.server.phases();
         let timer = Timer::new(opened + shared.server.config().header_timeout);
@@ -251,7 +251,7 @@ impl Driver {
 
     fn refuse(
         &self,
-        label: &Label,
+        label: &RequestInfo,
         refused: Refused,
         mut respond: SendResponse<Bytes>,
         began: Instant,

@@ -18,7 +18,7 @@
 
 use std::time::Instant;
 
-use super::client::{Client, is_the_clients};
+use super::client_state::{ClientState, is_the_clients};
 use super::fault::{ErrorCode, Fault};
 use super::flood::{Flood, Floods};
 use super::frame::{
@@ -44,10 +44,10 @@ pub(crate) struct Limits {
 
 /// What is known of one connection.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct FrameCheck {
     max_frame_size: u32,
     floods: Floods,
-    client: Client,
+    client: ClientState,
     /// How much of the preface has come.
     preface: usize,
     from_client: Framing,
@@ -55,12 +55,12 @@ pub(crate) struct Guard {
     fault: Option<Fault>,
 }
 
-impl Guard {
+impl FrameCheck {
     pub(crate) fn new(limits: Limits, now: Instant) -> Self {
         Self {
             max_frame_size: limits.max_frame_size,
             floods: Floods::new(limits.max_concurrent_streams, now),
-            client: Client::new(),
+            client: ClientState::new(),
             preface: 0,
             from_client: Framing::default(),
             from_server: Framing::default(),
@@ -384,11 +384,11 @@ fn has_at_least(head: Head, length: usize) -> Result<(), Fault> {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::super::client::Ended;
+    use super::super::client_state::Ended;
     use super::super::frame::{
         ACK, END_HEADERS, END_STREAM, PADDED, PREFACE, PRIORITY as WITH_PRIORITY,
     };
-    use super::{ErrorCode, Fault, Guard, Limits, Refused};
+    use super::{ErrorCode, Fault, FrameCheck, Limits, Refused};
 
     const DATA: u8 = 0x0;
     const HEADERS: u8 = 0x1;
@@ -458,8 +458,8 @@ mod tests {
         frame(PING, 0, 0, b"pingpong")
     }
 
-    fn guard(now: Instant) -> Guard {
-        let mut guard = Guard::new(LIMITS, now);
+    fn guard(now: Instant) -> FrameCheck {
+        let mut guard = FrameCheck::new(LIMITS, now);
         guard.read(PREFACE, now).unwrap();
         guard.read(&settings(&[]), now).unwrap();
         guard
@@ -468,7 +468,7 @@ mod tests {
     /// Feeds the pieces one by one: what h2 may have of them, and the fault.
     fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (usize, Option<Fault>) {
         let now = Instant::now();
-        let mut guard = Guard::new(LIMITS, now);
+        let mut guard = FrameCheck::new(LIMITS, now);
         let mut given = 0;
         for piece in pieces {
             match guard.read(piece, now) {
@@ -768,7 +768,7 @@ mod tests {
 
     /// A connection whose client has sent the preface and SETTINGS.
     struct Session {
-        guard: Guard,
+        guard: FrameCheck,
         now: Instant,
         stream: u32,
     }
@@ -996,7 +996,7 @@ mod tests {
             ..LIMITS
         };
         let mut session = Session {
-            guard: Guard::new(limits, now),
+            guard: FrameCheck::new(limits, now),
             now,
             stream: 1,
         };

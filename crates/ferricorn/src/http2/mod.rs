@@ -4,18 +4,18 @@
 //! One that is not done by then goes on in a task of its own ([`stream`]), so that a hundred
 //! streams do not share one core and a busy app stops neither its neighbours nor a ping.
 
-mod client;
+mod client_state;
 mod driver;
 mod fault;
 mod flood;
 mod frame;
-mod guard;
+mod frame_check;
 mod push;
 mod request;
 mod response;
-mod running;
 mod stream;
-mod wire;
+mod streams;
+mod transport;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -32,29 +32,30 @@ use self::driver::Driver;
 use self::fault::Fault;
 pub(crate) use self::frame::PREFACE;
 use self::frame::{MAX_MAX_FRAME_SIZE, MAX_WINDOW_SIZE, MIN_MAX_FRAME_SIZE};
-use self::guard::Limits;
-use self::running::Running;
-use self::wire::{Wire, WireIo};
+use self::frame_check::Limits;
+use self::streams::Streams;
+use self::transport::{H2Io, Transport};
 use crate::Config;
-use crate::connection::{Ends, LINGER};
-use crate::exchange::{Label, PushSlots};
+use crate::connection::LINGER;
+use crate::connection_info::ConnectionInfo;
+use crate::exchange::{PushSlots, RequestInfo};
+use crate::net::Socket;
 use crate::server::{Phase, Server};
-use crate::transport::Socket;
 
 /// What the driver and the streams of a connection share.
 struct Shared {
     server: Arc<Server>,
-    ends: Ends,
-    wire: Wire,
-    running: Arc<Running>,
+    ends: ConnectionInfo,
+    wire: Transport,
+    running: Arc<Streams>,
     pushes: Arc<PushSlots>,
 }
 
 impl Shared {
     /// What the log says of a request on this connection.
-    fn label(&self, method: &Method, uri: &Uri, version: Version) -> Label {
+    fn label(&self, method: &Method, uri: &Uri, version: Version) -> RequestInfo {
         let id = self.server.next_id();
-        Label::new(id, method, uri, version, self.ends.client.as_ref())
+        RequestInfo::new(id, method, uri, version, self.ends.client.as_ref())
     }
 }
 
@@ -63,13 +64,18 @@ impl Shared {
 const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: Ends, opened: Instant) {
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    socket: Socket,
+    ends: ConnectionInfo,
+    opened: Instant,
+) {
     let config = server.config();
     let limits = Limits {
         max_frame_size: frame_size(config),
         max_concurrent_streams: config.h2_max_concurrent_streams,
     };
-    let (wire, io) = Wire::new(socket, limits);
+    let (wire, io) = Transport::new(socket, limits);
     let deadline = opened + config.header_timeout;
     let handshake = begun(handshake(config, io), &wire);
     let h2 = match tokio::time::timeout_at(deadline.into(), handshake).await {
@@ -108,9 +114,9 @@ enum NotBegun {
 }
 
 async fn begun(
-    handshake: Handshake<WireIo, Bytes>,
-    wire: &Wire,
-) -> Result<Connection<WireIo, Bytes>, NotBegun> {
+    handshake: Handshake<H2Io, Bytes>,
+    wire: &Transport,
+) -> Result<Connection<H2Io, Bytes>, NotBegun> {
     let mut handshake = pin!(handshake);
     poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result.map_err(NotBegun::H2)),
@@ -123,7 +129,7 @@ async fn begun(
 }
 
 /// Sends what is left and the end of our side, and for a moment throws away what still comes.
-async fn close(wire: &Wire, server: &Server) {
+async fn close(wire: &Transport, server: &Server) {
     let close = async {
         let shut = poll_fn(|cx| wire.poll_shutdown(cx)).await;
         if shut.is_ok() && !wire.is_read_end() {
@@ -139,7 +145,7 @@ async fn close(wire: &Wire, server: &Server) {
     }
 }
 
-fn handshake(config: &Config, io: WireIo) -> Handshake<WireIo, Bytes> {
+fn handshake(config: &Config, io: H2Io) -> Handshake<H2Io, Bytes> {
     let streams = config.h2_max_concurrent_streams;
     let window = u32::try_from(config.h2_stream_window).unwrap_or(MAX_WINDOW_SIZE);
     let everything = u64::from(streams) * u64::from(window);

@@ -7,8 +7,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 
 use crate::Config;
-use crate::connection::Ends;
-use crate::request::{is_host, new_scope};
+use crate::connection_info::ConnectionInfo;
+use crate::scope::{is_host, new_scope};
 use crate::websocket::{self, Opening};
 
 /// Why a request does not reach the app.
@@ -34,7 +34,7 @@ pub(super) enum Asked {
 /// It is one that RFC 6455, 9110 or 9113 has refused, though h2 let it pass.
 pub(super) fn asked(
     mut parts: request::Parts,
-    ends: &Ends,
+    ends: &ConnectionInfo,
     config: &Config,
     state: &State,
 ) -> Result<Asked, Refused> {
@@ -62,7 +62,7 @@ pub(super) fn asked(
 /// The request is one that RFC 9110 or 9113 has refused, though h2 let it pass.
 fn scope(
     parts: request::Parts,
-    ends: &Ends,
+    ends: &ConnectionInfo,
     config: &Config,
     state: &State,
 ) -> Result<Box<HttpScope>, Refused> {
@@ -106,7 +106,7 @@ fn scope(
 /// The scope for a request that the server has promised.
 pub(super) fn promised_scope(
     request: &Request<()>,
-    ends: &Ends,
+    ends: &ConnectionInfo,
     config: &Config,
     state: &State,
 ) -> Box<HttpScope> {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use asgi_exchange::{Framing, ResponseHead};
+use asgi_rules::{Framing, ResponseHead};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use asgi::{DisconnectReason, HttpResponsePush};
-use asgi_exchange::Framing;
+use asgi_rules::Framing;
 use bytes::{Bytes, BytesMut};
 use h2::server::{SendPushedResponse, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
@@ -27,8 +27,8 @@ use tracing::debug;
 use super::push::Parent;
 use super::{SEND_BUFFER, Shared, request, response};
 use crate::exchange::{
-    Admission, Beginning, BrokenOff, Exchange, Interim, Part, PushGate, PushSlot, PushSlots,
-    RequestBody, h2_reason_of, store,
+    Admission, BrokenOff, Exchange, Interim, Part, PushGate, PushSlot, PushSlots, RequestBody,
+    ResponseStart, h2_reason_of, store,
 };
 use crate::websocket::{self, Io as _, OverHttp2};
 
@@ -198,7 +198,7 @@ impl Stream {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let beginning = ready!(self.poll_next(Exchange::poll_beginning, cx));
+        let beginning = ready!(self.poll_next(Exchange::poll_start, cx));
         match beginning {
             Ok(beginning) => self.send_head(beginning),
             Err(BrokenOff) => self.break_off(Reason::INTERNAL_ERROR),
@@ -225,7 +225,7 @@ impl Stream {
         }
     }
 
-    fn send_head(&mut self, beginning: Beginning) {
+    fn send_head(&mut self, beginning: ResponseStart) {
         let pushes = self.pushes();
         let parked = pushes.as_ref().map(|pushes| pushes.between_turns());
         if let (Some(slot), Some(mut parked)) = (&self.slot, parked) {
@@ -242,11 +242,11 @@ impl Stream {
         }
     }
 
-    fn begin(&mut self, beginning: Beginning) {
+    fn begin(&mut self, beginning: ResponseStart) {
         let Stage::Head(mut respond) = std::mem::replace(&mut self.stage, Stage::Done) else {
             return;
         };
-        let Beginning {
+        let ResponseStart {
             head, whole, opens, ..
         } = beginning;
         let empty = head.framing == Framing::Empty && !head.trailers

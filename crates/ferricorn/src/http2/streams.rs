@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 
 /// The streams whose apps run in tasks of their own.
 #[derive(Debug, Default)]
-pub(super) struct Running {
+pub(super) struct Streams {
     streams: Mutex<HashMap<u64, Entry>>,
     fewer: Notify,
     /// h2 is done with the connection.
@@ -31,7 +31,7 @@ struct Entry {
     left_at: Option<Instant>,
 }
 
-impl Running {
+impl Streams {
     /// Gives a stream a task of its own.
     pub(super) fn spawn(self: &Arc<Self>, exchange: Arc<Exchange>, stream: Stream) {
         let id = exchange.label().id;
@@ -132,7 +132,7 @@ impl Running {
 
 /// Takes a stream off the list, whatever becomes of its task.
 struct Listed {
-    running: Arc<Running>,
+    running: Arc<Streams>,
     id: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The socket of one HTTP/2 connection, shared by h2 and by the driver.
 //!
-//! h2 reads and writes through [`WireIo`]; what it reads has passed the [`Guard`] before. The socket
-//! stays with the driver's [`Wire`] when h2 is done, so that the close can linger.
+//! h2 reads and writes through [`H2Io`]; what it reads has passed the [`FrameCheck`] before. The socket
+//! stays with the driver's [`Transport`] when h2 is done, so that the close can linger.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -13,20 +13,20 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::fault::Fault;
-use super::guard::{Guard, Limits, Refused};
-use crate::gathered::Gathered;
-use crate::transport::Socket;
+use super::frame_check::{FrameCheck, Limits, Refused};
+use crate::net::Socket;
+use crate::net::WriteBuffer;
 
 /// The driver's side of the socket.
 #[derive(Clone)]
-pub(super) struct Wire(Arc<Mutex<Shared>>);
+pub(super) struct Transport(Arc<Mutex<Shared>>);
 
 struct Shared {
     socket: Socket,
-    gathered: Gathered,
-    /// Whether there is a driver that [drains](Wire::poll_drain).
+    gathered: WriteBuffer,
+    /// Whether there is a driver that [drains](Transport::poll_drain).
     gathers: bool,
-    guard: Guard,
+    guard: FrameCheck,
     /// What the client did wrong; nothing behind it is read.
     fault: Option<Fault>,
     /// Whether nothing is read until h2 has written.
@@ -41,14 +41,14 @@ struct Shared {
     h2_waits: bool,
 }
 
-impl Wire {
+impl Transport {
     /// Splits a socket into what the driver keeps and what h2 gets.
-    pub(super) fn new(socket: Socket, limits: Limits) -> (Self, WireIo) {
+    pub(super) fn new(socket: Socket, limits: Limits) -> (Self, H2Io) {
         let wire = Self(Arc::new(Mutex::new(Shared {
             socket,
-            gathered: Gathered::default(),
+            gathered: WriteBuffer::default(),
             gathers: false,
-            guard: Guard::new(limits, Instant::now()),
+            guard: FrameCheck::new(limits, Instant::now()),
             fault: None,
             held: false,
             heard: false,
@@ -56,7 +56,7 @@ impl Wire {
             read_end: false,
             h2_waits: false,
         })));
-        (wire.clone(), WireIo(wire))
+        (wire.clone(), H2Io(wire))
     }
 
     /// Whether the client takes pushes now.
@@ -142,17 +142,17 @@ impl Wire {
     }
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").finish_non_exhaustive()
+        f.debug_struct("Transport").finish_non_exhaustive()
     }
 }
 
 /// The side that h2 reads and writes.
 #[derive(Debug)]
-pub(super) struct WireIo(Wire);
+pub(super) struct H2Io(Transport);
 
-impl AsyncRead for WireIo {
+impl AsyncRead for H2Io {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -196,7 +196,7 @@ impl AsyncRead for WireIo {
     }
 }
 
-impl AsyncWrite for WireIo {
+impl AsyncWrite for H2Io {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

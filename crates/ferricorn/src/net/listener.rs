@@ -16,9 +16,9 @@ use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::Config;
-use crate::connection::Ends;
+use crate::connection_info::ConnectionInfo;
+use crate::net::Socket;
 use crate::tls::Tls;
-use crate::transport::Socket;
 
 /// How long a listener that closes waits for handshakes that are halfway: a client may believe that
 /// it is connected before its last packet has come. More than a round trip within a region.
@@ -234,7 +234,7 @@ impl Listener {
     }
 
     /// Waits for the next connection.
-    pub(crate) async fn accept(&self) -> io::Result<(Socket, Ends)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Socket, ConnectionInfo)> {
         match &self.kind {
             ListenerKind::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -248,7 +248,7 @@ impl Listener {
     }
 
     /// Closes the listener; `take` gets each connection whose handshake was complete before.
-    pub(crate) async fn close(self, mut take: impl FnMut(Socket, Ends)) {
+    pub(crate) async fn close(self, mut take: impl FnMut(Socket, ConnectionInfo)) {
         let ends_unix = self.ends_unix();
         match self.kind {
             ListenerKind::Tcp(ref listener) => {
@@ -278,10 +278,14 @@ impl Listener {
         }
     }
 
-    fn accepted_tcp(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<(Socket, Ends)> {
+    fn accepted_tcp(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<(Socket, ConnectionInfo)> {
         // A response leaves when it is written, not when the client has acknowledged the last.
         stream.set_nodelay(true)?;
-        let ends = Ends {
+        let ends = ConnectionInfo {
             client: Some(peer.into()),
             server: Some(stream.local_addr()?.into()),
             tls: None,
@@ -289,8 +293,8 @@ impl Listener {
         Ok((Socket::Tcp(stream), ends))
     }
 
-    fn ends_unix(&self) -> Ends {
-        Ends {
+    fn ends_unix(&self) -> ConnectionInfo {
+        ConnectionInfo {
             client: None,
             server: Some(self.address.clone()),
             tls: None,

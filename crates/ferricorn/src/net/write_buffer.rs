@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 
-use crate::transport::Socket;
+use crate::net::Socket;
 
 /// Writes up to this size in all are gathered; larger ones go to the socket as they are. Sixteen
 /// pipelined responses of a kilobyte fit, a frame of DATA of the usual largest size does not, and a
@@ -16,13 +16,13 @@ const GATHER: usize = 16 * 1024;
 
 /// What was written and has not left yet, and whether the peer takes anything.
 #[derive(Debug, Default)]
-pub(crate) struct Gathered {
+pub(crate) struct WriteBuffer {
     bytes: BytesMut,
     /// Since when the socket has taken nothing although there was something.
     stuck_since: Option<Instant>,
 }
 
-impl Gathered {
+impl WriteBuffer {
     /// Since when the peer has taken nothing of what waits to be written.
     pub(crate) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since

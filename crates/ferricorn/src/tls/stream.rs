@@ -129,7 +129,8 @@ mod tests {
 
     use super::*;
     use crate::TlsConfig;
-    use crate::transport::{Socket, Transport};
+    use crate::http1::Transport;
+    use crate::net::Socket;
 
     /// Two ends of a connection whose sockets hold next to nothing.
     async fn connected() -> (TlsTransport, client::TlsStream<TcpStream>) {

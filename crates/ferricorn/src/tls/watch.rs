@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Tls, TlsConfig, log_reload};
-use crate::server::{Life, Phase};
+use crate::server::{Lifecycle, Phase};
 
 /// A certificate and its key are seldom replaced in one step: what has changed is read when nothing
 /// has changed for so long.
@@ -40,7 +40,7 @@ impl Stamp {
 }
 
 /// Reloads what has changed, until the drain begins. Looks every `interval`.
-pub(crate) async fn watch(all: Vec<Tls>, interval: Duration, life: Arc<Life>) {
+pub(crate) async fn watch(all: Vec<Tls>, interval: Duration, life: Arc<Lifecycle>) {
     let watching = async {
         loop {
             tokio::time::sleep(interval).await;

@@ -19,16 +19,16 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use asgi::{DisconnectReason, WebSocketClose};
-use asgi_exchange::{WebSocketDue, WebSocketLife, WebSocketPing, WebSocketTimeouts};
+use asgi_rules::{WebSocketDue, WebSocketKeepAlive, WebSocketPing, WebSocketTimeouts};
 use bytes::BytesMut;
 use tracing::debug;
 
+use super::decoder::{Decoder, Fault, Incoming, Limits};
 use super::deflate::{Agreement, Inflater};
-use super::incoming::{Decoder, Fault, Incoming, Limits};
 use super::io::Io;
 use crate::exchange::{ClientSide, Exchange};
+use crate::net::Timer;
 use crate::server::{Phase, Phases, Server};
-use crate::timer::Timer;
 
 /// How often a socket is looked after whose app does not take what came: nothing else tells that
 /// its client is gone.
@@ -75,7 +75,7 @@ pub(crate) struct Driver<I> {
     read: BytesMut,
     /// How much is read next.
     read_size: usize,
-    life: WebSocketLife,
+    life: WebSocketKeepAlive,
     /// When the socket was opened, from where its life counts.
     opened: Instant,
     /// The app does not take what came, so nothing is read.
@@ -108,7 +108,7 @@ impl<I: Io> Driver<I> {
             frame: config.ws_max_frame_size,
             message: config.ws_max_message_size,
         };
-        let life = WebSocketLife::new(timeouts);
+        let life = WebSocketKeepAlive::new(timeouts);
         let timer = Timer::new(opened + life.deadline().unwrap_or(IDLE));
         Self {
             server: Arc::clone(server),

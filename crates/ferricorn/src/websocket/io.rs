@@ -7,9 +7,10 @@ use asgi::DisconnectReason;
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
 
-use super::outgoing::Outgoing;
+use super::encoder::Outgoing;
 use crate::exchange::h2_reason_of;
-use crate::transport::{Peer, Transport};
+use crate::http1::Transport;
+use crate::net::Peer;
 
 /// What a socket is read from and written to.
 pub(crate) trait Io {
@@ -107,7 +108,7 @@ impl OverHttp2 {
         self.send.send_reset(reason);
     }
 
-    /// Ends our side; what is left of the client's. RFC 8441 §5: "Orderly TCP-level closures are
+    /// ConnectionInfo our side; what is left of the client's. RFC 8441 §5: "Orderly TCP-level closures are
     /// represented as END_STREAM flags".
     pub(crate) fn end(mut self) -> Option<RecvStream> {
         self.send.reserve_capacity(0);

@@ -4,7 +4,7 @@
 //! answers goes out as any response does. If it accepts, the connection or the stream is the socket's
 //! ([`io`]), and a [`driver`] takes frames off it ([`incoming`]) and puts frames on it ([`outgoing`]).
 //! When the socket is to be pinged and how it is closed is for
-//! [`asgi_exchange::WebSocketLife`] to say.
+//! [`asgi_rules::WebSocketKeepAlive`] to say.
 //!
 //! # Why not tungstenite's own `WebSocket`
 //!
@@ -13,12 +13,12 @@
 //! have to go under it, and it takes 128 KiB a socket for its buffers, or many reads for a message.
 //! What was tried and measured stands in [`deflate`].
 
+mod decoder;
 mod deflate;
 mod driver;
+mod encoder;
 mod handshake;
-mod incoming;
 mod io;
-mod outgoing;
 
 use std::sync::Arc;
 
@@ -26,13 +26,13 @@ use bytes::{Bytes, BytesMut};
 
 pub(crate) use self::deflate::{Agreement, Deflater};
 pub(crate) use self::driver::{Driver, End};
+pub(crate) use self::encoder::Outgoing;
 pub(crate) use self::handshake::{Opening, Refusal, is_asked_for, over_http1, over_http2, own};
 use self::io::OverHttp1;
 pub(crate) use self::io::{Io, OverHttp2};
-pub(crate) use self::outgoing::Outgoing;
 use crate::exchange::{CancelOnDrop, Exchange};
+use crate::http1::Transport;
 use crate::server::Server;
-use crate::transport::Transport;
 
 /// Drives the socket that a connection of HTTP/1.1 has become to its end. `read` is what its client
 /// has said since.

@@ -39,7 +39,7 @@ pub(crate) async fn app(scope: Scope, receive: Receiver, send: Sender) -> Result
 /// The rooms are made at start-up: all sockets find the same ones in their scope.
 async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     loop {
-        match receive.next().await {
+        match receive.receive().await {
             ReceiveEvent::LifespanStartup(_) => {
                 let mut state = State::new();
                 state.insert(Rooms::default());
@@ -79,7 +79,7 @@ async fn talk(
     mut send: Sender,
 ) -> Result<(), AppError> {
     let rooms: Arc<Rooms> = scope.state.get().ok_or("the rooms were never opened")?;
-    receive.next().await;
+    receive.receive().await;
     let place = scope.local_path().strip_prefix("/ws/");
     let joined = match place.and_then(|place| place.split_once('/')) {
         Some((room, name)) => Rooms::join(&rooms, room, name),
@@ -112,7 +112,7 @@ async fn attend(
 ) -> Result<Option<WebSocketClose>, AppError> {
     loop {
         let next = tokio::select! {
-            said = receive.next() => match said {
+            said = receive.receive() => match said {
                 ReceiveEvent::WebSocketReceive(event) => hear(member, event.message),
                 // The client has closed, or is gone, or the server stops.
                 _ => return Ok(None),

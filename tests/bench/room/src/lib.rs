@@ -26,7 +26,7 @@ async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<()
     loop {
         // Both are cancel-safe.
         let message = tokio::select! {
-            event = receive.next() => match event {
+            event = receive.receive() => match event {
                 ReceiveEvent::WebSocketConnect(_) => {
                     send.send(WebSocketAccept::new()).await?;
                     continue;

@@ -85,7 +85,7 @@ fn a_body_before_a_soft_close_is_received_first() {
             gate.wait_for(|open| *open).await?;
             let body = http.receive.body(100).await?;
             assert!(matches!(
-                http.receive.next().await,
+                http.receive.receive().await,
                 ReceiveEvent::HttpDisconnect(_)
             ));
             http.respond(body).await

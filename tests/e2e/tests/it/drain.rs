@@ -254,7 +254,7 @@ fn lifespan(
     move |mut receive, mut send| {
         let told = told.clone();
         Box::pin(async move {
-            let ReceiveEvent::LifespanStartup(_) = receive.next().await else {
+            let ReceiveEvent::LifespanStartup(_) = receive.receive().await else {
                 return Err("expected the startup".into());
             };
             told.send("startup")?;
@@ -262,7 +262,7 @@ fn lifespan(
             state.insert(String::from("from the startup"));
             send.send(LifespanStartupComplete::with_state(state))
                 .await?;
-            let ReceiveEvent::LifespanShutdown(_) = receive.next().await else {
+            let ReceiveEvent::LifespanShutdown(_) = receive.receive().await else {
                 return Err("expected the shutdown".into());
             };
             told.send("shutdown")?;
@@ -342,10 +342,10 @@ fn nobody_is_served_before_the_startup_is_complete() {
             lifespan: move |mut receive: Receiver, mut send: Sender| {
                 let mut gate = gate.clone();
                 async move {
-                    receive.next().await;
+                    receive.receive().await;
                     gate.wait_for(|open| *open).await?;
                     send.send(LifespanStartupComplete::new()).await?;
-                    receive.next().await;
+                    receive.receive().await;
                     Ok(())
                 }
             },
@@ -417,7 +417,7 @@ fn a_refused_startup_ends_the_server_with_the_apps_words() {
         let error = startup_error(
             Config::default(),
             async |mut receive: Receiver, mut send: Sender| {
-                receive.next().await;
+                receive.receive().await;
                 send.send(LifespanStartupFailed::new("no database at db:5432"))
                     .await?;
                 Err("and so I return".into())
@@ -498,7 +498,7 @@ fn an_app_whose_lifespan_ends_early_is_served_on() {
             let lifespan = move |mut receive: Receiver, mut send: Sender| {
                 let ended = ended.clone();
                 async move {
-                    receive.next().await;
+                    receive.receive().await;
                     send.send(LifespanStartupComplete::new()).await?;
                     let _dropped = Dropped::new(ended, ());
                     match fails {
@@ -536,9 +536,9 @@ where
     let lifespan = move |mut receive: Receiver, mut send: Sender| {
         let answer = answer.clone();
         async move {
-            receive.next().await;
+            receive.receive().await;
             send.send(LifespanStartupComplete::new()).await?;
-            receive.next().await;
+            receive.receive().await;
             answer(send).await
         }
     };

@@ -300,7 +300,7 @@ fn after_the_response_the_app_receives_a_disconnect_and_may_not_send() {
             http.respond("done").await?;
             let closed = http.send.closed().await;
             let first = http.disconnect().await;
-            let ReceiveEvent::HttpDisconnect(again) = http.receive.next().await else {
+            let ReceiveEvent::HttpDisconnect(again) = http.receive.receive().await else {
                 return Err("another event behind the last".into());
             };
             let error = http.send.send(HttpResponseStart::ok()).await.unwrap_err();
@@ -389,7 +389,7 @@ fn halves_that_outlive_their_app_are_told_that_it_is_over() {
         client.write(GET).await;
         client.expect_response(500).await;
         let (mut receive, mut send) = received.recv().await.unwrap();
-        let event = within("the last event", receive.next()).await;
+        let event = within("the last event", receive.receive()).await;
         assert!(
             matches!(event, ReceiveEvent::HttpDisconnect(_)),
             "{event:?}"
@@ -437,7 +437,7 @@ fn both_halves_can_be_used_at_once_in_two_tasks() {
             let (mut receive, mut send) = (http.receive, http.send);
             let (parts, mut received) = channel();
             let receiving = tokio::spawn(async move {
-                while let ReceiveEvent::HttpRequest(part) = receive.next().await {
+                while let ReceiveEvent::HttpRequest(part) = receive.receive().await {
                     let last = !part.more_body;
                     let _ = parts.send(part);
                     if last {

@@ -38,7 +38,7 @@ async fn echo(mut http: Http) -> Result<(), AppError> {
 }
 
 async fn part(http: &mut Http) -> Result<HttpRequest, AppError> {
-    match http.receive.next().await {
+    match http.receive.receive().await {
         ReceiveEvent::HttpRequest(part) => Ok(part),
         other => Err(format!("expected a part of the body, got {other:?}").into()),
     }
@@ -419,7 +419,7 @@ fn a_body_that_breaks_off_ends_in_a_disconnect() {
             let (events, mut received) = channel();
             let app = http_with(events, async |events, mut http: Http| {
                 loop {
-                    let event = http.receive.next().await;
+                    let event = http.receive.receive().await;
                     let last = matches!(event, ReceiveEvent::HttpDisconnect(_));
                     events.send(event)?;
                     if last {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use asgi::App;
 use ferricorn::Config;
-use h2_scripts::frame::code;
-use h2_scripts::{Request, headers};
+use http2::frame::code;
+use http2::{Request, headers};
 
 use crate::support::{Http, Server, eventually, http};
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use asgi::{HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart};
 use bytes::Bytes;
-use h2_scripts::frame::{code, setting};
-use h2_scripts::{Event, Frame, Request};
 use http::HeaderValue;
 use http::uri::PathAndQuery;
+use http2::frame::{code, setting};
+use http2::{Event, Frame, Request};
 
 use crate::support::app::hello;
 use crate::support::{Http, Server, eventually, http, http_with, told};

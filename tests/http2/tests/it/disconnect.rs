@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use asgi::{App, DisconnectReason, SendError};
-use h2_scripts::frame::code;
+use http2::frame::code;
 
 use crate::support::{Http, Server, eventually, http_with, told};
 

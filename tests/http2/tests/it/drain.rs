@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use asgi::App;
-use h2_scripts::frame::setting;
-use h2_scripts::{Event, Peer};
+use http2::frame::setting;
+use http2::{Event, Peer};
 
 use crate::support::{Http, Server, http, told};
 

@@ -1,9 +1,9 @@
 //! Every way in which an app ends has a sign on the wire.
 
 use asgi::{AppError, HttpResponseBody, HttpResponseStart};
-use h2_scripts::frame::code;
 use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
+use http2::frame::code;
 
 use crate::support::{Http, Server, http};
 

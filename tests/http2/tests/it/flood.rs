@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use asgi::App;
-use h2_scripts::frame::{code, kind};
-use h2_scripts::{Frame, Peer, Request, headers, hpack};
+use http2::frame::{code, kind};
+use http2::{Frame, Peer, Request, headers, hpack};
 use tokio::sync::watch;
 
 use crate::support::app::{echo, hello};

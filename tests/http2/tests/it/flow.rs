@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use asgi::{App, DisconnectReason, ReceiveEvent};
-use h2_scripts::frame::{code, setting};
-use h2_scripts::{Event, Frame, Peer};
+use http2::frame::{code, setting};
+use http2::{Event, Frame, Peer};
 use tokio::sync::watch;
 
 use crate::support::app::{echo, hello};
@@ -240,7 +240,7 @@ fn credit_is_given_for_what_the_app_has_taken_and_no_more() {
     let app = http_with((tell, gate), async |(tell, mut gate), mut http: Http| {
         for round in 1.. {
             gate.wait_for(|open| *open >= round).await?;
-            match http.receive.next().await {
+            match http.receive.receive().await {
                 ReceiveEvent::HttpRequest(part) => {
                     tell.send(part.body.len())?;
                     if !part.more_body {

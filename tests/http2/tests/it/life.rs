@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use asgi::{App, DisconnectReason};
-use h2_scripts::frame::{Frame, code, kind};
-use h2_scripts::{Event, Request};
+use http2::frame::{Frame, code, kind};
+use http2::{Event, Request};
 use tokio::sync::watch;
 
 use crate::support::app::hello;

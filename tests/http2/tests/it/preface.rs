@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use h2_scripts::frame::{code, setting};
-use h2_scripts::{Frame, PREFACE, Peer, Request, headers};
+use http2::frame::{code, setting};
+use http2::{Frame, PREFACE, Peer, Request, headers};
 
 use crate::support::app::hello;
 use crate::support::{Server, eventually};

@@ -2,8 +2,8 @@
 //! ignored.
 
 use asgi::App;
-use h2_scripts::frame::{code, flag, kind, setting};
-use h2_scripts::{Frame, Peer, Request, headers, hpack};
+use http2::frame::{code, flag, kind, setting};
+use http2::{Frame, Peer, Request, headers, hpack};
 
 use crate::support::app::{echo, hello};
 use crate::support::{Http, Server, http_with};
@@ -51,7 +51,7 @@ fn a_ping_is_answered_with_its_own_bytes() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     peer.send(Frame::ping(*b"are you?"));
-    assert_eq!(peer.next(0), h2_scripts::Event::Pong(*b"are you?"));
+    assert_eq!(peer.next(0), http2::Event::Pong(*b"are you?"));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use asgi::{App, AppError, DisconnectReason, Extension, HttpResponsePush, SendError};
-use h2_scripts::frame::{Frame, code, setting};
-use h2_scripts::{Peer, Request};
 use http::{HeaderName, HeaderValue};
+use http2::frame::{Frame, code, setting};
+use http2::{Peer, Request};
 
 use crate::support::{Http, Server, eventually, http, http_with, told};
 
@@ -485,8 +485,8 @@ fn a_promise_that_is_reset_at_once_leaves_the_connection_alone() {
 #[track_caller]
 fn next_promise(peer: &mut Peer, stream: u32) -> Option<(u32, Vec<(String, String)>)> {
     match peer.next(stream) {
-        h2_scripts::Event::Promise(promised, fields) => Some((promised, fields)),
-        h2_scripts::Event::Head(_) => None,
+        http2::Event::Promise(promised, fields) => Some((promised, fields)),
+        http2::Event::Head(_) => None,
         other => peer.fail(format_args!("got {other:?}")),
     }
 }

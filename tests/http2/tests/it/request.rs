@@ -2,9 +2,9 @@
 
 use std::sync::mpsc;
 
-use h2_scripts::frame::{code, flag, kind};
-use h2_scripts::{Frame, Request, headers};
 use http::HeaderMap;
+use http2::frame::{code, flag, kind};
+use http2::{Frame, Request, headers};
 
 use crate::support::app::{echo, hello, mirror};
 use crate::support::{Http, Server, http, http_with, told};

@@ -4,9 +4,9 @@ use asgi::{
     AppError, Extension, HttpResponseBody, HttpResponseEarlyHint, HttpResponseStart,
     HttpResponseTrailers,
 };
-use h2_scripts::frame::{code, setting};
-use h2_scripts::{Request, headers};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http2::frame::{code, setting};
+use http2::{Request, headers};
 
 use crate::support::app::hello;
 use crate::support::{Http, Server, http};
@@ -170,11 +170,11 @@ fn an_empty_body_ends_with_its_head() {
 fn a_head_and_each_part_go_out_when_the_app_waits() {
     let server = Server::start(http(async |mut http: Http| {
         http.begin().await?;
-        http.receive.next().await;
+        http.receive.receive().await;
         http.more("one").await?;
-        http.receive.next().await;
+        http.receive.receive().await;
         http.more("two").await?;
-        http.receive.next().await;
+        http.receive.receive().await;
         http.last("").await
     }));
     let mut peer = server.connect();
@@ -278,7 +278,7 @@ fn a_hint_behind_the_head_is_refused_to_the_app() {
 #[test]
 fn a_hint_behind_a_100_is_sent_too() {
     let server = Server::start(http(async |mut http: Http| {
-        http.receive.next().await;
+        http.receive.receive().await;
         http.send.send(hint("</a.css>")).await?;
         http.respond("hello").await
     }));
@@ -372,7 +372,7 @@ fn a_body_in_both_directions_at_once_is_echoed() {
     let server = Server::start(http(async |mut http: Http| {
         http.begin().await?;
         loop {
-            match http.receive.next().await {
+            match http.receive.receive().await {
                 asgi::ReceiveEvent::HttpRequest(part) => {
                     let more = part.more_body;
                     http.send

@@ -1,14 +1,14 @@
 //! Clients that leave and apps that end.
 
 use asgi::{DisconnectReason, SendError};
-use asgi_exchange::{AppEnd, Ending, Fault, HttpExchange, Verdict};
+use asgi_rules::{AppEnd, Ending, Fault, HttpRules, Verdict};
 
 use super::{PHASES, get, last, rejected, sent, start};
 use crate::support::{ENDS, assert_text};
 
 #[test]
 fn every_end_in_every_phase() {
-    type Leave = (&'static str, fn(&mut HttpExchange));
+    type Leave = (&'static str, fn(&mut HttpRules));
     const LEAVES: [Leave; 5] = [
         ("connected", |_| {}),
         ("closed", |exchange| {

@@ -1,7 +1,7 @@
 //! Fields, lengths and trailers: how much goes out behind which head.
 
 use asgi::HttpResponseTrailers;
-use asgi_exchange::HttpExchange;
+use asgi_rules::HttpRules;
 use http::HeaderValue;
 
 use super::{fields, get, head, last, more, rejected, sent, start};
@@ -9,7 +9,7 @@ use crate::support::assert_text;
 
 #[test]
 fn a_body_in_one_part_gets_its_length() {
-    let one = |exchange: &mut HttpExchange, status, body| {
+    let one = |exchange: &mut HttpRules, status, body| {
         sent(exchange, [start(status, &[]).into(), last(body)])
     };
     assert_text(

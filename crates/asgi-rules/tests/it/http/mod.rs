@@ -12,7 +12,7 @@ use asgi::{
     HttpResponseEarlyHint, HttpResponsePathSend, HttpResponsePush, HttpResponseStart,
     HttpResponseTrailers, HttpResponseZeroCopySend, SendError, SendEvent, State, WebSocketSend,
 };
-use asgi_exchange::{AppEnd, HttpExchange, WireEvent};
+use asgi_rules::{AppEnd, HttpRules, WireEvent};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::support::{Make, assert_text, show, wire};
@@ -27,12 +27,12 @@ fn all() -> Extensions {
         .with(Extension::Debug)
 }
 
-fn get() -> HttpExchange {
-    HttpExchange::new(&Method::GET, all())
+fn get() -> HttpRules {
+    HttpRules::new(&Method::GET, all())
 }
 
-fn head() -> HttpExchange {
-    HttpExchange::new(&Method::HEAD, all())
+fn head() -> HttpRules {
+    HttpRules::new(&Method::HEAD, all())
 }
 
 fn start(status: u16, fields: &[(&'static str, &'static str)]) -> HttpResponseStart {
@@ -60,7 +60,7 @@ fn last(body: &'static str) -> SendEvent {
 
 /// Sends the events, which must all be taken, and shows what went on the wire.
 #[track_caller]
-fn sent(exchange: &mut HttpExchange, events: impl IntoIterator<Item = SendEvent>) -> String {
+fn sent(exchange: &mut HttpRules, events: impl IntoIterator<Item = SendEvent>) -> String {
     let mut shown = String::new();
     for event in events {
         let name = event.name();
@@ -75,14 +75,14 @@ fn sent(exchange: &mut HttpExchange, events: impl IntoIterator<Item = SendEvent>
 
 /// Sends an event that must not be taken; the exchange must stay as it was. (CORE-012)
 #[track_caller]
-fn rejected(exchange: &mut HttpExchange, event: impl Into<SendEvent>) -> SendError {
+fn rejected(exchange: &mut HttpRules, event: impl Into<SendEvent>) -> SendError {
     let before = format!("{exchange:?}");
     let error = exchange.send(event.into()).unwrap_err();
     assert_eq!(format!("{exchange:?}"), before);
     error
 }
 
-type Phase = (&'static str, fn() -> HttpExchange);
+type Phase = (&'static str, fn() -> HttpRules);
 
 const PHASES: [Phase; 5] = [
     ("begin", get),
@@ -160,14 +160,14 @@ fn every_event_in_every_phase() {
 #[test]
 fn an_extension_that_is_not_offered_is_refused_and_changes_nothing() {
     for (name, event) in &EVENTS[4..11] {
-        let mut exchange = HttpExchange::new(&Method::GET, Extensions::new());
+        let mut exchange = HttpRules::new(&Method::GET, Extensions::new());
         assert!(rejected(&mut exchange, event()).is_refused(), "{name}");
         sent(&mut exchange, [start(200, &[]).into(), more("a")]);
         assert!(rejected(&mut exchange, event()).is_refused(), "{name}");
         sent(&mut exchange, [last("")]);
         assert!(rejected(&mut exchange, event()).is_misuse(), "{name}");
     }
-    let mut exchange = HttpExchange::new(&Method::GET, Extensions::new());
+    let mut exchange = HttpRules::new(&Method::GET, Extensions::new());
     assert!(rejected(&mut exchange, start(200, &[]).with_trailers()).is_refused());
 }
 

@@ -4,14 +4,14 @@ use asgi::{
     DisconnectReason, Extension, Extensions, HttpResponseEarlyHint, HttpResponsePush,
     HttpResponseTrailers, SendError, SendEvent,
 };
-use asgi_exchange::{AppEnd, HttpExchange};
+use asgi_rules::{AppEnd, HttpRules};
 use http::{HeaderMap, Method};
 
 use super::{PHASES, get, last, rejected, sent, start};
 
 /// An exchange on a connection that can do nothing beyond the core.
-fn plain() -> HttpExchange {
-    HttpExchange::new(&Method::GET, Extensions::new())
+fn plain() -> HttpRules {
+    HttpRules::new(&Method::GET, Extensions::new())
 }
 
 fn trailers() -> HttpResponseTrailers {
@@ -51,7 +51,7 @@ fn behind_the_last_event_everything_is_misuse() {
 #[test]
 fn an_event_of_an_extension_that_is_not_offered_is_refused_even_out_of_place() {
     assert!(rejected(&mut plain(), trailers()).is_refused());
-    let mut exchange = HttpExchange::new(&Method::GET, Extensions::new().with(Extension::Trailers));
+    let mut exchange = HttpRules::new(&Method::GET, Extensions::new().with(Extension::Trailers));
     let start = start(200, &[]).with_trailers();
     sent(&mut exchange, [start.into(), last("")]);
     let push = HttpResponsePush::new("/".parse().unwrap());

@@ -4,7 +4,7 @@ use asgi::{
     DisconnectReason, Extension, Extensions, HttpResponseBody, HttpResponseEarlyHint,
     HttpResponsePush, HttpResponseStart, HttpResponseTrailers, SendEvent, WebSocketSend,
 };
-use asgi_exchange::{AppEnd, Ending, Framing, HttpExchange, ResponseHead, WireEvent};
+use asgi_rules::{AppEnd, Ending, Framing, HttpRules, ResponseHead, WireEvent};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::support::{ENDS, Random};
@@ -150,7 +150,7 @@ fn no_sequence_of_events_breaks_the_rules_of_the_wire() {
                 extensions = extensions.with(one);
             }
         }
-        let mut exchange = HttpExchange::new(method, extensions);
+        let mut exchange = HttpRules::new(method, extensions);
         let mut client = Client::default();
         let mut gone = false;
         let mut told = None;

@@ -7,8 +7,8 @@
 
 mod http2;
 mod limits;
+mod logging;
 mod serving;
-mod telling;
 mod tls;
 mod websocket;
 
@@ -134,7 +134,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
         limits::OPTIONS,
         http2::OPTIONS,
         websocket::OPTIONS,
-        telling::OPTIONS,
+        logging::OPTIONS,
     ]
     .into_iter()
     .flatten()

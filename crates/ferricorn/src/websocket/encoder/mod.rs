@@ -7,8 +7,8 @@ use std::io::IoSlice;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
+use super::decoder::NO_CODE;
 use super::deflate::Deflater;
-use super::incoming::NO_CODE;
 
 /// A socket that has more than this to write takes no more of its app, in bytes. Each has as much
 /// again in the kernel or in its client's window.

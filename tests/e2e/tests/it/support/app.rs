@@ -41,7 +41,7 @@ impl Http {
     /// Receives until the end of the exchange and gives what that says.
     pub async fn disconnect(&mut self) -> asgi::DisconnectReason {
         loop {
-            if let ReceiveEvent::HttpDisconnect(end) = self.receive.next().await {
+            if let ReceiveEvent::HttpDisconnect(end) = self.receive.receive().await {
                 return end.reason;
             }
         }
@@ -101,7 +101,7 @@ pub struct WebSocket {
 impl WebSocket {
     /// Waits for the handshake and accepts it.
     pub async fn accept(&mut self) -> Result<(), AppError> {
-        let ReceiveEvent::WebSocketConnect(_) = self.receive.next().await else {
+        let ReceiveEvent::WebSocketConnect(_) = self.receive.receive().await else {
             return Err("no connect".into());
         };
         self.send.send(WebSocketAccept::new()).await?;
@@ -110,7 +110,7 @@ impl WebSocket {
 
     /// The next message, or how the socket was closed.
     pub async fn next(&mut self) -> Result<Message, WebSocketDisconnect> {
-        match self.receive.next().await {
+        match self.receive.receive().await {
             ReceiveEvent::WebSocketReceive(event) => Ok(event.message),
             ReceiveEvent::WebSocketDisconnect(end) => Err(end),
             other => panic!("{other:?} on an open socket"),

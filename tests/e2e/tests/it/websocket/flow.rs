@@ -146,7 +146,7 @@ fn an_app_may_receive_in_one_task_and_send_in_another() {
             } = socket;
             let (tell, mut messages) = tokio::sync::mpsc::channel(4);
             let receiving = tokio::spawn(async move {
-                while let asgi::ReceiveEvent::WebSocketReceive(event) = receive.next().await {
+                while let asgi::ReceiveEvent::WebSocketReceive(event) = receive.receive().await {
                     tell.send(event.message).await.unwrap();
                 }
             });

@@ -18,7 +18,7 @@ use crate::support::{Server, WebSocket, eventually, logs, run, websocket, websoc
 fn an_accept_goes_out_with_the_apps_subprotocol_and_fields() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
-            socket.receive.next().await;
+            socket.receive.receive().await;
             let mut accept = WebSocketAccept::new().subprotocol("superchat");
             let cookie = HeaderValue::from_static("a=b");
             accept.headers.append("set-cookie", cookie);
@@ -106,7 +106,7 @@ fn the_scope_says_what_the_handshake_said() {
 fn a_close_before_the_accept_is_a_403_without_a_body() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
-            socket.receive.next().await;
+            socket.receive.receive().await;
             let close = WebSocketClose::new(4000).reason("no");
             socket.send.send(close).await?;
             Ok(())
@@ -123,7 +123,7 @@ fn a_close_before_the_accept_is_a_403_without_a_body() {
 fn a_denial_is_a_whole_response_in_parts() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
-            socket.receive.next().await;
+            socket.receive.receive().await;
             let mut start = WebSocketHttpResponseStart::new(StatusCode::UNAUTHORIZED);
             let challenge = HeaderValue::from_static("Basic");
             start.headers.append("www-authenticate", challenge);
@@ -394,7 +394,7 @@ fn a_client_that_leaves_during_its_handshake_is_told_to_the_app() {
     over_both(async |over| {
         let (told, mut ends) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
-            socket.receive.next().await;
+            socket.receive.receive().await;
             told.send(None)?;
             told.send(Some(socket.next().await.unwrap_err()))?;
             Ok(())

@@ -42,7 +42,7 @@ impl Http {
     pub async fn body(&mut self) -> Result<(Vec<u8>, Option<http::HeaderMap>), DisconnectReason> {
         let mut body = Vec::new();
         loop {
-            match self.receive.next().await {
+            match self.receive.receive().await {
                 ReceiveEvent::HttpRequest(part) => {
                     body.extend(part.body);
                     if !part.more_body {
@@ -58,7 +58,7 @@ impl Http {
     /// Receives until the end of the exchange and gives what that says.
     pub async fn disconnect(&mut self) -> DisconnectReason {
         loop {
-            if let ReceiveEvent::HttpDisconnect(end) = self.receive.next().await {
+            if let ReceiveEvent::HttpDisconnect(end) = self.receive.receive().await {
                 return end.reason;
             }
         }

@@ -9,7 +9,7 @@ pub use self::server::Server;
 
 use std::time::{Duration, Instant};
 
-use h2_scripts::LIMIT;
+use http2::LIMIT;
 
 /// Waits until `condition` is true: for what nothing tells of.
 #[track_caller]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use asgi::App;
 use ferricorn::{Bind, Config, Handle, ServeError};
-use h2_scripts::{LIMIT, Peer};
+use http2::{LIMIT, Peer};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tracing::subscriber::DefaultGuard;
