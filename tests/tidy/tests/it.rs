@@ -1,4 +1,4 @@
-//! Holds what `crates/README.md` says of the workspace: who may import whom, and the invariants
+//! Holds what `docs/architecture.md` says of the workspace: who may import whom, and the invariants
 //! that no compiler checks.
 
 #![allow(clippy::unwrap_used, reason = "a test: a panic is its failure")]
@@ -173,12 +173,12 @@ fn the_rules_of_an_exchange_know_no_clock_no_socket_and_no_runtime() {
 
 #[test]
 fn every_package_stands_on_the_map() {
-    let map = fs::read_to_string(root().join("crates/README.md")).unwrap();
+    let map = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     for package in packages() {
         let entry = format!("| `{}` |", package.name);
         assert!(
             map.contains(&entry),
-            "crates/README.md has no line for {}",
+            "docs/architecture.md has no line for {}",
             package.name
         );
     }
