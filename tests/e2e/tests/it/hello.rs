@@ -1,5 +1,5 @@
 //! `examples/hello` from the outside: the same answers linked in, as a loaded library, and as one that
-//! was built apart from everything (`tests/foreign.py` builds it and names it).
+//! was built apart from everything (`tests/clients/foreign.py` builds it and names it).
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::{library, logs, run};
 #[path = "../../../../examples/hello/src/app.rs"]
 mod app;
 
-/// The variable that names the library of `tests/foreign-app`.
+/// The variable that names the library of `tests/foreign`.
 const FOREIGN: &str = "FOREIGN_APP";
 
 /// Runs the test with the app linked in, with the library, and with the foreign one if it is named.

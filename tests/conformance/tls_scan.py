@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Scans a running server's TLS with sslyze, and with testssl.sh where that is asked for.
 
-    tests/tls_scan.py [--testssl] FERRICORN LIBRARY
+    tests/conformance/tls_scan.py [--testssl] FERRICORN LIBRARY
 
 Fails for whatever is worse than LOW, but for what every self-signed certificate has, and for the
 fields of a response that are the app's to set.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real clients against a running server: curl, nc, ab, Node's and Python's HTTP clients.
 
-    tests/interop.py FERRICORN LIBRARY
+    tests/clients/interop.py FERRICORN LIBRARY
 
 Each check prints a line; the first that fails ends the script. A client that is not installed is a
 failure, not a skip.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Replaces a library on disk while a server under load runs what was there before.
 
-    tests/replace.py FERRICORN LIBRARY
+    tests/clients/replace.py FERRICORN LIBRARY
 
 Once by `cp` of something else over it, once by `mv`, once by truncation, once by removal. Clients with
 connections that stay open ask all the while, after the change also for what nobody asked for before:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Node's ws, a client of WebSockets, against a running server.
 
-    tests/websocket_node.py FERRICORN WS_ECHO
+    tests/clients/websocket_node.py FERRICORN WS_ECHO
 
 WS_ECHO is the library of examples/ws-echo. Each check prints a line; the first that fails ends the
 script. A client that is not installed is a failure, not a skip: Debian's nodejs, and `npm install ws`

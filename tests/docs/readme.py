@@ -2,7 +2,7 @@
 """Makes the two apps of the README outside the repository, from their files as they stand there: the
 library is built and served by ferricorn, the program serves itself. Each is asked for a page.
 
-    tests/readme.py FERRICORN
+    tests/docs/readme.py FERRICORN
 """
 
 import os
@@ -15,7 +15,7 @@ import tempfile
 import urllib.request
 
 EXPORT = "asgi_abi::export!(app);\n"
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def block(readme, language, begin):

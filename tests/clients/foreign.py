@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Builds tests/foreign-app, which has nothing of the server's but the ABI, and asks it for each page.
+"""Builds tests/foreign, which has nothing of the server's but the ABI, and asks it for each page.
 
-    tests/foreign.py FERRICORN
+    tests/clients/foreign.py FERRICORN
 
 Then the end-to-end tests of hello run with it too. It is built by the nightly toolchain if there is one, with an older tokio and another allocator.
 """
@@ -16,8 +16,8 @@ import sys
 import urllib.error
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "tests/foreign-app"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "tests/foreign"
 
 
 def toolchain():
@@ -41,7 +41,7 @@ def build():
         ["cargo", *toolchain(), "build", "--locked"], cwd=FOLDER, check=True,
         env={**environment, "CARGO_TARGET_DIR": str(target)},
     )
-    return target / "debug/libforeign_app.so"
+    return target / "debug/libforeign.so"
 
 
 def get(url, body=None):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stops a server under load and counts what was lost: it must be nothing.
 
-    tests/drain.py FERRICORN LIBRARY
+    tests/clients/drain.py FERRICORN LIBRARY
 
 First 200 requests are held in /sleep?ms=500 while SIGTERM comes and 50 more
 connections are opened, each of which asks once the drain has begun. Then the server is stopped 20 times under clients that

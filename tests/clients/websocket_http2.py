@@ -2,7 +2,7 @@
 """Clients of WebSockets over HTTP/2 (RFC 8441) against a running server: Python's h2 for the streams, and
 wsproto for what is in them.
 
-    tests/websocket_http2.py FERRICORN WS_ECHO HELLO
+    tests/clients/websocket_http2.py FERRICORN WS_ECHO HELLO
 
 WS_ECHO and HELLO are the libraries of examples/ws-echo and examples/hello; the second knows of no
 sockets, so that a handshake that reaches it is answered with 500. Each check prints a line; the first

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real clients of HTTP/2 against a running server: curl, nghttp, h2load, Node and Python's httpx.
 
-    tests/interop_http2.py FERRICORN LIBRARY
+    tests/clients/interop_http2.py FERRICORN LIBRARY
 
 Each check prints a line; the first that fails ends the script. A client that is not installed is a
 failure, not a skip: `pip install 'httpx[http2]'`, `apt-get install nghttp2-client nodejs curl`.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the suite `httpwg` (RFC 9113, cleartext) and compares each case with tests/httpwg.txt.
+"""Runs the suite `httpwg` (RFC 9113, cleartext) and compares each case with tests/conformance/httpwg.txt.
 
-    tests/httpwg.py FERRICORN LIBRARY
-    tests/httpwg.py --address HOST:PORT
+    tests/conformance/httpwg.py FERRICORN LIBRARY
+    tests/conformance/httpwg.py --address HOST:PORT
 
 The list is held both ways: a case that fails and should pass is a regression, one that passes and
 should fail is an improvement that the list must say. `httpwg` is found in PATH or named by the

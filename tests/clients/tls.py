@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """OpenSSL's clients against a running server that speaks TLS.
 
-    tests/tls.py FERRICORN LIBRARY
+    tests/clients/tls.py FERRICORN LIBRARY
 
 openssl makes an authority, certificates and a revocation list; Python's ssl is the client. Prints ok
 or FAIL for each check, and exits with 0 only if none failed.

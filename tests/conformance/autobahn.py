@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the suite Autobahn (RFC 6455 and permessage-deflate) and compares each case with
-tests/autobahn.txt.
+tests/conformance/autobahn.txt.
 
-    tests/autobahn.py FERRICORN WS_ECHO [--all] [--http2] [--runs N] [--reports FOLDER]
+    tests/conformance/autobahn.py FERRICORN WS_ECHO [--all] [--http2] [--runs N] [--reports FOLDER]
 
 WS_ECHO is the library of examples/ws-echo. Without --all 303 of the 517 cases run, which takes two to
 three minutes. With --http2 they come over HTTP/2 (RFC 8441), which haproxy makes of Autobahn's
@@ -11,7 +11,7 @@ case that is better than it says has to be noted there too. Some depend on timin
 the median of so many. The reports, with each byte that was sent, are kept in FOLDER if one is named.
 
 `wstest` is found in PATH or named by the environment variable WSTEST, `haproxy` likewise;
-tests/install_autobahn brings the one, Debian the other. Exits with 0 only if every case is as the list
+tests/conformance/install_autobahn brings the one, Debian the other. Exits with 0 only if every case is as the list
 says.
 """
 
@@ -68,7 +68,7 @@ backend two
 def tool(name):
     path = shutil.which(os.environ.get(name.upper(), name))
     if path is None:
-        raise SystemExit(f"{name} is not installed: tests/autobahn.py tells where it comes from")
+        raise SystemExit(f"{name} is not installed: tests/conformance/autobahn.py tells where it comes from")
     return path
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Chromium against a running server, over TLS: which protocol it takes, and that all arrives.
 
-    tests/browser.py FERRICORN LIBRARY
+    tests/clients/browser.py FERRICORN LIBRARY
 
 Needs `pip install playwright` and Debian's chromium, whose path CHROMIUM names if it is another than
 /usr/bin/chromium. Nothing is skipped.

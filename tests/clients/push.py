@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Clients that take pushes, and some that do not, against a running server.
 
-    tests/push.py FERRICORN PUSH C_HELLO
+    tests/clients/push.py FERRICORN PUSH C_HELLO
 
 PUSH and C_HELLO are the libraries of examples/push and examples/c-hello. The clients are nghttp, Node,
 Java's and Python's h2. Each check prints a line; the first that fails ends the script. A client that

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Two tabs of Chromium talk to each other through examples/chat.
 
-    tests/chat.py FERRICORN LIBRARY [FOLDER]
+    tests/clients/chat.py FERRICORN LIBRARY [FOLDER]
 
 Over HTTP/1.1, and over HTTP/2 with TLS: what one says the other sees, with who is here; the server is
 killed and comes back, and so do both pages. Screenshots go to FOLDER, else to target/chat.

@@ -2,7 +2,7 @@
 """Clients of WebSockets over HTTP/1.1 against a running server: Python's websockets and wsproto, and one
 of a few lines for what neither of them would do.
 
-    tests/websocket.py FERRICORN WS_ECHO HELLO
+    tests/clients/websocket.py FERRICORN WS_ECHO HELLO
 
 WS_ECHO and HELLO are the libraries of examples/ws-echo and examples/hello; the second knows of no
 sockets, so that a handshake that reaches it is answered with 500. Each check prints a line; the first
