@@ -1,41 +1,20 @@
 #!/usr/bin/env python3
-"""Two tabs of Chromium talk to each other through examples/chat.
+"""Two tabs of Chromium talk to each other through examples/chat, over HTTP/1.1, and over HTTP/2 with TLS.
 
     tests/clients/chat.py FERRICORN LIBRARY [FOLDER]
 
-Over HTTP/1.1, and over HTTP/2 with TLS: what one says the other sees, with who is here; the server is
-killed and comes back, and so do both pages. Screenshots go to FOLDER, else to target/chat.
-
-Needs `pip install playwright` and Debian's chromium, whose path CHROMIUM names if it is another than
-/usr/bin/chromium. Nothing is skipped.
+LIBRARY is the library of examples/chat. Screenshots go to FOLDER, by default to target/chat. `pip install
+playwright` and Debian's chromium are needed; the environment variable CHROMIUM names another program than
+/usr/bin/chromium.
 """
 
-import os
+import pathlib
 import re
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FORMS = {
-    "HTTP/1.1": ("http", []),
-    "HTTP/2": ("https", ["--dev-cert"]),
-}
-
-
-def serve(binary, library, scheme, options, port=0):
-    process = subprocess.Popen(
-        [binary, library, "--bind", f"127.0.0.1:{port}", *options],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    )
-    for line in process.stderr:
-        found = re.search(scheme + r"://127\.0\.0\.1:(\d+)", line)
-        if found:
-            return process, int(found[1])
-    raise SystemExit("the server ended before it served")
+import harness
+from harness import Server
 
 
 def join(browser, url, name, size):
@@ -52,11 +31,11 @@ def say(page, text):
     page.keyboard.press("Enter")
 
 
-def talk(browser, version, command, folder):
-    scheme, options = FORMS[version]
-    process, port = serve(*command, scheme, options)
+def talk(browser, command, folder, version):
+    server = Server(*command)
     try:
-        url = f"{scheme}://localhost:{port}/"
+        scheme = server.scheme
+        url = f"{scheme}://localhost:{server.port}/"
         ann = join(browser, url, "Ann", {"width": 1000, "height": 640})
         log_of_ann, state_of_ann = ann.get_by_role("log"), ann.get_by_role("status")
         expect(state_of_ann).to_have_text(f"connected over {version}")
@@ -75,15 +54,14 @@ def talk(browser, version, command, folder):
             page.screenshot(path=path)
             print(path)
 
-        # What was typed survives the server.
+        # A text that is typed, but not sent, survives the crash of the server.
         bob.get_by_label("Say something").fill("and the beans")
-        process.kill()
-        process.wait()
+        server.kill()
         expect(state_of_bob).to_have_text(re.compile("reconnecting|connecting"))
         bob.screenshot(path=folder / f"chat-{scheme}-lost.png")
-        process, _ = serve(*command, scheme, options, port)
+        server = Server(*command, port=server.port)
         for state in (state_of_ann, state_of_bob):
-            # Not always over HTTP/2: Chromium opens no connection of it for a socket alone.
+            # Any version: Chromium does not open a new HTTP/2 connection for a WebSocket alone.
             expect(state).to_have_text(re.compile("connected over"), timeout=40_000)
         bob.keyboard.press("Enter")
         expect(log_of_ann.get_by_text("and the beans")).to_be_visible()
@@ -91,34 +69,39 @@ def talk(browser, version, command, folder):
         bob.get_by_role("button", name="Leave").click()
         expect(log_of_ann.get_by_text("Bob has left.")).to_be_visible()
         expect(ann.get_by_label("People here")).to_have_text(re.compile("1 person here.*Ann", re.S))
-        # A drain says goodbye: the page knows at once.
-        process.send_signal(signal.SIGTERM)
+        # The server sends 1001 when it stops, so the page shows it at once.
+        server.terminate()
         expect(log_of_ann.get_by_text("The connection is gone: the server stops (1001).")).to_be_visible()
-        process.communicate(timeout=40)
-        assert process.returncode == 0, process.returncode
+        code = server.wait()
+        assert code == 0, code
         for page in (ann, bob):
             page.context.close()
     finally:
-        process.kill()
+        server.kill()
+    return f"chromium {browser.version}"
+
+
+def two_tabs_talk_over_http_1_1(browser, command, folder):
+    return talk(browser, command, folder, "HTTP/1.1")
+
+
+def two_tabs_talk_over_http_2(browser, command, folder):
+    return talk(browser, [*command, "--dev-cert"], folder, "HTTP/2")
+
+
+CHECKS = [two_tabs_talk_over_http_1_1, two_tabs_talk_over_http_2]
 
 
 def main():
-    if len(sys.argv) not in (3, 4):
-        raise SystemExit(__doc__)
-    command = sys.argv[1:3]
-    folder = Path(sys.argv[3] if len(sys.argv) > 3 else "target/chat")
-    folder.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                  "--disable-component-update", "--disable-sync", "--no-first-run",
-                  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost"],
-        )
-        for version in FORMS:
-            talk(browser, version, command, folder)
-            print(f"chromium {browser.version}: two tabs talk over {version}")
-        browser.close()
+    parser = harness.argument_parser(__doc__, "ferricorn", "library")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=pathlib.Path, default=pathlib.Path("target/chat"))
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    checks = harness.Checks()
+    with harness.chromium() as browser:
+        checks.run_all(CHECKS, browser, [options.ferricorn, options.library], options.folder)
+    checks.exit()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,59 +1,26 @@
 #!/usr/bin/env python3
-"""Real clients against a running server: curl, nc, ab, Node's and Python's HTTP clients.
+"""HTTP/1.1 clients against a running server: curl, nc, ab, and the HTTP clients of Node and Python.
 
     tests/clients/interop.py FERRICORN LIBRARY
 
-Each check prints a line; the first that fails ends the script. A client that is not installed is a
-failure, not a skip.
+LIBRARY is the library of examples/hello. `apt-get install curl netcat-openbsd apache2-utils nodejs` installs
+the clients.
 """
 
 import hashlib
 import http.client
 import json
 import os
-import pathlib
 import re
-import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 
-CLIENTS = ["curl", "nc", "ab", "node"]
+import harness
+from harness import run
+
 UPLOAD = 1 << 30  # bytes, through /echo
-MOST_MEMORY = 64 << 10  # KiB of the server's high-water mark after it
-
-
-class Server:
-    def __init__(self, binary, library, *arguments):
-        self.process = subprocess.Popen(
-            [binary, library, "--bind", "127.0.0.1:0", *arguments],
-            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-        )
-        for line in self.process.stderr:
-            found = re.search(r"on (https?://127\.0\.0\.1:(\d+))", line)
-            if found:
-                self.url, self.port = found[1], int(found[2])
-                return
-        raise SystemExit("the server ended before it served")
-
-    def memory(self):
-        """The high-water mark of its resident memory, in KiB."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=40)
-        assert self.process.returncode == 0, self.process.returncode
-
-
-def run(*command, stdin=None, code=0):
-    """The command's standard output, as bytes."""
-    done = subprocess.run(command, input=stdin, capture_output=True, timeout=120, check=False)
-    assert done.returncode == code, (command, done.returncode, done.stderr.decode())
-    return done.stdout
+MOST_MEMORY = 64 << 10  # KiB of the server's high-water mark after the upload
 
 
 def curl(server, path, *arguments, code=0):
@@ -69,12 +36,12 @@ def curl_gets_whole_and_streamed_responses(server):
     assert b"content-length: 14" in curl(server, "/", "-I").lower()
 
 
-def curl_sees_each_way_to_fail(server):
+def curl_notices_each_failure_of_the_app(server):
     for path in ["/panic", "/error"]:
         assert curl(server, path, "-o", os.devnull, "-w", "%{http_code}") == b"500"
-    # 18: a transfer that ended before it was complete.
+    # 18: the transfer ended too early.
     assert curl(server, "/abort", code=18) == b"the first half\n"
-    # 52: nothing came, or 56: a reset; 0 would be a clean end.
+    # 52: the response is empty, 56: the connection was reset. 0 would be a clean end.
     done = subprocess.run(
         ["curl", "-sS", "--http1.0", server.url + "/abort"], capture_output=True, check=False
     )
@@ -103,7 +70,7 @@ def curl_uploads_a_gigabyte_through_echo(server):
     received = hashlib.sha256()
     pid = os.fork()
     if pid == 0:
-        # The child writes while the parent reads.
+        # The child process writes while the parent reads.
         upload.stdout.close()
         with upload.stdin as pipe:
             for _ in range(UPLOAD // len(block)):
@@ -122,7 +89,7 @@ def curl_uploads_a_gigabyte_through_echo(server):
     return f"VmHWM {memory} KiB"
 
 
-def nc_gets_its_response_though_it_closes_its_side(server):
+def nc_gets_a_response_after_it_has_closed_its_side(server):
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     answer = run("nc", "-N", "127.0.0.1", str(server.port), stdin=request)
     assert answer.endswith(b"\r\n\r\nHello, world!\n"), answer
@@ -165,7 +132,7 @@ def node_keeps_connections_alive(server):
     run("node", "-e", script.replace("PORT", str(server.port)))
 
 
-def python_gets_the_scope_as_it_asked(server):
+def python_gets_the_scope_of_its_request(server):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("GET", "/info?a=b%20c", headers={"x-twice": "1"})
     scope = json.loads(connection.getresponse().read())
@@ -179,11 +146,11 @@ def python_gets_the_scope_as_it_asked(server):
     assert io["spawn"] == 42 and io["tcp"] == "ping" and io["sleep"], io
 
 
-def a_python_client_that_leaves_is_noticed(server):
+def a_client_that_leaves_does_not_delay_the_stop(server):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("GET", "/sleep?ms=600000")
     connection.close()
-    # If it were not, the drain at the end would wait for the whole time-out.
+    # Otherwise the server waits for this request until its graceful time-out, 30 s.
     began = time.monotonic()
     server.stop()
     took = time.monotonic() - began
@@ -192,34 +159,20 @@ def a_python_client_that_leaves_is_noticed(server):
 
 
 CHECKS = [
-    # First: the backtrace of a panic reads the debug information, which is larger than any request.
+    # First, because it looks at memory: the backtrace of a panic reads large debug information.
     curl_uploads_a_gigabyte_through_echo,
     curl_gets_whole_and_streamed_responses,
-    curl_sees_each_way_to_fail,
+    curl_notices_each_failure_of_the_app,
     curl_waits_for_100_continue,
-    nc_gets_its_response_though_it_closes_its_side,
+    nc_gets_a_response_after_it_has_closed_its_side,
     ab_keeps_connections_alive,
     node_keeps_connections_alive,
-    python_gets_the_scope_as_it_asked,
-    a_python_client_that_leaves_is_noticed,
+    python_gets_the_scope_of_its_request,
+    a_client_that_leaves_does_not_delay_the_stop,
 ]
 
 
-def main():
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    for client in CLIENTS:
-        if shutil.which(client) is None:
-            raise SystemExit(f"{client} is not installed")
-    server = Server(*sys.argv[1:], "--graceful-timeout", "30s")
-    try:
-        for check in CHECKS:
-            result = check(server)
-            print(check.__name__.replace("_", " ") + (f": {result}" if result else ""), flush=True)
-    finally:
-        server.process.kill()
-    print(f"{len(CHECKS)} passed, 0 failed")
-
-
 if __name__ == "__main__":
-    main()
+    harness.check_servers(
+        __doc__, {"library": [([], CHECKS)]}, ["--graceful-timeout", "30s"], ["curl", "nc", "ab", "node"]
+    )

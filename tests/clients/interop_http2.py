@@ -1,28 +1,26 @@
 #!/usr/bin/env python3
-"""Real clients of HTTP/2 against a running server: curl, nghttp, h2load, Node and Python's httpx.
+"""HTTP/2 clients against a running server: curl, nghttp, h2load, Node and Python's httpx.
 
     tests/clients/interop_http2.py FERRICORN LIBRARY
 
-Each check prints a line; the first that fails ends the script. A client that is not installed is a
-failure, not a skip: `pip install 'httpx[http2]'`, `apt-get install nghttp2-client nodejs curl`.
+LIBRARY is the library of examples/hello. `pip install 'httpx[http2]'` and `apt-get install nghttp2-client
+nodejs curl` install the clients.
 """
 
 import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 
 import httpx
 
-from interop import Server, run
+import harness
+from harness import run
 
-CLIENTS = ["curl", "nghttp", "h2load", "node"]
 UPLOAD = 256 << 20  # bytes, through /echo
-MOST_MEMORY = 64 << 10  # KiB of the server's high-water mark after it
+MOST_MEMORY = 64 << 10  # KiB of the server's high-water mark after the upload
 
 
 def curl(server, path, *arguments, code=0):
@@ -55,14 +53,14 @@ def curl_gets_whole_and_streamed_responses(server):
     assert b"content-length: 14\r\n" in head and b"\r\ndate: " in head, head
 
 
-def curl_sees_each_way_to_fail(server):
+def curl_notices_each_failure_of_the_app(server):
     for path in ["/panic", "/error"]:
         assert curl(server, path, "-o", os.devnull, "-w", "%{http_code}") == b"500"
     # 92: the stream was reset.
     curl(server, "/abort", code=92)
 
 
-def curl_without_http2_is_still_served(server):
+def curl_that_asks_for_an_upgrade_to_http2_gets_a_response(server):
     assert run("curl", "-sS", "--http2", server.url + "/") == b"Hello, world!\n"
 
 
@@ -76,7 +74,7 @@ def curl_waits_for_100_continue(server):
     assert trace.stdout == b"x" * 10_000
 
 
-def nghttp_sees_one_sound_connection(server):
+def nghttp_gets_two_responses_without_reset_or_goaway(server):
     log = run("nghttp", "-nv", server.url + "/", server.url + "/stream?n=2").decode()
     assert log.count(":status: 200") == 2, log
     assert "RST_STREAM" not in log and "recv GOAWAY" not in log, log
@@ -88,7 +86,7 @@ def h2load_gets_every_response(server):
     return re.search(r"finished in.*", report)[0]
 
 
-def node_has_a_hundred_streams_at_once(server):
+def node_gets_the_responses_of_many_streams_at_once(server):
     script = """
         const http2 = require('node:http2');
         const session = http2.connect('URL');
@@ -118,7 +116,7 @@ def node_has_a_hundred_streams_at_once(server):
     run("node", "-e", script.replace("URL", server.url))
 
 
-def httpx_gets_the_scope_as_it_asked(server):
+def httpx_gets_the_scope_of_its_request(server):
     with httpx.Client(http1=False, http2=True, base_url=server.url, timeout=10) as client:
         answer = client.get("/info?a=b%20c", headers={"cookie": "a=1", "x-twice": "1"})
         assert answer.http_version == "HTTP/2", answer.http_version
@@ -133,31 +131,17 @@ def httpx_gets_the_scope_as_it_asked(server):
 CHECKS = [
     curl_uploads_through_echo,
     curl_gets_whole_and_streamed_responses,
-    curl_sees_each_way_to_fail,
-    curl_without_http2_is_still_served,
+    curl_notices_each_failure_of_the_app,
+    curl_that_asks_for_an_upgrade_to_http2_gets_a_response,
     curl_waits_for_100_continue,
-    nghttp_sees_one_sound_connection,
+    nghttp_gets_two_responses_without_reset_or_goaway,
     h2load_gets_every_response,
-    node_has_a_hundred_streams_at_once,
-    httpx_gets_the_scope_as_it_asked,
+    node_gets_the_responses_of_many_streams_at_once,
+    httpx_gets_the_scope_of_its_request,
 ]
 
 
-def main():
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    for client in CLIENTS:
-        if shutil.which(client) is None:
-            raise SystemExit(f"{client} is not installed")
-    server = Server(*sys.argv[1:], "--graceful-timeout", "30s")
-    try:
-        for check in CHECKS:
-            result = check(server)
-            print(check.__name__.replace("_", " ") + (f": {result}" if result else ""), flush=True)
-        server.stop()
-    finally:
-        server.process.kill()
-    print(f"{len(CHECKS)} passed, 0 failed")
-
-
-main()
+if __name__ == "__main__":
+    harness.check_servers(
+        __doc__, {"library": [([], CHECKS)]}, ["--graceful-timeout", "30s"], ["curl", "nghttp", "h2load", "node"]
+    )

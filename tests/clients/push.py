@@ -1,19 +1,14 @@
 #!/usr/bin/env python3
-"""Clients that take pushes, and some that do not, against a running server.
+"""HTTP/2 clients that accept or refuse pushes, against a running server: nghttp, Node, Java and Python's h2.
 
     tests/clients/push.py FERRICORN PUSH C_HELLO
 
-PUSH and C_HELLO are the libraries of examples/push and examples/c-hello. The clients are nghttp, Node,
-Java's and Python's h2. Each check prints a line; the first that fails ends the script. A client that
-is not installed is a failure, not a skip: `pip install 'httpx[http2]'`, `apt-get install
-nghttp2-client nodejs default-jdk-headless`.
+PUSH and C_HELLO are the libraries of examples/push and examples/c-hello. `pip install h2` and `apt-get install
+nghttp2-client nodejs default-jdk-headless` install the clients.
 """
 
 import pathlib
 import re
-import shutil
-import socket
-import sys
 import tempfile
 
 import h2.config
@@ -21,67 +16,67 @@ import h2.connection
 import h2.events
 import h2.settings
 
-from interop import Server, run
+import harness
+from harness import run
 
-CLIENTS = ["nghttp", "node", "java"]
-NEEDED = 66  # by the page of examples/push
+NEEDED = 66  # files that the page of examples/push needs
 MOST_GROWTH = 1 << 10  # KiB of the server's high-water mark, over 10,000 pushes
 
 
 class Peer:
-    """A connection of Python's h2; `pushed` has what the server promised, by path."""
+    """A connection of Python's h2, which collects the pushes of one request at a time."""
 
     def __init__(self, server, **settings):
-        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        self.socket = server.connect()
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
-        self.authority = f"127.0.0.1:{server.port}"
+        self.authority = server.address
         self.h2.initiate_connection()
         codes = h2.settings.SettingCodes
         if settings:
             self.h2.update_settings({codes[name]: value for name, value in settings.items()})
-        self.promises = {}  # stream: the promised request's fields
-        self.answers = {}  # stream: [fields, body, whether it ended]
+        self.promises = {}  # stream: the headers of the promised request
+        self.responses = {}  # stream: [headers, body, whether it ended]
 
     def get(self, path):
-        """The response, when it and all that was promised with it is here."""
+        """The headers and the body of the response, after it and all promised responses have arrived."""
         stream = self.h2.get_next_available_stream_id()
         self.h2.send_headers(stream, [
             (":method", "GET"), (":scheme", "http"), (":authority", self.authority),
             (":path", path), ("accept-language", "de"), ("accept", "text/html"),
         ], end_stream=True)
         self.promises.clear()
-        self.answers = {stream: [None, b"", False]}
-        while not all(ended for _, _, ended in self.answers.values()):
+        self.responses = {stream: [None, b"", False]}
+        while not all(ended for _, _, ended in self.responses.values()):
             self.socket.sendall(self.h2.data_to_send())
             data = self.socket.recv(65536)
             assert data, "the server closed the connection"
             for event in self.h2.receive_data(data):
                 self.take(event)
         self.socket.sendall(self.h2.data_to_send())
-        fields, body, _ = self.answers[stream]
-        return fields, body
+        headers, body, _ = self.responses[stream]
+        return headers, body
 
     def take(self, event):
         match event:
             case h2.events.PushedStreamReceived():
                 self.promises[event.pushed_stream_id] = dict(event.headers)
-                self.answers[event.pushed_stream_id] = [None, b"", False]
+                self.responses[event.pushed_stream_id] = [None, b"", False]
             case h2.events.ResponseReceived():
-                fields = dict(event.headers)
-                # It may be another second, and the server's own.
-                fields.pop("date")
-                self.answers[event.stream_id][0] = fields
+                headers = dict(event.headers)
+                headers.pop("date")  # The responses that are compared may come in different seconds.
+                self.responses[event.stream_id][0] = headers
             case h2.events.DataReceived():
-                self.answers[event.stream_id][1] += event.data
+                self.responses[event.stream_id][1] += event.data
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             case h2.events.StreamEnded():
-                self.answers[event.stream_id][2] = True
+                self.responses[event.stream_id][2] = True
             case h2.events.StreamReset() | h2.events.ConnectionTerminated():
                 raise AssertionError(event)
 
     def pushed(self):
+        """By path: the headers of the promise, and the headers and the body of the response."""
         return {
-            promise[":path"]: (promise, *self.answers[stream][:2])
+            promise[":path"]: (promise, *self.responses[stream][:2])
             for stream, promise in self.promises.items()
         }
 
@@ -91,7 +86,7 @@ def nghttp_gets_every_push(server):
     assert log.count("recv PUSH_PROMISE") == NEEDED, log
     assert log.count(":status: 200") == NEEDED + 1, log
     assert "RST_STREAM" not in log and "recv GOAWAY" not in log, log
-    # One line each; those with a star were pushed.
+    # nghttp prints one line a response, with a star if it was pushed.
     assert len(re.findall(r"^ *\d+ .* \* .* 200 .* /", log, re.M)) == NEEDED, log
 
 
@@ -103,7 +98,7 @@ def nghttp_without_push_gets_the_page(server):
 def nghttp_gets_an_early_hint(server):
     log = run("nghttp", "-nv", server.url + "/hints").decode()
     assert log.count(":status: 103") == 1 and log.count("recv PUSH_PROMISE") == 0, log
-    # Once in the hint, once in the response.
+    # Each link is in the hint and in the response.
     assert log.count("rel=preload") == 2 * NEEDED, log
 
 
@@ -196,33 +191,33 @@ def java_gets_every_push(server):
     assert all(re.search(r" 200 [1-9]\d+$", line) for line in lines), lines
 
 
-def h2_sees_no_difference_between_pushed_and_asked_for(server):
+def a_pushed_response_equals_the_requested_one(server):
     peer = Peer(server)
     _, page = peer.get("/push")
     pushed = peer.pushed()
     assert len(pushed) == NEEDED, pushed.keys()
-    for path, (promise, fields, body) in pushed.items():
+    for path, (promise, headers, body) in pushed.items():
         assert path in page.decode(), path
         assert promise.pop(":path") == path
         assert promise == {
             ":method": "GET", ":scheme": "http", ":authority": peer.authority,
             "accept-language": "de",
         }, promise
-        assert peer.get(path) == (fields, body), path
-        assert fields[":status"] == "200" and len(body) == int(fields["content-length"])
+        assert peer.get(path) == (headers, body), path
+        assert headers[":status"] == "200" and len(body) == int(headers["content-length"])
 
 
-def h2_with_room_for_ten_gets_ten_at_a_time(server):
+def a_client_that_allows_ten_streams_gets_at_least_ten_pushes(server):
     peer = Peer(server, MAX_CONCURRENT_STREAMS=10)
     peer.get("/")
     for _ in range(3):
-        fields, page = peer.get("/push")
-        # Some may have left before the eleventh is promised: then there is room again.
+        headers, page = peer.get("/push")
+        # The server may promise more than ten, because the first pushes may end before it makes the last promise.
         assert 10 <= len(peer.pushed()) <= NEEDED, len(peer.pushed())
-        assert page.count(b"/tile/") == 64 and fields[":status"] == "200"
+        assert page.count(b"/tile/") == 64 and headers[":status"] == "200"
 
 
-def h2_that_forbids_pushes_later_gets_none(server):
+def a_client_that_disables_push_later_gets_none(server):
     peer = Peer(server)
     peer.get("/push")
     assert len(peer.pushed()) == NEEDED
@@ -231,7 +226,7 @@ def h2_that_forbids_pushes_later_gets_none(server):
     assert not peer.pushed()
 
 
-def ten_thousand_pushes_leave_nothing_in_memory(server):
+def ten_thousand_pushes_leak_no_memory(server):
     peer = Peer(server)
     warm = 0
     for round in range(10_000 // NEEDED + 1):
@@ -250,51 +245,26 @@ def an_app_in_c_pushes(server):
     pushed = peer.pushed()
     assert body == b"pushed 2\n" and set(pushed) == {"/stream?n=2", "/info"}, (body, pushed)
     assert pushed["/stream?n=2"][2] == b"line 1\nline 2\n", pushed
-    # Asked for in another version, or with other fields, it would tell so.
+    # The app returns the scope of the promised request.
     assert b'"method":"GET"' in pushed["/info"][2], pushed
     _, body = Peer(server, ENABLE_PUSH=0).get("/push")
     assert body == b"pushed 0\n", body
 
 
-PLAIN = [
+PLAINTEXT = [
     nghttp_gets_every_push,
     nghttp_without_push_gets_the_page,
     nghttp_gets_an_early_hint,
     node_gets_every_push,
-    h2_sees_no_difference_between_pushed_and_asked_for,
-    h2_with_room_for_ten_gets_ten_at_a_time,
-    h2_that_forbids_pushes_later_gets_none,
-    ten_thousand_pushes_leave_nothing_in_memory,
+    a_pushed_response_equals_the_requested_one,
+    a_client_that_allows_ten_streams_gets_at_least_ten_pushes,
+    a_client_that_disables_push_later_gets_none,
+    ten_thousand_pushes_leak_no_memory,
 ]
 TLS = [nghttp_gets_every_push, node_gets_every_push, java_gets_every_push]
-IN_C = [an_app_in_c_pushes]
+PUSH = [([], PLAINTEXT), (["--dev-cert"], TLS)]
+C_HELLO = [([], [an_app_in_c_pushes])]
 
 
-def check_all(checks, binary, library, *arguments):
-    server = Server(binary, library, *arguments)
-    try:
-        for check in checks:
-            result = check(server)
-            kind = " over TLS" if arguments else ""
-            said = f": {result}" if result else ""
-            print(check.__name__.replace("_", " ") + kind + said, flush=True)
-        server.stop()
-    finally:
-        server.process.kill()
-    return len(checks)
-
-
-def main():
-    if len(sys.argv) != 4:
-        raise SystemExit(__doc__)
-    for client in CLIENTS:
-        if shutil.which(client) is None:
-            raise SystemExit(f"{client} is not installed")
-    binary, push, c_hello = sys.argv[1:]
-    passed = check_all(PLAIN, binary, push)
-    passed += check_all(TLS, binary, push, "--dev-cert")
-    passed += check_all(IN_C, binary, c_hello)
-    print(f"{passed} passed, 0 failed")
-
-
-main()
+if __name__ == "__main__":
+    harness.check_servers(__doc__, {"push": PUSH, "c_hello": C_HELLO}, programs=["nghttp", "node", "java"])

@@ -1,23 +1,16 @@
 #!/usr/bin/env python3
-"""Clients of WebSockets over HTTP/1.1 against a running server: Python's websockets and wsproto, and one
-of a few lines for what neither of them would do.
+"""WebSockets over HTTP/1.1: Python's websockets and wsproto, and a raw client for what these cannot send.
 
     tests/clients/websocket.py FERRICORN WS_ECHO HELLO
 
-WS_ECHO and HELLO are the libraries of examples/ws-echo and examples/hello; the second knows of no
-sockets, so that a handshake that reaches it is answered with 500. Each check prints a line; the first
-that fails ends the script. A client that is not installed is a failure, not a skip: `pip install
-websockets wsproto`, `npm install ws` where NODE_PATH leads to.
+WS_ECHO and HELLO are the libraries of examples/ws-echo and examples/hello. Hello does not support WebSockets,
+so a handshake that reaches it gets a 500. `pip install websockets wsproto` installs the clients.
 """
 
 import asyncio
 import contextlib
 import os
-import signal
-import socket
-import ssl
 import struct
-import sys
 import time
 import zlib
 
@@ -29,62 +22,50 @@ import wsproto
 import wsproto.events
 import wsproto.extensions
 
-from interop import Server
+import harness
+from harness import LIMIT, unverified_tls
 
-LIMIT = 20.0  # seconds for each wait
-SOCKETS = 200  # open when the server is told to stop
+SOCKETS = 200  # open when the server stops
 MOST_TO_STOP = 5.0  # seconds
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455 §1.3
 
-# The certificate is made for each run.
-ANYONE = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-ANYONE.check_hostname = False
-ANYONE.verify_mode = ssl.CERT_NONE
-
-
-def tcp(server):
-    """A connection, through TLS if the server speaks it."""
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return ANYONE.wrap_socket(plain) if server.url.startswith("https") else plain
-
 
 class Http:
-    """A connection of HTTP/1.1 that asks whatever it is told to."""
+    """An HTTP/1.1 connection that sends any request."""
 
     def __init__(self, server):
-        self.socket = tcp(server)
+        self.socket = server.connect()
         self.file = self.socket.makefile("rb")
 
     def close(self):
         self.file.close()
         self.socket.close()
 
-    def ask(self, line, fields):
-        """The status, the fields and the body of the answer."""
-        head = [line, "host: localhost", *(f"{name}: {value}" for name, value in fields)]
+    def ask(self, line, headers):
+        """The status, the headers and the body of the response."""
+        head = [line, "host: localhost", *(f"{name}: {value}" for name, value in headers)]
         self.socket.sendall("".join(f"{line}\r\n" for line in [*head, ""]).encode())
         status = int(self.file.readline().split()[1])
-        answer = {}
+        received = {}
         while line := self.file.readline().decode().rstrip("\r\n"):
             name, _, value = line.partition(":")
-            answer[name.lower()] = value.strip()
-        return status, answer, self.file.read(int(answer.get("content-length", 0)))
+            received[name.lower()] = value.strip()
+        return status, received, self.file.read(int(received.get("content-length", 0)))
 
 
 def handshake(**changed):
-    """The fields of a sound handshake, but for those that are changed, added, or left out (None)."""
-    fields = {
+    """The headers of a valid handshake, with changes: a value adds or replaces a header, None removes it."""
+    headers = {
         "upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13",
         "sec-websocket-key": KEY,
     } | {name.replace("_", "-"): value for name, value in changed.items()}
-    return [(name, value) for name, value in fields.items() if value is not None]
+    return [(name, value) for name, value in headers.items() if value is not None]
 
 
 def masked(opcode, payload=b"", first=0x80):
-    """A frame of a client, masked with zeros; `first` are the bits FIN and RSV."""
+    """A frame of a client, masked with zeros; `first` has the FIN and RSV bits."""
     length = len(payload)
     if length < 126:
         head = struct.pack("!BB", first | opcode, 0x80 | length)
@@ -95,25 +76,25 @@ def masked(opcode, payload=b"", first=0x80):
     return head + bytes(4) + payload
 
 
-class Wire:
-    """A client that shows each frame as it came, and sends any."""
+class RawWebSocket:
+    """A client that returns each frame as it arrived, and sends any frame."""
 
-    def __init__(self, server, **fields):
+    def __init__(self, server, **headers):
         self.http = Http(server)
-        status, self.fields, _ = self.http.ask("GET / HTTP/1.1", handshake(**fields))
+        status, self.headers, _ = self.http.ask("GET / HTTP/1.1", handshake(**headers))
         assert status == 101, status
-        assert self.fields["sec-websocket-accept"] == ACCEPT, self.fields
-        assert self.fields["upgrade"] == "websocket" and self.fields["connection"].lower() == "upgrade"
+        assert self.headers["sec-websocket-accept"] == ACCEPT, self.headers
+        assert self.headers["upgrade"] == "websocket" and self.headers["connection"].lower() == "upgrade"
 
     def send(self, opcode, payload=b"", first=0x80):
         self.http.socket.sendall(masked(opcode, payload, first))
 
     def frame(self):
-        """The next frame: its FIN and RSV bits, its opcode and its payload; None behind the last."""
+        """The next frame: its FIN and RSV bits, its opcode and its payload. None after the last frame."""
         head = self.http.file.read(2)
         if not head:
             return None
-        assert head[1] < 128, "a server masks nothing"
+        assert head[1] < 128, "a server must not mask its frames"
         length = head[1]
         if length > 125:
             size = 2 if length == 126 else 8
@@ -121,7 +102,7 @@ class Wire:
         return head[0] & 0xF0, head[0] & 0x0F, self.http.file.read(length)
 
     def closed(self):
-        """The code of the close frame that comes next; answers it, and sees the connection end."""
+        """The code of the close frame, which must be next. Answers it; the connection must end then."""
         first, opcode, payload = self.frame()
         assert (first, opcode) == (0x80, CLOSE), (first, opcode, payload)
         self.send(CLOSE, payload[:2])
@@ -129,11 +110,14 @@ class Wire:
         return int.from_bytes(payload[:2], "big")
 
 
+def tls_of(server):
+    return unverified_tls() if server.scheme == "https" else None
+
+
 def connect(server, **options):
-    """A socket of `websockets`."""
-    tls = ANYONE if server.url.startswith("https") else None
+    """A client of the package `websockets`."""
     return websockets.sync.client.connect(
-        server.url.replace("http", "ws", 1) + "/", ssl=tls, proxy=None, max_size=None,
+        server.url.replace("http", "ws", 1) + "/", ssl=tls_of(server), proxy=None, max_size=None,
         ping_interval=None, open_timeout=LIMIT, close_timeout=LIMIT, **options,
     )
 
@@ -152,11 +136,11 @@ def websockets_gets_back_what_it_sends(server):
         for message in ["", "Grüße", b"", b"\x00\xff", "x" * 65536, os.urandom(1 << 20)]:
             client.send(message)
             assert client.recv(LIMIT) == message
-        # A message in frames of a few characters each.
+        # One message in a hundred small frames.
         parts = [f"part {n} " for n in range(100)]
         client.send(iter(parts))
         assert client.recv(LIMIT) == "".join(parts)
-        # Pipelined, and in order.
+        # Many messages at once keep their order.
         for n in range(1000):
             client.send(f"{n}")
         assert [client.recv(LIMIT) for _ in range(1000)] == [f"{n}" for n in range(1000)]
@@ -165,12 +149,12 @@ def websockets_gets_back_what_it_sends(server):
 def websockets_gets_pongs(server):
     with connect(server) as client:
         assert client.ping(b"are you there?").wait(LIMIT)
-        # In the middle of a message.
+        # A ping between the frames of a message.
         client.send(part + (client.ping() and "") for part in ["one", "two"])
         assert client.recv(LIMIT) == "onetwo"
 
 
-def websockets_compresses(server):
+def websockets_negotiates_compression(server):
     with connect(server) as client:
         [deflate] = client.protocol.extensions
         assert isinstance(deflate, websockets.extensions.permessage_deflate.PerMessageDeflate)
@@ -183,7 +167,7 @@ def websockets_compresses(server):
             assert client.recv(LIMIT) == message
 
 
-def websockets_compresses_nothing(server):
+def websockets_negotiates_no_compression(server):
     with connect(server) as client:
         assert client.protocol.extensions == [], client.protocol.extensions
         client.send("all the same " * 1000)
@@ -195,11 +179,11 @@ def websockets_closes_with_a_code_and_a_reason(server):
         with connect(server) as client:
             client.close(code, reason)
             assert client.protocol.close_rcvd.code == code, client.protocol.close_rcvd
-            # Each side has said it, so the server ends the connection.
+            # The server answers the close frame of the client.
             assert client.protocol.close_rcvd_then_sent is False
 
 
-def websockets_is_told_of_what_is_not_utf8(server):
+def text_that_is_not_utf8_closes_with_1007(server):
     with connect(server, compression=None) as client:
         client.send(b"Gr\xc3", text=True)
         assert closed(client)[0] == 1007
@@ -208,7 +192,7 @@ def websockets_is_told_of_what_is_not_utf8(server):
         assert closed(client)[0] == 1007
 
 
-def websockets_may_send_a_message_of_16_mib(server):
+def a_message_of_16_mib_arrives_and_a_larger_one_closes_with_1009(server):
     largest = b"\xa5" * (16 << 20)
     with connect(server, compression=None) as client:
         client.send(largest)
@@ -220,7 +204,7 @@ def websockets_may_send_a_message_of_16_mib(server):
 def wsproto_gets_back_what_it_sends(server):
     deflate = wsproto.extensions.PerMessageDeflate()
     peer = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
-    connection = tcp(server)
+    connection = server.connect()
 
     def send(*events):
         for event in events:
@@ -259,53 +243,53 @@ def wsproto_gets_back_what_it_sends(server):
     send(wsproto.events.CloseConnection(4000, "done"))
     end = next(coming)
     assert isinstance(end, wsproto.events.CloseConnection) and end.code == 4000, end
-    assert connection.recv(1) == b"", "the server ends the connection"
+    assert connection.recv(1) == b"", "the server must close the connection"
 
 
-def a_compressed_message_is_so_on_the_wire(server):
-    wire = Wire(server, sec_websocket_extensions="permessage-deflate")
-    assert wire.fields["sec-websocket-extensions"].startswith("permessage-deflate"), wire.fields
+def the_server_compresses_and_refers_to_the_last_message(server):
+    client = RawWebSocket(server, sec_websocket_extensions="permessage-deflate")
+    assert client.headers["sec-websocket-extensions"].startswith("permessage-deflate"), client.headers
     deflate, inflate = zlib.compressobj(9, wbits=-12), zlib.decompressobj(wbits=-15)
     message = os.urandom(1000).hex().encode()
     sizes = []
     for _ in range(2):
         compressed = deflate.compress(message) + deflate.flush(zlib.Z_SYNC_FLUSH)
-        wire.send(TEXT, compressed[:-4], first=0xC0)
-        first, opcode, payload = wire.frame()
+        client.send(TEXT, compressed[:-4], first=0xC0)
+        first, opcode, payload = client.frame()
         assert (first, opcode) == (0xC0, TEXT), (first, opcode)
         assert inflate.decompress(payload + b"\x00\x00\xff\xff") == message
         sizes.append(len(payload))
-    # The second time there is one to refer to.
+    # The second message refers back to the first.
     assert sizes[0] < len(message) and sizes[1] < 100, sizes
-    # One that is not compressed is lawful too.
-    wire.send(TEXT, b"short")
-    first, opcode, payload = wire.frame()
+    # A client may also send an uncompressed message.
+    client.send(TEXT, b"short")
+    first, opcode, payload = client.frame()
     if first == 0xC0:
         payload = inflate.decompress(payload + b"\x00\x00\xff\xff")
     assert (opcode, payload) == (TEXT, b"short")
     return f"{len(message)} bytes in {sizes[0]}, then in {sizes[1]}"
 
 
-def what_breaks_the_protocol_is_closed_with_its_code(server):
+def each_protocol_error_closes_with_its_code(server):
     for opcode, payload, first, code in [
         (3, b"", 0x80, 1002),  # a reserved opcode
-        (TEXT, b"", 0xC0, 1002),  # compressed, which was not agreed upon
-        (0, b"", 0x80, 1002),  # a continuation of nothing
-        (PING, b"", 0x00, 1002),  # a control frame in fragments
+        (TEXT, b"", 0xC0, 1002),  # compressed without negotiation
+        (0, b"", 0x80, 1002),  # a continuation without a first frame
+        (PING, b"", 0x00, 1002),  # a fragmented control frame
         (PING, bytes(126), 0x80, 1002),
         (CLOSE, b"\x03", 0x80, 1002),
-        (CLOSE, b"\x03\xed", 0x80, 1002),  # 1005 may not be sent
+        (CLOSE, b"\x03\xed", 0x80, 1002),  # 1005 must not be sent
         (CLOSE, b"\x03\xe8\xff", 0x80, 1007),
         (TEXT, b"\xed\xa0\x80", 0x80, 1007),  # a surrogate
     ]:
-        wire = Wire(server)
-        wire.send(opcode, payload, first)
-        assert wire.closed() == code, (opcode, payload, first)
+        client = RawWebSocket(server)
+        client.send(opcode, payload, first)
+        assert client.closed() == code, (opcode, payload, first)
 
 
-def what_comes_before_the_answer_is_not_lost(server):
-    """An eager client sends its first message together with the handshake."""
-    connection = tcp(server)
+def a_message_sent_with_the_handshake_arrives(server):
+    """The client does not wait for the response."""
+    connection = server.connect()
     head = "".join(f"{name}: {value}\r\n" for name, value in handshake())
     frame = b"\x81\x85\x00\x00\x00\x00eager"
     connection.sendall(f"GET / HTTP/1.1\r\nhost: localhost\r\n{head}\r\n".encode() + frame)
@@ -317,14 +301,14 @@ def what_comes_before_the_answer_is_not_lost(server):
     assert answer.startswith(b"HTTP/1.1 101 "), answer
 
 
-def the_largest_message_may_come_and_no_larger_one(server):
+def a_message_above_the_limit_closes_with_1009(server):
     """The limit is 64 KiB."""
     largest = "x" * 65536
     for compression in None, "deflate":
         with connect(server, compression=compression) as client:
             client.send(largest)
             assert client.recv(LIMIT) == largest
-            # Neither whole nor in parts.
+            # The limit holds for one frame and for several.
             client.send([largest, ""])
             assert client.recv(LIMIT) == largest
             client.send(largest + "x")
@@ -333,51 +317,51 @@ def the_largest_message_may_come_and_no_larger_one(server):
             client.send([largest, "x"])
             assert closed(client)[0] == 1009
     with connect(server) as client:
-        # 16 KiB of frame, 16 MiB of message.
+        # The compressed frame has 16 KiB, the message 16 MiB.
         client.send(bytes(16 << 20))
         assert closed(client)[0] == 1009
 
 
-def a_large_frame_is_refused_by_its_head(server):
-    """The limit of a frame is 1 KiB; a message may have many."""
+def a_frame_above_the_limit_closes_with_1009_at_its_head(server):
+    """The limit of a frame is 1 KiB; a message may have many frames."""
     with connect(server, compression=None) as client:
         client.send(["x" * 1024] * 10)
         assert client.recv(LIMIT) == "x" * 10240
-    wire = Wire(server)
-    wire.http.socket.sendall(struct.pack("!BBH", 0x82, 0x80 | 126, 1025) + bytes(4))
-    assert wire.closed() == 1009
+    client = RawWebSocket(server)
+    client.http.socket.sendall(struct.pack("!BBH", 0x82, 0x80 | 126, 1025) + bytes(4))
+    assert client.closed() == 1009
 
 
 def a_client_that_answers_pings_stays(server):
-    wire = Wire(server)
+    client = RawWebSocket(server)
     for _ in range(5):
-        first, opcode, payload = wire.frame()
+        first, opcode, payload = client.frame()
         assert (first, opcode) == (0x80, PING), (first, opcode, payload)
-        wire.send(PONG, payload)
-    wire.send(TEXT, b"still here")
-    assert wire.frame() == (0x80, TEXT, b"still here")
+        client.send(PONG, payload)
+    client.send(TEXT, b"still here")
+    assert client.frame() == (0x80, TEXT, b"still here")
     with connect(server) as client:
         time.sleep(2)
         client.send("still here")
         assert client.recv(LIMIT) == "still here"
 
 
-def a_client_that_answers_no_ping_is_closed(server):
+def a_client_that_answers_no_ping_is_closed_with_1011(server):
     began = time.monotonic()
-    wire = Wire(server)
-    first, opcode, _ = wire.frame()
+    client = RawWebSocket(server)
+    first, opcode, _ = client.frame()
     assert (first, opcode) == (0x80, PING), (first, opcode)
-    first, opcode, payload = wire.frame()
+    first, opcode, payload = client.frame()
     assert (first, opcode, payload[:2]) == (0x80, CLOSE, b"\x03\xf3"), (first, opcode, payload)
     with contextlib.suppress(ConnectionResetError):
-        assert wire.frame() is None
+        assert client.frame() is None
     took = time.monotonic() - began
     assert 0.6 < took < 5, took
     return f"1011 after {took:.1f} s"
 
 
-def only_its_origins_reach_the_app(server):
-    """Hello answers a handshake that it sees with 500."""
+def only_allowed_origins_reach_the_app(server):
+    """Hello answers a handshake that reaches it with 500."""
     http = Http(server)
     for origin, status in [
         ("https://one.example", 500), ("https://two.example:8443", 500), (None, 500),
@@ -389,14 +373,14 @@ def only_its_origins_reach_the_app(server):
         if status == 500:
             http = Http(server)
     status, _, body = http.ask("GET / HTTP/1.1", [("origin", "null")])
-    assert (status, body) == (200, b"Hello, world!\n"), "what is no socket has every origin"
+    assert (status, body) == (200, b"Hello, world!\n"), "a plain request may have any origin"
 
 
 def malformed_handshakes_do_not_reach_the_app(server):
-    """And the connection goes on."""
+    """The connection stays open."""
     http = Http(server)
     cases = 0
-    for line, fields, status, told in [
+    for method, headers, status, expected in [
         ("GET", handshake(sec_websocket_key=None), 400, {}),
         ("GET", handshake(sec_websocket_key="dGhlIHNhbXBsZQ=="), 400, {}),
         ("GET", handshake(sec_websocket_key="*" * 22 + "=="), 400, {}),
@@ -410,36 +394,33 @@ def malformed_handshakes_do_not_reach_the_app(server):
         ("GET", handshake(sec_websocket_protocol="a, a"), 400, {}),
         ("POST", handshake(content_length="0"), 405, {"allow": "GET"}),
     ]:
-        answer, headers, _ = http.ask(f"{line} / HTTP/1.1", fields)
-        assert answer == status, (line, fields, answer)
-        assert told.items() <= headers.items(), (line, fields, headers)
+        answer, received, _ = http.ask(f"{method} / HTTP/1.1", headers)
+        assert answer == status, (method, headers, answer)
+        assert expected.items() <= received.items(), (method, headers, received)
         answer, _, body = http.ask("GET / HTTP/1.1", [])
-        assert (answer, body) == (200, b"Hello, world!\n"), (line, fields, answer, body)
+        assert (answer, body) == (200, b"Hello, world!\n"), (method, headers, answer, body)
         cases += 1
-    return f"{cases} of them"
+    return f"{cases} handshakes"
 
 
-def http_1_0_has_no_sockets(server):
+def a_handshake_over_http_1_0_is_a_plain_request(server):
     status, _, body = Http(server).ask("GET / HTTP/1.0", handshake())
     assert (status, body) == (200, b"Hello, world!\n"), (status, body)
 
 
-def a_handshake_is_a_request_like_any(server):
-    """With --no-ws."""
+def without_websockets_a_handshake_is_a_plain_request(server):
     http = Http(server)
-    for fields in handshake(), handshake(sec_websocket_version="12"), handshake():
-        status, headers, body = http.ask("GET / HTTP/1.1", fields)
+    for sent in handshake(), handshake(sec_websocket_version="12"), handshake():
+        status, headers, body = http.ask("GET / HTTP/1.1", sent)
         assert (status, body) == (200, b"Hello, world!\n"), (status, body)
         assert "upgrade" not in headers, headers
 
 
-def two_hundred_sockets_are_told_that_the_server_stops(server):
-    """Takes the server with it."""
-    tls = ANYONE if server.url.startswith("https") else None
-
+def two_hundred_sockets_close_with_1001_when_the_server_stops(server):
+    """Stops the server."""
     async def until_closed(opened):
         async with websockets.asyncio.client.connect(
-            server.url.replace("http", "ws", 1), ssl=tls, proxy=None, ping_interval=None,
+            server.url.replace("http", "ws", 1), ssl=tls_of(server), proxy=None, ping_interval=None,
             open_timeout=LIMIT,
         ) as client:
             await client.send("hello")
@@ -456,31 +437,30 @@ def two_hundred_sockets_are_told_that_the_server_stops(server):
         for _ in range(SOCKETS):
             await asyncio.wait_for(opened.acquire(), LIMIT)
         began = time.monotonic()
-        server.process.send_signal(signal.SIGTERM)
+        server.terminate()
         codes = await asyncio.gather(*sockets)
-        await asyncio.to_thread(server.process.communicate, timeout=40)
-        return codes, time.monotonic() - began
+        return codes, await asyncio.to_thread(server.wait), time.monotonic() - began
 
-    codes, took = asyncio.run(all_of_them())
+    codes, code, took = asyncio.run(all_of_them())
     assert codes == [1001] * SOCKETS, codes
-    assert server.process.returncode == 0 and took < MOST_TO_STOP, (server.process.returncode, took)
+    assert code == 0 and took < MOST_TO_STOP, (code, took)
     return f"stopped in {took:.1f} s"
 
 
-def a_socket_that_does_not_answer_holds_nothing_up(server):
-    """Takes the server with it; the close time-out is 1 s."""
-    wires = [Wire(server) for _ in range(5)]
+def a_silent_socket_delays_the_stop_by_the_close_timeout(server):
+    """Stops the server. The close time-out is 1 s."""
+    clients = [RawWebSocket(server) for _ in range(5)]
     began = time.monotonic()
-    server.process.send_signal(signal.SIGTERM)
-    for wire in wires:
-        first, opcode, payload = wire.frame()
+    server.terminate()
+    for client in clients:
+        first, opcode, payload = client.frame()
         assert (first, opcode, payload[:2]) == (0x80, CLOSE, b"\x03\xe9"), (first, opcode, payload)
-    for wire in wires:
-        assert wire.frame() is None
-        wire.http.close()
-    server.process.communicate(timeout=40)
+    for client in clients:
+        assert client.frame() is None
+        client.http.close()
+    code = server.wait()
     took = time.monotonic() - began
-    assert server.process.returncode == 0, server.process.returncode
+    assert code == 0, code
     assert 0.8 < took < MOST_TO_STOP, took
     return f"stopped in {took:.1f} s"
 
@@ -488,60 +468,33 @@ def a_socket_that_does_not_answer_holds_nothing_up(server):
 EVERY = [
     websockets_gets_back_what_it_sends,
     websockets_gets_pongs,
-    websockets_compresses,
+    websockets_negotiates_compression,
     websockets_closes_with_a_code_and_a_reason,
-    websockets_is_told_of_what_is_not_utf8,
+    text_that_is_not_utf8_closes_with_1007,
     wsproto_gets_back_what_it_sends,
-    a_compressed_message_is_so_on_the_wire,
-    what_breaks_the_protocol_is_closed_with_its_code,
-    what_comes_before_the_answer_is_not_lost,
-    two_hundred_sockets_are_told_that_the_server_stops,
+    the_server_compresses_and_refers_to_the_last_message,
+    each_protocol_error_closes_with_its_code,
+    a_message_sent_with_the_handshake_arrives,
+    two_hundred_sockets_close_with_1001_when_the_server_stops,
 ]
-# What the server's options are, and what holds then.
+# Options of the server, and the checks that use this server.
 ECHO = [
-    ([], [websockets_may_send_a_message_of_16_mib, *EVERY]),
+    ([], [a_message_of_16_mib_arrives_and_a_larger_one_closes_with_1009, *EVERY]),
     (["--dev-cert"], EVERY),
-    (["--no-ws-deflate"], [websockets_compresses_nothing]),
-    (["--ws-max-message-size", "64KiB"], [the_largest_message_may_come_and_no_larger_one]),
-    (["--ws-max-frame-size", "1KiB"], [a_large_frame_is_refused_by_its_head]),
+    (["--no-ws-deflate"], [websockets_negotiates_no_compression]),
+    (["--ws-max-message-size", "64KiB"], [a_message_above_the_limit_closes_with_1009]),
+    (["--ws-max-frame-size", "1KiB"], [a_frame_above_the_limit_closes_with_1009_at_its_head]),
     (["--ws-ping-interval", "300ms", "--ws-ping-timeout", "500ms"],
-     [a_client_that_answers_pings_stays, a_client_that_answers_no_ping_is_closed]),
-    (["--ws-close-timeout", "1s"], [a_socket_that_does_not_answer_holds_nothing_up]),
+     [a_client_that_answers_pings_stays, a_client_that_answers_no_ping_is_closed_with_1011]),
+    (["--ws-close-timeout", "1s"], [a_silent_socket_delays_the_stop_by_the_close_timeout]),
 ]
 HELLO = [
-    ([], [malformed_handshakes_do_not_reach_the_app, http_1_0_has_no_sockets]),
+    ([], [malformed_handshakes_do_not_reach_the_app, a_handshake_over_http_1_0_is_a_plain_request]),
     (["--ws-origins", "https://one.example", "--ws-origins", "https://two.example:8443"],
-     [only_its_origins_reach_the_app]),
-    (["--no-ws"], [a_handshake_is_a_request_like_any]),
+     [only_allowed_origins_reach_the_app]),
+    (["--no-ws"], [without_websockets_a_handshake_is_a_plain_request]),
 ]
-
-
-def check_all(checks, binary, library):
-    """Runs the checks, with a server for each set of options; how many there were."""
-    passed = 0
-    for options, group in checks:
-        server = Server(binary, library, "--log-level", "error", *options)
-        try:
-            for check in group:
-                result = check(server)
-                kind = f" ({' '.join(options)})" if options else ""
-                said = f": {result}" if result else ""
-                print(check.__name__.replace("_", " ") + kind + said, flush=True)
-                passed += 1
-            if server.process.poll() is None:
-                server.stop()
-        finally:
-            server.process.kill()
-    return passed
-
-
-def main():
-    if len(sys.argv) != 4:
-        raise SystemExit(__doc__)
-    binary, echo, hello = sys.argv[1:]
-    passed = check_all(ECHO, binary, echo) + check_all(HELLO, binary, hello)
-    print(f"{passed} passed, 0 failed")
 
 
 if __name__ == "__main__":
-    main()
+    harness.check_servers(__doc__, {"ws_echo": ECHO, "hello": HELLO}, ["--log-level", "error"])

@@ -1,18 +1,14 @@
 #!/usr/bin/env python3
-"""Node's ws, a client of WebSockets, against a running server.
+"""WebSockets with Node's package ws.
 
     tests/clients/websocket_node.py FERRICORN WS_ECHO
 
-WS_ECHO is the library of examples/ws-echo. Each check prints a line; the first that fails ends the
-script. A client that is not installed is a failure, not a skip: Debian's nodejs, and `npm install ws`
-in a folder whose node_modules NODE_PATH names.
+WS_ECHO is the library of examples/ws-echo. `npm install ws` installs the client; NODE_PATH must name its
+folder node_modules.
 """
 
-import shutil
-import sys
-
-from interop import run
-from websocket import check_all
+import harness
+from harness import run
 
 NODE = """
     const { WebSocket } = require('ws');
@@ -71,7 +67,7 @@ def node(server, cases):
     run("node", "-e", NODE.replace("URL", server.url).replace("CASES", cases))
 
 
-def node_agrees_on_each_kind_of_compression(server):
+def node_negotiates_each_kind_of_compression(server):
     node(server, """[
         [true, 'client_max_window_bits=12; permessage-deflate; server_max_window_bits=12'],
         [{ serverNoContextTakeover: true, clientNoContextTakeover: true, threshold: 0 },
@@ -85,23 +81,16 @@ def node_agrees_on_each_kind_of_compression(server):
     ]""")
 
 
-def node_is_not_compressed(server):
+def node_negotiates_no_compression(server):
     node(server, "[[true, 'none'], [false, 'none']]")
 
 
-EVERY = [
-    ([], [node_agrees_on_each_kind_of_compression]),
-    (["--dev-cert"], [node_agrees_on_each_kind_of_compression]),
-    (["--no-ws-deflate"], [node_is_not_compressed]),
+GROUPS = [
+    ([], [node_negotiates_each_kind_of_compression]),
+    (["--dev-cert"], [node_negotiates_each_kind_of_compression]),
+    (["--no-ws-deflate"], [node_negotiates_no_compression]),
 ]
 
 
-def main():
-    if len(sys.argv) != 3:
-        raise SystemExit(__doc__)
-    if shutil.which("node") is None:
-        raise SystemExit("node is not installed")
-    print(f"{check_all(EVERY, *sys.argv[1:])} passed, 0 failed")
-
-
-main()
+if __name__ == "__main__":
+    harness.check_servers(__doc__, {"ws_echo": GROUPS}, ["--log-level", "error"], ["node"])
