@@ -4,18 +4,16 @@ tests/conformance/autobahn.txt.
 
     tests/conformance/autobahn.py FERRICORN WS_ECHO [--all] [--http2] [--runs N] [--reports FOLDER]
 
-WS_ECHO is the library of examples/ws-echo. Without --all 303 of the 517 cases run, which takes two to
-three minutes. With --http2 they come over HTTP/2 (RFC 8441), which haproxy makes of Autobahn's
-HTTP/1.1; the server's access log has to say so. The list is the same for both, and held both ways: a
-case that is better than it says has to be noted there too. Some depend on timing: with --runs a case is
-the median of so many. The reports, with each byte that was sent, are kept in FOLDER if one is named.
+WS_ECHO is the library of examples/ws-echo. Without --all, 303 of the 517 cases run, which takes two to three
+minutes. With --http2, haproxy translates Autobahn's HTTP/1.1 to HTTP/2 (RFC 8441); the access log must prove it.
+The list is the same for both. Every case must have the listed result. A better result is a failure too, so the
+list stays true. Some cases depend on timing: with --runs N, the median of N runs counts. --reports keeps the
+reports, with each byte that was sent.
 
-`wstest` is found in PATH or named by the environment variable WSTEST, `haproxy` likewise;
-tests/conformance/install_autobahn brings the one, Debian the other. Exits with 0 only if every case is as the list
-says.
+The environment variables WSTEST and HAPROXY name the programs wstest and haproxy if they are not in PATH.
+tests/conformance/install_autobahn installs wstest, and Debian has haproxy.
 """
 
-import argparse
 import collections
 import contextlib
 import fnmatch
@@ -29,9 +27,14 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
+
+import harness
+from harness import Server
+
 EXPECTED = pathlib.Path(__file__).with_suffix(".txt")
-# As Autobahn writes them. Of compression all sizes of one kind of text and one set of parameters, and of
-# each other messages of 1 KiB, and of 8 KiB in fragments.
+# Patterns of Autobahn. For compression: all sizes of one kind of text and of one set of parameters. For each
+# other kind and set: messages of 1 KiB, and of 8 KiB in fragments.
 QUICK = [
     "1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*", "12.1.*", "13.1.*",
     *(f"12.{text}.{size}" for text in range(2, 6) for size in (4, 11)),
@@ -44,8 +47,8 @@ BEHAVIORS = [
     "OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "WRONG CODE", "FAILED BY CLIENT", "UNCLEAN",
     "FAILED",
 ]
-# What a list may hold at all. In 6.4.3 and 6.4.4 a text that becomes invalid in the middle of a frame
-# may be refused at once, or where the frame ends.
+# The list may contain only these. In 6.4.3 and 6.4.4 a text becomes invalid in the middle of a frame: the server
+# may refuse it at once, or at the end of the frame.
 ALLOWED = {"OK", "INFORMATIONAL"}
 MAY_BE_NON_STRICT = {"6.4.3", "6.4.4"}
 HAPROXY = """
@@ -68,7 +71,7 @@ backend two
 def tool(name):
     path = shutil.which(os.environ.get(name.upper(), name))
     if path is None:
-        raise SystemExit(f"{name} is not installed: tests/conformance/autobahn.py tells where it comes from")
+        raise SystemExit(f"{name} is not installed: the first lines of tests/conformance/autobahn.py say how")
     return path
 
 
@@ -81,18 +84,15 @@ def is_among(case, patterns):
 
 
 def expected():
-    """What the list says: {case: (behavior, behavior at the close)}."""
+    """The list: {case: (behavior, behavior at the close)}."""
     verdicts = {}
-    for number, line in enumerate(EXPECTED.read_text().splitlines(), 1):
-        line = line.partition("#")[0].strip()
-        if not line:
-            continue
+    for number, line in harness.expected_lines(EXPECTED):
         behavior, *groups = line.split()
         behavior, _, at_close = behavior.partition(",")
         for case in (case for group in groups for case in cases_of(group)):
             may_be = ALLOWED | {"NON-STRICT"} if case in MAY_BE_NON_STRICT else ALLOWED
             if case in verdicts or behavior not in may_be or at_close not in ALLOWED | {""}:
-                raise SystemExit(f"{EXPECTED.name}:{number}: {case} may not be {behavior}, or is there twice")
+                raise SystemExit(f"{EXPECTED.name}:{number}: {case} may not be {behavior}, or appears twice")
             verdicts[case] = behavior, at_close or "OK"
     return verdicts
 
@@ -116,14 +116,14 @@ def run(url, patterns, folder):
     limit = QUICK_LIMIT if patterns is QUICK else ALL_LIMIT
     log, index = folder / "wstest.log", folder / "index.json"
     with log.open("w") as file, contextlib.suppress(subprocess.TimeoutExpired):
-        # It exits with 0 whatever it finds, and makes its report at the end.
+        # It always exits with 0, and writes its report at the end.
         subprocess.run(
             [tool("wstest"), "-m", "fuzzingclient", "-s", specification], cwd=folder,
             stdout=file, stderr=subprocess.STDOUT, timeout=limit, check=False,
         )
     if not index.exists():
         last = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
-        raise SystemExit(f"Autobahn made no report, its last words:\n{last}")
+        raise SystemExit(f"Autobahn wrote no report. The end of its log:\n{last}")
     return {
         case: json.loads((folder / found["reportfile"]).read_text())
         for case, found in json.loads(index.read_text())["ferricorn"].items()
@@ -134,8 +134,7 @@ def median(behaviors):
     return sorted(behaviors, key=BEHAVIORS.index)[len(behaviors) // 2]
 
 
-def compare(runs, patterns):
-    """The number of cases that are not as the list says; says each."""
+def every_case_is_as_listed(runs, patterns):
     verdicts = {case: verdict for case, verdict in expected().items() if is_among(case, patterns)}
     counts = collections.Counter()
     wrong = 0
@@ -155,41 +154,24 @@ def compare(runs, patterns):
             continue
         wrong += 1
         print(f"{case}: {', at the close '.join(found)}; {EXPECTED.name} says "
-              f"{', at the close '.join(verdicts.get(case, ['nothing of it']))}")
+              f"{', at the close '.join(verdicts.get(case, ['nothing']))}")
         for number, report in enumerate(reports, 1):
             print(f"    run {number}: {report['behavior']}: {report['result']}\n"
                   f"        at the close {report['behaviorClose']}: {report['resultClose']}")
-    said = ", ".join(f"{count} {behavior}" for behavior, count in sorted(counts.items()))
-    return wrong, f"{said}; {wrong} are not as expected"
+    counts = ", ".join(f"{count} {behavior}" for behavior, count in sorted(counts.items()))
+    counts += f"; {wrong} are not as listed"
+    assert wrong == 0, counts
+    return counts
 
 
-@contextlib.contextmanager
-def serving(binary, library, log):
-    """The address of a running server, whose access log goes into `log`."""
-    process = subprocess.Popen(
-        [binary, library, "--bind", "127.0.0.1:0", "--access-log", "--log-level", "error"],
-        stdout=log, stderr=subprocess.PIPE, text=True,
-    )
-    try:
-        for line in process.stderr:
-            if found := re.search(r"on http://(127\.0\.0\.1:\d+)", line):
-                break
-        else:
-            raise SystemExit("the server ended before it served")
-        # Whatever it logs of the suite's misdeeds must not fill the pipe; it ends with the server.
-        subprocess.Popen(["cat"], stdin=process.stderr, stdout=sys.stderr)
-        yield found[1]
-        process.terminate()
-        code = process.wait(60)
-        assert code == 0, f"the server exited with {code}"
-    finally:
-        process.kill()
-        process.wait()
+def every_connection_used_the_version(version, cases, access_log):
+    versions = collections.Counter(re.findall(r' HTTP/([\d.]+)"', access_log.read_text()))
+    assert versions == {version: cases}, f"{cases} cases over HTTP/{version}, but {dict(versions)}"
 
 
 @contextlib.contextmanager
 def over_http2(address, folder):
-    """The address of a proxy that makes HTTP/2 of each WebSocket for the server at `address`."""
+    """The address of a proxy that forwards each WebSocket over HTTP/2 to `address`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         configuration = folder / "haproxy.cfg"
         configuration.write_text(HAPROXY.format(listener=listener.fileno(), address=address))
@@ -204,37 +186,35 @@ def over_http2(address, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("binary")
-    parser.add_argument("library")
+    parser = harness.argument_parser(__doc__, "ferricorn", "ws_echo")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--http2", action="store_true")
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--reports", type=pathlib.Path)
+    parser.add_argument("--runs", metavar="N", type=int, default=1)
+    parser.add_argument("--reports", metavar="FOLDER", type=pathlib.Path)
     options = parser.parse_args()
     patterns = ALL if options.all else QUICK
     version = "2.0" if options.http2 else "1.1"
     expected()
     tool("wstest")
+    checks = harness.Checks()
     with contextlib.ExitStack() as stack:
         folder = options.reports or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "access.log"
-        with log.open("w") as file, serving(options.binary, options.library, file) as address:
+        command = [options.ferricorn, options.ws_echo, "--access-log", "--log-level", "error"]
+        with log.open("w") as file, Server(*command, stdout=file, echo=True) as server:
+            address = server.address
             if options.http2:
                 address = stack.enter_context(over_http2(address, folder))
             runs = []
             for number in range(1, options.runs + 1):
                 runs.append(run(f"ws://{address}/", patterns, folder / f"run-{number}"))
-        versions = collections.Counter(re.findall(r' HTTP/([\d.]+)"', log.read_text()))
-        wrong, said = compare(runs, patterns)
-    if versions != {version: sum(map(len, runs))}:
-        print(f"not all came over HTTP/{version}: {dict(versions)}")
-        wrong += 1
-    print(f"Autobahn over HTTP/{version}: {said}")
-    return wrong
+            server.stop(limit=60)
+        checks.run(every_case_is_as_listed, runs, patterns, note=f"HTTP/{version}")
+        checks.run(every_connection_used_the_version, version, sum(map(len, runs)), log)
+    checks.exit()
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main() else 0)
+    main()

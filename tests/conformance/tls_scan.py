@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Scans a running server's TLS with sslyze, and with testssl.sh where that is asked for.
+"""Scans the TLS of a running server with sslyze, and with testssl.sh if you ask for it.
 
     tests/conformance/tls_scan.py [--testssl] FERRICORN LIBRARY
 
-Fails for whatever is worse than LOW, but for what every self-signed certificate has, and for the
-fields of a response that are the app's to set.
+A finding above LOW is a failure. There are two exceptions: findings that every self-signed certificate has, and
+response headers that belong to the app.
 """
 
 import json
@@ -14,28 +14,19 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
+
+import harness
+
 SSLYZE = pathlib.Path(sys.executable).with_name("sslyze")
-# Mozilla's intermediate configuration, against which sslyze measures.
+# sslyze compares with Mozilla's intermediate configuration.
 ALLOWED_BY_SSLYZE = {"certificate_path_validation"}
 ALLOWED_BY_TESTSSL = {"cert_chain_of_trust", "cert_revocation", "security_headers", "HSTS"}
 
 
-def serve(binary, library):
-    process = subprocess.Popen(
-        [binary, library, "--bind", "127.0.0.1:0", "--dev-cert"],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    )
-    for line in process.stderr:
-        found = re.search(r"on https://(127\.0\.0\.1:\d+)", line)
-        if found:
-            return process, found[1]
-    raise SystemExit("the server ended before it served")
-
-
-def sslyze(address):
-    """What sslyze holds against the server."""
+def sslyze_finds_nothing_above_low(server):
     done = subprocess.run(
-        [SSLYZE, "--mozilla_config=intermediate", address],
+        [SSLYZE, "--mozilla_config=intermediate", server.address],
         capture_output=True, text=True, timeout=120, check=False,
     )
     assert "COMPLIANCE AGAINST TLS CONFIGURATION" in done.stdout, done.stdout + done.stderr
@@ -43,41 +34,39 @@ def sslyze(address):
     assert "VULNERABLE -" not in done.stdout, done.stdout
     faults = re.findall(r"^ +\* (\w+): (.*)$", verdict, re.MULTILINE)
     assert faults or "OK - Compliant" in verdict, verdict
-    return [f"{name}: {why}" for name, why in faults if name not in ALLOWED_BY_SSLYZE]
+    findings = [f"{name}: {why}" for name, why in faults if name not in ALLOWED_BY_SSLYZE]
+    assert not findings, "; ".join(findings)
 
 
-def testssl(address):
-    """What testssl.sh holds against the server."""
+def testssl_finds_nothing_above_low(server):
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "report.json"
         subprocess.run(
-            ["testssl", "--quiet", "--warnings", "off", "--jsonfile", report, address],
+            ["testssl", "--quiet", "--warnings", "off", "--jsonfile", report, server.address],
             stdout=subprocess.DEVNULL, timeout=600, check=False,
         )
-        findings = json.loads(report.read_text())
-    assert len(findings) > 50, "testssl.sh has looked at nothing"
-    return [
-        f"{finding['id']}: {finding['severity']}: {finding['finding']}" for finding in findings
-        if finding["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")
-        and finding["id"].split()[0] not in ALLOWED_BY_TESTSSL
+        results = json.loads(report.read_text())
+    assert len(results) > 50, "testssl.sh has checked nothing"
+    findings = [
+        f"{result['id']}: {result['severity']}: {result['finding']}" for result in results
+        if result["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")
+        and result["id"].split()[0] not in ALLOWED_BY_TESTSSL
     ]
+    assert not findings, "; ".join(findings)
 
 
 def main():
-    scanners = [sslyze, testssl] if "--testssl" in sys.argv else [sslyze]
-    files = [argument for argument in sys.argv[1:] if argument != "--testssl"]
-    if len(files) != 2:
-        raise SystemExit(__doc__)
-    process, address = serve(*files)
-    faults = []
-    try:
-        for scanner in scanners:
-            found = scanner(address)
-            print(f"{scanner.__name__}: {'; '.join(found) or 'nothing above LOW'}", flush=True)
-            faults += found
-    finally:
-        process.kill()
-    sys.exit(1 if faults else 0)
+    parser = harness.argument_parser(__doc__, "ferricorn", "library")
+    parser.add_argument("--testssl", action="store_true")
+    options = parser.parse_args()
+    scans = [sslyze_finds_nothing_above_low]
+    if options.testssl:
+        harness.require("testssl")
+        scans.append(testssl_finds_nothing_above_low)
+    checks = harness.Checks()
+    checks.run_on_servers([options.ferricorn, options.library], [(["--dev-cert"], scans)])
+    checks.exit()
 
 
-main()
+if __name__ == "__main__":
+    main()

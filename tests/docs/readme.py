@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the two apps of the README outside the repository, from their files as they stand there: the
-library is built and served by ferricorn, the program serves itself. Each is asked for a page.
+"""Makes the two apps of the README outside the repository, from the files that the README shows.
 
     tests/docs/readme.py FERRICORN
+
+One is a library, which ferricorn builds and serves. The other is a program that serves itself.
 """
 
 import os
@@ -14,68 +15,65 @@ import sys
 import tempfile
 import urllib.request
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
+
+import harness
+from harness import ROOT, Server
+
 EXPORT = "asgi_abi::export!(app);\n"
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD_LIMIT = 1800.0  # seconds for a server that builds its app first
+ENVIRONMENT = {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target/readme")}
 
 
-def block(readme, language, begin):
-    """The first block of that language that contains `begin`."""
+def block(language, begin):
+    """The README's first block of this language that contains `begin`."""
+    readme = (ROOT / "README.md").read_text()
     for found in re.findall(rf"```{language}\n(.*?)```", readme, re.S):
         if begin in found:
             return found
-    raise SystemExit(f"README.md has no {language} block with {begin!r}")
+    raise AssertionError(f"README.md has no {language} block with {begin!r}")
 
 
-def serve(command, folder, name):
-    """Runs the server, asks it for a page and stops it."""
-    server = subprocess.Popen(
-        [*command, "--bind", "127.0.0.1:0"], cwd=folder, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target/readme")},
-    )
-    try:
-        for line in server.stderr:
-            print(line, end="")
-            found = re.search(rf"serving {name}.* on (http://\S+)", line)
-            if found:
-                break
-        else:
-            raise SystemExit(f"{name} of the README is not served")
-        with urllib.request.urlopen(f"{found[1]}/there", timeout=10) as response:
-            body = response.read().decode()
-        assert body == "Hello from /there\n", body
-        server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=30) == 0, server.returncode
-    finally:
-        server.kill()
-    print(f"{name} of the README: ok")
-
-
-def write(folder, manifest, file, code):
+def write_package(folder, manifest, file, code):
     (folder / "src").mkdir(parents=True)
     (folder / "Cargo.toml").write_text(manifest)
     (folder / "src" / file).write_text(code)
 
 
+def serves_a_page(command, folder, name):
+    with Server(*command, cwd=folder, env=ENVIRONMENT, echo=True, start_limit=BUILD_LIMIT) as server:
+        assert re.search(f"serving {name}.* on ", server.banner), server.banner
+        with urllib.request.urlopen(f"{server.url}/there", timeout=10) as response:
+            body = response.read().decode()
+        assert body == "Hello from /there\n", body
+        server.stop(limit=30, number=signal.SIGINT)
+
+
+def ferricorn_builds_and_serves_the_library_of_the_readme(folder, ferricorn):
+    write_package(
+        folder / "greeter", block("toml", 'name = "greeter"'), "lib.rs", block("rust", EXPORT)
+    )
+    serves_a_page([ferricorn, "greeter", "--profile", "dev"], folder, "greeter")
+
+
+def the_program_of_the_readme_serves_itself(folder):
+    code = block("rust", EXPORT).replace(EXPORT, block("rust", "ferricorn::cli::main(app)"))
+    write_package(folder / "greeter-server", block("toml", 'name = "greeter-server"'), "main.rs", code)
+    subprocess.run(["cargo", "build"], cwd=folder / "greeter-server", check=True, env=ENVIRONMENT)
+    serves_a_page([ROOT / "target/readme/debug/greeter-server"], folder, "greeter-server")
+
+
 def main():
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    binary = os.path.abspath(sys.argv[1])
-    readme = (ROOT / "README.md").read_text()
-    code = block(readme, "rust", EXPORT)
+    options = harness.argument_parser(__doc__, "ferricorn").parse_args()
+    checks = harness.Checks()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        # The manifests of the README name the crates by paths in this folder.
         (folder / "ferricorn").symlink_to(ROOT)
-        write(folder / "greeter", block(readme, "toml", 'name = "greeter"'), "lib.rs", code)
-        serve([binary, "greeter", "--profile", "dev"], folder, "greeter")
-
-        program = code.replace(EXPORT, block(readme, "rust", "ferricorn::cli::main(app)"))
-        manifest = block(readme, "toml", 'name = "greeter-server"')
-        write(folder / "greeter-server", manifest, "main.rs", program)
-        subprocess.run(
-            ["cargo", "build"], cwd=folder / "greeter-server", check=True,
-            env={**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target/readme")},
-        )
-        serve([ROOT / "target/readme/debug/greeter-server"], folder, "greeter-server")
+        checks.run(ferricorn_builds_and_serves_the_library_of_the_readme, folder, options.ferricorn)
+        checks.run(the_program_of_the_readme_serves_itself, folder)
+    checks.exit()
 
 
-main()
+if __name__ == "__main__":
+    main()
