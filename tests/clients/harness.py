@@ -160,15 +160,14 @@ class Server:
         return self
 
     def __exit__(self, kind, *_):
+        failed = True
         try:
             if kind is None:
                 self.stop()
-        except BaseException:
-            kind = True
-            raise
+                failed = False
         finally:
             self.kill()
-            if kind is not None:
+            if failed:
                 self.print_log()
 
 
@@ -207,7 +206,7 @@ class Checks:
     def run_on_servers(self, command, groups):
         """Runs groups of checks. A group is a list of the server's options, and the checks that use this server.
 
-        After the checks, or if one of them has stopped the server, it must exit with 0.
+        Each server must exit with 0, also if a check has stopped it.
         """
         for options, checks in groups:
             server = Server(*command, *options)
