@@ -13,7 +13,8 @@ use crate::response::{
 };
 use crate::{AppEnd, Fault, ResponseHead};
 
-/// What the server sends to the client. The order is always: hints and pushes, a head, data, an end.
+/// What the server sends to the client. The order is always: hints and pushes, a head, data, an
+/// end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WireEvent {

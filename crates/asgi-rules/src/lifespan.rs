@@ -21,7 +21,8 @@ pub enum LifespanOutcome {
     StartupFailed,
     /// The app has cleaned up.
     ShutdownComplete,
-    /// The app could not clean up. The text is its reason, and is empty if the app failed without one.
+    /// The app could not clean up. The text is its reason, and is empty if the app failed without
+    /// one.
     ShutdownFailed(String),
     /// The app has ended, so it cannot clean up. The server continues to serve.
     Gone,
@@ -115,7 +116,8 @@ impl LifespanRules {
     ///
     /// # Errors
     ///
-    /// Returns an error, and changes nothing, if the app has ended or if the event is not expected now.
+    /// Returns an error, and changes nothing, if the app has ended or if the event is not expected
+    /// now.
     pub fn send(&mut self, event: SendEvent) -> Result<LifespanOutcome, SendError> {
         self.ready()?;
         match (self.phase, event) {
@@ -184,8 +186,8 @@ impl LifespanRules {
             }
             (LifespanPhase::Over { .. }, _) => None,
         };
-        // An app may refuse the lifespan. It may also return an error after it has refused to start,
-        // because the operator already knows the reason. (LIFE-009, LIFE-008)
+        // An app may refuse the lifespan. It may also return an error after it has refused to
+        // start, because the operator already knows the reason. (LIFE-009, LIFE-008)
         let excused = match self.phase {
             LifespanPhase::Starting => end == AppEnd::Unsupported,
             LifespanPhase::Over { shutdown_requested } => !shutdown_requested,

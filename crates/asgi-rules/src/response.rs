@@ -166,7 +166,8 @@ impl ResponseContent {
             }
             // A content-length here would be the length of another response. (RFC 9110 §8.6)
             StatusCode::NOT_MODIFIED => {}
-            // RFC 9112 §7.1.2: trailers are part of the chunked coding, so there is no length. (HTTP-052)
+            // RFC 9112 §7.1.2: trailers are part of the chunked coding, so there is no length.
+            // (HTTP-052)
             _ if trailers => {
                 headers.remove(CONTENT_LENGTH);
             }
@@ -200,8 +201,8 @@ impl ResponseContent {
     ///
     /// RFC 9110 §8.6 on HEAD: "a server MUST NOT send Content-Length in such a response unless its
     /// field value equals the decimal number of octets that would have been sent in the content of
-    /// a response if the same request had used the GET method." If an app leaves the body out because
-    /// the method is HEAD, the length is unknown.
+    /// a response if the same request had used the GET method." If an app leaves the body out
+    /// because the method is HEAD, the length is unknown.
     fn adds_length(&self, length: u64) -> bool {
         self.explicit_length && (self.request == RequestMethod::Other || length > 0)
     }
@@ -212,7 +213,8 @@ fn decimal(length: u64) -> HeaderValue {
     HeaderValue::try_from(length.to_string()).expect("digits are a valid header value")
 }
 
-/// Returns whether a header describes the connection, so that only the server may send it. (HTTP-028)
+/// Returns whether a header describes the connection, so that only the server may send it.
+/// (HTTP-028)
 ///
 /// RFC 9113 §8.2.2 makes a response with one of them malformed.
 pub(crate) fn is_connection_header(name: &HeaderName) -> bool {

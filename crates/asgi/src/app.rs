@@ -26,8 +26,8 @@ use crate::{AppError, Receiver, Scope, Sender};
 /// - A server **may** drop the future at any time, for example if the client has left and the grace
 ///   period is over, or if the server stops. Work that must continue belongs in a task that the app
 ///   spawns.
-/// - An app **may** move its `Receiver` and its `Sender` to other tasks. After the app has returned,
-///   each `send` fails with [`SendError::is_over`](crate::SendError::is_over).
+/// - An app **may** move its `Receiver` and its `Sender` to other tasks. After the app has
+///   returned, each `send` fails with [`SendError::is_over`](crate::SendError::is_over).
 ///
 /// Spec: core §1.
 pub trait App: Send + Sync + 'static {

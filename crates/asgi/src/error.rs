@@ -35,8 +35,8 @@ impl AppError {
         self.any_cause(|error| error.is::<UnsupportedScope>())
     }
 
-    /// Returns whether the error, or one of its causes, says that the client is gone. This is a normal
-    /// end and not a fault.
+    /// Returns whether the error, or one of its causes, says that the client is gone. This is a
+    /// normal end and not a fault.
     pub fn is_disconnected(&self) -> bool {
         self.any_cause(|error| {
             error
@@ -175,8 +175,8 @@ impl SendError {
         matches!(self.0, SendErrorKind::Misuse { .. })
     }
 
-    /// Returns whether this connection cannot do what the event asks for. The app can continue without
-    /// it.
+    /// Returns whether this connection cannot do what the event asks for. The app can continue
+    /// without it.
     pub fn is_refused(&self) -> bool {
         matches!(self.0, SendErrorKind::Refused(_))
     }

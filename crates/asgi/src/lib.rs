@@ -1,8 +1,8 @@
 //! An interface between web servers and web apps, modelled on Python's [ASGI].
 //!
 //! This crate defines types and their contract, and nothing else. It has no runtime, no sockets and
-//! no HTTP implementation. Frameworks and middleware that depend on it run on every server that does
-//! the same.
+//! no HTTP implementation. Frameworks and middleware that depend on it run on every server that
+//! does the same.
 //!
 //! - [`App`] is the trait of web apps. A server calls the app once for each [`Scope`].
 //! - [`Scope`] describes one HTTP request, one WebSocket, or the lifespan of the server.

@@ -84,14 +84,14 @@ impl Preload {
         self
     }
 
-    /// Announces the resources to the client, and returns the links for the start of the response. Pass
-    /// them to [`HttpResponseStart::links`](crate::HttpResponseStart::links).
+    /// Announces the resources to the client, and returns the links for the start of the response.
+    /// Pass them to [`HttpResponseStart::links`](crate::HttpResponseStart::links).
     ///
     /// Call this before you send the start. If the server refuses a push or a hint, for whatever
     /// reason, this is not an error: the next best means announces the resource. The links contain
     /// every resource that was not pushed, even if it was hinted: a 103 says that "the server is
-    /// likely to send a final response with the header fields included in the informational response"
-    /// (RFC 8297 §2), and not every client reads it.
+    /// likely to send a final response with the header fields included in the informational
+    /// response" (RFC 8297 §2), and not every client reads it.
     ///
     /// # Errors
     ///

@@ -20,8 +20,8 @@ use crate::{BodyError, ReceiveEvent, SharedHalves};
 ///   event. A caller that drops its future while it waits loses no event.
 /// - `poll_receive` **must** wake the task that polled last, because the app may have moved the
 ///   receiver to another task.
-/// - The last event of a protocol is a disconnect or the shutdown. After it, `poll_receive` **must**
-///   return that event again, at once, on each call.
+/// - The last event of a protocol is a disconnect or the shutdown. After it, `poll_receive`
+///   **must** return that event again, at once, on each call.
 ///
 /// Spec: core §3.
 pub trait ReceiveHalf: Send {
@@ -72,7 +72,8 @@ impl Receiver {
     ///
     /// # Cancel safety
     ///
-    /// This method is not cancel-safe. If the future is dropped, the parts that it has read are lost.
+    /// This method is not cancel-safe. If the future is dropped, the parts that it has read are
+    /// lost.
     ///
     /// # Errors
     ///

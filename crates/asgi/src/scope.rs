@@ -115,8 +115,8 @@ pub struct HttpScope {
 }
 
 impl HttpScope {
-    /// Creates the scope of an HTTP/1.1 request for `target`, with the scheme `http`. Everything else
-    /// is empty or unknown.
+    /// Creates the scope of an HTTP/1.1 request for `target`, with the scheme `http`. Everything
+    /// else is empty or unknown.
     pub fn new(method: Method, target: PathAndQuery) -> Self {
         Self {
             version: Version::HTTP_11,
@@ -183,15 +183,16 @@ pub struct WebSocketScope {
     pub client: Option<Address>,
     /// The address of the server's end of the connection, if the server knows it.
     pub server: Option<Address>,
-    /// The values that the app made at start-up, and those that middleware added for this WebSocket.
+    /// The values that the app made at start-up, and those that middleware added for this
+    /// WebSocket.
     pub state: State,
     /// The extensions that this connection supports.
     pub extensions: Extensions,
 }
 
 impl WebSocketScope {
-    /// Creates the scope of an HTTP/1.1 handshake for `target`, with the scheme `ws`. Everything else
-    /// is empty or unknown.
+    /// Creates the scope of an HTTP/1.1 handshake for `target`, with the scheme `ws`. Everything
+    /// else is empty or unknown.
     pub fn new(target: PathAndQuery) -> Self {
         Self {
             version: Version::HTTP_11,

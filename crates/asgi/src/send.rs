@@ -18,13 +18,13 @@ use crate::{
 ///
 /// # Contract
 ///
-/// - `poll_ready` applies back-pressure. It **must** return `Pending` while there is no room because
-///   earlier events still wait. It **must** return an error once the client is gone, and **must
-///   not** stay `Pending` then.
+/// - `poll_ready` applies back-pressure. It **must** return `Pending` while there is no room
+///   because earlier events still wait. It **must** return an error once the client is gone, and
+///   **must not** stay `Pending` then.
 /// - A caller **must** call `start_send` only after `poll_ready` has returned `Ready(Ok(()))`, once
 ///   for each time.
-/// - `start_send` takes the whole event or returns an error. If it returns an error, it **must not**
-///   change anything.
+/// - `start_send` takes the whole event or returns an error. If it returns an error, it **must
+///   not** change anything.
 /// - `poll_closed` **must not** read a part of the request body to find out.
 /// - Each poll method **must** wake the task that polled it last, independently of the others. One
 ///   task may send while another waits for the close.
@@ -42,8 +42,8 @@ pub trait SendHalf: Send {
     ///
     /// # Errors
     ///
-    /// Returns an error if the event breaks the rules, if the connection does not support it, if the
-    /// client is gone, or if the app has returned.
+    /// Returns an error if the event breaks the rules, if the connection does not support it, if
+    /// the client is gone, or if the app has returned.
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError>;
 
     /// Polls until the exchange is complete or the client has left.
@@ -91,7 +91,8 @@ impl Sender {
     ///
     /// # Cancel safety
     ///
-    /// This method is cancel-safe. If the future is dropped before it resolves, it has sent nothing.
+    /// This method is cancel-safe. If the future is dropped before it resolves, it has sent
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -102,8 +103,8 @@ impl Sender {
     /// - this connection does not support the event ([`SendError::is_refused`]), or
     /// - the app has returned ([`SendError::is_over`]).
     ///
-    /// An app can pass every one of these errors on with `?`. A server knows that an app did nothing
-    /// wrong if it ended because its client left.
+    /// An app can pass every one of these errors on with `?`. A server knows that an app did
+    /// nothing wrong if it ended because its client left.
     pub async fn send(&mut self, event: impl Into<SendEvent>) -> Result<(), SendError> {
         let mut event = Some(event.into());
         poll_fn(|cx| self.poll_send(cx, &mut event)).await

@@ -52,13 +52,13 @@ pub enum WebSocketDue {
 ///         └──────────────────────┴────────────────────────┘
 /// ```
 ///
-/// In `Over`, the server closes the connection as soon as everything is written. RFC 6455 §7.1.1 says
-/// that the server closes first.
+/// In `Over`, the server closes the connection as soon as everything is written. RFC 6455 §7.1.1
+/// says that the server closes first.
 ///
 /// The silence of the client is tracked separately. After
 /// [`ping_interval`](WebSocketTimeouts::ping_interval) without a byte from the client, the server
-/// sends a ping. After another [`ping_timeout`](WebSocketTimeouts::ping_timeout), the client is gone.
-/// Any byte ends the silence, because it shows that the client is there.
+/// sends a ping. After another [`ping_timeout`](WebSocketTimeouts::ping_timeout), the client is
+/// gone. Any byte ends the silence, because it shows that the client is there.
 ///
 /// This type knows no app. [`WebSocketRules`](crate::WebSocketRules) decides what the app and the
 /// client may send.
@@ -92,7 +92,8 @@ impl WebSocketKeepAlive {
         }
     }
 
-    /// Records that the client has sent something, or that the server has not read and so cannot know.
+    /// Records that the client has sent something, or that the server has not read and so cannot
+    /// know.
     pub fn heard(&mut self, now: Duration) {
         self.heard_at = now;
         self.pinged_at = None;
@@ -114,8 +115,8 @@ impl WebSocketKeepAlive {
         }
     }
 
-    /// Records that the server wants to close. Returns whether it must send its close frame, which it
-    /// does only once.
+    /// Records that the server wants to close. Returns whether it must send its close frame, which
+    /// it does only once.
     pub fn close(&mut self, now: Duration) -> bool {
         let open = self.phase == KeepAlivePhase::Open;
         if open {
@@ -124,7 +125,8 @@ impl WebSocketKeepAlive {
         open
     }
 
-    /// Records the client's close frame. Returns whether the server must answer with its own. (WS-028)
+    /// Records the client's close frame. Returns whether the server must answer with its own.
+    /// (WS-028)
     pub fn closed(&mut self) -> bool {
         std::mem::replace(&mut self.phase, KeepAlivePhase::Over) == KeepAlivePhase::Open
     }
@@ -172,8 +174,8 @@ impl WebSocketKeepAlive {
     }
 }
 
-/// The number of pings that a client may send: each ping costs the server an answer and does nothing
-/// useful.
+/// The number of pings that a client may send: each ping costs the server an answer and does
+/// nothing useful.
 ///
 /// Time refills the budget, and so does each message, up to its first size. So a client can measure
 /// the round-trip time with pings. The numbers are those of the limit for PING on HTTP/2.

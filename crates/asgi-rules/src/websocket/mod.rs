@@ -196,8 +196,8 @@ impl WebSocketRules {
         }
     }
 
-    /// Returns the head of a denial that was held back, if any, because the app waits for something.
-    /// (HTTP-024)
+    /// Returns the head of a denial that was held back, if any, because the app waits for
+    /// something. (HTTP-024)
     pub fn waiting(&mut self) -> WebSocketWireEvent {
         if self.app_ended || self.disconnection.is_some() {
             return WebSocketWireEvent::Nothing;
@@ -246,8 +246,8 @@ impl WebSocketRules {
     /// Records that the server closes the WebSocket itself: it stops, or the client broke a rule or
     /// was too slow. (WS-029 to WS-031)
     ///
-    /// Returns whether the server must send `frame`. It does so only if the WebSocket is open. Then the
-    /// app receives the code and the reason of the frame. Otherwise it receives the code 1006.
+    /// Returns whether the server must send `frame`. It does so only if the WebSocket is open. Then
+    /// the app receives the code and the reason of the frame. Otherwise it receives the code 1006.
     pub fn close(&mut self, reason: DisconnectReason, frame: &WebSocketClose) -> bool {
         let open = self.is_open();
         if open {

@@ -17,8 +17,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Returns the ids in a text and their positions. An id is a prefix and three digits, and is not a part
-/// of a longer word.
+/// Returns the ids in a text and their positions. An id is a prefix and three digits, and is not a
+/// part of a longer word.
 fn ids(text: &str) -> Vec<(usize, &str)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut found = Vec::new();

@@ -404,8 +404,8 @@ fn without_a_close_frame_the_app_receives_1006() {
 
 #[test]
 fn an_app_that_knows_that_its_client_left_is_not_at_fault() {
-    type Tell = fn(&mut WebSocketRules);
-    let ways: [Tell; 3] = [
+    type Learn = fn(&mut WebSocketRules);
+    let ways: [Learn; 3] = [
         |rules| {
             rules.disconnect();
         },
@@ -416,11 +416,11 @@ fn an_app_that_knows_that_its_client_left_is_not_at_fault() {
             let _ = rules.ready();
         },
     ];
-    for tell in ways {
+    for learn in ways {
         let mut rules = after([accept()]);
-        tell(&mut rules);
+        learn(&mut rules);
         rules.closed(1001, "");
-        tell(&mut rules);
+        learn(&mut rules);
         assert_eq!(rules.ended(AppEnd::Failed).fault, None);
     }
 }

@@ -44,8 +44,9 @@ const PHASES: [NamedPhase; 6] = [
     }),
 ];
 
-/// The columns: whether it is over; whether the server sends its close frame if it closes, if the client
-/// closes, and if the client breaks a rule; what the server does with a ping; what is due next.
+/// The columns: whether it is over; whether the server sends its close frame if it closes, if the
+/// client closes, and if the client breaks a rule; what the server does with a ping; what is due
+/// next.
 #[test]
 fn every_call_in_every_phase() {
     let now = Duration::ZERO;

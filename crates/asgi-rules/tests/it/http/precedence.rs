@@ -33,8 +33,8 @@ fn gone_comes_before_misuse_and_refused() {
     for event in wrong {
         let mut rules = plain();
         rules.disconnected(DisconnectReason::Reset(8));
-        // The first error changes the rules, because the app learns the reason. So `rejected` can only
-        // check the second.
+        // The first error changes the rules, because the app learns the reason. So `rejected` can
+        // only check the second.
         assert!(rules.ready().is_err());
         let error = rejected(&mut rules, event);
         assert_eq!(error.disconnect_reason(), Some(DisconnectReason::Reset(8)));
