@@ -156,7 +156,7 @@ impl ResponseContent {
         let trailers = self.trailers_promised && !self.discard_body;
         match status {
             // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response
-            // with a status code of 1xx (Informational) or 204 (No ResponseContent)." (HTTP-034)
+            // with a status code of 1xx (Informational) or 204 (No Content)." (HTTP-034)
             StatusCode::NO_CONTENT => {
                 headers.remove(CONTENT_LENGTH);
             }

@@ -19,7 +19,7 @@ use crate::{DisconnectReason, Scope};
 pub struct AppError(Box<dyn Error + Send + Sync>);
 
 impl AppError {
-    /// Creates an error that says that the app does not serve this kind of scope.
+    /// Creates the error of an app that does not serve this kind of scope.
     pub fn unsupported(scope: &Scope) -> Self {
         Self::unsupported_kind(scope.kind())
     }
@@ -136,12 +136,12 @@ enum SendErrorKind {
 }
 
 impl SendError {
-    /// Creates an error that says that the client is gone, so the event cannot reach it.
+    /// Creates the error for an event that cannot reach the client, because the client is gone.
     pub fn disconnected(reason: DisconnectReason) -> Self {
         Self(SendErrorKind::Disconnected(reason))
     }
 
-    /// Creates an error that says that the event breaks the rules of the exchange.
+    /// Creates the error for an event that breaks the rules of the exchange.
     ///
     /// `got` is what the app sent, and `expected` is what the rules allow instead.
     pub fn misuse(
@@ -154,13 +154,13 @@ impl SendError {
         })
     }
 
-    /// Creates an error that says that the rules allow the event, but this connection cannot do it,
-    /// or cannot do it now. The exchange continues.
+    /// Creates the error for an event that the rules allow, but that this connection cannot do, or
+    /// cannot do now. The exchange continues.
     pub fn refused(reason: impl Into<Cow<'static, str>>) -> Self {
         Self(SendErrorKind::Refused(reason.into()))
     }
 
-    /// Creates an error that says that the app has already returned, so its exchange is over.
+    /// Creates the error for an event that comes after the app has returned.
     pub fn over() -> Self {
         Self(SendErrorKind::Over)
     }

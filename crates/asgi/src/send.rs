@@ -21,11 +21,12 @@ use crate::{
 /// - `poll_ready` applies back-pressure. It **must** return `Pending` while there is no room
 ///   because earlier events still wait. It **must** return an error once the client is gone, and
 ///   **must not** stay `Pending` then.
-/// - A caller **must** call `start_send` only after `poll_ready` has returned `Ready(Ok(()))`, once
-///   for each time.
+/// - A caller **must** call `start_send` only after `poll_ready` has returned `Ready(Ok(()))`. Each
+///   of these results allows one call.
 /// - `start_send` takes the whole event or returns an error. If it returns an error, it **must
 ///   not** change anything.
-/// - `poll_closed` **must not** read a part of the request body to find out.
+/// - `poll_closed` **must not** read a part of the request body to learn whether the client has
+///   left.
 /// - Each poll method **must** wake the task that polled it last, independently of the others. One
 ///   task may send while another waits for the close.
 ///
@@ -46,7 +47,7 @@ pub trait SendHalf: Send {
     /// the client is gone, or if the app has returned.
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError>;
 
-    /// Polls until the exchange is complete or the client has left.
+    /// Polls whether the exchange is complete or the client has left.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason>;
 
     /// Calls [`poll_ready`](Self::poll_ready), then [`start_send`](Self::start_send) with the event

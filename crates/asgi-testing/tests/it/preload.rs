@@ -118,7 +118,10 @@ async fn page_with_refusals(
 #[tokio::test]
 async fn a_refused_push_becomes_a_hint_and_a_link() {
     let app = async |scope: Scope, receive: Receiver, send: Sender| {
-        let refuses = |event: &SendEvent| matches!(event, SendEvent::HttpResponsePush(push) if push.path.path() == "/a.woff2");
+        let refuses = |event: &SendEvent| match event {
+            SendEvent::HttpResponsePush(push) => push.path.path() == "/a.woff2",
+            _ => false,
+        };
         page_with_refusals(refuses, (scope, receive, send)).await
     };
     let response = get(app, &[Extension::Push, Extension::EarlyHint]).await;

@@ -197,7 +197,8 @@ fn a_body_longer_than_its_length_is_misuse_and_can_be_corrected() {
         );
         assert_eq!(
             rejected(&mut rules, part).to_string(),
-            "the app sent a body part of 4 bytes, expected at most 3, the rest of the content-length"
+            "the app sent a body part of 4 bytes, expected at most 3, the rest of the \
+             content-length"
         );
         assert_text(&sent(&mut rules, [last("cde")]), r#"last "cde""#);
     }
