@@ -7,7 +7,7 @@ use std::sync::Arc;
 use asgi::{App, DynApp, Extension, Extensions, State};
 use http::Method;
 
-use crate::lifespan::{Lifespan, LifespanError};
+use crate::lifespan::{LifespanError, LifespanTask};
 use crate::request::Request;
 use crate::websocket::Handshake;
 
@@ -20,7 +20,7 @@ pub struct Client {
     pub(crate) state: State,
     pub(crate) extensions: Extensions,
     pub(crate) root_path: Cow<'static, str>,
-    pub(crate) lifespan: Option<Arc<Lifespan>>,
+    pub(crate) lifespan: Option<Arc<LifespanTask>>,
 }
 
 impl Client {
@@ -90,7 +90,7 @@ impl Client {
     /// Returns an error if the app refused to start, failed, or returned before it was ready.
     pub async fn startup(&self) -> Result<Started, LifespanError> {
         let mut client = self.clone();
-        let lifespan = Lifespan::start(&client.app);
+        let lifespan = LifespanTask::start(&client.app);
         if let Some(state) = lifespan.startup().await? {
             client.state = state;
             client.lifespan = Some(lifespan);

@@ -16,7 +16,7 @@ use http::header::HOST;
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::http_halves::SharedHttp;
-use crate::lifespan::Lifespan;
+use crate::lifespan::LifespanTask;
 use crate::response::{Broken, Pushed, Response, ResponseRecord};
 use crate::wake::AppTask;
 
@@ -48,7 +48,7 @@ pub enum Event {
 pub struct Exchange {
     http: Arc<SharedHttp>,
     app: Option<AppTask>,
-    lifespan: Option<Arc<Lifespan>>,
+    lifespan: Option<Arc<LifespanTask>>,
     events: VecDeque<Event>,
     record: ResponseRecord,
     body: RequestBodyState,
@@ -70,7 +70,7 @@ impl Exchange {
         app: DynApp,
         scope: HttpScope,
         first: Option<HttpRequest>,
-        lifespan: Option<Arc<Lifespan>>,
+        lifespan: Option<Arc<LifespanTask>>,
     ) -> Self {
         let http = SharedHttp::new(&scope);
         let body = match &first {

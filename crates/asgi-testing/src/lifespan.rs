@@ -61,7 +61,8 @@ impl Error for LifespanError {
     }
 }
 
-pub(crate) struct Lifespan {
+/// The running lifespan of an app.
+pub(crate) struct LifespanTask {
     app: Mutex<Option<AppTask>>,
     shared: Arc<SharedLifespan>,
 }
@@ -81,7 +82,7 @@ struct LifespanInner {
     app_error: Option<AppError>,
 }
 
-impl Lifespan {
+impl LifespanTask {
     pub(crate) fn start(app: &DynApp) -> Arc<Self> {
         let shared = Arc::new(SharedLifespan {
             inner: Mutex::new(LifespanInner {
@@ -176,7 +177,7 @@ impl Lifespan {
     }
 }
 
-impl Drop for Lifespan {
+impl Drop for LifespanTask {
     /// Ends the app, so that `send` fails with `is_over` in other tasks.
     fn drop(&mut self) {
         if lock(&self.app).take().is_some() {
@@ -185,9 +186,9 @@ impl Drop for Lifespan {
     }
 }
 
-impl fmt::Debug for Lifespan {
+impl fmt::Debug for LifespanTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lifespan")
+        f.debug_struct("LifespanTask")
             .field("rules", &lock(&self.shared.inner).rules)
             .finish_non_exhaustive()
     }

@@ -11,7 +11,7 @@ use asgi_rules::{AppEnd, WebSocketEnding, WebSocketVerdict, WebSocketWireEvent};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::lifespan::Lifespan;
+use crate::lifespan::LifespanTask;
 use crate::request::{add_header, default_headers, local, parse_target};
 use crate::response::ResponseRecord;
 use crate::wake::AppTask;
@@ -193,7 +193,7 @@ pub struct WebSocket {
     app: Option<AppTask>,
     app_error: Option<AppError>,
     verdict: Option<WebSocketVerdict>,
-    lifespan: Option<Arc<Lifespan>>,
+    lifespan: Option<Arc<LifespanTask>>,
     subprotocol: Option<String>,
     headers: HeaderMap,
     closed: Option<Closed>,
