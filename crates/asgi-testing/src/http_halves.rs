@@ -1,4 +1,5 @@
-//! The halves of one HTTP exchange, and what lies between them and the test.
+//! The receiver and sender halves of one HTTP exchange, and the state that they share with the
+//! test.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,45 +13,46 @@ use asgi_rules::{AppEnd, HttpRules, Verdict, WireEvent};
 
 use crate::wake::{WakerSlot, lock};
 
-/// What the test and both halves share. The wakers have locks of their own, so that none is called
-/// while the rules are locked.
-pub(crate) struct Http {
-    inner: Mutex<Inner>,
+/// The state that the test and both halves share.
+///
+/// The wakers have their own locks, so that no waker is called while the rules are locked.
+pub(crate) struct SharedHttp {
+    inner: Mutex<HttpInner>,
     on_receive: WakerSlot,
     on_ready: WakerSlot,
     on_closed: WakerSlot,
-    on_wire: WakerSlot,
+    on_event: WakerSlot,
 }
 
-struct Inner {
+struct HttpInner {
     rules: HttpRules,
-    /// Parts of the request's body that the app has not taken.
+    /// The parts of the request body that the app has not received.
     request: VecDeque<HttpRequest>,
-    /// What the test has not taken: one event, or two if a held head went out behind a hint.
-    wire: VecDeque<WireEvent>,
+    /// The events that the test has not taken. There is one, or two if a held head follows a hint.
+    events: VecDeque<WireEvent>,
     debug: Option<State>,
-    /// The app was told that there is room for one event.
-    reserved: bool,
-    gone: Option<DisconnectReason>,
-    ended: bool,
+    /// `poll_ready` has promised room for one event.
+    room_promised: bool,
+    disconnect_reason: Option<DisconnectReason>,
+    app_ended: bool,
 }
 
-impl Http {
+impl SharedHttp {
     pub(crate) fn new(scope: &HttpScope) -> Arc<Self> {
         Arc::new(Self {
-            inner: Mutex::new(Inner {
+            inner: Mutex::new(HttpInner {
                 rules: HttpRules::new(&scope.method, scope.extensions.clone()),
                 request: VecDeque::new(),
-                wire: VecDeque::new(),
+                events: VecDeque::new(),
                 debug: None,
-                reserved: false,
-                gone: None,
-                ended: false,
+                room_promised: false,
+                disconnect_reason: None,
+                app_ended: false,
             }),
             on_receive: WakerSlot::default(),
             on_ready: WakerSlot::default(),
             on_closed: WakerSlot::default(),
-            on_wire: WakerSlot::default(),
+            on_event: WakerSlot::default(),
         })
     }
 
@@ -67,35 +69,38 @@ impl Http {
         {
             let mut inner = lock(&self.inner);
             inner.rules.disconnected(reason);
-            if matches!(inner.gone, None | Some(DisconnectReason::Closed)) {
-                inner.gone = Some(reason);
+            if matches!(
+                inner.disconnect_reason,
+                None | Some(DisconnectReason::Closed)
+            ) {
+                inner.disconnect_reason = Some(reason);
             }
         }
         self.wake_halves();
     }
 
-    /// The app has returned, or was dropped.
-    pub(crate) fn ended(&self, end: AppEnd) -> Verdict {
+    /// Records that the app has returned or was dropped.
+    pub(crate) fn app_ended(&self, end: AppEnd) -> Verdict {
         let verdict = {
             let mut inner = lock(&self.inner);
-            inner.ended = true;
+            inner.app_ended = true;
             inner.rules.ended(end)
         };
         self.wake_halves();
         verdict
     }
 
-    /// The app's poll was pending: a head that is held back goes out.
-    pub(crate) fn app_waits(&self) {
+    /// Sends a head that is held back, because the poll of the app returned `Pending`.
+    pub(crate) fn app_is_waiting(&self) {
         let mut inner = lock(&self.inner);
         let head = inner.rules.waiting();
-        inner.put(head);
+        inner.queue(head);
     }
 
-    /// What comes next on the wire; taking it makes room for the app's next event.
+    /// Polls for the next event of the app. Taking it makes room for another one.
     pub(crate) fn poll_wire(&self, cx: &Context<'_>) -> Poll<WireEvent> {
-        self.on_wire.register(cx);
-        let event = lock(&self.inner).wire.pop_front();
+        self.on_event.register(cx);
+        let event = lock(&self.inner).events.pop_front();
         match event {
             Some(event) => {
                 self.on_ready.wake();
@@ -116,21 +121,24 @@ impl Http {
     }
 }
 
-impl Inner {
-    fn put(&mut self, event: WireEvent) {
+impl HttpInner {
+    fn queue(&mut self, event: WireEvent) {
         match event {
             WireEvent::Nothing => {}
             WireEvent::Debug(info) => self.debug = Some(info),
-            event => self.wire.push_back(event),
+            event => self.events.push_back(event),
         }
     }
 
     fn receive(&mut self) -> Option<ReceiveEvent> {
-        let over = self.rules.is_complete() || self.ended;
-        // Whoever closed its side may have sent all of its request before that.
-        let may_read = matches!(self.gone, None | Some(DisconnectReason::Closed));
-        if !over
-            && may_read
+        let exchange_over = self.rules.is_complete() || self.app_ended;
+        // A client that has closed its side may have sent the whole request before that.
+        let can_read = matches!(
+            self.disconnect_reason,
+            None | Some(DisconnectReason::Closed)
+        );
+        if !exchange_over
+            && can_read
             && let Some(part) = self.request.pop_front()
         {
             return Some(part.into());
@@ -140,7 +148,7 @@ impl Inner {
     }
 }
 
-pub(crate) struct HttpReceive(Arc<Http>);
+pub(crate) struct HttpReceive(Arc<SharedHttp>);
 
 impl ReceiveHalf for HttpReceive {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -152,17 +160,17 @@ impl ReceiveHalf for HttpReceive {
     }
 }
 
-pub(crate) struct HttpSend(Arc<Http>);
+pub(crate) struct HttpSend(Arc<SharedHttp>);
 
 impl SendHalf for HttpSend {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.0.on_ready.register(cx);
         let mut inner = lock(&self.0.inner);
         inner.rules.ready()?;
-        if inner.wire.is_empty() {
-            inner.reserved = true;
+        if inner.events.is_empty() {
+            inner.room_promised = true;
         }
-        if inner.reserved {
+        if inner.room_promised {
             Poll::Ready(Ok(()))
         } else {
             Poll::Pending
@@ -173,17 +181,18 @@ impl SendHalf for HttpSend {
         let complete = {
             let mut inner = lock(&self.0.inner);
             inner.rules.ready()?;
-            if !inner.reserved {
-                let got = format!("{} without waiting for room", event.name());
-                return Err(SendError::misuse(got, "a poll_ready that was ready"));
+            if !inner.room_promised {
+                let got = format!("{} without room for it", event.name());
+                return Err(SendError::misuse(got, "start_send only after poll_ready"));
             }
-            let wire = inner.rules.send(event)?;
-            inner.reserved = false;
-            inner.put(wire);
+            let event = inner.rules.send(event)?;
+            inner.room_promised = false;
+            inner.queue(event);
             inner.rules.is_complete()
         };
-        // Also for a head that is held back: the app may wait already, this may be another task.
-        self.0.on_wire.wake();
+        // Wake the test even if the head is held back: the app may already wait, because this may
+        // be another task.
+        self.0.on_event.wake();
         if complete {
             self.0.wake_halves();
         }
