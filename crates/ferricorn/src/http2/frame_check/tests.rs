@@ -1,0 +1,679 @@
+use std::time::{Duration, Instant};
+
+use super::{ErrorCode, Fault, FrameCheck, Limits, Refused};
+use crate::http2::client_state::Ended;
+use crate::http2::frame::{
+    ACK, END_HEADERS, END_STREAM, PADDED, PREFACE, PRIORITY as WITH_PRIORITY,
+};
+
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const PRIORITY: u8 = 0x2;
+const RST_STREAM: u8 = 0x3;
+const SETTINGS: u8 = 0x4;
+const PUSH_PROMISE: u8 = 0x5;
+const PING: u8 = 0x6;
+const GOAWAY: u8 = 0x7;
+const WINDOW_UPDATE: u8 = 0x8;
+const CONTINUATION: u8 = 0x9;
+const PRIORITY_UPDATE: u8 = 0x10;
+const UNKNOWN: u8 = 0xbe;
+
+const WHOLE: u8 = END_HEADERS | END_STREAM;
+const LIMITS: Limits = Limits {
+    max_frame_size: 16_384,
+    max_concurrent_streams: 100,
+};
+
+type Frame = Vec<u8>;
+
+fn head(length: usize, kind: u8, flags: u8, stream: u32) -> Frame {
+    let length = u32::try_from(length).unwrap().to_be_bytes();
+    let mut bytes = length[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Frame {
+    let mut bytes = head(payload.len(), kind, flags, stream);
+    bytes.extend(payload);
+    bytes
+}
+
+fn settings(settings: &[(u16, u32)]) -> Frame {
+    let each = settings.iter();
+    let payload =
+        each.flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
+    frame(SETTINGS, 0, 0, &payload.collect::<Vec<_>>())
+}
+
+/// A GET, as far as the guard is concerned.
+fn request(stream: u32) -> Frame {
+    frame(HEADERS, WHOLE, stream, b"fields")
+}
+
+/// A request whose body is to come.
+fn upload(stream: u32) -> Frame {
+    frame(HEADERS, END_HEADERS, stream, b"fields")
+}
+
+fn data(stream: u32) -> Frame {
+    frame(DATA, 0, stream, b"data")
+}
+
+fn cancel(stream: u32) -> Frame {
+    frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
+}
+
+fn window_update(stream: u32, by: u32) -> Frame {
+    frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes())
+}
+
+fn ping() -> Frame {
+    frame(PING, 0, 0, b"pingpong")
+}
+
+fn guard(now: Instant) -> FrameCheck {
+    let mut guard = FrameCheck::new(LIMITS, now);
+    guard.read(PREFACE, now).unwrap();
+    guard.read(&settings(&[]), now).unwrap();
+    guard
+}
+
+/// Feeds the pieces one by one: what h2 may have of them, and the fault.
+fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (usize, Option<Fault>) {
+    let now = Instant::now();
+    let mut guard = FrameCheck::new(LIMITS, now);
+    let mut given = 0;
+    for piece in pieces {
+        match guard.read(piece, now) {
+            Ok(()) => given += piece.len(),
+            Err(Refused { before, fault }) => {
+                assert!(before <= piece.len());
+                let again = guard.read(piece, now);
+                assert_eq!(again, Err(Refused { before: 0, fault }));
+                return (given + before, Some(fault));
+            }
+        }
+    }
+    (given, None)
+}
+
+/// The fault of the last of these frames, however they are cut. They follow the preface and SETTINGS.
+#[track_caller]
+fn verdict(frames: &[Frame]) -> Option<Fault> {
+    let opening = [PREFACE.to_vec(), settings(&[])];
+    let session = [&opening[..], frames].concat();
+    verdict_of(&session)
+}
+
+#[track_caller]
+fn verdict_of(session: &[Vec<u8>]) -> Option<Fault> {
+    let bytes = session.concat();
+    let last = bytes.len() - session.last().unwrap().len();
+    let (given, fault) = feed([&bytes[..]]);
+    let expected = if fault.is_some() { last } else { bytes.len() };
+    assert_eq!(given, expected, "what came before the fault is h2's");
+    for split in 0..bytes.len() {
+        let (first, second) = bytes.split_at(split);
+        let (given, same) = feed([first, second]);
+        assert_eq!(same, fault, "split at {split}");
+        // A part of the last frame may have gone to h2, but never all of it.
+        assert!(given >= expected && (same.is_none() || given < bytes.len()));
+    }
+    assert_eq!(feed(bytes.chunks(1)).1, fault, "byte by byte");
+    fault
+}
+
+#[test]
+fn what_rfc_9113_forbids_is_refused_with_the_code_it_names() {
+    use ErrorCode::{FlowControl, FrameSize, Protocol, StreamClosed};
+    let open = |stream| frame(HEADERS, END_STREAM, stream, b"f");
+    let more = |stream| frame(CONTINUATION, 0, stream, b"f");
+    let dependency = [0, 0, 0, 1, 16];
+    #[rustfmt::skip]
+    let forbidden = [
+        ("4.2", FrameSize, vec![upload(1), frame(DATA, 0, 1, &[0; 16_385])]),
+        ("4.2", FrameSize, vec![frame(HEADERS, WHOLE, 1, &[0; 16_385])]),
+        ("4.2", FrameSize, vec![frame(UNKNOWN, 0, 0, &[0; 16_385])]),
+        ("4.2", FrameSize, vec![upload(1), frame(DATA, PADDED, 1, b"")]),
+        ("4.2", FrameSize, vec![frame(HEADERS, WHOLE | PADDED, 1, b"")]),
+        ("4.2", FrameSize, vec![frame(HEADERS, WHOLE | WITH_PRIORITY, 1, b"1234")]),
+        ("4.2", FrameSize, vec![frame(HEADERS, WHOLE | WITH_PRIORITY | PADDED, 1, b"12345")]),
+        ("5.1 idle", Protocol, vec![data(1)]),
+        ("5.1 idle", Protocol, vec![request(1), data(3)]),
+        ("5.1 idle", Protocol, vec![cancel(1)]),
+        ("5.1 idle", Protocol, vec![window_update(1, 1)]),
+        ("5.1 half-closed", StreamClosed, vec![request(1), data(1)]),
+        ("5.1 half-closed", StreamClosed, vec![request(1), request(1)]),
+        ("5.1 half-closed", StreamClosed, vec![open(1), frame(CONTINUATION, END_HEADERS, 1, b"f"), data(1)]),
+        ("5.1 half-closed", StreamClosed, vec![upload(1), frame(DATA, END_STREAM, 1, b"x"), data(1)]),
+        ("5.1 half-closed", StreamClosed, vec![upload(1), request(1), data(1)]),
+        ("5.1 closed", StreamClosed, vec![upload(1), cancel(1), data(1)]),
+        ("5.1 closed", StreamClosed, vec![upload(1), cancel(1), request(1)]),
+        ("5.1 closed", StreamClosed, vec![request(1), request(3), data(1)]),
+        ("5.1.1", Protocol, vec![request(2)]),
+        ("5.1.1", Protocol, vec![data(2)]),
+        ("5.5", Protocol, vec![open(1), frame(UNKNOWN, 0, 1, b"")]),
+        ("6.1", Protocol, vec![data(0)]),
+        ("6.1", Protocol, vec![upload(1), frame(DATA, PADDED, 1, b"\x05data")]),
+        ("6.1", Protocol, vec![upload(1), frame(DATA, PADDED, 1, b"\x01")]),
+        ("6.2", Protocol, vec![request(0)]),
+        ("6.2", Protocol, vec![frame(HEADERS, WHOLE | PADDED, 1, b"\x07fields")]),
+        ("6.2", Protocol, vec![frame(HEADERS, WHOLE | PADDED | WITH_PRIORITY, 1, b"\x02\0\0\0\0\0f")]),
+        ("6.2", Protocol, vec![open(1), data(1)]),
+        ("6.2", Protocol, vec![open(1), request(3)]),
+        ("6.2", Protocol, vec![open(1), ping()]),
+        ("7540 5.3.1", Protocol, vec![frame(HEADERS, WHOLE | WITH_PRIORITY, 1, &dependency)]),
+        ("7540 5.3.1", Protocol, vec![frame(HEADERS, WHOLE | WITH_PRIORITY, 1, b"\x80\0\0\x01\0")]),
+        ("7540 5.3.1", Protocol, vec![frame(HEADERS, WHOLE | WITH_PRIORITY | PADDED, 1, b"\0\0\0\0\x01\0")]),
+        ("6.3", Protocol, vec![frame(PRIORITY, 0, 0, &dependency)]),
+        ("6.3", FrameSize, vec![frame(PRIORITY, 0, 1, &dependency[..4])]),
+        ("6.3", FrameSize, vec![frame(PRIORITY, 0, 1, b"123456")]),
+        ("6.4", Protocol, vec![cancel(0)]),
+        ("6.4", FrameSize, vec![request(1), frame(RST_STREAM, 0, 1, b"\0\0\0")]),
+        ("6.4", FrameSize, vec![request(1), frame(RST_STREAM, 0, 1, b"12345")]),
+        ("6.5", FrameSize, vec![frame(SETTINGS, ACK, 0, b"\0")]),
+        ("6.5", FrameSize, vec![frame(SETTINGS, ACK, 0, &[0; 6])]),
+        ("6.5", FrameSize, vec![frame(SETTINGS, 0, 0, b"\0\x03\0")]),
+        ("6.5", Protocol, vec![frame(SETTINGS, 0, 1, &[0; 6])]),
+        ("6.5.2", Protocol, vec![settings(&[(2, 2)])]),
+        ("6.5.2", Protocol, vec![settings(&[(3, 1), (2, 1), (2, 2)])]),
+        ("6.5.2", FlowControl, vec![settings(&[(4, 1 << 31)])]),
+        ("6.5.2", Protocol, vec![settings(&[(5, 16_383)])]),
+        ("6.5.2", Protocol, vec![settings(&[(5, 1 << 24)])]),
+        ("8441 3", Protocol, vec![settings(&[(8, 2)])]),
+        ("6.6, 8.4", Protocol, vec![upload(1), frame(PUSH_PROMISE, END_HEADERS, 1, b"\0\0\0\x02f")]),
+        ("6.7", Protocol, vec![frame(PING, 0, 1, b"pingpong")]),
+        ("6.7", FrameSize, vec![frame(PING, 0, 0, b"ping")]),
+        ("6.7", FrameSize, vec![frame(PING, ACK, 0, b"pingpongping")]),
+        ("6.8", Protocol, vec![frame(GOAWAY, 0, 1, &[0; 8])]),
+        ("6.8", FrameSize, vec![frame(GOAWAY, 0, 0, &[0; 7])]),
+        ("6.9", FrameSize, vec![frame(WINDOW_UPDATE, 0, 0, b"\0\0\x01")]),
+        ("6.9", FrameSize, vec![frame(WINDOW_UPDATE, 0, 0, b"12345")]),
+        ("6.9", Protocol, vec![window_update(0, 0)]),
+        ("6.9", Protocol, vec![upload(1), window_update(1, 1 << 31)]),
+        ("6.10", Protocol, vec![more(1)]),
+        ("6.10", Protocol, vec![more(0)]),
+        ("6.10", Protocol, vec![request(1), more(1)]),
+        ("6.10", Protocol, vec![open(1), more(3)]),
+        ("6.10", Protocol, vec![open(1), more(0)]),
+        ("6.10", Protocol, vec![open(1), more(1), data(1)]),
+        ("6.10", Protocol, vec![open(1), frame(CONTINUATION, END_HEADERS, 1, b"f"), more(1)]),
+    ];
+    for (section, code, frames) in forbidden {
+        let fault = verdict(&frames);
+        assert_eq!(
+            fault.map(|fault| fault.code),
+            Some(code),
+            "{section}: {frames:?}"
+        );
+    }
+}
+
+#[test]
+fn what_rfc_9113_allows_passes() {
+    #[rustfmt::skip]
+    let allowed = [
+        vec![request(1), request(3), request(7), window_update(7, 1), window_update(1, 1)],
+        vec![upload(1), data(1), frame(DATA, END_STREAM, 1, b"")],
+        // Trailers, and what may come on a stream that has ended.
+        vec![upload(1), data(1), request(1), window_update(1, 9), cancel(1), cancel(1)],
+        vec![upload(1), request(3), data(1), frame(DATA, PADDED | END_STREAM, 1, b"\0")],
+        vec![upload(1), frame(DATA, PADDED, 1, b"\x04data"), frame(DATA, PADDED, 1, b"\x03data")],
+        vec![frame(HEADERS, WHOLE | PADDED | WITH_PRIORITY, 3, b"\x01\0\0\0\x01\0f")],
+        vec![frame(HEADERS, 0, 1, b""), frame(CONTINUATION, 0, 1, b"f"), frame(CONTINUATION, END_HEADERS, 1, b""), data(1)],
+        vec![frame(PRIORITY, 0, 9, &[0, 0, 0, 9, 0]), request(1)],
+        vec![settings(&[(1, 0), (2, 0), (3, 0), (4, 0x7fff_ffff), (5, 16_384), (6, 0), (8, 1), (0x0a0a, 7)])],
+        vec![settings(&[(5, 0x00ff_ffff)]), frame(SETTINGS, ACK, 0, b"")],
+        vec![ping(), frame(PING, ACK, 0, b"pingpong"), frame(PING, 0xfe, 0, b"pingpong")],
+        vec![frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\xffgoodbye"), ping()],
+        vec![frame(UNKNOWN, 0xff, 0x8000_0005, b"what"), frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x01u=1")],
+        // §4.1: the reserved bit is ignored.
+        vec![frame(PING, 0, 0x8000_0000, b"pingpong"), request(0x8000_0001), window_update(1, 0xffff_ffff)],
+        // Resets and windows of streams that the server pushed.
+        vec![upload(3), cancel(2), window_update(4, 9), data(3)],
+        vec![upload(1), frame(DATA, 0, 1, &[0; 16_384])],
+    ];
+    for frames in allowed {
+        assert_eq!(verdict(&frames), None, "{frames:?}");
+    }
+}
+
+#[test]
+fn a_connection_begins_with_the_preface_and_settings() {
+    let start = |frame: Frame| verdict_of(&[PREFACE.to_vec(), frame]);
+    assert_eq!(start(settings(&[(3, 100)])), None);
+    for first in [
+        ping(),
+        request(1),
+        window_update(0, 1),
+        frame(SETTINGS, ACK, 0, b""),
+        frame(UNKNOWN, 0, 0, b""),
+    ] {
+        assert_eq!(start(first).unwrap().code, ErrorCode::Protocol);
+    }
+    for preface in ["GET / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\r\r\n"] {
+        let fault = verdict_of(&[preface.as_bytes().to_vec()]);
+        assert_eq!(fault.unwrap().code, ErrorCode::Protocol);
+    }
+    assert_eq!(feed([&PREFACE[..20]]), (20, None));
+}
+
+#[test]
+fn push_is_allowed_until_the_client_says_otherwise() {
+    let now = Instant::now();
+    let mut guard = guard(now);
+    assert!(guard.allows_push());
+    for (frame, allowed) in [
+        (settings(&[(2, 0), (4, 9)]), false),
+        (settings(&[(4, 9)]), false),
+        (settings(&[(2, 0), (2, 1)]), true),
+        (frame(GOAWAY, 0, 0, &[0; 8]), false),
+        (settings(&[(2, 1)]), false),
+    ] {
+        guard.read(&frame, now).unwrap();
+        assert_eq!(guard.allows_push(), allowed);
+    }
+}
+
+#[test]
+fn a_stream_that_ended_is_known_for_512_streams() {
+    let last = 2 * Ended::SPAN - 1;
+    for (newest, known) in [(last, true), (last + 2, false)] {
+        let now = Instant::now();
+        let mut guard = guard(now);
+        let streams = (1..=newest).step_by(2);
+        guard
+            .read(&streams.flat_map(request).collect::<Vec<_>>(), now)
+            .unwrap();
+        assert_eq!(guard.read(&data(1), now).is_err(), known, "{newest}");
+    }
+}
+
+#[test]
+fn a_stream_does_not_inherit_the_end_of_one_long_ago() {
+    for between in [0, 1, 511, 512, 513, 5000] {
+        let now = Instant::now();
+        let mut guard = guard(now);
+        let all = (1..=2 * Ended::SPAN)
+            .step_by(2)
+            .flat_map(request)
+            .collect::<Vec<_>>();
+        guard.read(&all, now).unwrap();
+        let next = 2 * Ended::SPAN + 1 + 2 * between;
+        for frame in [upload(next), data(next), request(next)] {
+            guard.read(&frame, now).unwrap();
+        }
+        guard.read(&data(next), now).unwrap_err();
+    }
+}
+
+/// xorshift: the same sequence in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.below(256) as u8
+    }
+
+    /// A frame that is about right.
+    fn frame(&mut self) -> Frame {
+        let kind = self.below(12) as u8;
+        let length = match self.below(8) {
+            0 => self.below(20),
+            _ => [4, 9, 5, 4, 12, 9, 8, 8, 4, 9, 3, 3][usize::from(kind)],
+        };
+        let stream = match (kind, self.below(8)) {
+            (_, 0) => self.below(9) as u32,
+            (4 | 6 | 7, _) => 0,
+            _ => 2 * self.below(6) as u32 + 1,
+        };
+        let flags = if self.below(3) == 0 {
+            self.byte()
+        } else {
+            END_HEADERS
+        };
+        let payload = (0..length)
+            .map(|_| (self.below(3)) as u8)
+            .collect::<Vec<_>>();
+        frame(kind, flags, stream, &payload)
+    }
+}
+
+#[test]
+fn whatever_comes_is_judged_the_same_however_it_is_cut() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut faults = 0;
+    for round in 0..20_000 {
+        let mut bytes = [&PREFACE[..], &settings(&[])].concat();
+        for _ in 0..random.below(12) {
+            bytes.extend(random.frame());
+        }
+        if round % 4 == 0 {
+            let place = random.below(bytes.len() as u64) as usize;
+            bytes[place] = random.byte();
+        }
+        if round % 16 == 0 {
+            bytes.extend((0..40).map(|_| random.byte()));
+        }
+        let (given, fault) = feed([&bytes[..]]);
+        faults += usize::from(fault.is_some());
+        let mut rest = &bytes[..];
+        let pieces = std::iter::from_fn(|| {
+            let length = 1 + random.below(30) as usize;
+            let (piece, after) = rest.split_at(rest.len().min(length));
+            rest = after;
+            (!piece.is_empty()).then_some(piece)
+        });
+        let (cut, same) = feed(pieces);
+        assert_eq!(same, fault);
+        assert!(given <= cut && cut <= bytes.len());
+    }
+    // Neither all of them nor none.
+    assert!((2_000..18_000).contains(&faults), "{faults}");
+}
+
+/// A connection whose client has sent the preface and SETTINGS.
+struct Session {
+    guard: FrameCheck,
+    now: Instant,
+    stream: u32,
+}
+
+impl Session {
+    fn new() -> Self {
+        let now = Instant::now();
+        let guard = guard(now);
+        Self {
+            guard,
+            now,
+            stream: 1,
+        }
+    }
+
+    fn after(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    fn client(&mut self, frame: &[u8]) -> Result<(), Fault> {
+        self.guard
+            .read(frame, self.now)
+            .map_err(|refused| refused.fault)
+    }
+
+    fn server(&mut self, frame: &[u8]) -> Result<(), Fault> {
+        self.guard.wrote(frame, self.now)
+    }
+
+    fn request(&mut self) -> Result<u32, Fault> {
+        self.stream += 2;
+        self.client(&request(self.stream))?;
+        Ok(self.stream)
+    }
+
+    fn respond(&mut self, stream: u32) -> Result<(), Fault> {
+        self.server(&frame(HEADERS, END_HEADERS, stream, b"200"))?;
+        self.server(&frame(DATA, END_STREAM, stream, &[0; 1000]))
+    }
+}
+
+#[test]
+fn a_browser_that_cancels_pages_is_served() {
+    let mut session = Session::new();
+    let setup = [
+        settings(&[(1, 65_536), (2, 0), (4, 6_291_456), (6, 262_144)]),
+        window_update(0, 15_663_105),
+    ];
+    session.client(&setup.concat()).unwrap();
+    session.client(&frame(SETTINGS, ACK, 0, b"")).unwrap();
+    for page in 0..200 {
+        let streams: Vec<u32> = (0..100).map(|_| session.request().unwrap()).collect();
+        for stream in &streams {
+            let update = [&stream.to_be_bytes()[..], b"u=3, i"].concat();
+            session
+                .client(&frame(PRIORITY_UPDATE, 0, 0, &update))
+                .unwrap();
+            session
+                .client(&frame(UNKNOWN, 0, *stream, b"grease"))
+                .unwrap();
+        }
+        session.client(&ping()).unwrap();
+        let cancelled = if page % 3 == 0 { 100 } else { 5 };
+        for (index, stream) in streams.iter().enumerate() {
+            if index < cancelled {
+                session.client(&cancel(*stream)).unwrap();
+            } else {
+                session.respond(*stream).unwrap();
+                session.client(&window_update(*stream, 1000)).unwrap();
+                session.client(&window_update(0, 1000)).unwrap();
+            }
+        }
+        session.after(Duration::from_millis(700));
+    }
+}
+
+#[test]
+fn who_works_with_the_server_is_never_counted_out() {
+    // One ping a round trip and two updates a frame, as fast as it goes: no time passes at all.
+    let mut session = Session::new();
+    let stream = session.request().unwrap();
+    for _ in 0..20_000 {
+        session.server(&frame(DATA, 0, stream, &[0; 256])).unwrap();
+        for frame in [ping(), window_update(0, 256), window_update(stream, 256)] {
+            session.client(&frame).unwrap();
+        }
+    }
+    // A chatty one, before anything is answered.
+    for _ in 0..20_000 {
+        let stream = session.request().unwrap();
+        let mut chat = [ping(), frame(UNKNOWN, 0, 0, b"")].concat();
+        chat.extend(window_update(stream, 9).repeat(4));
+        chat.extend(frame(PRIORITY, 0, stream, &[0; 5]).repeat(5));
+        session.client(&chat).unwrap();
+    }
+    // A proxy that cancels every other request.
+    for _ in 0..20_000 {
+        let answered = session.request().unwrap();
+        session.respond(answered).unwrap();
+        let cancelled = session.request().unwrap();
+        session.client(&cancel(cancelled)).unwrap();
+    }
+    // One that does it with each other answer without a body.
+    for _ in 0..20_000 {
+        let answered = session.request().unwrap();
+        session
+            .server(&frame(HEADERS, WHOLE, answered, b"304"))
+            .unwrap();
+        let cancelled = session.request().unwrap();
+        session.client(&cancel(cancelled)).unwrap();
+    }
+    // Uploads that end with a frame of nothing.
+    for (flags, payload) in [(0, &b""[..]), (PADDED, &b"\0"[..])].repeat(20_000) {
+        session.stream += 2;
+        session.client(&upload(session.stream)).unwrap();
+        let end = frame(DATA, END_STREAM | flags, session.stream, payload);
+        session.client(&end).unwrap();
+    }
+    // A client that wants no pushes, but forgot to say so.
+    for promised in (2..20_000).step_by(2) {
+        session
+            .server(&frame(PUSH_PROMISE, END_HEADERS, stream, &[0; 5]))
+            .unwrap();
+        session.client(&cancel(promised)).unwrap();
+    }
+}
+
+/// How many of these the client may send at once, how many a second later, and the name of the flood.
+#[track_caller]
+fn flood(
+    name: &str,
+    burst: u32,
+    a_second: u32,
+    mut send: impl FnMut(&mut Session) -> Result<(), Fault>,
+) {
+    let mut session = Session::new();
+    // Nothing of what the session began with is in the way, and no hour of silence helps.
+    session.after(Duration::from_secs(3600));
+    for n in 0..burst {
+        assert_eq!(send(&mut session), Ok(()), "{n}");
+    }
+    let mut paced = |session: &mut Session, sent| {
+        for _ in 0..60 {
+            session.after(Duration::from_secs(1));
+            for _ in 0..sent {
+                send(session)?;
+            }
+        }
+        Ok(())
+    };
+    assert_eq!(paced(&mut session, a_second), Ok(()));
+    let fault: Fault = paced(&mut session, a_second + 1).unwrap_err();
+    assert_eq!((fault.code, fault.why), (ErrorCode::EnhanceYourCalm, name));
+}
+
+#[test]
+fn floods_of_single_frames_are_caught_at_once_and_paced() {
+    let mut settings_of_ten = vec![(0xa, 0); 10];
+    settings_of_ten[3] = (4, 9);
+    #[rustfmt::skip]
+    let floods = [
+        ("too many PING frames", 100, 50, ping()),
+        ("too many PING frames", 100, 50, frame(PING, ACK, 0, &[0; 8])),
+        ("too many SETTINGS", 100, 10, settings(&[])),
+        ("too many SETTINGS", 100, 10, settings(&[(4, 9)])),
+        ("too many SETTINGS", 10, 1, settings(&settings_of_ten)),
+        ("too many PRIORITY frames", 200, 50, frame(PRIORITY, 0, 9, &[0; 5])),
+        ("too many PRIORITY frames", 200, 50, frame(PRIORITY_UPDATE, 0, 0, &[0; 5])),
+        ("too many WINDOW_UPDATE frames", 10_000, 500, window_update(0, 1)),
+        ("too many frames of other types", 100, 50, frame(UNKNOWN, 0, 0, b"")),
+        ("too many frames of other types", 100, 50, frame(GOAWAY, 0, 0, &[0; 8])),
+    ];
+    for (name, burst, a_second, frame) in floods {
+        flood(name, burst, a_second, |session| session.client(&frame));
+    }
+}
+
+#[test]
+fn a_setting_frame_as_long_as_may_be_is_a_flood_by_itself() {
+    let fault = verdict(&[settings(&[(0xa, 0); 101])]).unwrap();
+    assert_eq!(fault.why, "too many SETTINGS");
+}
+
+#[test]
+fn empty_data_is_caught_padded_or_not() {
+    for (flags, payload) in [
+        (0, &b""[..]),
+        (PADDED, &b"\0"[..]),
+        (PADDED, &b"\x02\0\0"[..]),
+    ] {
+        let mut opened = false;
+        flood("too many empty DATA frames", 100, 50, |session| {
+            if !std::mem::replace(&mut opened, true) {
+                session.client(&upload(1)).unwrap();
+            }
+            session.client(&frame(DATA, flags, 1, payload))
+        });
+    }
+}
+
+/// CVE-2023-44487
+#[test]
+fn rapid_reset_is_caught_at_once_and_paced() {
+    flood("too many requests were cancelled", 200, 50, |session| {
+        let stream = session.request()?;
+        session.client(&cancel(stream))
+    });
+}
+
+#[test]
+fn a_clock_that_goes_back_earns_nothing() {
+    let mut session = Session::new();
+    let (early, late) = (session.now, session.now + Duration::from_secs(60));
+    for n in 0..=100 {
+        session.now = if n % 2 == 0 { late } else { early };
+        assert_eq!(session.client(&ping()).is_ok(), n < 100, "{n}");
+    }
+}
+
+#[test]
+fn more_streams_allow_more_to_be_cancelled() {
+    let now = Instant::now();
+    let limits = Limits {
+        max_concurrent_streams: 1000,
+        ..LIMITS
+    };
+    let mut session = Session {
+        guard: FrameCheck::new(limits, now),
+        now,
+        stream: 1,
+    };
+    session
+        .client(&[&PREFACE[..], &settings(&[])].concat())
+        .unwrap();
+    for n in 0..=2000 {
+        let stream = session.request().unwrap();
+        assert_eq!(session.client(&cancel(stream)).is_ok(), n < 2000);
+    }
+}
+
+/// CVE-2025-8671
+#[test]
+fn resets_that_the_client_provokes_are_counted_and_the_apps_are_not() {
+    let reset = |code: u32| frame(RST_STREAM, 0, 1, &code.to_be_bytes());
+    for code in [0x1, 0x3, 0x5, 0x6, 0x7, 0x9] {
+        flood("too many streams had to be reset", 200, 50, |session| {
+            session.server(&reset(code))
+        });
+    }
+    let mut session = Session::new();
+    for code in [0x0, 0x2, 0x8, 0xb].repeat(1000) {
+        session.server(&reset(code)).unwrap();
+    }
+    // Cut anywhere, and told again by the next read.
+    let bytes = reset(1).repeat(201);
+    for cut in [1, 8, 9, 10, 12] {
+        let mut session = Session::new();
+        let ends = bytes
+            .chunks(cut)
+            .map(|piece| session.server(piece))
+            .collect::<Vec<_>>();
+        assert_eq!(ends.iter().filter(|end| end.is_err()).count(), 1);
+        session.client(&ping()).unwrap_err();
+    }
+}
+
+/// CVE-2024-27316
+#[test]
+fn field_blocks_in_many_pieces_are_caught() {
+    // Two a request are earned.
+    flood("too many CONTINUATION frames", 98, 50, |session| {
+        session.stream += 2;
+        let stream = session.stream;
+        session.client(&frame(HEADERS, END_STREAM, stream, b""))?;
+        session.client(&frame(CONTINUATION, 0, stream, b""))?;
+        session.client(&frame(CONTINUATION, 0, stream, b""))?;
+        session.client(&frame(CONTINUATION, END_HEADERS, stream, b""))
+    });
+    let mut session = Session::new();
+    session.client(&frame(HEADERS, 0, 1, b"")).unwrap();
+    let endless = frame(CONTINUATION, 0, 1, b"").repeat(103);
+    session.client(&endless).unwrap_err();
+}
+
+/// CVE-2019-9511
+#[test]
+fn a_window_that_opens_by_a_byte_earns_nothing() {
+    flood("too many WINDOW_UPDATE frames", 10_000, 500, |session| {
+        session.server(&frame(DATA, 0, 1, b"x")).unwrap();
+        session.client(&window_update(0, 1))
+    });
+}
