@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-use super::{ErrorCode, Fault, FrameCheck, Limits, Refused};
-use crate::http2::client_state::Ended;
+use super::{ConnectionFault, ErrorCode, FrameCheck, FrameLimits, FrameRefusal};
+use crate::http2::client_state::EndedStreams;
 use crate::http2::frame::{
     ACK, END_HEADERS, END_STREAM, PADDED, PREFACE, PRIORITY as WITH_PRIORITY,
 };
@@ -20,7 +20,7 @@ const PRIORITY_UPDATE: u8 = 0x10;
 const UNKNOWN: u8 = 0xbe;
 
 const WHOLE: u8 = END_HEADERS | END_STREAM;
-const LIMITS: Limits = Limits {
+const LIMITS: FrameLimits = FrameLimits {
     max_frame_size: 16_384,
     max_concurrent_streams: 100,
 };
@@ -48,14 +48,14 @@ fn settings(settings: &[(u16, u32)]) -> Frame {
     frame(SETTINGS, 0, 0, &payload.collect::<Vec<_>>())
 }
 
-/// A GET, as far as the guard is concerned.
+/// A GET. The check does not decode its headers.
 fn request(stream: u32) -> Frame {
-    frame(HEADERS, WHOLE, stream, b"fields")
+    frame(HEADERS, WHOLE, stream, b"block.")
 }
 
-/// A request whose body is to come.
+/// A request with a body that is still to come.
 fn upload(stream: u32) -> Frame {
-    frame(HEADERS, END_HEADERS, stream, b"fields")
+    frame(HEADERS, END_HEADERS, stream, b"block.")
 }
 
 fn data(stream: u32) -> Frame {
@@ -74,25 +74,25 @@ fn ping() -> Frame {
     frame(PING, 0, 0, b"pingpong")
 }
 
-fn guard(now: Instant) -> FrameCheck {
-    let mut guard = FrameCheck::new(LIMITS, now);
-    guard.read(PREFACE, now).unwrap();
-    guard.read(&settings(&[]), now).unwrap();
-    guard
+fn after_preface(now: Instant) -> FrameCheck {
+    let mut check = FrameCheck::new(LIMITS, now);
+    check.check_received(PREFACE, now).unwrap();
+    check.check_received(&settings(&[]), now).unwrap();
+    check
 }
 
-/// Feeds the pieces one by one: what h2 may have of them, and the fault.
-fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (usize, Option<Fault>) {
+/// Feeds the pieces one by one. Returns how many bytes h2 may have, and the fault.
+fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (usize, Option<ConnectionFault>) {
     let now = Instant::now();
-    let mut guard = FrameCheck::new(LIMITS, now);
+    let mut check = FrameCheck::new(LIMITS, now);
     let mut given = 0;
     for piece in pieces {
-        match guard.read(piece, now) {
+        match check.check_received(piece, now) {
             Ok(()) => given += piece.len(),
-            Err(Refused { before, fault }) => {
+            Err(FrameRefusal { before, fault }) => {
                 assert!(before <= piece.len());
-                let again = guard.read(piece, now);
-                assert_eq!(again, Err(Refused { before: 0, fault }));
+                let again = check.check_received(piece, now);
+                assert_eq!(again, Err(FrameRefusal { before: 0, fault }));
                 return (given + before, Some(fault));
             }
         }
@@ -100,26 +100,27 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (usize, Option<Fault>
     (given, None)
 }
 
-/// The fault of the last of these frames, however they are cut. They follow the preface and SETTINGS.
+/// The fault in the last of these frames, with every split of the bytes. The preface and SETTINGS come
+/// before them.
 #[track_caller]
-fn verdict(frames: &[Frame]) -> Option<Fault> {
+fn verdict(frames: &[Frame]) -> Option<ConnectionFault> {
     let opening = [PREFACE.to_vec(), settings(&[])];
-    let session = [&opening[..], frames].concat();
-    verdict_of(&session)
+    let connection = [&opening[..], frames].concat();
+    verdict_of(&connection)
 }
 
 #[track_caller]
-fn verdict_of(session: &[Vec<u8>]) -> Option<Fault> {
-    let bytes = session.concat();
-    let last = bytes.len() - session.last().unwrap().len();
+fn verdict_of(connection: &[Vec<u8>]) -> Option<ConnectionFault> {
+    let bytes = connection.concat();
+    let last = bytes.len() - connection.last().unwrap().len();
     let (given, fault) = feed([&bytes[..]]);
     let expected = if fault.is_some() { last } else { bytes.len() };
-    assert_eq!(given, expected, "what came before the fault is h2's");
+    assert_eq!(given, expected, "h2 gets all bytes before the fault");
     for split in 0..bytes.len() {
         let (first, second) = bytes.split_at(split);
         let (given, same) = feed([first, second]);
         assert_eq!(same, fault, "split at {split}");
-        // A part of the last frame may have gone to h2, but never all of it.
+        // h2 may have a part of the last frame, but never all of it.
         assert!(given >= expected && (same.is_none() || given < bytes.len()));
     }
     assert_eq!(feed(bytes.chunks(1)).1, fault, "byte by byte");
@@ -127,7 +128,7 @@ fn verdict_of(session: &[Vec<u8>]) -> Option<Fault> {
 }
 
 #[test]
-fn what_rfc_9113_forbids_is_refused_with_the_code_it_names() {
+fn frames_that_rfc_9113_forbids_are_refused_with_its_code() {
     use ErrorCode::{FlowControl, FrameSize, Protocol, StreamClosed};
     let open = |stream| frame(HEADERS, END_STREAM, stream, b"f");
     let more = |stream| frame(CONTINUATION, 0, stream, b"f");
@@ -160,7 +161,7 @@ fn what_rfc_9113_forbids_is_refused_with_the_code_it_names() {
         ("6.1", Protocol, vec![upload(1), frame(DATA, PADDED, 1, b"\x05data")]),
         ("6.1", Protocol, vec![upload(1), frame(DATA, PADDED, 1, b"\x01")]),
         ("6.2", Protocol, vec![request(0)]),
-        ("6.2", Protocol, vec![frame(HEADERS, WHOLE | PADDED, 1, b"\x07fields")]),
+        ("6.2", Protocol, vec![frame(HEADERS, WHOLE | PADDED, 1, b"\x07block.")]),
         ("6.2", Protocol, vec![frame(HEADERS, WHOLE | PADDED | WITH_PRIORITY, 1, b"\x02\0\0\0\0\0f")]),
         ("6.2", Protocol, vec![open(1), data(1)]),
         ("6.2", Protocol, vec![open(1), request(3)]),
@@ -213,12 +214,12 @@ fn what_rfc_9113_forbids_is_refused_with_the_code_it_names() {
 }
 
 #[test]
-fn what_rfc_9113_allows_passes() {
+fn frames_that_rfc_9113_allows_pass() {
     #[rustfmt::skip]
     let allowed = [
         vec![request(1), request(3), request(7), window_update(7, 1), window_update(1, 1)],
         vec![upload(1), data(1), frame(DATA, END_STREAM, 1, b"")],
-        // Trailers, and what may come on a stream that has ended.
+        // Trailers, and frames that may come on a stream that has ended.
         vec![upload(1), data(1), request(1), window_update(1, 9), cancel(1), cancel(1)],
         vec![upload(1), request(3), data(1), frame(DATA, PADDED | END_STREAM, 1, b"\0")],
         vec![upload(1), frame(DATA, PADDED, 1, b"\x04data"), frame(DATA, PADDED, 1, b"\x03data")],
@@ -262,10 +263,10 @@ fn a_connection_begins_with_the_preface_and_settings() {
 }
 
 #[test]
-fn push_is_allowed_until_the_client_says_otherwise() {
+fn push_is_allowed_until_the_client_forbids_it() {
     let now = Instant::now();
-    let mut guard = guard(now);
-    assert!(guard.allows_push());
+    let mut check = after_preface(now);
+    assert!(check.allows_push());
     for (frame, allowed) in [
         (settings(&[(2, 0), (4, 9)]), false),
         (settings(&[(4, 9)]), false),
@@ -273,40 +274,44 @@ fn push_is_allowed_until_the_client_says_otherwise() {
         (frame(GOAWAY, 0, 0, &[0; 8]), false),
         (settings(&[(2, 1)]), false),
     ] {
-        guard.read(&frame, now).unwrap();
-        assert_eq!(guard.allows_push(), allowed);
+        check.check_received(&frame, now).unwrap();
+        assert_eq!(check.allows_push(), allowed);
     }
 }
 
 #[test]
-fn a_stream_that_ended_is_known_for_512_streams() {
-    let last = 2 * Ended::SPAN - 1;
+fn an_ended_stream_is_remembered_for_512_streams() {
+    let last = 2 * EndedStreams::SPAN - 1;
     for (newest, known) in [(last, true), (last + 2, false)] {
         let now = Instant::now();
-        let mut guard = guard(now);
+        let mut check = after_preface(now);
         let streams = (1..=newest).step_by(2);
-        guard
-            .read(&streams.flat_map(request).collect::<Vec<_>>(), now)
+        check
+            .check_received(&streams.flat_map(request).collect::<Vec<_>>(), now)
             .unwrap();
-        assert_eq!(guard.read(&data(1), now).is_err(), known, "{newest}");
+        assert_eq!(
+            check.check_received(&data(1), now).is_err(),
+            known,
+            "{newest}"
+        );
     }
 }
 
 #[test]
-fn a_stream_does_not_inherit_the_end_of_one_long_ago() {
+fn a_stream_does_not_inherit_the_end_of_an_old_stream() {
     for between in [0, 1, 511, 512, 513, 5000] {
         let now = Instant::now();
-        let mut guard = guard(now);
-        let all = (1..=2 * Ended::SPAN)
+        let mut check = after_preface(now);
+        let all = (1..=2 * EndedStreams::SPAN)
             .step_by(2)
             .flat_map(request)
             .collect::<Vec<_>>();
-        guard.read(&all, now).unwrap();
-        let next = 2 * Ended::SPAN + 1 + 2 * between;
+        check.check_received(&all, now).unwrap();
+        let next = 2 * EndedStreams::SPAN + 1 + 2 * between;
         for frame in [upload(next), data(next), request(next)] {
-            guard.read(&frame, now).unwrap();
+            check.check_received(&frame, now).unwrap();
         }
-        guard.read(&data(next), now).unwrap_err();
+        check.check_received(&data(next), now).unwrap_err();
     }
 }
 
@@ -325,7 +330,7 @@ impl Random {
         self.below(256) as u8
     }
 
-    /// A frame that is about right.
+    /// A frame that is nearly valid.
     fn frame(&mut self) -> Frame {
         let kind = self.below(12) as u8;
         let length = match self.below(8) {
@@ -350,7 +355,7 @@ impl Random {
 }
 
 #[test]
-fn whatever_comes_is_judged_the_same_however_it_is_cut() {
+fn random_frames_get_the_same_verdict_with_every_split() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut faults = 0;
     for round in 0..20_000 {
@@ -378,23 +383,23 @@ fn whatever_comes_is_judged_the_same_however_it_is_cut() {
         assert_eq!(same, fault);
         assert!(given <= cut && cut <= bytes.len());
     }
-    // Neither all of them nor none.
+    // Some are valid and some are not.
     assert!((2_000..18_000).contains(&faults), "{faults}");
 }
 
 /// A connection whose client has sent the preface and SETTINGS.
-struct Session {
-    guard: FrameCheck,
+struct Conversation {
+    check: FrameCheck,
     now: Instant,
     stream: u32,
 }
 
-impl Session {
+impl Conversation {
     fn new() -> Self {
         let now = Instant::now();
-        let guard = guard(now);
+        let check = after_preface(now);
         Self {
-            guard,
+            check,
             now,
             stream: 1,
         }
@@ -404,23 +409,23 @@ impl Session {
         self.now += time;
     }
 
-    fn client(&mut self, frame: &[u8]) -> Result<(), Fault> {
-        self.guard
-            .read(frame, self.now)
+    fn client(&mut self, frame: &[u8]) -> Result<(), ConnectionFault> {
+        self.check
+            .check_received(frame, self.now)
             .map_err(|refused| refused.fault)
     }
 
-    fn server(&mut self, frame: &[u8]) -> Result<(), Fault> {
-        self.guard.wrote(frame, self.now)
+    fn server(&mut self, frame: &[u8]) -> Result<(), ConnectionFault> {
+        self.check.check_sent(frame, self.now)
     }
 
-    fn request(&mut self) -> Result<u32, Fault> {
+    fn request(&mut self) -> Result<u32, ConnectionFault> {
         self.stream += 2;
         self.client(&request(self.stream))?;
         Ok(self.stream)
     }
 
-    fn respond(&mut self, stream: u32) -> Result<(), Fault> {
+    fn respond(&mut self, stream: u32) -> Result<(), ConnectionFault> {
         self.server(&frame(HEADERS, END_HEADERS, stream, b"200"))?;
         self.server(&frame(DATA, END_STREAM, stream, &[0; 1000]))
     }
@@ -428,120 +433,123 @@ impl Session {
 
 #[test]
 fn a_browser_that_cancels_pages_is_served() {
-    let mut session = Session::new();
+    let mut conversation = Conversation::new();
     let setup = [
         settings(&[(1, 65_536), (2, 0), (4, 6_291_456), (6, 262_144)]),
         window_update(0, 15_663_105),
     ];
-    session.client(&setup.concat()).unwrap();
-    session.client(&frame(SETTINGS, ACK, 0, b"")).unwrap();
+    conversation.client(&setup.concat()).unwrap();
+    conversation.client(&frame(SETTINGS, ACK, 0, b"")).unwrap();
     for page in 0..200 {
-        let streams: Vec<u32> = (0..100).map(|_| session.request().unwrap()).collect();
+        let streams: Vec<u32> = (0..100).map(|_| conversation.request().unwrap()).collect();
         for stream in &streams {
             let update = [&stream.to_be_bytes()[..], b"u=3, i"].concat();
-            session
+            conversation
                 .client(&frame(PRIORITY_UPDATE, 0, 0, &update))
                 .unwrap();
-            session
+            conversation
                 .client(&frame(UNKNOWN, 0, *stream, b"grease"))
                 .unwrap();
         }
-        session.client(&ping()).unwrap();
+        conversation.client(&ping()).unwrap();
         let cancelled = if page % 3 == 0 { 100 } else { 5 };
         for (index, stream) in streams.iter().enumerate() {
             if index < cancelled {
-                session.client(&cancel(*stream)).unwrap();
+                conversation.client(&cancel(*stream)).unwrap();
             } else {
-                session.respond(*stream).unwrap();
-                session.client(&window_update(*stream, 1000)).unwrap();
-                session.client(&window_update(0, 1000)).unwrap();
+                conversation.respond(*stream).unwrap();
+                conversation.client(&window_update(*stream, 1000)).unwrap();
+                conversation.client(&window_update(0, 1000)).unwrap();
             }
         }
-        session.after(Duration::from_millis(700));
+        conversation.after(Duration::from_millis(700));
     }
 }
 
 #[test]
-fn who_works_with_the_server_is_never_counted_out() {
-    // One ping a round trip and two updates a frame, as fast as it goes: no time passes at all.
-    let mut session = Session::new();
-    let stream = session.request().unwrap();
+fn a_client_that_works_with_the_server_never_runs_out_of_tokens() {
+    // One ping a round trip and two updates a frame. No time passes at all.
+    let mut conversation = Conversation::new();
+    let stream = conversation.request().unwrap();
     for _ in 0..20_000 {
-        session.server(&frame(DATA, 0, stream, &[0; 256])).unwrap();
+        conversation
+            .server(&frame(DATA, 0, stream, &[0; 256]))
+            .unwrap();
         for frame in [ping(), window_update(0, 256), window_update(stream, 256)] {
-            session.client(&frame).unwrap();
+            conversation.client(&frame).unwrap();
         }
     }
-    // A chatty one, before anything is answered.
+    // A chatty client, before the server answers anything.
     for _ in 0..20_000 {
-        let stream = session.request().unwrap();
+        let stream = conversation.request().unwrap();
         let mut chat = [ping(), frame(UNKNOWN, 0, 0, b"")].concat();
         chat.extend(window_update(stream, 9).repeat(4));
         chat.extend(frame(PRIORITY, 0, stream, &[0; 5]).repeat(5));
-        session.client(&chat).unwrap();
+        conversation.client(&chat).unwrap();
     }
     // A proxy that cancels every other request.
     for _ in 0..20_000 {
-        let answered = session.request().unwrap();
-        session.respond(answered).unwrap();
-        let cancelled = session.request().unwrap();
-        session.client(&cancel(cancelled)).unwrap();
+        let answered = conversation.request().unwrap();
+        conversation.respond(answered).unwrap();
+        let cancelled = conversation.request().unwrap();
+        conversation.client(&cancel(cancelled)).unwrap();
     }
-    // One that does it with each other answer without a body.
+    // The same with responses that have no body.
     for _ in 0..20_000 {
-        let answered = session.request().unwrap();
-        session
+        let answered = conversation.request().unwrap();
+        conversation
             .server(&frame(HEADERS, WHOLE, answered, b"304"))
             .unwrap();
-        let cancelled = session.request().unwrap();
-        session.client(&cancel(cancelled)).unwrap();
+        let cancelled = conversation.request().unwrap();
+        conversation.client(&cancel(cancelled)).unwrap();
     }
-    // Uploads that end with a frame of nothing.
+    // Uploads that end with an empty frame.
     for (flags, payload) in [(0, &b""[..]), (PADDED, &b"\0"[..])].repeat(20_000) {
-        session.stream += 2;
-        session.client(&upload(session.stream)).unwrap();
-        let end = frame(DATA, END_STREAM | flags, session.stream, payload);
-        session.client(&end).unwrap();
+        conversation.stream += 2;
+        conversation.client(&upload(conversation.stream)).unwrap();
+        let end = frame(DATA, END_STREAM | flags, conversation.stream, payload);
+        conversation.client(&end).unwrap();
     }
-    // A client that wants no pushes, but forgot to say so.
+    // A client that wants no pushes and has not said so.
     for promised in (2..20_000).step_by(2) {
-        session
+        conversation
             .server(&frame(PUSH_PROMISE, END_HEADERS, stream, &[0; 5]))
             .unwrap();
-        session.client(&cancel(promised)).unwrap();
+        conversation.client(&cancel(promised)).unwrap();
     }
 }
 
-/// How many of these the client may send at once, how many a second later, and the name of the flood.
+/// Checks how many frames the client may send at once, how many per second after that, and the name of
+/// the flood.
 #[track_caller]
 fn flood(
     name: &str,
     burst: u32,
     a_second: u32,
-    mut send: impl FnMut(&mut Session) -> Result<(), Fault>,
+    mut send: impl FnMut(&mut Conversation) -> Result<(), ConnectionFault>,
 ) {
-    let mut session = Session::new();
-    // Nothing of what the session began with is in the way, and no hour of silence helps.
-    session.after(Duration::from_secs(3600));
+    let mut conversation = Conversation::new();
+    // The buckets are full again after the start, and an hour of silence does not overfill them.
+    conversation.after(Duration::from_secs(3600));
     for n in 0..burst {
-        assert_eq!(send(&mut session), Ok(()), "{n}");
+        assert_eq!(send(&mut conversation), Ok(()), "{n}");
     }
-    let mut paced = |session: &mut Session, sent| {
+    let mut paced = |conversation: &mut Conversation, sent| {
         for _ in 0..60 {
-            session.after(Duration::from_secs(1));
+            conversation.after(Duration::from_secs(1));
             for _ in 0..sent {
-                send(session)?;
+                send(conversation)?;
             }
         }
         Ok(())
     };
-    assert_eq!(paced(&mut session, a_second), Ok(()));
-    let fault: Fault = paced(&mut session, a_second + 1).unwrap_err();
+    assert_eq!(paced(&mut conversation, a_second), Ok(()));
+    let fault: ConnectionFault = paced(&mut conversation, a_second + 1).unwrap_err();
     assert_eq!((fault.code, fault.why), (ErrorCode::EnhanceYourCalm, name));
 }
 
 #[test]
-fn floods_of_single_frames_are_caught_at_once_and_paced() {
+fn floods_of_single_frames_are_caught_in_a_burst_and_over_time() {
     let mut settings_of_ten = vec![(0xa, 0); 10];
     settings_of_ten[3] = (4, 9);
     #[rustfmt::skip]
@@ -558,122 +566,137 @@ fn floods_of_single_frames_are_caught_at_once_and_paced() {
         ("too many frames of other types", 100, 50, frame(GOAWAY, 0, 0, &[0; 8])),
     ];
     for (name, burst, a_second, frame) in floods {
-        flood(name, burst, a_second, |session| session.client(&frame));
+        flood(name, burst, a_second, |conversation| {
+            conversation.client(&frame)
+        });
     }
 }
 
 #[test]
-fn a_setting_frame_as_long_as_may_be_is_a_flood_by_itself() {
+fn one_long_settings_frame_can_be_a_flood() {
     let fault = verdict(&[settings(&[(0xa, 0); 101])]).unwrap();
     assert_eq!(fault.why, "too many SETTINGS");
 }
 
 #[test]
-fn empty_data_is_caught_padded_or_not() {
+fn empty_data_is_caught_with_and_without_padding() {
     for (flags, payload) in [
         (0, &b""[..]),
         (PADDED, &b"\0"[..]),
         (PADDED, &b"\x02\0\0"[..]),
     ] {
         let mut opened = false;
-        flood("too many empty DATA frames", 100, 50, |session| {
+        flood("too many empty DATA frames", 100, 50, |conversation| {
             if !std::mem::replace(&mut opened, true) {
-                session.client(&upload(1)).unwrap();
+                conversation.client(&upload(1)).unwrap();
             }
-            session.client(&frame(DATA, flags, 1, payload))
+            conversation.client(&frame(DATA, flags, 1, payload))
         });
     }
 }
 
 /// CVE-2023-44487
 #[test]
-fn rapid_reset_is_caught_at_once_and_paced() {
-    flood("too many requests were cancelled", 200, 50, |session| {
-        let stream = session.request()?;
-        session.client(&cancel(stream))
-    });
+fn rapid_reset_is_caught_in_a_burst_and_over_time() {
+    flood(
+        "too many requests were cancelled",
+        200,
+        50,
+        |conversation| {
+            let stream = conversation.request()?;
+            conversation.client(&cancel(stream))
+        },
+    );
 }
 
 #[test]
 fn a_clock_that_goes_back_earns_nothing() {
-    let mut session = Session::new();
-    let (early, late) = (session.now, session.now + Duration::from_secs(60));
+    let mut conversation = Conversation::new();
+    let (early, late) = (conversation.now, conversation.now + Duration::from_secs(60));
     for n in 0..=100 {
-        session.now = if n % 2 == 0 { late } else { early };
-        assert_eq!(session.client(&ping()).is_ok(), n < 100, "{n}");
+        conversation.now = if n % 2 == 0 { late } else { early };
+        assert_eq!(conversation.client(&ping()).is_ok(), n < 100, "{n}");
     }
 }
 
 #[test]
-fn more_streams_allow_more_to_be_cancelled() {
+fn more_concurrent_streams_allow_more_cancelled_requests() {
     let now = Instant::now();
-    let limits = Limits {
+    let limits = FrameLimits {
         max_concurrent_streams: 1000,
         ..LIMITS
     };
-    let mut session = Session {
-        guard: FrameCheck::new(limits, now),
+    let mut conversation = Conversation {
+        check: FrameCheck::new(limits, now),
         now,
         stream: 1,
     };
-    session
+    conversation
         .client(&[&PREFACE[..], &settings(&[])].concat())
         .unwrap();
     for n in 0..=2000 {
-        let stream = session.request().unwrap();
-        assert_eq!(session.client(&cancel(stream)).is_ok(), n < 2000);
+        let stream = conversation.request().unwrap();
+        assert_eq!(conversation.client(&cancel(stream)).is_ok(), n < 2000);
     }
 }
 
 /// CVE-2025-8671
 #[test]
-fn resets_that_the_client_provokes_are_counted_and_the_apps_are_not() {
+fn resets_that_the_client_provokes_are_counted_and_those_of_the_app_are_not() {
     let reset = |code: u32| frame(RST_STREAM, 0, 1, &code.to_be_bytes());
     for code in [0x1, 0x3, 0x5, 0x6, 0x7, 0x9] {
-        flood("too many streams had to be reset", 200, 50, |session| {
-            session.server(&reset(code))
-        });
+        flood(
+            "too many streams had to be reset",
+            200,
+            50,
+            |conversation| conversation.server(&reset(code)),
+        );
     }
-    let mut session = Session::new();
+    let mut conversation = Conversation::new();
     for code in [0x0, 0x2, 0x8, 0xb].repeat(1000) {
-        session.server(&reset(code)).unwrap();
+        conversation.server(&reset(code)).unwrap();
     }
-    // Cut anywhere, and told again by the next read.
+    // Split anywhere; the next read returns the fault again.
     let bytes = reset(1).repeat(201);
     for cut in [1, 8, 9, 10, 12] {
-        let mut session = Session::new();
+        let mut conversation = Conversation::new();
         let ends = bytes
             .chunks(cut)
-            .map(|piece| session.server(piece))
+            .map(|piece| conversation.server(piece))
             .collect::<Vec<_>>();
         assert_eq!(ends.iter().filter(|end| end.is_err()).count(), 1);
-        session.client(&ping()).unwrap_err();
+        conversation.client(&ping()).unwrap_err();
     }
 }
 
 /// CVE-2024-27316
 #[test]
 fn field_blocks_in_many_pieces_are_caught() {
-    // Two a request are earned.
-    flood("too many CONTINUATION frames", 98, 50, |session| {
-        session.stream += 2;
-        let stream = session.stream;
-        session.client(&frame(HEADERS, END_STREAM, stream, b""))?;
-        session.client(&frame(CONTINUATION, 0, stream, b""))?;
-        session.client(&frame(CONTINUATION, 0, stream, b""))?;
-        session.client(&frame(CONTINUATION, END_HEADERS, stream, b""))
+    // Each request earns two.
+    flood("too many CONTINUATION frames", 98, 50, |conversation| {
+        conversation.stream += 2;
+        let stream = conversation.stream;
+        conversation.client(&frame(HEADERS, END_STREAM, stream, b""))?;
+        conversation.client(&frame(CONTINUATION, 0, stream, b""))?;
+        conversation.client(&frame(CONTINUATION, 0, stream, b""))?;
+        conversation.client(&frame(CONTINUATION, END_HEADERS, stream, b""))
     });
-    let mut session = Session::new();
-    session.client(&frame(HEADERS, 0, 1, b"")).unwrap();
+    let mut conversation = Conversation::new();
+    conversation.client(&frame(HEADERS, 0, 1, b"")).unwrap();
     let endless = frame(CONTINUATION, 0, 1, b"").repeat(103);
-    session.client(&endless).unwrap_err();
+    conversation.client(&endless).unwrap_err();
 }
 
 /// CVE-2019-9511
 #[test]
-fn a_window_that_opens_by_a_byte_earns_nothing() {
-    flood("too many WINDOW_UPDATE frames", 10_000, 500, |session| {
-        session.server(&frame(DATA, 0, 1, b"x")).unwrap();
-        session.client(&window_update(0, 1))
-    });
+fn a_window_that_opens_one_byte_at_a_time_earns_nothing() {
+    flood(
+        "too many WINDOW_UPDATE frames",
+        10_000,
+        500,
+        |conversation| {
+            conversation.server(&frame(DATA, 0, 1, b"x")).unwrap();
+            conversation.client(&window_update(0, 1))
+        },
+    );
 }
