@@ -2,7 +2,7 @@
 //!
 //! Each kind of frame has a bucket. It starts full, and each frame takes one token. Time and useful
 //! work put tokens back, up to the size of the bucket. So a client that works with the server never
-//! runs out, however long and fast it goes on, and no client can save tokens for an attack.
+//! runs out, at any speed and for any time, and no client can save tokens for an attack.
 //!
 //! It does not see frames: [`FrameCheck`](super::frame_check::FrameCheck) says what came and what
 //! was sent.

@@ -1,7 +1,7 @@
 //! Follows the framing of the requests on an HTTP/1 connection.
 //!
 //! hyper accepts some requests that RFC 9112 wants refused, and its `Request` no longer shows why:
-//! bare line feeds, a second `content-length`, a `content-length` beside a `transfer-encoding`. Two
+//! bare line feeds, a second `content-length`, a `content-length` with a `transfer-encoding`. Two
 //! parsers in a chain can read different requests from such bytes (request smuggling).
 //! [`RequestFraming`] follows the raw bytes on their way to hyper and says which head the server
 //! must refuse.
