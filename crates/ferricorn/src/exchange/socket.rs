@@ -17,7 +17,7 @@ use http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::state::{Rules, State, store};
 use super::{Exchange, RequestBody};
-use crate::websocket::{Agreement, Deflater, Opening, Outgoing};
+use crate::websocket::{Agreement, Deflater, Encoder, Opening};
 
 /// A socket whose app leaves this many messages is not read on, nor one that has left this many
 /// bytes: the client then finds its own buffers full. Some are read ahead, for a ping or a close may
@@ -34,7 +34,7 @@ pub(super) struct Socket {
     /// What the client said and the app has not taken.
     incoming: VecDeque<Message>,
     incoming_bytes: usize,
-    pub(super) outgoing: Outgoing,
+    pub(super) outgoing: Encoder,
     /// A close frame is among what is to be written, or was.
     closing: bool,
 }
@@ -48,7 +48,7 @@ impl Socket {
             deflate: None,
             incoming: VecDeque::new(),
             incoming_bytes: 0,
-            outgoing: Outgoing::default(),
+            outgoing: Encoder::default(),
             closing: false,
         }
     }
@@ -97,7 +97,7 @@ impl Socket {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen);
         }
         self.deflate = deflate;
-        self.outgoing = Outgoing::new(deflate.map(Deflater::new));
+        self.outgoing = Encoder::new(deflate.map(Deflater::new));
         Some(ResponseHead::new(status, headers, Framing::Stream))
     }
 }
@@ -216,7 +216,7 @@ impl ClientSide<'_> {
         }
     }
 
-    pub(crate) fn outgoing(&mut self) -> &mut Outgoing {
+    pub(crate) fn outgoing(&mut self) -> &mut Encoder {
         &mut self.socket().outgoing
     }
 

@@ -8,7 +8,7 @@
 mod current;
 mod driver;
 mod request;
-mod request_framing;
+pub(crate) mod request_framing;
 mod response;
 mod transport;
 

@@ -23,7 +23,7 @@ use h2::{Ping, PingPong, Reason, RecvStream};
 use http::{HeaderValue, Request, StatusCode, header};
 use tracing::debug;
 
-use super::fault::Fault;
+use super::fault::ConnectionFault;
 use super::push::Parent;
 use super::request::{Asked, Refused};
 use super::stream::Stream;
@@ -132,7 +132,7 @@ impl Driver {
             if self.closing_since.is_some() {
                 break;
             }
-            let (client, Fault { code, why }) = (&self.shared.ends.client, fault);
+            let (client, ConnectionFault { code, why }) = (&self.shared.ends.client, fault);
             debug!(?client, "connection ended with {code:?}: {why}");
             self.close(Reason::from(code as u32));
         }

@@ -9,7 +9,7 @@ mod driver;
 mod fault;
 mod flood;
 mod frame;
-mod frame_check;
+pub(crate) mod frame_check;
 mod push;
 mod request;
 mod response;
@@ -29,10 +29,10 @@ use http::{Method, Uri, Version};
 use tracing::debug;
 
 use self::driver::Driver;
-use self::fault::Fault;
+use self::fault::ConnectionFault;
 pub(crate) use self::frame::PREFACE;
 use self::frame::{MAX_MAX_FRAME_SIZE, MAX_WINDOW_SIZE, MIN_MAX_FRAME_SIZE};
-use self::frame_check::Limits;
+use self::frame_check::FrameLimits;
 use self::streams::Streams;
 use self::transport::{H2Io, Transport};
 use crate::Config;
@@ -71,7 +71,7 @@ pub(crate) async fn serve(
     opened: Instant,
 ) {
     let config = server.config();
-    let limits = Limits {
+    let limits = FrameLimits {
         max_frame_size: frame_size(config),
         max_concurrent_streams: config.h2_max_concurrent_streams,
     };
@@ -110,7 +110,7 @@ pub(crate) async fn serve(
 enum NotBegun {
     H2(h2::Error),
     /// There is no preface. Only over TLS, where ALPN alone says what is spoken; h2 never sees it.
-    Fault(Fault),
+    Fault(ConnectionFault),
 }
 
 async fn begun(

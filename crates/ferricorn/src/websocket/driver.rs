@@ -2,7 +2,7 @@
 //!
 //! In each turn it reads what the app has room for, polls the app, and writes what there is to write.
 //! A client that floods is not read, and one that does not read stops its app at `send`; both have a
-//! bound in bytes ([`Outgoing`], [`ClientSide`](crate::exchange::ClientSide)).
+//! bound in bytes ([`Encoder`], [`ClientSide`](crate::exchange::ClientSide)).
 //!
 //! A socket ends in one of these ways:
 //!
@@ -23,7 +23,7 @@ use asgi_rules::{WebSocketDue, WebSocketKeepAlive, WebSocketPing, WebSocketTimeo
 use bytes::BytesMut;
 use tracing::debug;
 
-use super::decoder::{Decoder, Fault, Incoming, Limits};
+use super::decoder::{Decoder, Incoming, MessageLimits, WebSocketFault};
 use super::deflate::{Agreement, Inflater};
 use super::io::Io;
 use crate::exchange::{ClientSide, Exchange};
@@ -62,7 +62,7 @@ pub(crate) enum End {
 #[derive(Debug)]
 enum Last {
     Close(u16, String),
-    Fault(Fault),
+    Fault(WebSocketFault),
 }
 
 /// An open socket.
@@ -104,7 +104,7 @@ impl<I: Io> Driver<I> {
             ping_timeout: config.ws_ping_timeout,
             close_timeout: config.ws_close_timeout,
         };
-        let limits = Limits {
+        let limits = MessageLimits {
             frame: config.ws_max_frame_size,
             message: config.ws_max_message_size,
         };
@@ -300,8 +300,8 @@ impl<I: Io> Driver<I> {
     }
 
     /// The client broke a rule.
-    fn fail(&mut self, fault: Fault, side: &mut ClientSide<'_>) {
-        let Fault { code, why } = fault;
+    fn fail(&mut self, fault: WebSocketFault, side: &mut ClientSide<'_>) {
+        let WebSocketFault { code, why } = fault;
         let id = self.exchange.label().id;
         debug!(exchange = id, "socket closed with {code}: {why}");
         let close = WebSocketClose::new(code).reason(why);
@@ -410,7 +410,7 @@ impl<I: Io> Driver<I> {
     }
 }
 
-const TOO_MANY_PINGS: Fault = Fault {
+const TOO_MANY_PINGS: WebSocketFault = WebSocketFault {
     code: 1008,
     why: "too many pings",
 };

@@ -127,7 +127,7 @@ impl Handshake {
     fn new(status: StatusCode, headers: &HeaderMap, config: &Config) -> Result<Self, Refusal> {
         check_origin(headers, &config.ws_origins)?;
         let subprotocols = subprotocols(headers)?;
-        let settings = deflate::Settings {
+        let settings = deflate::DeflateSettings {
             window_bits: u8::try_from(config.ws_deflate_window_bits).unwrap_or(u8::MAX),
             context_takeover: config.ws_deflate_context_takeover,
         };

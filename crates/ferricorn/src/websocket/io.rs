@@ -7,7 +7,7 @@ use asgi::DisconnectReason;
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
 
-use super::encoder::Outgoing;
+use super::encoder::Encoder;
 use crate::exchange::h2_reason_of;
 use crate::http1::Transport;
 use crate::net::Peer;
@@ -26,7 +26,7 @@ pub(crate) trait Io {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        outgoing: &mut Outgoing,
+        outgoing: &mut Encoder,
         written: &mut usize,
     ) -> Poll<Result<(), DisconnectReason>>;
 
@@ -54,7 +54,7 @@ impl Io for OverHttp1 {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        outgoing: &mut Outgoing,
+        outgoing: &mut Encoder,
         written: &mut usize,
     ) -> Poll<Result<(), DisconnectReason>> {
         while !outgoing.is_empty() {
@@ -146,7 +146,7 @@ impl Io for OverHttp2 {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        outgoing: &mut Outgoing,
+        outgoing: &mut Encoder,
         written: &mut usize,
     ) -> Poll<Result<(), DisconnectReason>> {
         while !outgoing.is_empty() {

@@ -13,8 +13,8 @@
 //! have to go under it, and it takes 128 KiB a socket for its buffers, or many reads for a message.
 //! What was tried and measured stands in [`deflate`].
 
-mod decoder;
-mod deflate;
+pub(crate) mod decoder;
+pub(crate) mod deflate;
 mod driver;
 mod encoder;
 mod handshake;
@@ -26,7 +26,7 @@ use bytes::{Bytes, BytesMut};
 
 pub(crate) use self::deflate::{Agreement, Deflater};
 pub(crate) use self::driver::{Driver, End};
-pub(crate) use self::encoder::Outgoing;
+pub(crate) use self::encoder::Encoder;
 pub(crate) use self::handshake::{Opening, Refusal, is_asked_for, over_http1, over_http2, own};
 use self::io::OverHttp1;
 pub(crate) use self::io::{Io, OverHttp2};
