@@ -90,7 +90,7 @@ fn what_is_broken_keeps_the_old_certificate() {
         let other = authority.server(&["localhost"]);
         for (name, text, why) in [
             ("cert.pem", "", "found no certificate"),
-            ("cert.pem", &*other.chain, "is not that of the certificate"),
+            ("cert.pem", &*other.chain, "does not belong to the certificate"),
             ("cert.pem", &old.chain[..200], "malformed PEM"),
         ] {
             fs::write(files.path(name), text).unwrap();
