@@ -30,7 +30,7 @@ pub(crate) struct Lifespan {
     task: JoinHandle<()>,
 }
 
-/// What the server and the task of the app share.
+/// The state that the server shares with the task of the app.
 struct LifespanChannel {
     progress: Mutex<LifespanProgress>,
     /// Notified when there is a new outcome.

@@ -249,7 +249,8 @@ fn a_crate_is_built_loaded_and_served() {
 #[test]
 fn the_same_address_twice_is_an_error() {
     let mut command = static_app(&["--bind", "127.0.0.1:1", "--bind", "127.0.0.1:1"]);
-    let expected = "static_app: error: found the address 127.0.0.1:1 twice, expected it once; remove one of them";
+    let expected = "static_app: error: found the address 127.0.0.1:1 twice, expected it once; remove one \
+                    of them";
     crate::process::assert_refused(&mut command, 2, expected);
 }
 

@@ -139,8 +139,7 @@ fn each_error_is_one_line_that_says_what_to_do() {
         ),
         (
             with_pair(&["--ca-certs", "cert.pem"]),
-            "found --ca-certs without client certificates, expected --verify-mode optional or \
-             required too"
+            "found --ca-certs with --verify-mode none, expected --verify-mode optional or required"
                 .to_owned(),
         ),
         (
@@ -157,8 +156,7 @@ fn each_error_is_one_line_that_says_what_to_do() {
         ),
         (
             with_pair(&["--bind", "unix:s"]),
-            "--bind: found unix:s, expected a TCP address, because TLS needs one; use --insecure-bind \
-             unix:s"
+            "--bind: found unix:s, expected a TCP address for TLS; use --insecure-bind unix:s"
                 .to_owned(),
         ),
         (

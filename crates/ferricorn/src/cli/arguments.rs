@@ -17,7 +17,7 @@ use super::suggest::did_you_mean;
 
 const APP: &str = "APP";
 
-/// What the command does, according to its arguments.
+/// The task of the command, according to its arguments.
 #[derive(Debug)]
 pub(super) enum Invocation {
     /// Prints a text to standard output.
@@ -159,7 +159,7 @@ fn after_long_help() -> String {
     text
 }
 
-/// What the flags say about one option.
+/// The values that the flags give to one option.
 fn given(option: &'static CliOption, matches: &ArgMatches) -> Option<GivenOption> {
     let (texts, flag) = match option.kind {
         OptionKind::Switch(_) if matches.get_flag(option.name) => {

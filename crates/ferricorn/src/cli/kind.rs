@@ -63,7 +63,7 @@ pub(super) enum OptionKind {
     Files(SettingOf<Vec<String>>),
 }
 
-/// What a flag does that changes no setting.
+/// The action of a flag that changes no setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlagAction {
     PrintConfig,

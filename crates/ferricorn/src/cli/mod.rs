@@ -116,7 +116,7 @@ impl Program {
         run::run(&self, run::AppSource::Loader(Box::new(load)))
     }
 
-    /// What `--version` prints after the name.
+    /// The text that `--version` prints after the name.
     fn version_text(&self) -> String {
         let server = env!("CARGO_PKG_VERSION");
         match &self.version {
@@ -127,7 +127,7 @@ impl Program {
     }
 }
 
-/// What a loader has to load.
+/// The app that a loader has to load.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Target {

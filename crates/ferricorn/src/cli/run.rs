@@ -1,4 +1,6 @@
-//! Runs the command: arguments → log → file limit → certificates → app → runtime → bind → serve → exit.
+//! Runs the command.
+//!
+//! Its stages: arguments → log → file limit → certificates → app → runtime → bind → serve → exit.
 //!
 //! There are two runtimes: one serves with `--threads` threads, the other waits for signals on the main
 //! thread. So Ctrl-C works even when an app blocks every serving thread.

@@ -26,7 +26,7 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 /// thread that ran it may be the next one that blocks.
 const QUIET_PROBES: u32 = 2;
 
-/// What the threads of the runtime and the watchdog's thread share.
+/// The state that the runtime's threads share with the watchdog's thread.
 #[derive(Debug, Default)]
 pub(super) struct StallWatchdog {
     /// Whether a thread of the runtime has woken up since the last empty task.

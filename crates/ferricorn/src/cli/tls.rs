@@ -50,7 +50,7 @@ pub(super) fn load(settings: &CommandSettings) -> Result<Option<Tls>, Error> {
     let unix = |bind: &&Bind| matches!(bind, Bind::Unix(_));
     if let Some(bind) = settings.binds.iter().find(unix) {
         return Err(Error::usage(format_args!(
-            "--bind: found {bind}, expected a TCP address, because TLS needs one; use --insecure-bind {bind}"
+            "--bind: found {bind}, expected a TCP address for TLS; use --insecure-bind {bind}"
         )));
     }
     let mut config = match tls.dev_certificate {
@@ -132,8 +132,7 @@ fn client_certificates(mut config: TlsConfig, tls: &TlsSettings) -> Result<TlsCo
     ];
     if let Some((flag, _)) = unused.iter().find(|(_, given)| *given && !asks_clients) {
         return Err(Error::usage(format_args!(
-            "found {flag} without client certificates, expected --verify-mode optional or required \
-             too"
+            "found {flag} with --verify-mode none, expected --verify-mode optional or required"
         )));
     }
     for file in &tls.client_authorities {

@@ -32,7 +32,7 @@ pub(super) enum TlsErrorKind {
     Rustls(rustls::Error),
 }
 
-/// What a PEM file must hold.
+/// The content that a PEM file must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PemContent {
     Certificate,
@@ -91,8 +91,8 @@ impl fmt::Display for TlsError {
                 "{source} cannot be read ({error}), expected a PEM file with a {}",
                 content.noun()
             ),
-            TlsErrorKind::MalformedPem(line, what) => {
-                write!(f, "{source}:{line}: malformed PEM: {what}")
+            TlsErrorKind::MalformedPem(line, problem) => {
+                write!(f, "{source}:{line}: malformed PEM: {problem}")
             }
             TlsErrorKind::Missing(content) => write!(
                 f,

@@ -1,4 +1,4 @@
-//! Turns a [`TlsConfig`] into what a handshake uses.
+//! Loads a [`TlsConfig`]: reads and checks the files, and builds the settings for rustls.
 
 use std::sync::Arc;
 use std::time::SystemTime;

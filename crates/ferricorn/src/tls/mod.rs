@@ -36,10 +36,11 @@ pub(crate) use self::watch::watch;
 #[derive(Clone)]
 pub struct Tls(Arc<TlsState>);
 
-/// What all clones of a [`Tls`] share.
+/// The state that all clones of a [`Tls`] share.
 struct TlsState {
     config: TlsConfig,
-    /// What the next handshake uses. A reload replaces all of it, so that no handshake mixes old and new.
+    /// The certificates and settings for the next handshake. A reload replaces them together, so that no
+    /// handshake mixes old and new.
     current: RwLock<Arc<LoadedTls>>,
     /// The stamps of the files at the last load. A reload holds the lock.
     stamps: Mutex<FileStamps>,

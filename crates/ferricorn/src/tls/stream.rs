@@ -58,7 +58,7 @@ impl TlsTransport {
     }
 }
 
-/// Reads what a socket has now, without waiting.
+/// Reads the bytes that a socket has now, without waiting.
 struct ReadNow<'a>(&'a TcpStream);
 
 impl Read for ReadNow<'_> {

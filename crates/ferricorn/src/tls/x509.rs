@@ -11,7 +11,7 @@ use x509_cert::der::{self, DateTime, Decode as _};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// What the server knows about one of its certificates.
+/// The facts that the server uses about one of its certificates.
 #[derive(Debug)]
 pub(super) struct CertificateFacts {
     /// The host names of the certificate, in lower case. A wildcard begins with `*.`.

@@ -52,8 +52,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         },
         default_in_words: None,
         summary: "How long the app's startup may take",
-        details: "The server accepts connections after the startup. If the startup takes longer, \
-                  the command ends with exit code 4.",
+        details: "The server accepts no connection before the startup is complete. If the startup \
+                  takes longer, the command ends with exit code 4.",
     },
     CliOption {
         name: "shutdown-timeout",
@@ -65,9 +65,9 @@ pub(super) static OPTIONS: &[CliOption] = &[
         },
         default_in_words: None,
         summary: "How long the app's shutdown may take",
-        details: "The shutdown starts after the last exchange, so add --graceful-timeout to get \
-                  the longest stop. If the shutdown takes longer, the command ends with exit code \
-                  1.",
+        details: "The shutdown starts after the last exchange has ended, so a stop may take \
+                  --graceful-timeout plus this time. If the shutdown takes longer, the command \
+                  ends with exit code 1.",
     },
     CliOption {
         name: "keep-alive-timeout",
@@ -93,8 +93,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         },
         default_in_words: None,
         summary: "How long a client may take to send the head of a request",
-        details: "Stops slow-header attacks. The time starts at the first byte of the head, and \
-                  for the first request when the connection opens.",
+        details: "Stops slow-header attacks. The time starts at the first byte of the head; for \
+                  the first request it starts when the connection opens.",
     },
     CliOption {
         name: "body-timeout",
@@ -143,7 +143,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
         },
         default_in_words: None,
         summary: "Largest head of a request, including the request line",
-        details: "The server answers a larger one with 431. Each connection may hold this much \
+        details: "A request with a larger head gets a 431. Each connection may hold this much \
                   memory.",
     },
     CliOption {
@@ -156,7 +156,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
         },
         default_in_words: None,
         summary: "How many headers a request may have",
-        details: "The server answers more with 431.",
+        details: "A request with more headers gets a 431.",
     },
     CliOption {
         name: "max-connections",
@@ -168,8 +168,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         },
         default_in_words: None,
         summary: "How many connections may be open",
-        details: "Further ones wait in the backlog. Each needs a file descriptor; the server \
-                  raises the limit on open files as far as it may when it starts.",
+        details: "Further ones wait in the backlog. Each needs a file descriptor: when the server \
+                  starts, it raises the limit on open files as far as it is allowed.",
     },
     CliOption {
         name: "max-exchanges",
@@ -181,8 +181,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         },
         default_in_words: None,
         summary: "How many exchanges may run at the same time",
-        details: "The server answers a request above the limit with 503. An exchange whose client \
-                  has left counts until its app is done.",
+        details: "A request above the limit gets a 503. An exchange whose client has left counts \
+                  until its app is done.",
     },
     CliOption {
         name: "slow-poll",

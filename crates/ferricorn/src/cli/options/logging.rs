@@ -12,7 +12,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
         kind: OptionKind::Switch(|settings| &mut settings.config.date_header),
         default_in_words: None,
         summary: "Send a `date` header if the app sends none",
-        details: "RFC 9110 asks for it.",
+        details: "RFC 9110 section 6.6.1 asks for it.",
     },
     CliOption {
         name: "server-header",
@@ -21,7 +21,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
         kind: OptionKind::Switch(|settings| &mut settings.config.server_header),
         default_in_words: None,
         summary: "Send `server: ferricorn` if the app sends none",
-        details: "",
+        details: "Turn it off if clients should not learn the name of the server.",
     },
     CliOption {
         name: "access-log",

@@ -20,10 +20,10 @@ pub(super) static OPTIONS: &[CliOption] = &[
         kind: OptionKind::Origins(|settings| &mut settings.config.ws_origins),
         default_in_words: None,
         summary: "Origin of web pages that may open WebSockets; may be repeated",
-        details: "Without this option, all may. Browsers let every page open a WebSocket to every \
-                  server, with the cookies of the visitor, but they send the origin of the page. \
-                  The server answers other origins with 403. It accepts clients that send no \
-                  origin: most programs other than browsers send none.",
+        details: "Without this option, pages of all origins may. Browsers let every page open a \
+                  WebSocket to every server, with the cookies of the visitor, but they send the \
+                  origin of the page. A page of another origin gets a 403. The server accepts \
+                  clients that send no origin: most programs other than browsers send none.",
     },
     CliOption {
         name: "ws-max-message-size",
@@ -35,7 +35,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
             max: 1 << 31,
         },
         default_in_words: None,
-        summary: "Largest WebSocket message that a client may send, uncompressed",
+        summary: "Largest WebSocket message that a client may send, after decompression",
         details: "A larger one closes the WebSocket with 1009. Each WebSocket may hold this much \
                   memory while a message arrives, and twice as much if the message is compressed.",
     },
@@ -99,7 +99,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "Compress messages for clients that offer it (permessage-deflate)",
         details: "Saves bandwidth and costs processor time. Don't compress a secret together with \
-                  text that an attacker can choose: the length reveals parts of the secret.",
+                  text that an attacker can choose: the length can reveal the secret.",
     },
     CliOption {
         name: "ws-deflate-window-bits",
