@@ -102,7 +102,7 @@ pub struct Config {
     /// Default: all.
     pub ws_origins: Vec<String>,
     /// The largest WebSocket message in bytes that a client may send: all its frames together,
-    /// uncompressed. A larger one closes the WebSocket with 1009. Each WebSocket may hold this much
+    /// after decompression. A larger one closes the WebSocket with 1009. Each WebSocket may hold this much
     /// memory, and twice as much if the message is compressed. Default: 16 MiB, as in Hypercorn and
     /// Uvicorn.
     pub ws_max_message_size: usize,
@@ -123,7 +123,7 @@ pub struct Config {
     /// Default: yes.
     pub ws_deflate: bool,
     /// How far back a compressed message may refer, as a power of two: 9 to 15. Each WebSocket keeps
-    /// this many bytes of the data it received, and at most 8 KiB of the data it sent. Each thread has
+    /// this much of the data it received, and at most 8 KiB of the data it sent. Each thread has
     /// up to four compressors of about 270 KiB. A client that does not offer to keep to the limit may
     /// use 15. Default: 12, which is 4 KiB, as in Uvicorn.
     pub ws_deflate_window_bits: u32,

@@ -87,8 +87,8 @@ fn each_error_is_one_line_that_says_what_to_do() {
         ),
         (
             pair("cert.pem", "other.key"),
-            "other.key: the private key does not belong to the certificate in cert.pem, expected its \
-             own key; the server's certificate must come first in its file"
+            "other.key: the private key does not belong to the certificate in cert.pem, expected the \
+             key of that certificate; the server's certificate must come first in its file"
                 .to_owned(),
         ),
         (

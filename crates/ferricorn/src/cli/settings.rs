@@ -139,7 +139,7 @@ impl ResolvedSettings {
         Ok(Self { settings, sources })
     }
 
-    /// Whether an option was given, so that it does not have its default.
+    /// Whether an option was given, by any source other than its default.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.sources
             .iter()
@@ -160,7 +160,7 @@ impl ResolvedSettings {
                 page.push_str(&format!("{gap}# {}\n", option.group.title()));
                 group = Some(option.group);
             }
-            // A default may depend on the machine. As a comment it does not become fixed.
+            // A default may depend on the machine. A comment does not carry it to another one.
             let comment = match source {
                 SettingSource::Default => "# ",
                 _ => "",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Tls, TlsError};
 
-/// The certificates that a server shows to clients, and those that it asks for.
+/// The certificates that a server shows to clients, and whether it asks clients for theirs.
 ///
 /// ```no_run
 /// use ferricorn::{Bind, Config, TlsConfig};

@@ -122,7 +122,7 @@ impl fmt::Display for TlsError {
             TlsErrorKind::KeyMismatch(chain) => write!(
                 f,
                 "{source}: the private key does not belong to the certificate in {chain}, expected \
-                 its own key; the server's certificate must come first in its file"
+                 the key of that certificate; the server's certificate must come first in its file"
             ),
             TlsErrorKind::BadAuthority(why) => write!(
                 f,

@@ -63,7 +63,7 @@ impl LoadedTls {
         };
         let resolver = Arc::clone(&certificates);
         let mut rustls = builder.with_cert_resolver(resolver);
-        // A client's order often has no meaning.
+        // The server's order decides, because a client's order often has no meaning.
         rustls.ignore_client_order = true;
         rustls.alpn_protocols = connection::PROTOCOLS.iter().map(Protocol::alpn).collect();
         rustls.ticketer = match before {

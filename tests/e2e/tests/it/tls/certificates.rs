@@ -234,7 +234,7 @@ fn what_is_wrong_is_told_in_one_line() {
     assert_eq!(
         load(&one.chain, &two.key),
         "the private key: the private key does not belong to the certificate in the certificate, \
-         expected its own key; the server's certificate must come first in its file"
+         expected the key of that certificate; the server's certificate must come first in its file"
     );
     assert_eq!(
         load(&one.chain, &one.chain),
