@@ -1,7 +1,7 @@
 //! TLS: certificates and keys, the choice of a certificate for a client, and the handshake.
 //!
 //! A program that embeds the server loads a [`TlsConfig`] into a [`Tls`] and gives that to a listener.
-//! The task of a connection calls [`accept`]. It returns a stream, the protocol that client and server
+//! The task of a connection calls [`accept()`]. It returns a stream, the protocol that client and server
 //! agreed on, and what the scope says about TLS. The drivers use the stream as they use a plain socket;
 //! [`stream`] hides the differences.
 
