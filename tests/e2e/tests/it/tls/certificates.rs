@@ -229,20 +229,20 @@ fn what_is_wrong_is_told_in_one_line() {
     };
     assert_eq!(
         TlsConfig::new().load().unwrap_err().to_string(),
-        "TLS has no certificate, expected at least one with its private key"
+        "found no certificate for TLS, expected at least one with its private key"
     );
     assert_eq!(
         load(&one.chain, &two.key),
-        "the private key: the private key is not that of the certificate in the certificate; the \
-         server's own certificate must be the first in its file"
+        "the private key: the private key does not belong to the certificate in the certificate, \
+         expected the key of that certificate; the server's certificate must come first in its file"
     );
     assert_eq!(
         load(&one.chain, &one.chain),
-        "the private key: found no private key, expected PEM with a section \
+        "the private key: found no private key, expected PEM with the line \
          -----BEGIN PRIVATE KEY-----"
     );
     let damaged = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    assert!(load(&one.chain, damaged).contains("the private key is damaged or of a kind"));
+    assert!(load(&one.chain, damaged).contains("the private key is damaged or its type"));
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(load(damaged, &one.key).contains("found a certificate that cannot be used"));
     let config = super::config(&one).client_authorities_pem(authority.pem.as_bytes());

@@ -90,7 +90,11 @@ fn what_is_broken_keeps_the_old_certificate() {
         let other = authority.server(&["localhost"]);
         for (name, text, why) in [
             ("cert.pem", "", "found no certificate"),
-            ("cert.pem", &*other.chain, "is not that of the certificate"),
+            (
+                "cert.pem",
+                &*other.chain,
+                "does not belong to the certificate",
+            ),
             ("cert.pem", &old.chain[..200], "malformed PEM"),
         ] {
             fs::write(files.path(name), text).unwrap();
@@ -133,7 +137,7 @@ fn what_is_no_file_any_more_is_not_waited_for() {
         fs::remove_file(&certificate).unwrap();
         let pipe = Command::new("mkfifo").arg(&certificate).status().unwrap();
         assert!(pipe.success());
-        reload("no regular file").await;
+        reload("not a regular file").await;
     });
 }
 
