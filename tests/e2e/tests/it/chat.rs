@@ -8,8 +8,8 @@ use asgi_abi::Library;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::peer::{BINARY, CLOSE, Over, Peer, TEXT, over_both};
-use crate::support::{Server, eventually, library};
+use test_support::websocket_client::{BINARY, CLOSE, Over, Peer, TEXT, over_both};
+use test_support::{Server, eventually, library};
 
 #[path = "../../../../examples/chat/src/app/mod.rs"]
 mod app;

@@ -10,7 +10,7 @@ use http::header::CONNECTION;
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
-use crate::support::{Http, Server, eventually, http, run};
+use test_support::{Http, Server, eventually, http, run};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 

@@ -9,8 +9,8 @@ use ferricorn::Config;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::support::app::{Dropped, channel};
-use crate::support::{Http, Server, eventually, http_with, run, within};
+use test_support::app::{Dropped, channel};
+use test_support::{Http, Server, eventually, http_with, run, within};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 

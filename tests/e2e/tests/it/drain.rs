@@ -13,8 +13,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::support::app::{Dropped, channel};
-use crate::support::{Http, Server, WithLifespan, eventually, http, http_with, logs, run, within};
+use test_support::app::{Dropped, channel};
+use test_support::{Http, Server, WithLifespan, eventually, http, http_with, logs, run, within};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -149,7 +149,7 @@ fn a_connection_in_the_backlog_when_the_drain_begins_is_served() {
         let stream = std::net::TcpStream::connect(server.address()).unwrap();
         server.handle().drain();
         stream.set_nonblocking(true).unwrap();
-        let mut client = crate::support::Client::tcp(TcpStream::from_std(stream).unwrap());
+        let mut client = test_support::Client::tcp(TcpStream::from_std(stream).unwrap());
         client.write(GET).await;
         assert_eq!(client.expect_response(200).await.body, "hello");
         client.expect_eof().await;

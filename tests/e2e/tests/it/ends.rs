@@ -5,9 +5,9 @@ use asgi::{AppError, HttpResponseStart, ReceiveEvent, Receiver, Sender};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, StatusCode};
 
-use crate::support::app::channel;
-use crate::support::raw::Closed;
-use crate::support::{Http, Server, eventually, http, http_with, logs, run, within};
+use test_support::app::channel;
+use test_support::raw::Closed;
+use test_support::{Http, Server, eventually, http, http_with, logs, run, within};
 
 const GET: &str = "GET /it HTTP/1.1\r\nhost: a\r\n\r\n";
 

@@ -8,8 +8,8 @@ use ferricorn::Config;
 use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 
-use crate::support::app::{Dropped, channel};
-use crate::support::{Http, Server, eventually, http, http_with, logs, run, within};
+use test_support::app::{Dropped, channel};
+use test_support::{Http, Server, eventually, http, http_with, logs, run, within};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const HEAD: &str = "HEAD / HTTP/1.1\r\nhost: a\r\n\r\n";

@@ -8,8 +8,8 @@ use asgi::DynApp;
 use asgi_abi::Library;
 use serde_json::Value;
 
-use crate::support::server::Server;
-use crate::support::{library, logs, run};
+use test_support::server::Server;
+use test_support::{library, logs, run};
 
 #[path = "../../../../examples/hello/src/app.rs"]
 mod app;
@@ -145,11 +145,10 @@ fn sleeping_work_stops_when_its_client_leaves() {
         client
             .write("GET /sleep?ms=600000 HTTP/1.1\r\nhost: a\r\n\r\n")
             .await;
-        crate::support::eventually("it runs", || server.handle().statistics().exchanges == 1).await;
+        test_support::eventually("it runs", || server.handle().statistics().exchanges == 1).await;
         let left = Instant::now();
         client.reset();
-        crate::support::eventually("it ended", || server.handle().statistics().exchanges == 0)
-            .await;
+        test_support::eventually("it ended", || server.handle().statistics().exchanges == 0).await;
         assert!(left.elapsed() < Duration::from_secs(2), "{form}");
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! A test is named after the rule that it holds, and cites the requirement in `spec/` where there is
 //! one. Nothing sleeps to be in time: a step waits for what it expects, at most for
-//! [`support::LIMIT`].
+//! [`test_support::LIMIT`].
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -10,8 +10,6 @@
     reason = "nothing is reached from outside a test binary"
 )]
 #![allow(clippy::unwrap_used, reason = "these are tests, their support too")]
-
-mod support;
 
 mod chat;
 mod connection;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use asgi::AppError;
 use ferricorn::Config;
 
-use crate::support::{Http, Server, http, run};
+use test_support::{Http, Server, http, run};
 
 const GOOD: &str = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
 

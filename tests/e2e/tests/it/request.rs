@@ -9,9 +9,9 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::support::app::channel;
-use crate::support::hyper_client::HyperClient;
-use crate::support::{Client, Http, Server, http, http_with, run, within};
+use test_support::app::channel;
+use test_support::hyper_client::HyperClient;
+use test_support::{Client, Http, Server, http, http_with, run, within};
 
 /// A server that hands the scope of each request to the test.
 async fn scopes(config: Config) -> (Server, UnboundedReceiver<HttpScope>) {

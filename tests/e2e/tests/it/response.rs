@@ -5,7 +5,7 @@ use ferricorn::Config;
 use http::header::{CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::support::{Http, Server, http, run};
+use test_support::{Http, Server, http, run};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -79,7 +79,7 @@ fn a_streamed_body_is_chunked() {
 fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(0);
-        let app = crate::support::http_with(gate, async |mut gate, mut http: Http| {
+        let app = test_support::http_with(gate, async |mut gate, mut http: Http| {
             http.begin().await?;
             http.send.flush().await?;
             gate.wait_for(|step| *step >= 1).await?;
@@ -105,7 +105,7 @@ fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
 fn a_head_that_is_held_back_goes_out_when_the_app_waits() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(false);
-        let app = crate::support::http_with(gate, async |mut gate, mut http: Http| {
+        let app = test_support::http_with(gate, async |mut gate, mut http: Http| {
             http.begin().await?;
             gate.wait_for(|open| *open).await?;
             http.last("late").await

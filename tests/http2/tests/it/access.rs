@@ -7,7 +7,9 @@ use ferricorn::Config;
 use http2::frame::code;
 use http2::{Request, headers};
 
-use crate::support::{Http, Server, eventually, http};
+use crate::connect::Connect as _;
+use test_support::blocking::{Server, eventually};
+use test_support::{Http, http};
 
 fn logged(config: &mut Config) {
     config.access_log = true;

@@ -10,8 +10,10 @@ use http::uri::PathAndQuery;
 use http2::frame::{code, setting};
 use http2::{Event, Frame, Request};
 
-use crate::support::app::hello;
-use crate::support::{Http, Server, eventually, http, http_with, told};
+use crate::connect::Connect as _;
+use test_support::app::hello;
+use test_support::blocking::{Server, eventually, next_report};
+use test_support::{Http, http, http_with};
 
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
@@ -61,8 +63,8 @@ fn a_hint_behind_a_start_that_is_held_back_comes_before_the_head() {
 
 #[test]
 fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/pushed" {
             return http.respond("pushed").await;
         }
@@ -71,7 +73,7 @@ fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
         http.send.send(HttpResponsePush::new(path)).await?;
         http.more("not sent").await?;
         http.last("for HEAD").await?;
-        tell.send("done")?;
+        report.send("done")?;
         Ok(())
     });
     let server = Server::start(app);
@@ -80,7 +82,7 @@ fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
     assert_eq!(peer.expect_promise(1).0, 2);
     peer.expect_response(1, 200);
     assert_eq!(peer.expect_response(2, 200).text(), "pushed");
-    assert_eq!(told(&tells), "done");
+    assert_eq!(next_report(&reports), "done");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use asgi::App;
 use http2::frame::setting;
 use http2::{Event, Peer};
 
-use crate::support::{Http, Server, http, told};
+use test_support::blocking::{Server, next_report};
+use test_support::{Http, http};
 
 const STOPS: usize = 20;
 const CONNECTIONS: usize = 2;
@@ -105,15 +106,15 @@ fn clients_that_obey_goaway_lose_nothing_in_twenty_stops() {
     for stop in 0..STOPS {
         let server = Server::start(app());
         let address = server.address();
-        let (tells, clients): (Vec<_>, Vec<_>) = (0..CONNECTIONS)
+        let (reports, clients): (Vec<_>, Vec<_>) = (0..CONNECTIONS)
             .map(|_| {
-                let (begun, tells) = mpsc::channel();
+                let (begun, reports) = mpsc::channel();
                 let client = thread::spawn(move || client(address, REQUESTS, &begun));
-                (tells, client)
+                (reports, client)
             })
             .unzip();
-        for begun in &tells {
-            told(begun);
+        for begun in &reports {
+            next_report(begun);
         }
         // Any moment may be the wrong one.
         let moment = Duration::from_micros(random.hash_one(stop) % 60_000);
@@ -129,7 +130,7 @@ fn clients_that_obey_goaway_lose_nothing_in_twenty_stops() {
         server.expect_end();
         // What the first server did not begin, a new one does.
         let server = Server::start(app());
-        let (begun, _tells) = mpsc::channel();
+        let (begun, _reports) = mpsc::channel();
         assert_eq!(client(server.address(), again, &begun).answered, again);
         *seen.entry("sent again").or_default() += again;
     }

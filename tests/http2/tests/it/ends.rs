@@ -5,7 +5,9 @@ use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 use http2::frame::code;
 
-use crate::support::{Http, Server, http};
+use crate::connect::Connect as _;
+use test_support::blocking::Server;
+use test_support::{Http, http};
 
 /// An app that says "some", waits for the end of the body and breaks off; the neighbour lives.
 #[track_caller]

@@ -10,8 +10,10 @@ use http2::frame::{code, kind};
 use http2::{Frame, Peer, Request, headers, hpack};
 use tokio::sync::watch;
 
-use crate::support::app::{echo, hello};
-use crate::support::{Http, Server, eventually, http_with};
+use crate::connect::Connect as _;
+use test_support::app::{echo, hello};
+use test_support::blocking::{Server, eventually};
+use test_support::{Http, http_with};
 
 /// Waits for the end of its exchange and counts how often it was called.
 fn counting() -> (Arc<AtomicUsize>, impl App) {

@@ -10,8 +10,10 @@ use http2::frame::{code, setting};
 use http2::{Event, Frame, Peer};
 use tokio::sync::watch;
 
-use crate::support::app::{echo, hello};
-use crate::support::{Http, Server, eventually, http, http_with, told};
+use crate::connect::Connect as _;
+use test_support::app::{echo, hello};
+use test_support::blocking::{Server, eventually, next_report};
+use test_support::{Http, http, http_with};
 
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 const INITIAL: u16 = setting::INITIAL_WINDOW_SIZE;
@@ -235,23 +237,26 @@ fn an_upload_that_is_not_read_stops_itself_alone() {
 
 #[test]
 fn credit_is_given_for_what_the_app_has_taken_and_no_more() {
-    let (tell, tells) = mpsc::channel();
+    let (report, reports) = mpsc::channel();
     let (go, gate) = watch::channel(0);
-    let app = http_with((tell, gate), async |(tell, mut gate), mut http: Http| {
-        for round in 1.. {
-            gate.wait_for(|open| *open >= round).await?;
-            match http.receive.receive().await {
-                ReceiveEvent::HttpRequest(part) => {
-                    tell.send(part.body.len())?;
-                    if !part.more_body {
-                        break;
+    let app = http_with(
+        (report, gate),
+        async |(report, mut gate), mut http: Http| {
+            for round in 1.. {
+                gate.wait_for(|open| *open >= round).await?;
+                match http.receive.receive().await {
+                    ReceiveEvent::HttpRequest(part) => {
+                        report.send(part.body.len())?;
+                        if !part.more_body {
+                            break;
+                        }
                     }
+                    other => panic!("{other:?}"),
                 }
-                other => panic!("{other:?}"),
             }
-        }
-        http.respond("").await
-    });
+            http.respond("").await
+        },
+    );
     let server = Server::start_set(|config| config.h2_stream_window = 65_535, app);
     let mut peer = server.connect();
     peer.post(1, "/");
@@ -263,7 +268,7 @@ fn credit_is_given_for_what_the_app_has_taken_and_no_more() {
     assert_eq!(peer.credit_of(1), 0);
     go.send(3).unwrap();
     for _ in 0..3 {
-        assert_eq!(told(&tells), 16_000);
+        assert_eq!(next_report(&reports), 16_000);
     }
     // It is given back in parts of half a window.
     peer.expect_credit(1, 32_768);
@@ -414,14 +419,14 @@ fn a_stream_beyond_the_limit_is_refused_alone() {
 
 #[test]
 fn what_the_client_does_not_take_in_time_resets_its_stream_alone() {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/quick" {
             return http.respond("quick").await;
         }
         http.begin().await?;
         while http.more(vec![b'x'; 16_384]).await.is_ok() {}
-        tell.send(http.disconnect().await)?;
+        report.send(http.disconnect().await)?;
         Ok(())
     });
     let short = Duration::from_millis(300);
@@ -431,7 +436,7 @@ fn what_the_client_does_not_take_in_time_resets_its_stream_alone() {
     peer.expect_status(1, 200);
     peer.expect_bytes(1, 10_000);
     peer.expect_reset(1, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::TimedOut);
+    assert_eq!(next_report(&reports), DisconnectReason::TimedOut);
     peer.get(3, "/quick");
     assert_eq!(peer.expect_response(3, 200).text(), "quick");
 }
@@ -455,11 +460,11 @@ fn a_client_that_takes_a_little_in_time_is_not_reset() {
 
 #[test]
 fn a_client_that_reads_nothing_any_more_is_given_up() {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         http.begin().await?;
         while http.more(vec![b'x'; 65_536]).await.is_ok() {}
-        tell.send(http.disconnect().await)?;
+        report.send(http.disconnect().await)?;
         Ok(())
     });
     let short = Duration::from_millis(300);
@@ -467,7 +472,7 @@ fn a_client_that_reads_nothing_any_more_is_given_up() {
     let mut peer = server.connect_with(&[(INITIAL, MAX_WINDOW)]);
     peer.credit(0, 1 << 30);
     peer.get(1, "/");
-    told(&tells);
+    next_report(&reports);
     eventually("the connection is closed", || {
         server.handle().statistics().connections == 0
     });

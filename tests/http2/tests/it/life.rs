@@ -8,8 +8,10 @@ use http2::frame::{Frame, code, kind};
 use http2::{Event, Request};
 use tokio::sync::watch;
 
-use crate::support::app::hello;
-use crate::support::{Http, Server, eventually, http_with, told};
+use crate::connect::Connect as _;
+use test_support::app::hello;
+use test_support::blocking::{Server, eventually, next_report};
+use test_support::{Http, http_with};
 
 const LAST: u32 = (1 << 31) - 1;
 
@@ -23,18 +25,18 @@ fn gated() -> (watch::Sender<bool>, impl App) {
     (go, app)
 }
 
-/// Waits for the end of its exchange and tells how it came.
+/// Waits for the end of its exchange and reports how it came.
 fn waiting() -> (mpsc::Receiver<DisconnectReason>, impl App) {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/quick" {
             return http.respond("quick").await;
         }
         let reason = http.disconnect().await;
-        tell.send(reason)?;
+        report.send(reason)?;
         Ok(())
     });
-    (tells, app)
+    (reports, app)
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn a_drain_closes_an_idle_connection_whose_client_answers_no_ping() {
 
 #[test]
 fn what_runs_beyond_the_graceful_timeout_is_cut_off() {
-    let (tells, app) = waiting();
+    let (reports, app) = waiting();
     let short = Duration::from_millis(300);
     let server = Server::start_set(|config| config.graceful_timeout = Some(short), app);
     let mut peer = server.connect();
@@ -189,13 +191,13 @@ fn what_runs_beyond_the_graceful_timeout_is_cut_off() {
     assert_eq!(peer.expect_graceful_goaway(code::NO_ERROR), 1);
     peer.expect_closed();
     // Whether it is polled once more is another matter: it is over.
-    drop(tells);
+    drop(reports);
     server.expect_end();
 }
 
 #[test]
 fn a_client_that_answers_no_ping_is_given_up() {
-    let (tells, app) = waiting();
+    let (reports, app) = waiting();
     let short = Some(Duration::from_millis(200));
     let server = Server::start_set(
         |config| {
@@ -209,12 +211,12 @@ fn a_client_that_answers_no_ping_is_given_up() {
     peer.get(1, "/");
     peer.expect_ping();
     peer.expect_closed();
-    assert_eq!(told(&tells), DisconnectReason::Lost);
+    assert_eq!(next_report(&reports), DisconnectReason::Lost);
 }
 
 #[test]
 fn a_client_that_answers_pings_may_say_nothing_else() {
-    let (_tells, app) = waiting();
+    let (_reports, app) = waiting();
     let short = Some(Duration::from_millis(100));
     let server = Server::start_set(
         |config| {
@@ -256,14 +258,14 @@ fn a_field_block_that_is_never_finished_ends_a_used_connection() {
 
 #[test]
 fn a_field_block_that_is_never_finished_ends_a_busy_connection() {
-    let (tells, app) = waiting();
+    let (reports, app) = waiting();
     let short = Duration::from_millis(200);
     let server = Server::start_set(|config| config.header_timeout = short, app);
     let mut peer = server.connect();
     peer.get(1, "/");
     peer.send(Frame::new(kind::HEADERS, 3, Request::get("/").block()));
     peer.expect_closed();
-    told(&tells);
+    next_report(&reports);
 }
 
 #[test]
@@ -312,7 +314,7 @@ fn blocking() -> impl App {
 
 #[test]
 fn an_abort_tells_the_client_and_the_app() {
-    let (_tells, app) = waiting();
+    let (_reports, app) = waiting();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.get(1, "/");

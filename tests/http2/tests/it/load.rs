@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::support::{Http, Server, http};
+use test_support::blocking::Server;
+use test_support::{Http, http};
 
 /// How many requests a run makes. Without optimisation a tenth is enough to see a loss.
 const REQUESTS: usize = if cfg!(debug_assertions) {

@@ -10,7 +10,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "these are tests, their support too")]
 
-mod support;
+mod connect;
 
 mod access;
 mod adversary;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use http2::frame::{code, setting};
 use http2::{Frame, PREFACE, Peer, Request, headers};
 
-use crate::support::app::hello;
-use crate::support::{Server, eventually};
+use crate::connect::Connect as _;
+use test_support::app::hello;
+use test_support::blocking::{Server, eventually};
 
 #[test]
 fn a_preface_in_single_bytes_is_understood() {

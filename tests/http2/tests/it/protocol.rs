@@ -5,8 +5,10 @@ use asgi::App;
 use http2::frame::{code, flag, kind, setting};
 use http2::{Frame, Peer, Request, headers, hpack};
 
-use crate::support::app::{echo, hello};
-use crate::support::{Http, Server, http_with};
+use crate::connect::Connect as _;
+use test_support::app::{echo, hello};
+use test_support::blocking::Server;
+use test_support::{Http, http_with};
 
 /// The frame ends the connection with this code, and no request is harmed before it.
 #[track_caller]
@@ -274,7 +276,7 @@ fn a_goaway_on_a_stream_ends_the_connection() {
 
 #[test]
 fn a_table_that_the_client_fills_is_read_in_order() {
-    let server = Server::start(crate::support::app::mirror());
+    let server = Server::start(test_support::app::mirror());
     let mut peer = server.connect();
     let mut block = Request::get("/").block();
     hpack::indexed_literal(b"x-long", b"remembered", &mut block);

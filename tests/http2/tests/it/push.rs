@@ -9,7 +9,9 @@ use http::{HeaderName, HeaderValue};
 use http2::frame::{Frame, code, setting};
 use http2::{Peer, Request};
 
-use crate::support::{Http, Server, eventually, http, http_with, told};
+use crate::connect::Connect as _;
+use test_support::blocking::{Server, eventually, next_report};
+use test_support::{Http, http, http_with};
 
 /// Pushes a path.
 async fn push(http: &mut Http, path: &str) -> Result<(), SendError> {
@@ -259,13 +261,15 @@ fn an_operator_may_forbid_pushes() {
 /// PUSH-012
 #[test]
 fn a_push_beyond_the_clients_room_is_refused_until_there_is_some() {
-    let (tell, tells) = channel();
-    let app = http_with(tell, async |tell, mut http: Http| match &*http.scope.path {
-        "/push" => {
-            let answer = push_all(&mut http).await;
-            http.respond(answer).await
+    let (report, reports) = channel();
+    let app = http_with(report, async |report, mut http: Http| {
+        match &*http.scope.path {
+            "/push" => {
+                let answer = push_all(&mut http).await;
+                http.respond(answer).await
+            }
+            _ => stay(report, http).await,
         }
-        _ => stay(tell, http).await,
     });
     let server = Server::start(app);
     let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 1)]);
@@ -274,7 +278,7 @@ fn a_push_beyond_the_clients_room_is_refused_until_there_is_some() {
     let text = "taken\nthe client has no room for a further push now\n";
     expect_text(&mut peer, 1, text);
     peer.reset(2, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
     // Its place is free, and so it is for the same path.
     eventually("one exchange runs no more", || {
         server.handle().statistics().exchanges == 0
@@ -329,16 +333,16 @@ fn a_push_of_no_path_is_refused() {
 /// HTTP-059
 #[test]
 fn a_push_behind_the_end_is_misuse() {
-    let (tell, tells) = channel();
-    let server = Server::start(http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = channel();
+    let server = Server::start(http_with(report, async |report, mut http: Http| {
         http.respond("whole").await?;
-        tell.send(push(&mut http, "/a").await.unwrap_err().is_misuse())?;
+        report.send(push(&mut http, "/a").await.unwrap_err().is_misuse())?;
         Ok(())
     }));
     let mut peer = server.connect();
     peer.get(1, "/");
     expect_text(&mut peer, 1, "whole");
-    assert!(told(&tells));
+    assert!(next_report(&reports));
     peer.expect_nothing(1);
 }
 
@@ -374,16 +378,16 @@ fn a_push_beyond_the_limit_of_exchanges_is_refused() {
 
 // How a pushed exchange ends.
 
-/// Begins no response and tells how its client left.
-async fn stay(tell: Tell<DisconnectReason>, mut http: Http) -> Result<(), AppError> {
-    tell.send(http.disconnect().await)?;
+/// Begins no response and reports how its client left.
+async fn stay(report: Tell<DisconnectReason>, mut http: Http) -> Result<(), AppError> {
+    report.send(http.disconnect().await)?;
     Ok(())
 }
 
 /// Pushes `/a`, which does what `pushed` says.
 macro_rules! with_push {
-    (|$tell:ident, $http:ident| $pushed:expr) => {
-        async |$tell, mut $http: Http| {
+    (|$report:ident, $http:ident| $pushed:expr) => {
+        async |$report, mut $http: Http| {
             if $http.scope.path == "/" {
                 push(&mut $http, "/a").await?;
                 return $http.respond("page").await;
@@ -412,13 +416,13 @@ fn expect_no_exchange(server: &Server) {
 #[test]
 fn a_promise_that_is_reset_before_its_response_is_told_to_its_app() {
     for code in [code::CANCEL, code::REFUSED_STREAM] {
-        let (tell, tells) = channel();
-        let app = with_push!(|tell, http| stay(tell, http).await);
-        let server = Server::start(http_with(tell, app));
+        let (report, reports) = channel();
+        let app = with_push!(|report, http| stay(report, http).await);
+        let server = Server::start(http_with(report, app));
         let mut peer = server.connect();
         assert_eq!(expect_page_with_promise(&mut peer, 1), 2);
         peer.reset(2, code);
-        assert_eq!(told(&tells), DisconnectReason::Reset(code));
+        assert_eq!(next_report(&reports), DisconnectReason::Reset(code));
         peer.expect_nothing(2);
         assert_eq!(expect_page_with_promise(&mut peer, 3), 4);
         peer.reset(4, code);
@@ -429,19 +433,19 @@ fn a_promise_that_is_reset_before_its_response_is_told_to_its_app() {
 /// PUSH-021
 #[test]
 fn a_promise_that_is_reset_while_its_response_comes_is_told_to_its_app() {
-    let (tell, tells) = channel();
-    let app = with_push!(|tell, http| {
+    let (report, reports) = channel();
+    let app = with_push!(|report, http| {
         http.begin().await?;
         http.more("some").await?;
-        stay(tell, http).await
+        stay(report, http).await
     });
-    let server = Server::start(http_with(tell, app));
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     assert_eq!(expect_page_with_promise(&mut peer, 1), 2);
     peer.expect_status(2, 200);
     assert_eq!(peer.expect_bytes(2, 4), b"some");
     peer.reset(2, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
     assert_eq!(expect_page_with_promise(&mut peer, 3), 4);
     peer.reset(4, code::CANCEL);
     expect_no_exchange(&server);
@@ -494,9 +498,9 @@ fn next_promise(peer: &mut Peer, stream: u32) -> Option<(u32, Vec<(String, Strin
 /// HTTP-038
 #[test]
 fn a_pushed_app_that_fails_before_its_head_is_answered_500() {
-    let (tell, _tells) = channel::<()>();
-    let app = with_push!(|_tell, http| Err(AppError::from("no style")));
-    let server = Server::start(http_with(tell, app));
+    let (report, _reports) = channel::<()>();
+    let app = with_push!(|_report, http| Err(AppError::from("no style")));
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     let promised = expect_page_with_promise(&mut peer, 1);
     peer.expect_response(promised, 500);
@@ -506,13 +510,13 @@ fn a_pushed_app_that_fails_before_its_head_is_answered_500() {
 /// PUSH-022
 #[test]
 fn a_page_that_is_reset_leaves_alone_what_it_has_pushed() {
-    let (tell, tells) = channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/" {
             push(&mut http, "/a").await?;
             http.begin().await?;
             http.more("some").await?;
-            return stay(tell, http).await;
+            return stay(report, http).await;
         }
         http.begin().await?;
         http.more("x".repeat(20)).await?;
@@ -526,7 +530,7 @@ fn a_page_that_is_reset_leaves_alone_what_it_has_pushed() {
     assert_eq!(peer.expect_bytes(1, 4), b"some");
     peer.expect_status(2, 200);
     peer.reset(1, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
     assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
     peer.credit(2, 100);
     assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
@@ -537,13 +541,13 @@ fn a_page_that_is_reset_leaves_alone_what_it_has_pushed() {
 /// PUSH-018
 #[test]
 fn a_pushed_request_has_no_body() {
-    let (tell, _tells) = channel::<()>();
-    let app = with_push!(|_tell, http| {
+    let (report, _reports) = channel::<()>();
+    let app = with_push!(|_report, http| {
         let (body, trailers) = http.body().await.unwrap();
         http.respond(format!("{} bytes, {trailers:?}", body.len()))
             .await
     });
-    let server = Server::start(http_with(tell, app));
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     let promised = expect_page_with_promise(&mut peer, 1);
     expect_text(&mut peer, promised, "0 bytes, None");
@@ -552,13 +556,13 @@ fn a_pushed_request_has_no_body() {
 /// PUSH-023
 #[test]
 fn a_pushed_app_that_fails_behind_its_head_resets_its_stream_alone() {
-    let (tell, _tells) = channel::<()>();
-    let app = with_push!(|_tell, http| {
+    let (report, _reports) = channel::<()>();
+    let app = with_push!(|_report, http| {
         http.begin().await?;
         http.more("some").await?;
         Err(AppError::from("no more style"))
     });
-    let server = Server::start(http_with(tell, app));
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     for stream in [1, 3] {
         let promised = expect_page_with_promise(&mut peer, stream);
@@ -570,14 +574,14 @@ fn a_pushed_app_that_fails_behind_its_head_resets_its_stream_alone() {
 
 #[test]
 fn a_pushed_app_that_never_answers_is_told_when_its_client_leaves() {
-    let (tell, tells) = channel();
-    let app = with_push!(|tell, http| stay(tell, http).await);
-    let server = Server::start(http_with(tell, app));
+    let (report, reports) = channel();
+    let app = with_push!(|report, http| stay(report, http).await);
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     let promised = expect_page_with_promise(&mut peer, 1);
     peer.expect_nothing(promised);
     drop(peer);
-    assert_eq!(told(&tells), DisconnectReason::Lost);
+    assert_eq!(next_report(&reports), DisconnectReason::Lost);
     expect_no_exchange(&server);
 }
 
@@ -669,13 +673,13 @@ fn a_page_does_not_wait_for_what_it_pushes() {
 /// PUSH-012
 #[test]
 fn a_push_that_could_not_be_promised_gives_its_place_back() {
-    let (tell, tells) = channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/" {
             http.begin().await?;
             http.more("more than the client has room for").await?;
             push(&mut http, "/a").await?;
-            tell.send(http.disconnect().await)?;
+            report.send(http.disconnect().await)?;
             // It takes its time, with the push still on its way.
             std::future::pending::<()>().await;
         }
@@ -695,7 +699,7 @@ fn a_push_that_could_not_be_promised_gives_its_place_back() {
     assert_eq!(peer.expect_bytes(1, 10), b"more than ");
     peer.expect_nothing(1);
     peer.reset(1, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
     peer.get(3, "/push");
     assert_eq!(peer.expect_promise(3).0, 2);
 }

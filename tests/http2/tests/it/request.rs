@@ -6,8 +6,10 @@ use http::HeaderMap;
 use http2::frame::{code, flag, kind};
 use http2::{Frame, Request, headers};
 
-use crate::support::app::{echo, hello, mirror};
-use crate::support::{Http, Server, http, http_with, told};
+use crate::connect::Connect as _;
+use test_support::app::{echo, hello, mirror};
+use test_support::blocking::{Server, next_report};
+use test_support::{Http, http, http_with};
 
 /// The request is refused as malformed, on its own stream alone.
 #[track_caller]
@@ -24,9 +26,9 @@ fn malformed(request: &Request) {
 /// meets it among the fields (RFC 9113 §5.4.1 lets it).
 #[track_caller]
 fn malformed_field(request: &Request) {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
-        tell.send(())?;
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
+        report.send(())?;
         http.respond("").await
     });
     let server = Server::start(app);
@@ -34,7 +36,7 @@ fn malformed_field(request: &Request) {
     peer.request(1, request);
     peer.expect_refusal(1, code::PROTOCOL_ERROR);
     drop((peer, server));
-    assert!(tells.try_recv().is_err(), "the app was called");
+    assert!(reports.try_recv().is_err(), "the app was called");
 }
 
 /// The request is answered with this status, and the connection goes on.
@@ -385,27 +387,27 @@ type Body = (Vec<u8>, Option<HeaderMap>);
 
 /// Tells the test what came as a body and as trailers.
 fn with_trailers() -> (Server, mpsc::Receiver<Body>) {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if let Ok(request) = http.body().await {
-            tell.send(request)?;
+            report.send(request)?;
             http.respond("ok").await?;
         }
         Ok(())
     });
-    (Server::start(app), tells)
+    (Server::start(app), reports)
 }
 
 #[test]
 fn trailers_of_a_request_reach_the_app() {
-    let (server, tells) = with_trailers();
+    let (server, reports) = with_trailers();
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.data(1, "body");
     let trailers = Request::empty().field("checksum", "9").field("x", "y");
     peer.request(1, &trailers);
     peer.expect_response(1, 200);
-    let (body, trailers) = told(&tells);
+    let (body, trailers) = next_report(&reports);
     assert_eq!(body, b"body");
     let trailers = trailers.expect("trailers");
     assert_eq!(trailers["checksum"], "9");
@@ -414,7 +416,7 @@ fn trailers_of_a_request_reach_the_app() {
 
 #[test]
 fn trailers_that_do_not_end_the_stream_are_malformed() {
-    let (server, _tells) = with_trailers();
+    let (server, _reports) = with_trailers();
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.send(headers(1, &Request::empty().field("checksum", "9")));
@@ -426,7 +428,7 @@ fn trailers_that_do_not_end_the_stream_are_malformed() {
 #[test]
 #[ignore = "h2 drops them and does not tell"]
 fn a_pseudo_header_among_trailers_is_malformed() {
-    let (server, _tells) = with_trailers();
+    let (server, _reports) = with_trailers();
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.request(1, &Request::empty().field(":path", "/"));

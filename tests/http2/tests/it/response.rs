@@ -8,8 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http2::frame::{code, setting};
 use http2::{Request, headers};
 
-use crate::support::app::hello;
-use crate::support::{Http, Server, http};
+use crate::connect::Connect as _;
+use test_support::app::hello;
+use test_support::blocking::Server;
+use test_support::{Http, http};
 
 fn names(fields: &[(String, String)]) -> Vec<&str> {
     fields.iter().map(|(name, _)| name.as_str()).collect()

@@ -5,9 +5,9 @@ use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED2
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::certificates::{Authority, Pem, server_params};
-use crate::support::tls_client::TlsClient;
-use crate::support::{Http, Server, http, run};
+use test_support::certificates::{Authority, Pem, server_params};
+use test_support::tls_client::TlsClient;
+use test_support::{Http, Server, http, run};
 
 /// A key for tests alone: ring makes no keys of RSA, and these are the only ones in PKCS#1.
 const RSA_PKCS8: &str = include_str!("rsa-test-key.pem");
@@ -265,7 +265,7 @@ fn an_expired_certificate_is_a_warning() {
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
         let pem = authority.sign(&params, &KeyPair::generate().unwrap());
         super::tls(&pem);
-        crate::support::logs::expect_warning(&["old.example", "expired on 2021-01-01T00:00:00Z"]);
+        test_support::logs::expect_warning(&["old.example", "expired on 2021-01-01T00:00:00Z"]);
     });
 }
 
@@ -281,6 +281,6 @@ fn a_certificate_without_a_host_is_the_first_ones_or_nobodys() {
             config.certificate_pem(pem.chain.as_bytes(), pem.key.as_bytes())
         };
         add(add(TlsConfig::new(), &named), &pem).load().unwrap();
-        crate::support::logs::expect_warning(&["no client will get", "a\\, b"]);
+        test_support::logs::expect_warning(&["no client will get", "a\\, b"]);
     });
 }

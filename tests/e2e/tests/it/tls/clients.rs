@@ -4,9 +4,9 @@ use ferricorn::{ClientCertificates, Config};
 use rcgen::KeyPair;
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::certificates::{Authority, Pem, client_params};
-use crate::support::tls_client::TlsClient;
-use crate::support::{Http, Server, http, logs, run};
+use test_support::certificates::{Authority, Pem, client_params};
+use test_support::tls_client::TlsClient;
+use test_support::{Http, Server, http, logs, run};
 
 /// A server that asks for certificates, and what its clients may show.
 struct Asking {

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use ferricorn::{Bind, Config};
 
 use super::Secure;
-use crate::support::app::channel;
-use crate::support::logs;
-use crate::support::raw::Closed;
-use crate::support::{Client, Http, eventually, http, http_with, run, within};
+use test_support::app::channel;
+use test_support::logs;
+use test_support::raw::Closed;
+use test_support::{Client, Http, eventually, http, http_with, run, within};
 use tracing::Level;
 
 #[test]
@@ -361,7 +361,7 @@ fn a_drain_lets_requests_finish_and_waits_for_no_handshake() {
 #[test]
 fn tls_and_plain_listeners_stand_side_by_side() {
     run(async {
-        let authority = crate::support::certificates::Authority::new("a");
+        let authority = test_support::certificates::Authority::new("a");
         let tls = super::tls(&authority.server(&["localhost"]));
         let config = Config::default();
         let bind = || "127.0.0.1:0".parse::<Bind>().unwrap().listen(&config);
@@ -375,7 +375,7 @@ fn tls_and_plain_listeners_stand_side_by_side() {
         let mut client = Client::tcp(socket);
         client.write("GET /p HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(client.expect_response(200).await.body, "/p");
-        let client = crate::support::tls_client::TlsClient::new(&authority);
+        let client = test_support::tls_client::TlsClient::new(&authority);
         let mut client = client.connect_to(secure, "localhost").await;
         client.write("GET /s HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(client.expect_response(200).await.body, "/s");
@@ -389,7 +389,7 @@ fn tls_is_not_offered_on_a_unix_socket() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let authority = crate::support::certificates::Authority::new("a");
+        let authority = test_support::certificates::Authority::new("a");
         let tls = super::tls(&authority.server(&["localhost"]));
         let bind: Bind = format!("unix:{}", path.display()).parse().unwrap();
         let listener = bind.listen(&Config::default()).unwrap();

@@ -7,9 +7,9 @@ mod reload;
 
 use ferricorn::{Config, Tls, TlsConfig};
 
-use crate::support::certificates::{Authority, Pem};
-use crate::support::tls_client::TlsClient;
-use crate::support::{Http, Server, http};
+use test_support::certificates::{Authority, Pem};
+use test_support::tls_client::TlsClient;
+use test_support::{Http, Server, http};
 
 /// A server with one certificate, for `localhost`, and whoever signed it.
 struct Secure {
@@ -35,7 +35,7 @@ impl Secure {
     }
 
     #[track_caller]
-    fn connect(&self) -> impl Future<Output = crate::support::Client> + use<> {
+    fn connect(&self) -> impl Future<Output = test_support::Client> + use<> {
         self.client().connect(&self.server, "localhost")
     }
 }

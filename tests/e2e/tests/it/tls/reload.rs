@@ -13,9 +13,9 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::path;
-use crate::support::certificates::{Authority, Pem};
-use crate::support::tls_client::TlsClient;
-use crate::support::{Server, eventually, http, logs, run, within};
+use test_support::certificates::{Authority, Pem};
+use test_support::tls_client::TlsClient;
+use test_support::{Server, eventually, http, logs, run, within};
 
 /// A certificate in files.
 struct Files(TempDir);

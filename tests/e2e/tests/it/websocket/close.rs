@@ -7,9 +7,9 @@ use ferricorn::Config;
 use tokio::time::Instant;
 
 use super::{echo, told};
-use crate::support::app::channel;
-use crate::support::peer::{CLOSE, Over, PING, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, eventually, logs, websocket, websocket_with};
+use test_support::app::channel;
+use test_support::websocket_client::{CLOSE, Over, PING, TEXT, frame, over_both};
+use test_support::{Server, WebSocket, eventually, logs, websocket, websocket_with};
 
 /// WS-020, WS-028, WS-040
 #[test]
@@ -256,7 +256,7 @@ fn an_app_goes_on_behind_its_client_for_its_grace_and_no_longer() {
     over_both(async |over| {
         let (told, mut seen) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
-            let _dropped = crate::support::app::Dropped::new(told.clone(), "dropped");
+            let _dropped = test_support::app::Dropped::new(told.clone(), "dropped");
             socket.accept().await?;
             socket.next().await.unwrap_err();
             told.send("told")?;

@@ -6,9 +6,9 @@ use ferricorn::Config;
 use tokio::time::Instant;
 
 use super::{echo, told};
-use crate::support::app::channel;
-use crate::support::peer::{CLOSE, Over, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, eventually, logs, run, websocket_with};
+use test_support::app::channel;
+use test_support::websocket_client::{CLOSE, Over, TEXT, frame, over_both};
+use test_support::{Server, WebSocket, eventually, logs, run, websocket_with};
 
 /// WS-030, WS-031
 #[test]
@@ -83,7 +83,7 @@ fn what_outlasts_the_graceful_timeout_is_cut_off() {
     over_both(async |over| {
         let (told, mut seen) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
-            let _dropped = crate::support::app::Dropped::new(told.clone(), ());
+            let _dropped = test_support::app::Dropped::new(told.clone(), ());
             socket.accept().await?;
             std::future::pending::<()>().await;
             Ok(())
@@ -120,7 +120,7 @@ fn an_abort_still_says_1001() {
 #[test]
 fn an_app_that_takes_nothing_does_not_hold_up_a_drain() {
     over_both(async |over| {
-        let app = crate::support::websocket(async |mut socket: WebSocket| {
+        let app = test_support::websocket(async |mut socket: WebSocket| {
             socket.accept().await?;
             socket.send.closed().await;
             Ok(())
@@ -149,7 +149,7 @@ fn a_handshake_that_comes_while_the_server_drains_is_a_503() {
         client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         client.expect_response(200).await;
         server.handle().drain();
-        let handshake = crate::support::peer::HANDSHAKE;
+        let handshake = test_support::websocket_client::HANDSHAKE;
         client
             .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{handshake}\r\n"))
             .await;

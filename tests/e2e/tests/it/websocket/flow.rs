@@ -8,9 +8,9 @@ use ferricorn::Config;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::support::app::channel;
-use crate::support::peer::{BINARY, Over, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, run, websocket, websocket_with, within};
+use test_support::app::channel;
+use test_support::websocket_client::{BINARY, Over, TEXT, frame, over_both};
+use test_support::{Server, WebSocket, run, websocket, websocket_with, within};
 
 /// WS-034
 #[test]

@@ -9,9 +9,9 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::echo;
-use crate::support::app::channel;
-use crate::support::peer::{HANDSHAKE, Over, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, eventually, logs, run, websocket, websocket_with};
+use test_support::app::channel;
+use test_support::websocket_client::{HANDSHAKE, Over, TEXT, frame, over_both};
+use test_support::{Server, WebSocket, eventually, logs, run, websocket, websocket_with};
 
 /// WS-006
 #[test]

@@ -3,8 +3,10 @@
 use ferricorn::Config;
 
 use super::{echo, told};
-use crate::support::peer::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, websocket};
+use test_support::websocket_client::{
+    BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, over_both,
+};
+use test_support::{Server, WebSocket, websocket};
 
 /// WS-015
 #[test]

@@ -9,8 +9,8 @@ mod messages;
 use asgi::{App, WebSocketDisconnect};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::support::app::channel;
-use crate::support::{websocket_with, within};
+use test_support::app::channel;
+use test_support::{websocket_with, within};
 
 /// An app that echoes, and tells how each socket was closed.
 fn echo() -> (impl App, UnboundedReceiver<WebSocketDisconnect>) {

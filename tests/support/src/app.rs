@@ -1,13 +1,16 @@
-//! Apps for the tests, in few words.
+//! Small apps, and what they need to be short.
 
 use asgi::{
-    App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, Message, ReceiveEvent, Receiver,
-    Scope, SendError, Sender, WebSocketAccept, WebSocketDisconnect, WebSocketScope, WebSocketSend,
+    App, AppError, DisconnectReason, HttpResponseBody, HttpResponseStart, HttpScope, Message,
+    ReceiveEvent, Receiver, Scope, SendError, Sender, WebSocketAccept, WebSocketDisconnect,
+    WebSocketScope, WebSocketSend,
 };
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::sync::mpsc;
 
-/// One request, as an app gets it.
+/// One HTTP request, as an app gets it.
+#[expect(missing_docs, reason = "the arguments of an app")]
 pub struct Http {
     pub scope: HttpScope,
     pub receive: Receiver,
@@ -15,18 +18,18 @@ pub struct Http {
 }
 
 impl Http {
-    /// Answers 200 with a body in one part.
+    /// Responds with 200 and a body in one part.
     pub async fn respond(&mut self, body: impl Into<Bytes>) -> Result<(), AppError> {
         respond(&mut self.send, body).await
     }
 
-    /// Begins a response of 200, to be streamed.
+    /// Starts a streamed response with status 200.
     pub async fn begin(&mut self) -> Result<(), AppError> {
         self.send.send(HttpResponseStart::ok()).await?;
         Ok(())
     }
 
-    /// Sends a part of the body that others follow.
+    /// Sends a part of the body. More parts follow.
     pub async fn more(&mut self, body: impl Into<Bytes>) -> Result<(), AppError> {
         self.send.send(HttpResponseBody::more(body)).await?;
         Ok(())
@@ -38,8 +41,29 @@ impl Http {
         Ok(())
     }
 
-    /// Receives until the end of the exchange and gives what that says.
-    pub async fn disconnect(&mut self) -> asgi::DisconnectReason {
+    /// Receives the whole body and its trailers.
+    ///
+    /// # Errors
+    ///
+    /// The exchange ended before the body did.
+    pub async fn body(&mut self) -> Result<(Vec<u8>, Option<HeaderMap>), DisconnectReason> {
+        let mut body = Vec::new();
+        loop {
+            match self.receive.receive().await {
+                ReceiveEvent::HttpRequest(part) => {
+                    body.extend(part.body);
+                    if !part.more_body {
+                        return Ok((body, part.trailers.map(|trailers| *trailers)));
+                    }
+                }
+                ReceiveEvent::HttpDisconnect(end) => return Err(end.reason),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Receives until the exchange ends, and returns the reason.
+    pub async fn disconnect(&mut self) -> DisconnectReason {
         loop {
             if let ReceiveEvent::HttpDisconnect(end) = self.receive.receive().await {
                 return end.reason;
@@ -48,14 +72,14 @@ impl Http {
     }
 }
 
-/// Answers 200 with a body in one part.
+/// Responds with 200 and a body in one part.
 pub async fn respond(send: &mut Sender, body: impl Into<Bytes>) -> Result<(), AppError> {
     send.send(HttpResponseStart::ok()).await?;
     send.send(HttpResponseBody::last(body)).await?;
     Ok(())
 }
 
-/// An app that serves HTTP alone.
+/// An app that serves HTTP and nothing else.
 pub fn http<F, Fut>(app: F) -> impl App
 where
     F: Fn(Http) -> Fut + Send + Sync + Clone + 'static,
@@ -80,8 +104,7 @@ where
     }
 }
 
-/// An app that serves HTTP alone and gets a clone of `context` with each request: a channel to the
-/// test, mostly.
+/// [`http`], with a clone of `context` for each request. Most contexts are channels to the test.
 pub fn http_with<T, F, Fut>(context: T, app: F) -> impl App
 where
     T: Clone + Send + Sync + 'static,
@@ -91,7 +114,32 @@ where
     http(move |http| app(context.clone(), http))
 }
 
-/// One socket, as an app gets it.
+/// An app that responds with "hello" to every request, and reads no body.
+pub fn hello() -> impl App {
+    http(async |mut http: Http| http.respond("hello").await)
+}
+
+/// An app that reads the whole body and responds with it.
+pub fn echo() -> impl App {
+    http(async |mut http: Http| match http.body().await {
+        Ok((body, _)) => http.respond(body).await,
+        Err(_) => Ok(()),
+    })
+}
+
+/// An app that responds with the head of the request: method and target, then one line per header.
+pub fn mirror() -> impl App {
+    http(async |mut http: Http| {
+        let mut text = format!("{} {}\n", http.scope.method, http.scope.target);
+        for (name, value) in &http.scope.headers {
+            text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
+        }
+        http.respond(text).await
+    })
+}
+
+/// One WebSocket, as an app gets it.
+#[expect(missing_docs, reason = "the arguments of an app")]
 pub struct WebSocket {
     pub scope: WebSocketScope,
     pub receive: Receiver,
@@ -108,20 +156,25 @@ impl WebSocket {
         Ok(())
     }
 
-    /// The next message, or how the socket was closed.
+    /// The next message.
+    ///
+    /// # Errors
+    ///
+    /// The WebSocket was closed.
     pub async fn next(&mut self) -> Result<Message, WebSocketDisconnect> {
         match self.receive.receive().await {
             ReceiveEvent::WebSocketReceive(event) => Ok(event.message),
             ReceiveEvent::WebSocketDisconnect(end) => Err(end),
-            other => panic!("{other:?} on an open socket"),
+            other => panic!("{other:?} on an open WebSocket"),
         }
     }
 
+    /// Sends a text message.
     pub async fn text(&mut self, text: &str) -> Result<(), SendError> {
         self.send.send(WebSocketSend::text(text)).await
     }
 
-    /// Sends back what comes; how the socket was closed.
+    /// Sends every message back until the WebSocket is closed.
     pub async fn echo(&mut self) -> Result<WebSocketDisconnect, SendError> {
         loop {
             match self.next().await {
@@ -132,7 +185,7 @@ impl WebSocket {
     }
 }
 
-/// An app that serves WebSockets, and answers any request with `http`.
+/// An app that serves WebSockets, and responds with "http" to any HTTP request.
 pub fn websocket<F, Fut>(app: F) -> impl App
 where
     F: Fn(WebSocket) -> Fut + Send + Sync + Clone + 'static,
@@ -158,7 +211,7 @@ where
     }
 }
 
-/// [`websocket`] with a clone of `context` for each socket.
+/// [`websocket`], with a clone of `context` for each WebSocket.
 pub fn websocket_with<T, F, Fut>(context: T, app: F) -> impl App
 where
     T: Clone + Send + Sync + 'static,
@@ -173,9 +226,11 @@ pub fn channel<T>() -> (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>) {
     mpsc::unbounded_channel()
 }
 
-/// An app whose lifespan is one function and whose requests are another.
+/// An app with one function for its lifespan and another app for its requests.
 pub struct WithLifespan<L, A> {
+    /// Runs for the lifespan scope.
     pub lifespan: L,
+    /// Runs for the other scopes.
     pub http: A,
 }
 
@@ -193,18 +248,19 @@ where
     }
 }
 
-/// Tells the test when it is dropped.
+/// Sends a value to the test when it is dropped.
 pub struct Dropped<T: Clone>(mpsc::UnboundedSender<T>, T);
 
 impl<T: Clone> Dropped<T> {
-    pub fn new(told: mpsc::UnboundedSender<T>, what: T) -> Self {
-        Self(told, what)
+    /// Sends `value` to `reports` when this is dropped.
+    pub fn new(reports: mpsc::UnboundedSender<T>, value: T) -> Self {
+        Self(reports, value)
     }
 }
 
 impl<T: Clone> Drop for Dropped<T> {
     fn drop(&mut self) {
-        // A test that is over does not want to know.
+        // It fails if the test is over.
         let _ = self.0.send(self.1.clone());
     }
 }

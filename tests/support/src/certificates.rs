@@ -1,4 +1,4 @@
-//! Certificates that are made when a test runs.
+//! Certificates, made while a test runs.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
@@ -7,21 +7,27 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
-/// A certificate and its key, PEM.
+/// A certificate and its key.
 pub struct Pem {
+    /// The certificate as PEM.
     pub chain: String,
+    /// The key as PEM.
     pub key: String,
+    /// The certificate as DER.
     pub der: CertificateDer<'static>,
 }
 
-/// Whoever signs the others.
+/// A certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    /// Its own certificate as PEM.
     pub pem: String,
+    /// Its own certificate as DER.
     pub der: CertificateDer<'static>,
 }
 
 impl Authority {
+    /// An authority with this common name.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -36,11 +42,12 @@ impl Authority {
         }
     }
 
-    /// A server's certificate for these hosts.
+    /// Issues a server certificate for these hosts.
     pub fn server(&self, hosts: &[&str]) -> Pem {
         self.sign(&server_params(hosts), &KeyPair::generate().unwrap())
     }
 
+    /// Issues a certificate for `key`.
     pub fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Pem {
         let certificate = params.signed_by(key, &self.issuer).unwrap();
         Pem {
@@ -50,12 +57,12 @@ impl Authority {
         }
     }
 
-    /// A client's certificate.
+    /// Issues a client certificate with this common name.
     pub fn client(&self, name: &str) -> Pem {
         self.sign(&client_params(name, 1), &KeyPair::generate().unwrap())
     }
 
-    /// The list of those that are revoked.
+    /// A revocation list (PEM) of these serial numbers.
     pub fn revocations(&self, serials: &[u64]) -> String {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
@@ -75,6 +82,7 @@ impl Authority {
     }
 }
 
+/// The parameters of a server certificate for these hosts.
 pub fn server_params(hosts: &[&str]) -> CertificateParams {
     let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(hosts).unwrap();
@@ -82,6 +90,7 @@ pub fn server_params(hosts: &[&str]) -> CertificateParams {
     params
 }
 
+/// The parameters of a client certificate.
 pub fn client_params(name: &str, serial: u64) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();

@@ -1,4 +1,4 @@
-//! A server inside the test's runtime.
+//! A server inside the runtime of its test.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use ferricorn::{Bind, Config, Handle, Listener, ServeError, Tls};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::raw::Client;
-use super::within;
+use crate::raw::Client;
+use crate::within;
 
 /// A server on a free port of 127.0.0.1.
 ///
-/// Dropping it stops it at once; that it ends is checked at the end of the test.
+/// Dropping it aborts the server. At its end the test checks that the server has ended.
 pub struct Server {
     address: SocketAddr,
     handle: Handle,
@@ -21,7 +21,7 @@ pub struct Server {
 }
 
 thread_local! {
-    /// Servers that were dropped and have to end.
+    /// Dropped servers that must still end.
     static STOPPED: RefCell<Vec<JoinHandle<Result<(), ServeError>>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -32,20 +32,10 @@ impl Server {
         Self::start_with(Config::default(), app)
     }
 
-    /// Starts a server and waits until it accepts.
+    /// Starts a server and waits until it accepts connections.
     #[track_caller]
     pub fn start_with(config: Config, app: impl App) -> impl Future<Output = Self> {
         Self::start_unready(config, app).until_ready()
-    }
-
-    #[track_caller]
-    fn until_ready(self) -> impl Future<Output = Self> {
-        let ready = self.handle();
-        let ready = within("the server to be ready", async move { ready.ready().await });
-        async move {
-            assert!(ready.await, "the server ended before it was ready");
-            self
-        }
     }
 
     /// Starts a server and does not wait.
@@ -58,7 +48,7 @@ impl Server {
         Self::start_on(listener, config, app)
     }
 
-    /// Starts a server that speaks TLS, and waits until it accepts.
+    /// Starts a server that speaks TLS, and waits until it accepts connections.
     #[track_caller]
     pub fn start_tls(config: Config, tls: &Tls, app: impl App) -> impl Future<Output = Self> {
         let listener = "127.0.0.1:0".parse::<Bind>().unwrap();
@@ -78,10 +68,22 @@ impl Server {
         }
     }
 
+    #[track_caller]
+    pub(crate) fn until_ready(self) -> impl Future<Output = Self> {
+        let ready = self.handle();
+        let ready = within("the server to be ready", async move { ready.ready().await });
+        async move {
+            assert!(ready.await, "the server ended before it was ready");
+            self
+        }
+    }
+
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// The server's handle.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -106,7 +108,7 @@ impl Server {
     pub fn stop(self) -> impl Future<Output = ()> {
         self.handle.drain();
         let ended = self.ended();
-        async move { ended.await.expect("the server ends well") }
+        async move { ended.await.expect("the server ends without an error") }
     }
 }
 
@@ -119,14 +121,20 @@ impl Drop for Server {
     }
 }
 
-/// Waits for all servers that were dropped.
-pub async fn all_end_cleanly() {
+/// Waits for all servers that this thread has dropped.
+pub(crate) async fn expect_clean_ends() {
     for serving in STOPPED.take() {
         let result = within("a server to stop", serving).await;
-        match result.expect("the server does not panic") {
-            Ok(()) => {}
-            Err(error) if error.is_aborted() => {}
-            Err(error) => panic!("the server did not end cleanly: {error}"),
-        }
+        expect_clean_end(result.expect("the server does not panic"));
+    }
+}
+
+/// Panics unless the server has ended without an error or after an abort.
+#[track_caller]
+pub(crate) fn expect_clean_end(result: Result<(), ServeError>) {
+    match result {
+        Ok(()) => {}
+        Err(error) if error.is_aborted() => {}
+        Err(error) => panic!("the server did not end cleanly: {error}"),
     }
 }

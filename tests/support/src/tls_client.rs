@@ -1,4 +1,4 @@
-//! TLS from the client's side: rustls.
+//! A TLS client: rustls.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,24 +14,23 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::certificates::{Authority, Pem};
-use super::{Client, Server, within};
+use crate::certificates::{Authority, Pem};
+use crate::{Client, Server, within};
 
-/// What a client trusts, speaks and shows. It keeps sessions, so that the next connection can
-/// resume one.
+/// A TLS client. It keeps sessions, so a later connection can resume one.
 #[derive(Clone)]
 pub struct TlsClient(Arc<ClientConfig>);
 
 impl TlsClient {
-    /// Trusts `authority`, speaks TLS 1.2 and 1.3, shows no certificate.
+    /// A client that trusts `authority`, speaks TLS 1.2 and 1.3 and sends no certificate.
     pub fn new(authority: &Authority) -> Self {
         Self::with(authority, rustls::ALL_VERSIONS, None)
     }
 
-    /// Does not look who the server is.
+    /// A client that accepts any certificate.
     pub fn trusting_anything() -> Self {
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(Anything(Arc::clone(&provider)));
+        let verifier = Arc::new(AcceptAny(Arc::clone(&provider)));
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .unwrap()
@@ -41,6 +40,7 @@ impl TlsClient {
         Self(Arc::new(config))
     }
 
+    /// A client that trusts `authority`, speaks `versions` and sends `certificate`.
     pub fn with(
         authority: &Authority,
         versions: &[&'static SupportedProtocolVersion],
@@ -65,7 +65,7 @@ impl TlsClient {
         Self(Arc::new(config))
     }
 
-    /// The same client, offering this protocol alone.
+    /// The same client, but it offers only this protocol in ALPN.
     #[must_use]
     pub fn speaking(self, protocol: &str) -> Self {
         let mut config = (*self.0).clone();
@@ -73,12 +73,13 @@ impl TlsClient {
         Self(Arc::new(config))
     }
 
-    /// A connection whose handshake is done.
+    /// Connects and completes the handshake.
     #[track_caller]
     pub fn connect(&self, server: &Server, host: &str) -> impl Future<Output = Client> + use<> {
         self.connect_to(server.address(), host)
     }
 
+    /// [`connect`](Self::connect), to an address.
     #[track_caller]
     pub fn connect_to(
         &self,
@@ -89,6 +90,11 @@ impl TlsClient {
         async move { connecting.await.expect("the handshake succeeds") }
     }
 
+    /// Connects; the handshake may fail.
+    ///
+    /// # Errors
+    ///
+    /// The connection or the handshake fails.
     pub fn try_connect(
         &self,
         address: SocketAddr,
@@ -102,17 +108,17 @@ impl TlsClient {
         }
     }
 
-    /// Asks for `/`; the body of the answer.
+    /// Requests `/` and returns the body of the response.
     ///
     /// # Errors
     ///
-    /// The handshake fails, or the server closes before it has answered. (With TLS 1.3 a client
-    /// learns only then that its certificate was refused.)
+    /// The handshake fails, or the server closes the connection before it has responded. With TLS
+    /// 1.3, a client learns only then that the server refused its certificate.
     pub async fn get(&self, server: &Server, host: &str) -> io::Result<String> {
         self.get_from(server.address(), host).await
     }
 
-    /// As [`get`](Self::get), from a server that is known by its address alone.
+    /// [`get`](Self::get), from an address.
     pub async fn get_from(&self, address: SocketAddr, host: &str) -> io::Result<String> {
         within("a response", async {
             let mut client = self.try_connect(address, host).await?;
@@ -136,9 +142,9 @@ impl TlsClient {
 }
 
 #[derive(Debug)]
-struct Anything(Arc<CryptoProvider>);
+struct AcceptAny(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anything {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -1,4 +1,4 @@
-//! A client that says exactly what it is told and believes nothing that it is not.
+//! An HTTP/1.1 client that sends exactly the bytes that a test gives it.
 
 use std::fmt;
 use std::io;
@@ -14,18 +14,20 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::LIMIT;
+use crate::LIMIT;
 
-/// Where a test has called.
+/// The line of the test that a failure names.
 type At = &'static Location<'static>;
 
-/// A raw connection. Its parser is its own and strict: what is not framed as RFC 9112 says fails
-/// the test. Each failure shows what came.
+/// A raw connection.
+///
+/// It has a strict parser of its own: bytes that are not framed as RFC 9112 says fail the test.
+/// Each failure shows the received bytes.
 pub struct Client {
     stream: Stream,
-    /// What came and was not taken.
+    /// Received bytes that the test has not read.
     unread: BytesMut,
-    /// All that came, for the messages.
+    /// All received bytes, for the messages of failures.
     seen: Vec<u8>,
     closed: Option<Closed>,
 }
@@ -36,29 +38,30 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// How the server's side ended.
+/// How the server closed the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
-    /// In order.
+    /// With a FIN; over TLS, with a close_notify alert.
     Eof,
     /// With a reset.
     Reset,
-    /// Over TLS: the socket was closed without a word of TLS before it.
+    /// Over TLS: the server closed the socket without a close_notify alert.
     Truncated,
 }
 
 /// The head of a response.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// 0 or 1: of HTTP/1.0 or HTTP/1.1.
+    /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     pub minor_version: u8,
+    /// The status code.
     pub status: u16,
-    /// Names in lower case, in the order in which they came.
+    /// The headers in their order, with names in lower case.
     pub headers: Vec<(String, String)>,
 }
 
 impl Head {
-    /// The one value of a field, `None` if there is none.
+    /// The value of a header, `None` if there is none. Fails if the header is repeated.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self
@@ -71,7 +74,7 @@ impl Head {
         value
     }
 
-    /// Whether `connection` has this option.
+    /// Whether the header `connection` has this option.
     pub fn connection_has(&self, option: &str) -> bool {
         self.header("connection").is_some_and(|value| {
             value
@@ -84,52 +87,60 @@ impl Head {
 /// A whole response.
 #[derive(Debug, Clone)]
 pub struct Response {
+    /// Its head.
     pub head: Head,
+    /// Its body, without the framing.
     pub body: Bytes,
 }
 
 impl Response {
+    /// [`Head::header`] of its head.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.header(name)
     }
 }
 
-/// A body of the chunked coding.
+/// A chunked body.
 #[derive(Debug, Clone)]
 pub struct Chunked {
+    /// The data of each chunk.
     pub chunks: Vec<Bytes>,
+    /// The trailers.
     pub trailers: Vec<(String, String)>,
 }
 
 impl Chunked {
+    /// The data of all chunks.
     pub fn body(&self) -> Bytes {
         Bytes::from(self.chunks.concat())
     }
 }
 
 impl Client {
+    /// A client on a TCP connection.
     pub fn tcp(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self::new(Stream::Tcp(stream))
     }
 
+    /// Connects to a Unix socket.
     pub async fn unix(path: &Path) -> Self {
         Self::new(Stream::Unix(UnixStream::connect(path).await.unwrap()))
     }
 
-    /// Over TLS, behind its handshake.
+    /// A client on a TLS connection after its handshake.
     pub fn tls(stream: TlsStream<TcpStream>) -> Self {
         stream.get_ref().0.set_nodelay(true).unwrap();
         Self::new(Stream::Tls(Box::new(stream)))
     }
 
-    /// What TLS knows of the connection.
+    /// The TLS session of the connection.
     #[track_caller]
     pub fn tls_session(&self) -> &ClientConnection {
         match &self.stream {
             Stream::Tls(stream) => stream.get_ref().1,
-            _ => panic!("there is no TLS"),
+            _ => panic!("the connection has no TLS"),
         }
     }
 
@@ -156,12 +167,16 @@ impl Client {
         }
     }
 
-    /// Sends these bytes to a server that may close before it has read them.
+    /// Sends these bytes to a server that may close the connection before it has read them.
+    ///
+    /// # Errors
+    ///
+    /// The server closed the connection.
     pub async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         timeout(LIMIT, Self::write_all(&mut self.stream, bytes.as_ref())).await?
     }
 
-    /// Sends bytes until none was taken for `patience`; how many were.
+    /// Sends bytes until the socket accepts none for `patience`, and returns how many it accepted.
     pub async fn write_until_full(&mut self, patience: Duration) -> usize {
         let bytes = vec![b'x'; 64 << 10];
         let mut taken = 0;
@@ -180,7 +195,7 @@ impl Client {
         }
     }
 
-    /// The head of a response with this status.
+    /// Reads the head of a response, which must have this status.
     #[track_caller]
     pub fn expect_head(&mut self, status: u16) -> impl Future<Output = Head> {
         let at: At = Location::caller();
@@ -196,13 +211,13 @@ impl Client {
         }
     }
 
-    /// The head of a response, whatever its status.
+    /// Reads the head of a response with any status.
     #[track_caller]
     pub fn expect_any_head(&mut self) -> impl Future<Output = Head> {
         self.head(Location::caller())
     }
 
-    /// A whole response with this status, to a request other than HEAD.
+    /// Reads a whole response, which must have this status. Not for responses to HEAD.
     #[track_caller]
     pub fn expect_response(&mut self, status: u16) -> impl Future<Output = Response> {
         let at: At = Location::caller();
@@ -216,38 +231,42 @@ impl Client {
         }
     }
 
-    /// Exactly so many bytes of a body.
+    /// Reads exactly `length` bytes of a body.
     #[track_caller]
     pub fn read_body(&mut self, length: usize) -> impl Future<Output = Bytes> {
         self.exactly(Location::caller(), length)
     }
 
-    /// One chunk; `None` for the last one. Its trailers are left: see
+    /// Reads one chunk, `None` for the last one. It leaves the trailers to
     /// [`read_trailers`](Self::read_trailers).
     #[track_caller]
     pub fn read_chunk(&mut self) -> impl Future<Output = Option<Bytes>> {
         self.chunk(Location::caller())
     }
 
-    /// The fields behind the last chunk.
+    /// Reads the trailers after the last chunk.
     #[track_caller]
     pub fn read_trailers(&mut self) -> impl Future<Output = Vec<(String, String)>> {
-        self.fields(Location::caller())
+        self.headers(Location::caller())
     }
 
-    /// A whole body of the chunked coding.
+    /// Reads a whole chunked body.
     #[track_caller]
     pub fn read_chunked(&mut self) -> impl Future<Output = Chunked> {
         self.chunked(Location::caller())
     }
 
-    /// All that comes until the server has closed, and how it did.
+    /// Reads until the server closes the connection, and returns how it did.
     #[track_caller]
     pub fn read_until_closed(&mut self) -> impl Future<Output = (Bytes, Closed)> {
         self.until_closed(Location::caller())
     }
 
-    /// All that comes until the server has closed in order; fails as the connection does.
+    /// Reads until the server closes the connection with [`Closed::Eof`].
+    ///
+    /// # Errors
+    ///
+    /// The connection ended in another way.
     pub async fn try_read_until_closed(&mut self) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
         match &mut self.stream {
@@ -258,7 +277,7 @@ impl Client {
         Ok(all)
     }
 
-    /// All that comes in this time, or until the server has closed: then `true`.
+    /// Reads for this long, or until the server closes the connection. Then the result has `true`.
     pub async fn read_for(&mut self, time: Duration) -> (Bytes, bool) {
         let closed = timeout(time, self.until_closed(Location::caller())).await;
         match closed {
@@ -267,19 +286,19 @@ impl Client {
         }
     }
 
-    /// The server closes in order, and sends nothing before it does.
+    /// Checks that the server closes with [`Closed::Eof`], and sends nothing before.
     #[track_caller]
     pub fn expect_eof(&mut self) -> impl Future<Output = ()> {
         self.expect_closed(Location::caller(), Closed::Eof)
     }
 
-    /// The server resets the connection, and sends nothing before it does.
+    /// Checks that the server resets the connection, and sends nothing before.
     #[track_caller]
     pub fn expect_reset(&mut self) -> impl Future<Output = ()> {
         self.expect_closed(Location::caller(), Closed::Reset)
     }
 
-    /// The server closes the connection somehow, and sends nothing before it does.
+    /// Checks that the server closes the connection in any way, and sends nothing before.
     #[track_caller]
     pub fn expect_end(&mut self) -> impl Future<Output = ()> {
         let at: At = Location::caller();
@@ -291,7 +310,7 @@ impl Client {
         }
     }
 
-    /// Nothing comes for so long. For rules that say what a server does not do.
+    /// Checks that the server sends nothing for this long.
     #[track_caller]
     pub fn expect_silence(&mut self, duration: Duration) -> impl Future<Output = ()> {
         let at: At = Location::caller();
@@ -303,7 +322,7 @@ impl Client {
         }
     }
 
-    /// Closes this side; the server's is still read.
+    /// Closes the client's side. The server's side can still be read.
     pub async fn half_close(&mut self) {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.shutdown().await.unwrap(),
@@ -312,7 +331,7 @@ impl Client {
         }
     }
 
-    /// Over TLS: says that this side ends, and leaves the socket open.
+    /// Over TLS: sends a close_notify alert and leaves the socket open.
     pub async fn close_notify(&mut self) {
         if let Stream::Tls(stream) = &mut self.stream {
             stream.get_mut().1.send_close_notify();
@@ -320,7 +339,7 @@ impl Client {
         }
     }
 
-    /// Over TLS: sends these bytes and says that this side ends, in one segment if they fit.
+    /// Over TLS: sends these bytes and a close_notify alert, in one segment if they fit.
     pub async fn write_and_close_notify(&mut self, bytes: &str) {
         if let Stream::Tls(stream) = &mut self.stream {
             let session = stream.get_mut().1;
@@ -329,7 +348,7 @@ impl Client {
         self.close_notify().await;
     }
 
-    /// Over TLS: closes this side of the socket without a word of TLS before it.
+    /// Over TLS: closes the client's side of the socket without a close_notify alert.
     pub async fn truncate(&mut self) {
         if let Stream::Tls(stream) = &mut self.stream {
             stream.get_mut().0.shutdown().await.unwrap();
@@ -362,7 +381,7 @@ impl Client {
         let Some((minor_version, status)) = parse_status_line(&line) else {
             self.fail(at, format_args!("expected a status line, got {line:?}"));
         };
-        let headers = self.fields(at).await;
+        let headers = self.headers(at).await;
         Head {
             minor_version,
             status,
@@ -402,18 +421,18 @@ impl Client {
         Response { head, body }
     }
 
-    async fn fields(&mut self, at: At) -> Vec<(String, String)> {
-        let mut fields = Vec::new();
+    async fn headers(&mut self, at: At) -> Vec<(String, String)> {
+        let mut headers = Vec::new();
         loop {
             let line = self.line(at).await;
             if line.is_empty() {
-                return fields;
+                return headers;
             }
             match line.split_once(':') {
                 Some((name, value)) if !name.is_empty() && name.bytes().all(is_token) => {
-                    fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+                    headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
                 }
-                _ => self.fail(at, format_args!("expected a field, got {line:?}")),
+                _ => self.fail(at, format_args!("expected a header, got {line:?}")),
             }
         }
     }
@@ -423,7 +442,7 @@ impl Client {
         while let Some(chunk) = self.chunk(at).await {
             chunks.push(chunk);
         }
-        let trailers = self.fields(at).await;
+        let trailers = self.headers(at).await;
         Chunked { chunks, trailers }
     }
 
@@ -447,7 +466,7 @@ impl Client {
         Some(data)
     }
 
-    /// A line without its CRLF. Bytes are taken for the characters of the same number.
+    /// A line without its CRLF, read as ISO 8859-1.
     async fn line(&mut self, at: At) -> String {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
@@ -492,7 +511,7 @@ impl Client {
         }
     }
 
-    /// Waits for more bytes; how the connection ended if there are no more. Cancel-safe.
+    /// Waits for more bytes. Returns how the connection ended if there are no more. Cancel-safe.
     async fn fill(&mut self, at: At, what: &str) -> Option<Closed> {
         if self.closed.is_some() {
             return self.closed;
@@ -519,15 +538,14 @@ impl Client {
         self.closed
     }
 
-    /// Ends the test, with what came until now.
+    /// Fails the test and shows the received bytes.
     fn fail(&self, at: At, what: fmt::Arguments<'_>) -> ! {
-        /// Enough to see what went wrong.
         const SHOWN: usize = 2000;
         let shown = &self.seen[..self.seen.len().min(SHOWN)];
         panic!(
-            "at {at}: {what}\nthe last {} of {} bytes are not taken; what came:\n{}",
-            self.unread.remaining(),
+            "at {at}: {what}\nreceived {} bytes, of which the last {} are unread:\n{}",
             self.seen.len(),
+            self.unread.remaining(),
             shown
                 .escape_ascii()
                 .to_string()
@@ -542,7 +560,7 @@ fn parse_status_line(line: &str) -> Option<(u8, u16)> {
         ("1", rest) => (1, rest),
         _ => return None,
     };
-    // RFC 9112 §4: the space behind the status is there even if no reason is.
+    // RFC 9112 §4: a space follows the status even if there is no reason.
     let (status, _reason) = rest.strip_prefix(' ')?.split_once(' ')?;
     let is_status = status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit());
     let status = status.parse().ok().filter(|_| is_status)?;

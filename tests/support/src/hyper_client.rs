@@ -1,4 +1,4 @@
-//! A client that is somebody else's: hyper's.
+//! A client that this project did not write: hyper's.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -7,25 +7,26 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Server, within};
+use crate::{Server, within};
 
-/// One connection of HTTP/1.1.
+/// One HTTP/1.1 connection.
 pub struct HyperClient(SendRequest<Full<Bytes>>);
 
 impl HyperClient {
+    /// Connects to a server.
     pub async fn connect(server: &Server) -> Self {
         let stream = within("a connection", TcpStream::connect(server.address()));
         let (send, connection) = handshake(TokioIo::new(stream.await.unwrap()))
             .await
             .unwrap();
         tokio::spawn(async move {
-            // How a connection ends shows in its requests.
+            // A failed connection also fails its requests.
             let _ = connection.await;
         });
         Self(send)
     }
 
-    /// Sends a request and collects the response; the `host` is added.
+    /// Sends a request and collects the response. Adds a `host` header if there is none.
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Bytes>> {
         let (mut parts, body) = request.into_parts();
         let host = http::HeaderValue::from_static("localhost");

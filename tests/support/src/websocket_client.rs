@@ -1,4 +1,4 @@
-//! A client of WebSockets that says exactly what it is told to, over either version of HTTP.
+//! A WebSocket client that sends exactly the frames that a test gives it, over HTTP/1.1 or HTTP/2.
 
 use std::io;
 use std::panic::Location;
@@ -13,29 +13,37 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::server::Server;
-use super::{LIMIT, run, within};
+use crate::server::Server;
+use crate::{LIMIT, run, within};
 
-pub const CONTINUATION: u8 = 0;
-pub const TEXT: u8 = 1;
-pub const BINARY: u8 = 2;
-pub const CLOSE: u8 = 8;
-pub const PING: u8 = 9;
-pub const PONG: u8 = 10;
+/// The opcodes of frames (RFC 6455 §5.2).
+#[expect(missing_docs, reason = "named by the RFC")]
+pub mod opcode {
+    pub const CONTINUATION: u8 = 0;
+    pub const TEXT: u8 = 1;
+    pub const BINARY: u8 = 2;
+    pub const CLOSE: u8 = 8;
+    pub const PING: u8 = 9;
+    pub const PONG: u8 = 10;
+}
 
-/// What a handshake of HTTP/1.1 has besides its request line and its host.
+pub use self::opcode::*;
+
+/// The headers of an HTTP/1.1 handshake, without `host`.
 pub const HANDSHAKE: &str = "upgrade: websocket\r\nconnection: Upgrade\r\n\
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// What a socket goes over.
+/// The version of HTTP that carries a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
+    /// HTTP/1.1, with an upgrade.
     Http1,
+    /// HTTP/2, with an extended CONNECT.
     Http2,
 }
 
 /// Runs a test over HTTP/1.1 and over HTTP/2.
-#[allow(clippy::print_stdout, reason = "which of them a failure is of")]
+#[allow(clippy::print_stdout, reason = "shows which version fails")]
 pub fn over_both(test: impl AsyncFn(Over)) {
     for over in [Over::Http1, Over::Http2] {
         println!("over {over:?}");
@@ -44,21 +52,21 @@ pub fn over_both(test: impl AsyncFn(Over)) {
 }
 
 impl Over {
-    /// Opens a socket that the app accepts.
+    /// Opens a WebSocket, which the app must accept.
     #[track_caller]
     pub fn open(self, server: &Server, target: &str) -> impl Future<Output = Peer> + use<> {
         self.open_with(server, target, &[])
     }
 
-    /// Opens a socket with these fields in its handshake.
+    /// [`open`](Self::open), with these headers in the handshake.
     #[track_caller]
     pub fn open_with(
         self,
         server: &Server,
         target: &str,
-        fields: &[(&'static str, &str)],
+        headers: &[(&'static str, &str)],
     ) -> impl Future<Output = Peer> + use<> {
-        let answer = self.ask(server, target, fields);
+        let answer = self.ask(server, target, headers);
         async move {
             let answer = answer.await;
             let accepted = match self {
@@ -70,43 +78,46 @@ impl Over {
         }
     }
 
-    /// Sends a handshake and gives what is answered.
+    /// Sends a handshake and returns the response.
     #[track_caller]
     pub fn ask(
         self,
         server: &Server,
         target: &str,
-        fields: &[(&'static str, &str)],
+        headers: &[(&'static str, &str)],
     ) -> impl Future<Output = Answer> + use<> {
         let address = server.address();
         let target = target.to_owned();
-        let fields: Vec<(&'static str, String)> = fields
+        let headers: Vec<(&'static str, String)> = headers
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect();
-        within("the answer to a handshake", async move {
+        within("the response to a handshake", async move {
             let stream = TcpStream::connect(address).await.unwrap();
             stream.set_nodelay(true).unwrap();
             match self {
-                Self::Http1 => ask_http1(stream, &target, &fields).await,
-                Self::Http2 => ask_http2(stream, &target, &fields).await,
+                Self::Http1 => ask_http1(stream, &target, &headers).await,
+                Self::Http2 => ask_http2(stream, &target, &headers).await,
             }
         })
     }
 }
 
-/// The answer to a handshake.
+/// The response to a handshake.
 #[derive(Debug)]
 pub struct Answer {
+    /// Its status.
     pub status: StatusCode,
+    /// Its headers.
     pub headers: HeaderMap,
+    /// The connection or the stream after the head.
     pub peer: Peer,
 }
 
-async fn ask_http1(stream: TcpStream, target: &str, fields: &[(&str, String)]) -> Answer {
+async fn ask_http1(stream: TcpStream, target: &str, headers: &[(&str, String)]) -> Answer {
     let mut peer = Peer::new(Box::new(stream));
     let mut head = format!("GET {target} HTTP/1.1\r\nhost: a\r\n{HANDSHAKE}");
-    for (name, value) in fields {
+    for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
     peer.raw(head + "\r\n").await;
@@ -118,7 +129,10 @@ async fn ask_http1(stream: TcpStream, target: &str, fields: &[(&str, String)]) -
             let headers = response
                 .headers
                 .iter()
-                .map(|field| (field.name.parse().unwrap(), field.value.try_into().unwrap()))
+                .map(|header| {
+                    let value = header.value.try_into().unwrap();
+                    (header.name.parse().unwrap(), value)
+                })
                 .collect();
             peer.unread.advance(length);
             return Answer {
@@ -128,14 +142,14 @@ async fn ask_http1(stream: TcpStream, target: &str, fields: &[(&str, String)]) -
             };
         }
         let read = peer.stream.read_buf(&mut peer.unread).await.unwrap();
-        assert_ne!(read, 0, "no answer: {:?}", peer.unread);
+        assert_ne!(read, 0, "no response: {:?}", peer.unread);
     }
 }
 
-async fn ask_http2(stream: TcpStream, target: &str, fields: &[(&str, String)]) -> Answer {
+async fn ask_http2(stream: TcpStream, target: &str, headers: &[(&str, String)]) -> Answer {
     let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(async move {
-        // How it ends is for the test to see on its stream.
+        // A failed connection also fails its stream.
         let _ = connection.await;
     });
     while !requests.is_extended_connect_protocol_enabled() {
@@ -146,7 +160,7 @@ async fn ask_http2(stream: TcpStream, target: &str, fields: &[(&str, String)]) -
         .uri(format!("http://a{target}"))
         .header("sec-websocket-version", "13")
         .extension(h2::ext::Protocol::from_static("websocket"));
-    for (name, value) in fields {
+    for (name, value) in headers {
         request = request.header(*name, value);
     }
     let request = request.body(()).unwrap();
@@ -166,7 +180,7 @@ async fn ask_http2(stream: TcpStream, target: &str, fields: &[(&str, String)]) -
     }
 }
 
-/// A stream of HTTP/2 as one reads and writes a connection.
+/// An HTTP/2 stream that is read and written like a connection.
 struct Stream {
     send: SendStream<Bytes>,
     body: RecvStream,
@@ -177,7 +191,7 @@ struct Stream {
     requests: h2::client::SendRequest<Bytes>,
 }
 
-/// The client's connection ends with it, as if the client had died.
+/// Aborts the connection's task when it is dropped, as if the client had died.
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
@@ -253,10 +267,10 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// The client's side of a socket.
+/// The client's side of a WebSocket.
 pub struct Peer {
     stream: Box<dyn Duplex>,
-    /// What came and was not taken.
+    /// Received bytes that the test has not read.
     unread: BytesMut,
 }
 
@@ -268,7 +282,7 @@ impl std::fmt::Debug for Peer {
     }
 }
 
-/// A frame, masked with zeroes: the mask is for proxies between, and these are easier to read.
+/// A frame, masked with zeroes so that the payload is easy to read.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -300,18 +314,20 @@ impl Peer {
         }
     }
 
+    /// Writes bytes.
     #[track_caller]
     pub fn raw(&mut self, bytes: impl AsRef<[u8]>) -> impl Future<Output = ()> {
         let at = Location::caller();
         async move {
             let written = timeout(LIMIT, self.stream.write_all(bytes.as_ref())).await;
-            let written = written.unwrap_or_else(|_| panic!("at {at}: nobody reads"));
+            let written = written.unwrap_or_else(|_| panic!("at {at}: the server does not read"));
             written.unwrap_or_else(|error| panic!("at {at}: cannot write: {error}"));
             self.stream.flush().await.unwrap();
         }
     }
 
-    /// Writes so many times at most, until nobody has read for a while; how many bytes that was.
+    /// Writes `bytes` at most `most` times, until a write takes longer than `patience`. Returns how
+    /// many bytes it has written.
     pub async fn write_until_full(
         &mut self,
         bytes: &[u8],
@@ -328,30 +344,32 @@ impl Peer {
         times * bytes.len()
     }
 
-    /// Sends a whole frame.
+    /// Sends a frame with FIN.
     #[track_caller]
     pub fn send(&mut self, opcode: u8, payload: impl AsRef<[u8]>) -> impl Future<Output = ()> {
         self.raw(frame(0x80 | opcode, payload.as_ref()))
     }
 
+    /// Sends a text message in one frame.
     #[track_caller]
     pub fn text(&mut self, text: &str) -> impl Future<Output = ()> {
         self.send(TEXT, text)
     }
 
+    /// Sends a close frame.
     #[track_caller]
     pub fn close(&mut self, code: u16, reason: &str) -> impl Future<Output = ()> {
         self.send(CLOSE, close_payload(code, reason))
     }
 
-    /// The next frame: its first byte and its payload.
+    /// Reads the next frame: its first byte and its payload.
     #[track_caller]
     pub fn next(&mut self) -> impl Future<Output = (u8, Bytes)> {
         let at = Location::caller();
         async move {
             let next = timeout(LIMIT, self.read_frame()).await;
-            let next = next.unwrap_or_else(|_| panic!("at {at}: no frame came"));
-            next.unwrap_or_else(|| panic!("at {at}: the end instead of a frame"))
+            let next = next.unwrap_or_else(|_| panic!("at {at}: waited for a frame"));
+            next.unwrap_or_else(|| panic!("at {at}: expected a frame, got the end"))
         }
     }
 
@@ -367,7 +385,7 @@ impl Peer {
         }
     }
 
-    /// Waits for this whole frame.
+    /// Reads the next frame, which must be this one with FIN.
     #[track_caller]
     pub fn expect(&mut self, opcode: u8, payload: impl AsRef<[u8]>) -> impl Future<Output = ()> {
         let at = Location::caller();
@@ -382,23 +400,23 @@ impl Peer {
         }
     }
 
+    /// Reads the next frame, which must be this close frame.
     #[track_caller]
     pub fn expect_close(&mut self, code: u16, reason: &str) -> impl Future<Output = ()> {
         self.expect(CLOSE, close_payload(code, reason))
     }
 
-    /// Waits for the end of the server's side, without another byte before: END_STREAM or FIN, no
-    /// reset.
+    /// Checks that the server ends its side with END_STREAM or FIN, and sends nothing before.
     #[track_caller]
     pub fn expect_end(&mut self) -> impl Future<Output = ()> {
         let at = Location::caller();
         async move {
             let end = self.end(at).await;
-            assert!(end, "at {at}: a reset instead of the end");
+            assert!(end, "at {at}: expected the end, got a reset");
         }
     }
 
-    /// Waits for the end of the server's side, clean or not.
+    /// Checks that the server ends its side in any way, and sends nothing before.
     #[track_caller]
     pub fn expect_gone(&mut self) -> impl Future<Output = ()> {
         let at = Location::caller();
@@ -409,12 +427,12 @@ impl Peer {
 
     async fn end(&mut self, at: &Location<'_>) -> bool {
         let read = timeout(LIMIT, self.stream.read_buf(&mut self.unread)).await;
-        let read = read.unwrap_or_else(|_| panic!("at {at}: no end came"));
+        let read = read.unwrap_or_else(|_| panic!("at {at}: waited for the end"));
         assert!(self.unread.is_empty(), "at {at}: {:?}", self.unread);
         read.is_ok()
     }
 
-    /// What follows until the end of the server's side.
+    /// Reads until the server ends its side.
     pub async fn rest(&mut self) -> Bytes {
         let mut rest = self.unread.split().to_vec();
         within("the end", self.stream.read_to_end(&mut rest))
@@ -423,7 +441,7 @@ impl Peer {
         rest.into()
     }
 
-    /// Ends the client's side: END_STREAM or FIN.
+    /// Ends the client's side with END_STREAM or FIN.
     pub async fn end_side(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
@@ -431,7 +449,7 @@ impl Peer {
 
 fn take_frame(unread: &mut BytesMut) -> Option<(u8, Bytes)> {
     let (first, second) = (*unread.first()?, *unread.get(1)?);
-    assert_eq!(second & 0x80, 0, "a server masks nothing");
+    assert_eq!(second & 0x80, 0, "a server must not mask");
     let (length, head) = match second {
         126 => (
             u16::from_be_bytes(unread.get(2..4)?.try_into().unwrap()) as usize,

@@ -1,4 +1,4 @@
-//! Apps of `examples/` as loaded libraries.
+//! The apps of `examples/`, as loaded libraries.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,14 +6,14 @@ use std::process::Command;
 use asgi_abi::Library;
 use serde_json::Value;
 
-/// Builds an example and loads its library. Call it once: what is loaded stays.
+/// Builds an example and loads its library. The library is never unloaded, so call this once.
 ///
-/// `cargo test` alone leaves a library in a folder that cargo calls its own.
+/// `cargo test` builds the libraries too, but only into cargo's private folder.
 pub fn load(package: &str) -> Library {
-    Library::load(built(package)).unwrap()
+    Library::load(build(package)).unwrap()
 }
 
-fn built(package: &str) -> PathBuf {
+fn build(package: &str) -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "-p", package, "--message-format=json"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
