@@ -364,7 +364,7 @@ impl Peer {
 
     /// Reads the next frame: its first byte and its payload.
     #[track_caller]
-    pub fn next(&mut self) -> impl Future<Output = (u8, Bytes)> {
+    pub fn next_frame(&mut self) -> impl Future<Output = (u8, Bytes)> {
         let at = Location::caller();
         async move {
             let next = timeout(LIMIT, self.read_frame()).await;
@@ -389,7 +389,7 @@ impl Peer {
     #[track_caller]
     pub fn expect(&mut self, opcode: u8, payload: impl AsRef<[u8]>) -> impl Future<Output = ()> {
         let at = Location::caller();
-        let next = self.next();
+        let next = self.next_frame();
         async move {
             let (first, came) = next.await;
             assert_eq!(

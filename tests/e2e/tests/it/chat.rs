@@ -42,7 +42,7 @@ fn echoing(test: impl AsyncFn(Over, Server)) {
 }
 
 async fn hear(peer: &mut Peer) -> Value {
-    let (first, payload) = peer.next().await;
+    let (first, payload) = peer.next_frame().await;
     assert_eq!(first, 0x80 | TEXT, "{payload:?}");
     serde_json::from_slice(&payload).unwrap()
 }
@@ -56,7 +56,7 @@ fn said(name: &str, text: &str) -> Value {
 }
 
 #[test]
-fn ws_echo_sends_back_what_comes_and_speaks_the_first_subprotocol() {
+fn ws_echo_echoes_messages_and_accepts_the_first_subprotocol() {
     echoing(async |over, server| {
         let offer = [("sec-websocket-protocol", "b, a")];
         let mut answer = over.ask(&server, "/", &offer).await;
@@ -76,7 +76,7 @@ fn ws_echo_sends_back_what_comes_and_speaks_the_first_subprotocol() {
 }
 
 #[test]
-fn the_chat_hands_on_what_is_said_and_who_is_here() {
+fn the_chat_sends_messages_joins_and_leaves_to_all_members() {
     chatting(async |over, server| {
         let mut ann = over.open(&server, "/ws/lobby/Ann").await;
         let welcome = hear(&mut ann).await;
@@ -129,7 +129,7 @@ fn the_chat_denies_a_bad_name_with_a_text() {
 
 /// Over HTTP/2, whose windows are small: over HTTP/1.1 the kernel holds megabytes for who does not read.
 #[test]
-fn the_chat_lets_go_of_who_does_not_read_and_the_others_miss_nothing() {
+fn the_chat_disconnects_a_slow_member_and_the_others_miss_nothing() {
     chatting(async |over, server| {
         if over == Over::Http1 {
             return;
@@ -167,7 +167,7 @@ fn the_chat_lets_go_of_who_does_not_read_and_the_others_miss_nothing() {
         assert!(others > 2, "too early or never");
         // What it has not read is there, and behind it why it got no more.
         let (first, payload) = loop {
-            let frame = slow.next().await;
+            let frame = slow.next_frame().await;
             if frame.0 != 0x80 | TEXT {
                 break frame;
             }
@@ -184,7 +184,7 @@ fn the_chat_lets_go_of_who_does_not_read_and_the_others_miss_nothing() {
 }
 
 #[test]
-fn the_chat_ends_with_its_server() {
+fn the_chat_ends_when_its_server_drains() {
     chatting(async |over, server| {
         let mut peers = Vec::new();
         for number in 0..10 {
@@ -196,7 +196,7 @@ fn the_chat_ends_with_its_server() {
         handle.drain();
         for peer in &mut peers {
             // What the others said before may still be on its way.
-            while peer.next().await.0 == 0x80 | TEXT {}
+            while peer.next_frame().await.0 == 0x80 | TEXT {}
             peer.close(1001, "").await;
         }
         drop(peers);

@@ -40,7 +40,7 @@ fn a_connection_is_kept_for_the_next_request() {
 
 /// HTTP-035; RFC 9112 §9.3
 #[test]
-fn http_1_0_is_kept_if_it_asks_and_is_told_so() {
+fn an_http_1_0_connection_is_kept_if_the_client_asks_for_it() {
     run(async {
         let server = Server::start(http(path)).await;
         let mut client = server.connect().await;
@@ -62,7 +62,7 @@ fn http_1_0_is_kept_if_it_asks_and_is_told_so() {
 
 /// RFC 9112 §9.3.2
 #[test]
-fn requests_that_come_together_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let path = http.scope.path.clone();
@@ -115,7 +115,7 @@ fn an_empty_line_before_a_request_is_ignored() {
 
 /// HTTP-035
 #[test]
-fn the_client_closes_with_its_last_request() {
+fn the_client_can_close_the_connection_with_its_last_request() {
     run(async {
         let server = Server::start(http(path)).await;
         for option in ["close", "Close", "x, close"] {
@@ -134,7 +134,7 @@ fn the_client_closes_with_its_last_request() {
 
 /// HTTP-032
 #[test]
-fn the_app_closes_with_its_response() {
+fn the_app_can_close_the_connection_with_its_response() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let close = HeaderValue::from_static("close");
@@ -154,7 +154,7 @@ fn the_app_closes_with_its_response() {
 
 /// `printf … | nc -N`: hyper alone answers nothing to this.
 #[test]
-fn a_client_that_closes_its_side_behind_its_request_gets_its_response() {
+fn a_client_that_half_closes_after_its_request_gets_its_response() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             // Not in the first poll.
@@ -196,7 +196,7 @@ fn pipelined_requests_are_all_answered_after_a_half_close() {
 
 /// HTTP-035
 #[test]
-fn a_response_before_the_end_of_the_upload_reaches_the_client_that_still_sends() {
+fn a_response_before_the_end_of_an_upload_reaches_a_client_that_still_sends() {
     run(async {
         let server = Server::start(http(async |mut http: Http| http.respond("enough").await)).await;
         let mut client = server.connect().await;
@@ -212,7 +212,7 @@ fn a_response_before_the_end_of_the_upload_reaches_the_client_that_still_sends()
 }
 
 #[test]
-fn the_last_request_that_a_connection_may_carry_closes_it() {
+fn a_connection_is_closed_after_its_maximum_number_of_requests() {
     run(async {
         let mut config = Config::default();
         config.keep_alive_max_requests = Some(2);
@@ -228,7 +228,7 @@ fn the_last_request_that_a_connection_may_carry_closes_it() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_after_its_time() {
+fn an_idle_connection_is_closed_after_the_keep_alive_timeout() {
     run(async {
         let mut config = Config::default();
         config.keep_alive_timeout = Duration::from_millis(500);
@@ -252,7 +252,7 @@ fn an_idle_connection_is_closed_after_its_time() {
 }
 
 #[test]
-fn a_connection_on_which_nothing_comes_is_closed_after_the_header_timeout() {
+fn a_silent_connection_is_closed_after_the_header_timeout() {
     run(async {
         let mut config = Config::default();
         config.header_timeout = Duration::from_millis(300);
@@ -263,7 +263,7 @@ fn a_connection_on_which_nothing_comes_is_closed_after_the_header_timeout() {
 }
 
 #[test]
-fn a_head_that_does_not_come_to_its_end_is_answered_with_408_or_closed() {
+fn an_incomplete_head_is_answered_with_408_or_closed() {
     run(async {
         let mut config = Config::default();
         config.header_timeout = Duration::from_millis(300);
@@ -286,7 +286,7 @@ fn a_head_that_does_not_come_to_its_end_is_answered_with_408_or_closed() {
 }
 
 #[test]
-fn a_body_that_does_not_go_on_is_answered_with_408() {
+fn a_body_that_stops_arriving_is_answered_with_408() {
     run(async {
         let mut config = Config::default();
         config.body_timeout = Duration::from_millis(300);
@@ -308,7 +308,7 @@ fn a_body_that_does_not_go_on_is_answered_with_408() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_response_is_cut_off() {
+fn a_client_that_does_not_read_its_response_is_disconnected() {
     run(async {
         let mut config = Config::default();
         config.write_timeout = Duration::from_millis(300);
@@ -334,7 +334,7 @@ fn a_client_that_does_not_read_its_response_is_cut_off() {
 }
 
 #[test]
-fn a_client_beyond_the_limit_waits_until_there_is_room() {
+fn a_client_above_the_connection_limit_waits_for_a_free_place() {
     run(async {
         let mut config = Config::default();
         config.max_connections = 1;
@@ -352,7 +352,7 @@ fn a_client_beyond_the_limit_waits_until_there_is_room() {
 
 /// A client that pools connections must not believe that it may send its next request on this one.
 #[test]
-fn a_response_before_the_end_of_an_upload_says_that_the_connection_closes() {
+fn a_response_before_the_end_of_an_upload_announces_the_close() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let limit = http.receive.body(10).await;
@@ -371,7 +371,7 @@ fn a_response_before_the_end_of_an_upload_says_that_the_connection_closes() {
 }
 
 #[test]
-fn a_response_behind_a_whole_upload_that_was_not_read_keeps_the_connection() {
+fn a_response_after_a_complete_unread_upload_keeps_the_connection() {
     run(async {
         let server = Server::start(http(async |mut http: Http| http.respond("fine").await)).await;
         let mut client = server.connect().await;
@@ -387,7 +387,7 @@ fn a_response_behind_a_whole_upload_that_was_not_read_keeps_the_connection() {
 
 /// HTTP-020, HTTP-075. The time ran from the request on: who expected a 100 got it and then a 408.
 #[test]
-fn the_time_for_a_body_begins_when_the_app_asks_for_it() {
+fn the_body_timeout_starts_when_the_app_asks_for_the_body() {
     run(async {
         let mut config = Config::default();
         config.body_timeout = Duration::from_millis(1500);
@@ -413,7 +413,7 @@ fn the_time_for_a_body_begins_when_the_app_asks_for_it() {
 
 /// What hyper calls finds its connection by its thread, and there is another one meanwhile.
 #[test]
-fn an_app_may_run_a_server_of_its_own_inside_of_a_poll() {
+fn an_app_may_run_another_server_inside_a_poll() {
     fn inner() -> Bytes {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

@@ -19,7 +19,7 @@ const NOTICED: Duration = Duration::from_secs(2);
 
 /// HTTP-041: hyper alone never notices a client that leaves while its upload is unread.
 #[test]
-fn an_app_that_never_reads_its_body_is_told_within_two_seconds() {
+fn an_app_that_never_reads_its_body_learns_of_a_disconnect_within_two_seconds() {
     run(async {
         let (told, mut reasons) = channel();
         let app = http_with(told, async |told, mut http: Http| {
@@ -57,7 +57,7 @@ fn an_app_that_never_reads_its_body_is_told_within_two_seconds() {
 
 /// HTTP-041, HTTP-042
 #[test]
-fn after_a_soft_close_the_response_is_still_written() {
+fn after_a_half_close_the_response_is_still_written() {
     run(async {
         let (told, mut reasons) = channel();
         let app = http_with(told, async |told, mut http: Http| {
@@ -78,7 +78,7 @@ fn after_a_soft_close_the_response_is_still_written() {
 
 /// HTTP-041: what came before the close is not lost.
 #[test]
-fn a_body_before_a_soft_close_is_received_first() {
+fn a_body_before_a_half_close_is_received_first() {
     run(async {
         let (go, gate) = watch::channel(false);
         let app = http_with(gate, async |mut gate, mut http: Http| {
@@ -132,7 +132,7 @@ fn after_a_reset_a_send_fails_as_disconnected_and_nothing_is_logged() {
 
 /// HTTP-043
 #[test]
-fn a_reset_is_told_to_an_app_that_waits() {
+fn a_waiting_app_learns_of_a_reset() {
     run(async {
         let (told, mut reasons) = channel();
         let app = http_with(told, async |told, mut http: Http| {
@@ -152,7 +152,7 @@ fn a_reset_is_told_to_an_app_that_waits() {
 
 /// CORE-008, HTTP-046
 #[test]
-fn the_disconnect_comes_again_whenever_it_is_asked_for() {
+fn the_disconnect_is_repeated_for_every_receive() {
     run(async {
         let (told, mut reasons) = channel();
         let app = http_with(told, async |told, mut http: Http| {
@@ -187,7 +187,7 @@ struct Told(tokio::sync::mpsc::UnboundedSender<&'static str>);
 
 /// HTTP-047
 #[test]
-fn an_app_whose_client_is_gone_is_cancelled_after_its_grace() {
+fn an_app_whose_client_has_left_is_cancelled_after_its_grace() {
     run(async {
         for reset in [false, true] {
             let (told, mut received) = channel();
@@ -234,7 +234,7 @@ fn an_app_whose_client_is_gone_is_cancelled_after_its_grace() {
 
 /// HTTP-047
 #[test]
-fn without_a_grace_an_app_may_go_on_for_ever() {
+fn without_a_grace_limit_an_app_may_run_forever() {
     run(async {
         let (told, mut received) = channel();
         let (go, gate) = watch::channel(false);
@@ -263,7 +263,7 @@ fn without_a_grace_an_app_may_go_on_for_ever() {
 }
 
 #[test]
-fn detached_apps_count_in_the_limit_beyond_which_there_is_503() {
+fn detached_apps_count_towards_the_limit_of_exchanges() {
     run(async {
         let (go, gate) = watch::channel(false);
         let mut config = Config::default();
@@ -295,7 +295,7 @@ fn detached_apps_count_in_the_limit_beyond_which_there_is_503() {
 
 /// hyper alone does not poll the service behind a full socket: its timers stand still.
 #[test]
-fn the_app_of_a_slow_reader_still_sees_its_timers_fire() {
+fn the_timers_of_an_app_fire_while_its_client_does_not_read() {
     run(async {
         let (ticks, mut ticked) = channel();
         let app = http_with(ticks, async |ticks, mut http: Http| {
@@ -343,7 +343,7 @@ fn the_app_of_a_slow_reader_still_sees_its_timers_fire() {
 }
 
 #[test]
-fn an_app_that_has_ended_is_dropped_with_what_it_held() {
+fn an_app_that_has_ended_is_dropped_with_its_values() {
     run(async {
         let alive = Arc::new(AtomicUsize::new(0));
         struct Held(Arc<AtomicUsize>);

@@ -33,7 +33,7 @@ fn gated() -> (watch::Sender<bool>, impl App) {
 }
 
 #[test]
-fn a_drain_lets_what_runs_finish_and_closes_behind_it() {
+fn a_drain_waits_for_running_exchanges_and_then_closes() {
     run(async {
         let (go, app) = gated();
         let server = Server::start(app).await;
@@ -52,7 +52,7 @@ fn a_drain_lets_what_runs_finish_and_closes_behind_it() {
 }
 
 #[test]
-fn a_drain_refuses_new_connections_while_the_old_ones_finish() {
+fn a_drain_refuses_new_connections_while_open_ones_finish() {
     run(async {
         let (go, app) = gated();
         let server = Server::start(app).await;
@@ -104,7 +104,7 @@ fn a_drain_closes_idle_connections_soon() {
 
 /// To its client it is idle, whatever the app still does.
 #[test]
-fn a_drain_closes_a_connection_whose_app_goes_on_behind_its_response() {
+fn a_drain_closes_a_connection_whose_app_runs_on_after_its_response() {
     run(async {
         let (go, gate) = watch::channel(false);
         let app = http_with(gate, async |mut gate, mut http: Http| {
@@ -159,7 +159,7 @@ fn a_connection_in_the_backlog_when_the_drain_begins_is_served() {
 
 /// HTTP-048
 #[test]
-fn the_deadline_cuts_off_what_still_runs() {
+fn the_graceful_timeout_ends_running_exchanges() {
     run(async {
         let (told, mut dropped) = channel();
         let mut config = Config::default();
@@ -192,7 +192,7 @@ fn the_deadline_cuts_off_what_still_runs() {
 }
 
 #[test]
-fn the_deadline_cuts_off_detached_apps_too() {
+fn the_graceful_timeout_ends_detached_apps_too() {
     run(async {
         let mut config = Config::default();
         config.graceful_timeout = Some(Duration::from_millis(300));
@@ -335,7 +335,7 @@ fn the_shutdown_waits_for_the_last_exchange() {
 
 /// LIFE-003
 #[test]
-fn nobody_is_served_before_the_startup_is_complete() {
+fn no_request_is_served_before_the_startup_is_complete() {
     run(async {
         let (go, gate) = watch::channel(false);
         let app = WithLifespan {
@@ -367,7 +367,7 @@ fn nobody_is_served_before_the_startup_is_complete() {
 
 /// LIFE-009
 #[test]
-fn an_app_that_does_not_serve_lifespans_is_served_without() {
+fn an_app_without_lifespan_support_is_served() {
     run(async {
         // What `http` answers to a lifespan is `unsupported`.
         for returns in [false, true] {
@@ -412,7 +412,7 @@ where
 
 /// LIFE-006, LIFE-008
 #[test]
-fn a_refused_startup_ends_the_server_with_the_apps_words() {
+fn a_failed_startup_ends_the_server_with_the_apps_message() {
     run(async {
         let error = startup_error(
             Config::default(),
@@ -491,7 +491,7 @@ fn a_drain_during_the_startup_ends_the_server() {
 
 /// LIFE-011
 #[test]
-fn an_app_whose_lifespan_ends_early_is_served_on() {
+fn an_app_whose_lifespan_ends_early_is_still_served() {
     run(async {
         for fails in [false, true] {
             let (ended, mut received) = channel();
@@ -556,7 +556,7 @@ where
 
 /// LIFE-014
 #[test]
-fn a_failed_shutdown_ends_the_server_with_the_apps_words() {
+fn a_failed_shutdown_ends_the_server_with_the_apps_message() {
     run(async {
         let result = shutdown_result(Config::default(), async |mut send: Sender| {
             send.send(LifespanShutdownFailed::new("the queue is not empty"))
@@ -575,7 +575,7 @@ fn a_failed_shutdown_ends_the_server_with_the_apps_words() {
 
 /// LIFE-016
 #[test]
-fn an_app_that_fails_in_its_shutdown_has_not_cleaned_up() {
+fn an_error_during_the_shutdown_is_an_error_of_the_server() {
     run(async {
         let result = shutdown_result(Config::default(), async |_: Sender| {
             Err("the queue is not empty".into())
@@ -591,7 +591,7 @@ fn an_app_that_fails_in_its_shutdown_has_not_cleaned_up() {
 
 /// LIFE-013
 #[test]
-fn a_shutdown_that_takes_too_long_is_not_waited_for() {
+fn a_shutdown_that_takes_too_long_is_abandoned() {
     run(async {
         let mut config = Config::default();
         config.shutdown_timeout = Some(Duration::from_millis(200));

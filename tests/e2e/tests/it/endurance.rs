@@ -31,7 +31,7 @@ fn idle_for(limit: Duration) -> Config {
 /// It began when the request came, so a connection was closed right behind every response that had
 /// taken longer than the idle time.
 #[test]
-fn the_idle_time_begins_behind_the_response() {
+fn the_idle_time_starts_after_the_response() {
     run(async {
         let app = http(async |mut http: Http| {
             tokio::time::sleep(Duration::from_millis(700)).await;
@@ -50,7 +50,7 @@ fn the_idle_time_begins_behind_the_response() {
 
 /// The app was done, hyper was not: the idle time cut the body off.
 #[test]
-fn a_connection_is_not_idle_while_its_client_reads_on() {
+fn a_connection_is_not_idle_while_its_client_reads() {
     run(async {
         let server = Server::start_with(idle_for(Duration::from_millis(300)), http(large)).await;
         let mut client = server.connect().await;
@@ -81,7 +81,7 @@ fn a_408_is_not_written_into_a_body() {
 /// For hyper the response was complete: nothing was left to break off, and so the exchange stayed
 /// and with it a connection without deadlines.
 #[test]
-fn a_connection_is_idle_behind_a_response_that_its_app_left_incomplete_after_its_last_byte() {
+fn a_connection_is_idle_after_an_app_returns_without_its_last_part() {
     run(async {
         let server = Server::start_with(
             idle_for(Duration::from_millis(300)),
@@ -110,7 +110,7 @@ fn a_connection_is_idle_behind_a_response_that_its_app_left_incomplete_after_its
 
 /// Nothing of it goes out, so nothing held it back.
 #[test]
-fn an_app_that_streams_in_response_to_head_leaves_room_for_others() {
+fn an_app_that_streams_in_response_to_head_does_not_block_others() {
     run(async {
         let app = http(async |mut http: Http| {
             if http.scope.method != http::Method::HEAD {
@@ -133,7 +133,7 @@ fn an_app_that_streams_in_response_to_head_leaves_room_for_others() {
 
 /// Each request for the head of an endless stream left one more app behind, for ever.
 #[test]
-fn an_app_that_streams_on_behind_its_response_to_head_has_its_grace_and_no_more() {
+fn an_app_that_streams_in_response_to_head_is_cancelled_after_its_grace() {
     run(async {
         let (told, mut received) = channel();
         let app = http_with(told, async |told, mut http: Http| {
@@ -162,7 +162,7 @@ fn an_app_that_streams_on_behind_its_response_to_head_has_its_grace_and_no_more(
 
 /// The exchange kept the rest of the request for as long as its app ran, and hyper waited.
 #[test]
-fn an_unread_body_does_not_hold_up_the_connection_while_the_app_goes_on() {
+fn an_unread_body_does_not_keep_the_connection_open_while_the_app_runs() {
     run(async {
         let app = http(async |mut http: Http| {
             http.respond("early").await?;
@@ -182,7 +182,7 @@ fn an_unread_body_does_not_hold_up_the_connection_while_the_app_goes_on() {
 /// The driver left its waker only when it was done with its turn: what another thread sent in
 /// between was found by the next tick, a second later.
 #[test]
-fn what_another_thread_sends_is_never_left_lying() {
+fn events_sent_by_another_thread_go_out_at_once() {
     const PARTS: usize = 5;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)

@@ -51,7 +51,7 @@ async fn get(server: &Server, target: &str, status: u16) -> Vec<u8> {
 }
 
 #[test]
-fn each_path_answers() {
+fn each_path_has_its_response() {
     in_each_form(async |form, server| {
         for (target, status, body) in [
             ("/", 200, "Hello, world!\n"),
@@ -66,7 +66,7 @@ fn each_path_answers() {
 }
 
 #[test]
-fn tasks_timers_sockets_and_blocking_work_run_inside() {
+fn tasks_timers_sockets_and_blocking_work_run_in_the_app() {
     in_each_form(async |form, server| {
         let answer: Value = serde_json::from_slice(&get(&server, "/io", 200).await).unwrap();
         let expected = serde_json::json!({
@@ -80,7 +80,7 @@ fn tasks_timers_sockets_and_blocking_work_run_inside() {
 }
 
 #[test]
-fn the_scope_arrives_as_it_was_asked_for_and_the_state_of_start_up_with_it() {
+fn the_scope_has_the_request_and_the_state_of_the_startup() {
     in_each_form(async |form, server| {
         let target = "/info?a=%20b";
         let scope: Value = serde_json::from_slice(&get(&server, target, 200).await).unwrap();
@@ -107,7 +107,7 @@ fn the_scope_arrives_as_it_was_asked_for_and_the_state_of_start_up_with_it() {
 }
 
 #[test]
-fn a_body_of_a_megabyte_comes_back_as_it_was() {
+fn a_body_of_a_megabyte_is_echoed_unchanged() {
     in_each_form(async |form, server| {
         let body: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
         let mut client = server.connect().await;
@@ -139,7 +139,7 @@ fn a_panic_and_an_error_are_500_and_logged_with_their_cause() {
 }
 
 #[test]
-fn sleeping_work_stops_when_its_client_leaves() {
+fn a_sleeping_app_stops_when_its_client_leaves() {
     in_each_form(async |form, server| {
         let mut client = server.connect().await;
         client

@@ -11,11 +11,11 @@
 )]
 #![allow(clippy::unwrap_used, reason = "these are tests, their support too")]
 
+mod app_end;
 mod chat;
 mod connection;
 mod disconnect;
 mod drain;
-mod ends;
 mod endurance;
 mod hello;
 mod malformed;

@@ -60,7 +60,7 @@ async fn refused(config: Config, status: u16, requests: &[(&str, String)]) {
 }
 
 #[test]
-fn a_refusal_says_that_it_closes() {
+fn a_400_announces_the_close() {
     run(async {
         let server = Server::start(http(app)).await;
         for request in [
@@ -359,7 +359,7 @@ fn a_head_that_is_too_large_is_answered_with_431() {
 
 /// RFC 6585 §5
 #[test]
-fn too_many_fields_are_answered_with_431() {
+fn too_many_headers_are_answered_with_431() {
     run(async {
         for (limit, fields) in [(100, 100), (10, 10)] {
             let mut config = Config::default();
@@ -375,7 +375,7 @@ fn too_many_fields_are_answered_with_431() {
 }
 
 #[test]
-fn as_many_fields_as_the_limit_says_are_served() {
+fn as_many_headers_as_the_limit_allows_are_served() {
     run(async {
         for limit in [100, 10, 300] {
             let mut config = Config::default();
@@ -423,7 +423,7 @@ fn a_connect_is_answered_with_501_or_405() {
 
 /// RFC 9110 §10.1.1
 #[test]
-fn another_expectation_is_answered_with_417() {
+fn an_unknown_expectation_is_answered_with_417() {
     run(async {
         let server = Server::start(http(app)).await;
         let mut client = server.connect().await;
@@ -435,7 +435,7 @@ fn another_expectation_is_answered_with_417() {
 }
 
 #[test]
-fn what_is_unusual_but_well_formed_is_served() {
+fn unusual_but_well_formed_requests_are_served() {
     run(async {
         let server = Server::start(http(app)).await;
         for (request, path) in [

@@ -46,7 +46,7 @@ async fn part(http: &mut Http) -> Result<HttpRequest, AppError> {
 
 /// HTTP-001, HTTP-002, HTTP-003, HTTP-004, HTTP-005, HTTP-011
 #[test]
-fn the_scope_says_what_was_asked_for() {
+fn the_scope_describes_the_request() {
     run(async {
         let (server, mut scopes) = scopes(Config::default()).await;
         let mut client = server.connect().await;
@@ -72,7 +72,7 @@ fn the_scope_says_what_was_asked_for() {
 
 /// HTTP-006, HTTP-007
 #[test]
-fn a_path_that_is_not_well_encoded_is_decoded_as_far_as_it_goes() {
+fn an_invalid_percent_encoding_is_left_in_the_path() {
     run(async {
         let scope = scope_of("GET /%/%4/%zz/%ff HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(scope.path, "/%/%4/%zz/\u{fffd}");
@@ -91,7 +91,7 @@ fn the_case_of_a_method_is_unchanged() {
 
 /// HTTP-008
 #[test]
-fn repeated_fields_are_kept_apart_and_in_order() {
+fn repeated_request_headers_stay_separate_and_in_order() {
     run(async {
         let scope = scope_of(
             "GET / HTTP/1.1\r\nX-A: 1\r\nhost: a\r\nx-b: \t x \t\r\nx-a: 2, 3\r\ncookie: a=1\r\n\
@@ -120,7 +120,7 @@ fn a_request_of_http_1_0_needs_no_host() {
 
 /// HTTP-005
 #[test]
-fn the_root_path_comes_first_in_the_path_and_not_in_the_target() {
+fn the_root_path_is_a_prefix_of_the_path_and_not_of_the_target() {
     run(async {
         let mut config = Config::default();
         config.root_path = "/api".to_owned();
@@ -138,7 +138,7 @@ fn the_root_path_comes_first_in_the_path_and_not_in_the_target() {
 
 /// HTTP-010
 #[test]
-fn the_authority_of_an_absolute_target_takes_the_place_of_host() {
+fn the_authority_of_an_absolute_target_replaces_the_host() {
     run(async {
         let scope = scope_of("GET http://example.org:81/a?b HTTP/1.1\r\nhost: other\r\n\r\n").await;
         let hosts: Vec<_> = scope.headers.get_all("host").iter().collect();
@@ -149,7 +149,7 @@ fn the_authority_of_an_absolute_target_takes_the_place_of_host() {
 }
 
 #[test]
-fn the_asterisk_of_options_is_the_whole_path() {
+fn the_path_of_options_may_be_an_asterisk() {
     run(async {
         let scope = scope_of("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(scope.method, "OPTIONS");
@@ -223,7 +223,7 @@ fn a_request_without_a_body_is_one_empty_part() {
 
 /// HTTP-015
 #[test]
-fn a_body_with_a_content_length_comes_whole() {
+fn a_body_with_a_content_length_arrives_whole() {
     run(async {
         let server = Server::start(http(echo)).await;
         let mut client = server.connect().await;
@@ -239,7 +239,7 @@ fn a_body_with_a_content_length_comes_whole() {
 
 /// HTTP-015
 #[test]
-fn a_chunked_body_comes_without_its_coding() {
+fn a_chunked_body_arrives_decoded() {
     run(async {
         let server = Server::start(http(echo)).await;
         let mut client = server.connect().await;
@@ -258,7 +258,7 @@ fn a_chunked_body_comes_without_its_coding() {
 
 /// HTTP-016
 #[test]
-fn the_parts_of_a_body_come_when_they_are_sent() {
+fn the_parts_of_a_body_arrive_when_they_are_sent() {
     run(async {
         let (parts, mut received) = channel();
         let app = http_with(parts, async |parts, mut http: Http| {
@@ -351,7 +351,7 @@ fn no_100_is_sent_when_the_app_answers_without_the_body() {
 
 /// HTTP-018. The head of the response was on its way before, and curl waited a second for a 100.
 #[test]
-fn a_100_goes_before_a_response_that_began_before_the_app_receives() {
+fn a_100_is_sent_before_a_response_that_the_app_has_started() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             http.begin().await?;
@@ -385,7 +385,7 @@ fn no_100_is_sent_to_http_1_0() {
 
 /// HTTP-019
 #[test]
-fn an_upload_that_the_app_does_not_read_stops_the_client() {
+fn an_unread_upload_stops_the_client() {
     run(async {
         let (ends, mut ended) = channel();
         let app = http_with(ends, async |ends, mut http: Http| {
@@ -449,7 +449,7 @@ fn a_body_that_breaks_off_ends_in_a_disconnect() {
 
 /// HTTP-020
 #[test]
-fn a_body_that_is_not_chunked_as_it_says_never_ends_in_a_last_part() {
+fn a_body_with_invalid_chunks_never_has_a_last_part() {
     run(async {
         let (events, mut received) = channel();
         let app = http_with(events, async |events, mut http: Http| {
@@ -476,7 +476,7 @@ fn a_body_that_is_not_chunked_as_it_says_never_ends_in_a_last_part() {
 }
 
 #[test]
-fn a_client_that_is_not_ours_gets_along() {
+fn the_client_of_hyper_is_served() {
     run(async {
         let server = Server::start(http(echo)).await;
         let mut client = HyperClient::connect(&server).await;

@@ -45,7 +45,7 @@ fn a_body_in_one_part_has_a_content_length() {
 
 /// HTTP-027
 #[test]
-fn an_empty_body_in_one_part_has_the_content_length_0() {
+fn an_empty_body_in_one_part_has_content_length_0() {
     run(async {
         let server = Server::start(http(async |mut http: Http| http.respond("").await)).await;
         let mut client = server.connect().await;
@@ -76,7 +76,7 @@ fn a_streamed_body_is_chunked() {
 
 /// HTTP-025, HTTP-023
 #[test]
-fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
+fn each_part_of_a_stream_is_sent_before_the_app_has_the_next() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(0);
         let app = test_support::http_with(gate, async |mut gate, mut http: Http| {
@@ -102,7 +102,7 @@ fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
 
 /// HTTP-024
 #[test]
-fn a_head_that_is_held_back_goes_out_when_the_app_waits() {
+fn an_unsent_head_is_sent_when_the_app_waits() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(false);
         let app = test_support::http_with(gate, async |mut gate, mut http: Http| {
@@ -122,7 +122,7 @@ fn a_head_that_is_held_back_goes_out_when_the_app_waits() {
 
 /// HTTP-033
 #[test]
-fn a_streamed_body_ends_with_the_connection_on_http_1_0() {
+fn on_http_1_0_a_streamed_body_ends_with_the_connection() {
     run(async {
         let server = Server::start(http(stream)).await;
         // Even if the client asks for more.
@@ -139,7 +139,7 @@ fn a_streamed_body_ends_with_the_connection_on_http_1_0() {
 }
 
 #[test]
-fn a_response_that_ends_with_the_connection_does_not_promise_to_keep_it() {
+fn a_close_delimited_response_has_no_keep_alive() {
     run(async {
         let server = Server::start(http(stream)).await;
         let mut client = server.connect().await;
@@ -179,7 +179,7 @@ fn a_response_to_head_has_no_body() {
 
 /// HTTP-026
 #[test]
-fn the_content_length_that_an_app_sets_for_head_stays() {
+fn the_apps_content_length_stays_in_a_response_to_head() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let length = HeaderValue::from_static("1234");
@@ -199,7 +199,7 @@ fn the_content_length_that_an_app_sets_for_head_stays() {
 
 /// HTTP-026, HTTP-034
 #[test]
-fn statuses_without_content_have_none() {
+fn a_204_a_205_and_a_304_have_no_content() {
     run(async {
         let server = Server::start(http(status)).await;
         let mut client = server.connect().await;
@@ -218,7 +218,7 @@ fn statuses_without_content_have_none() {
 }
 
 #[test]
-fn any_final_status_goes_out() {
+fn any_final_status_is_sent() {
     run(async {
         let server = Server::start(http(status)).await;
         let mut client = server.connect().await;
@@ -264,7 +264,7 @@ fn date_and_server_can_be_turned_off() {
 }
 
 #[test]
-fn the_apps_own_date_and_server_win() {
+fn the_apps_date_and_server_replace_the_servers() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let start = HttpResponseStart::ok()
@@ -286,7 +286,7 @@ fn the_apps_own_date_and_server_win() {
 }
 
 #[test]
-fn repeated_fields_stay_apart_and_in_order() {
+fn repeated_response_headers_stay_separate_and_in_order() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let name = HeaderName::from_static("set-cookie");
@@ -342,7 +342,7 @@ fn the_apps_transfer_encoding_is_ignored() {
 
 /// HTTP-028
 #[test]
-fn the_fields_of_the_connection_are_not_the_apps() {
+fn the_apps_connection_headers_are_dropped() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let mut start = HttpResponseStart::ok();
@@ -394,7 +394,7 @@ fn a_stream_with_the_apps_content_length_is_not_chunked() {
 }
 
 #[test]
-fn a_body_larger_than_every_buffer_comes_whole() {
+fn a_body_larger_than_every_buffer_arrives_whole() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             if http.scope.path == "/whole" {
@@ -446,7 +446,7 @@ async fn with_trailers(mut http: Http) -> Result<(), AppError> {
 
 /// HTTP-051, HTTP-052
 #[test]
-fn trailers_come_behind_a_chunked_body() {
+fn trailers_follow_a_chunked_body() {
     run(async {
         let server = Server::start(http(with_trailers)).await;
         let mut client = server.connect().await;
@@ -468,7 +468,7 @@ fn trailers_come_behind_a_chunked_body() {
 
 /// CORE §7: an extension is offered only where the connection can do it.
 #[test]
-fn trailers_are_not_offered_to_a_client_that_does_not_take_them() {
+fn trailers_are_not_offered_to_a_client_that_does_not_accept_them() {
     run(async {
         let server = Server::start(http(with_trailers)).await;
         for request in [GET, "GET / HTTP/1.0\r\nte: trailers\r\n\r\n"] {

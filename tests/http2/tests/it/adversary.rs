@@ -1,4 +1,4 @@
-//! What an adversary found where nobody had looked.
+//! Edge cases from reviews that attacked the server.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use test_support::{Http, http, http_with};
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 #[test]
-fn a_client_that_reads_no_large_frame_is_given_up() {
+fn a_client_that_does_not_read_large_frames_is_disconnected() {
     let app = http(async |mut http: Http| http.respond(vec![b'x'; 120_000]).await);
     let short = Duration::from_millis(300);
     let server = Server::start_set(
@@ -33,7 +33,7 @@ fn a_client_that_reads_no_large_frame_is_given_up() {
         (setting::MAX_FRAME_SIZE, (1 << 24) - 1),
     ]);
     peer.credit(0, 1 << 30);
-    // More than the sockets hold, and no app waits for room: only the socket can tell.
+    // More than the sockets hold. No app waits in a send, so only the socket shows the stall.
     for stream in (1..200).step_by(2) {
         peer.get(stream, "/");
     }
@@ -43,7 +43,7 @@ fn a_client_that_reads_no_large_frame_is_given_up() {
 }
 
 #[test]
-fn a_hint_behind_a_start_that_is_held_back_comes_before_the_head() {
+fn a_hint_after_an_unsent_start_is_sent_before_the_head() {
     let app = http(async |mut http: Http| {
         http.begin().await?;
         let mut hint = HttpResponseEarlyHint::default();
@@ -55,14 +55,14 @@ fn a_hint_behind_a_start_that_is_held_back_comes_before_the_head() {
     let mut peer = server.connect();
     peer.get(1, "/");
     let hint = peer.expect_status(1, 103);
-    assert_eq!(hint.field("link"), Some("</a.css>"));
-    // The app has waited for the hint alone: the head is still that of a whole body.
+    assert_eq!(hint.header("link"), Some("</a.css>"));
+    // The app waited only for the hint, so the server still knows the length of the body.
     let response = peer.expect_response(1, 200);
-    assert_eq!(response.field("content-length"), Some("4"));
+    assert_eq!(response.header("content-length"), Some("4"));
 }
 
 #[test]
-fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
+fn a_push_after_the_unsent_start_of_a_head_response_does_not_block_the_app() {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/pushed" {
@@ -86,7 +86,7 @@ fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
 }
 
 #[test]
-fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
+fn endless_apps_for_head_requests_are_cancelled() {
     let app = http(async |mut http: Http| {
         http.begin().await?;
         loop {
@@ -97,7 +97,7 @@ fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
     let none = Duration::ZERO;
     let server = Server::start_set(|config| config.disconnect_grace = Some(none), app);
     let mut peer = server.connect();
-    // To the client's limit of streams each is over with its head.
+    // Each stream ends with its head, so it does not count towards the limit of streams.
     for stream in (1..400).step_by(2) {
         peer.request(stream, &Request::new("HEAD", "/"));
         peer.expect_response(stream, 200);
@@ -112,7 +112,7 @@ fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
 fn a_part_of_four_gibibytes_is_sent() {
     let app = http(async |mut http: Http| {
         http.begin().await?;
-        // Nobody touches these pages, but for the first few.
+        // Only the first few pages of this memory are used.
         http.last(Bytes::from(vec![0; 1 << 32])).await
     });
     let server = Server::start(app);
@@ -124,7 +124,7 @@ fn a_part_of_four_gibibytes_is_sent() {
 }
 
 #[test]
-fn a_goodbye_whose_ping_is_not_answered_is_no_leave_to_stay() {
+fn a_client_that_ignores_the_ping_after_a_goaway_cannot_open_more_streams() {
     let none = Duration::ZERO;
     let server = Server::start_set(
         |config| {
@@ -144,11 +144,11 @@ fn a_goodbye_whose_ping_is_not_answered_is_no_leave_to_stay() {
     peer.expect_eof();
 }
 
-/// A promise that the h2 crate parks, because the client has lowered its limit of streams meanwhile,
-/// ends the connection when the client resets it. That may be; but the stream was told of nothing
-/// then, and the server waited for it even when it was aborted.
+/// If the client lowers its limit of streams after a promise, h2 keeps the promised response back. If
+/// the client then resets the stream, h2 ends the connection and does not report that to the stream.
+/// The server once waited for such streams forever, even after an abort.
 #[test]
-fn a_promise_that_the_end_of_its_connection_missed_keeps_nothing_open() {
+fn an_unreported_promise_does_not_keep_a_closed_connection_open() {
     let app = http(async |mut http: Http| {
         if http.scope.path != "/" {
             return http.respond(vec![b'p'; 30_000]).await;
@@ -156,7 +156,7 @@ fn a_promise_that_the_end_of_its_connection_missed_keeps_nothing_open() {
         http.begin().await?;
         for n in 0..20 {
             let path = PathAndQuery::try_from(format!("/{n}"))?;
-            // It is refused while the client has no room.
+            // The push is refused while the client allows no more streams.
             let _ = http.send.send(HttpResponsePush::new(path)).await;
             http.more(vec![b'x'; 1000]).await?;
             if n % 5 == 0 {

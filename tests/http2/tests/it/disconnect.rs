@@ -1,4 +1,4 @@
-//! What an app learns of a client that leaves, and who else does.
+//! What an app learns if its client leaves.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::connect::Connect as _;
 use test_support::blocking::{Server, eventually, next_report};
 use test_support::{Http, http_with};
 
-/// Reads its body to the end or to the disconnect, and reports which; "/quick" is answered at once.
+/// Reads the body and reports its length or the disconnect. Responds to "/quick" at once.
 fn uploads() -> (mpsc::Receiver<Result<usize, DisconnectReason>>, impl App) {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
@@ -28,7 +28,7 @@ fn uploads() -> (mpsc::Receiver<Result<usize, DisconnectReason>>, impl App) {
     (reports, app)
 }
 
-/// Sends for as long as it is let, and reports why it was not.
+/// Sends until a send fails, and reports the error.
 fn downloads() -> (mpsc::Receiver<SendError>, impl App) {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
@@ -45,13 +45,15 @@ fn downloads() -> (mpsc::Receiver<SendError>, impl App) {
 }
 
 #[test]
-fn a_reset_is_a_disconnect_with_its_code_for_that_exchange_alone() {
+fn a_reset_is_a_disconnect_with_its_code_for_its_exchange_only() {
     let (reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.post(3, "/");
-    eventually("they run", || server.handle().statistics().exchanges == 2);
+    eventually("the apps run", || {
+        server.handle().statistics().exchanges == 2
+    });
     peer.reset(1, 0x77);
     assert_eq!(next_report(&reports), Err(DisconnectReason::Reset(0x77)));
     peer.last(3, "body");
@@ -60,13 +62,15 @@ fn a_reset_is_a_disconnect_with_its_code_for_that_exchange_alone() {
 }
 
 #[test]
-fn what_came_before_a_reset_of_an_upload_does_not_pass_for_all_of_it() {
+fn the_body_of_a_reset_upload_is_not_complete() {
     let (reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.data(1, "half");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    eventually("the app runs", || {
+        server.handle().statistics().exchanges == 1
+    });
     peer.reset(1, code::NO_ERROR);
     assert_eq!(
         next_report(&reports),
@@ -75,7 +79,7 @@ fn what_came_before_a_reset_of_an_upload_does_not_pass_for_all_of_it() {
 }
 
 #[test]
-fn a_reset_fails_what_is_sent_with_its_code() {
+fn a_reset_fails_the_apps_sends_with_its_code() {
     let (reports, app) = downloads();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -88,7 +92,7 @@ fn a_reset_fails_what_is_sent_with_its_code() {
 }
 
 #[test]
-fn a_reset_of_a_stream_that_waits_for_room_wakes_its_app() {
+fn a_reset_wakes_an_app_that_waits_for_the_window() {
     let (reports, app) = downloads();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -101,7 +105,7 @@ fn a_reset_of_a_stream_that_waits_for_room_wakes_its_app() {
 }
 
 #[test]
-fn a_reset_behind_the_response_disturbs_nobody() {
+fn a_reset_after_the_response_changes_nothing() {
     let (_reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -122,21 +126,23 @@ fn a_closed_connection_is_a_disconnect_for_every_exchange() {
     for stream in (1..10).step_by(2) {
         peer.post(stream, "/");
     }
-    eventually("they run", || server.handle().statistics().exchanges == 5);
+    eventually("the apps run", || {
+        server.handle().statistics().exchanges == 5
+    });
     drop(peer);
     for _ in 0..5 {
         let reason = next_report(&reports).unwrap_err();
         let gone = [DisconnectReason::Lost, DisconnectReason::Closed];
         assert!(gone.contains(&reason), "{reason:?}");
     }
-    eventually("nothing is left", || {
+    eventually("everything has ended", || {
         let statistics = server.handle().statistics();
         statistics.connections == 0 && statistics.exchanges == 0
     });
 }
 
 #[test]
-fn a_connection_lost_in_the_middle_of_downloads_fails_them() {
+fn a_lost_connection_fails_its_downloads() {
     let (reports, app) = downloads();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -148,18 +154,20 @@ fn a_connection_lost_in_the_middle_of_downloads_fails_them() {
     for _ in 0..2 {
         assert!(next_report(&reports).is_disconnected());
     }
-    eventually("nothing is left", || {
+    eventually("everything has ended", || {
         server.handle().statistics().connections == 0
     });
 }
 
 #[test]
-fn a_client_that_shuts_its_side_is_gone() {
+fn a_client_that_half_closes_has_left() {
     let (reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    eventually("the app runs", || {
+        server.handle().statistics().exchanges == 1
+    });
     peer.shut();
     assert!(next_report(&reports).is_err());
     peer.expect_closed();
@@ -172,7 +180,9 @@ fn a_connection_error_is_a_disconnect_for_every_exchange() {
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.post(3, "/");
-    eventually("they run", || server.handle().statistics().exchanges == 2);
+    eventually("the apps run", || {
+        server.handle().statistics().exchanges == 2
+    });
     peer.data(0, "on no stream");
     peer.expect_goaway(code::PROTOCOL_ERROR);
     for _ in 0..2 {
@@ -182,7 +192,7 @@ fn a_connection_error_is_a_disconnect_for_every_exchange() {
 }
 
 #[test]
-fn an_app_that_ignores_its_disconnect_has_its_grace_and_no_more() {
+fn an_app_that_ignores_its_disconnect_is_cancelled_after_its_grace() {
     let app = http_with((), async |(), _http: Http| {
         std::future::pending::<()>().await;
         Ok(())
@@ -191,21 +201,27 @@ fn an_app_that_ignores_its_disconnect_has_its_grace_and_no_more() {
     let server = Server::start_set(|config| config.disconnect_grace = grace, app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    eventually("the app runs", || {
+        server.handle().statistics().exchanges == 1
+    });
     peer.reset(1, code::CANCEL);
-    eventually("it is over", || server.handle().statistics().exchanges == 0);
+    eventually("the app has ended", || {
+        server.handle().statistics().exchanges == 0
+    });
     peer.settle();
 }
 
 #[test]
-fn a_stream_of_a_cancelled_upload_is_free_for_another() {
+fn a_cancelled_upload_frees_its_stream() {
     let (reports, app) = uploads();
     let server = Server::start_set(|config| config.h2_max_concurrent_streams = 1, app);
     let mut peer = server.connect();
     for stream in (1..30).step_by(2) {
         peer.post(stream, "/");
         peer.data(stream, "half");
-        eventually("it runs", || server.handle().statistics().exchanges == 1);
+        eventually("the app runs", || {
+            server.handle().statistics().exchanges == 1
+        });
         peer.reset(stream, code::CANCEL);
         assert_eq!(
             next_report(&reports),
@@ -217,7 +233,7 @@ fn a_stream_of_a_cancelled_upload_is_free_for_another() {
 }
 
 #[test]
-fn what_a_reset_upload_left_unread_is_given_back_to_the_connection() {
+fn a_reset_upload_gives_its_unread_bytes_back_to_the_connection() {
     let app = http_with((), async |(), mut http: Http| {
         if http.scope.path == "/unread" {
             http.send.closed().await;
@@ -234,7 +250,7 @@ fn what_a_reset_upload_left_unread_is_given_back_to_the_connection() {
         app,
     );
     let mut peer = server.connect();
-    // Without what was reset the fourth round would have no window.
+    // Without the credit for the reset uploads, the fourth round would have no window.
     let mut sent = 0;
     for round in 0..10 {
         let (unread, read) = (4 * round + 1, 4 * round + 3);

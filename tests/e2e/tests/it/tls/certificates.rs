@@ -19,7 +19,7 @@ async fn host_and_certificate(mut http: Http) -> Result<(), asgi::AppError> {
 }
 
 #[test]
-fn the_host_chooses_the_certificate() {
+fn the_host_selects_the_certificate() {
     run(async {
         let authority = Authority::new("a");
         let first = authority.server(&["first.example", "other.example"]);
@@ -63,7 +63,7 @@ fn normal(pem: &str) -> String {
 }
 
 #[test]
-fn the_newest_version_is_spoken_and_the_oldest_can_be_chosen() {
+fn the_newest_version_is_used_and_the_oldest_is_configurable() {
     run(async {
         let authority = Authority::new("a");
         let pem = authority.server(&["localhost"]);
@@ -87,7 +87,7 @@ fn the_newest_version_is_spoken_and_the_oldest_can_be_chosen() {
 }
 
 #[test]
-fn the_scope_says_all_that_tls_knows() {
+fn the_scope_describes_the_tls_session() {
     run(async {
         let app = http(|mut http: Http| async move {
             let tls = http.scope.extensions.tls.clone().ok_or("no TLS")?;
@@ -140,7 +140,7 @@ fn a_session_is_resumed() {
 }
 
 #[test]
-fn a_key_may_have_any_of_its_usual_forms() {
+fn a_key_may_have_any_usual_format() {
     run(async {
         let authority = Authority::new("a");
         let sign = |key: &KeyPair| authority.sign(&server_params(&["localhost"]), key);
@@ -219,7 +219,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_wrong_is_told_in_one_line() {
+fn an_invalid_configuration_has_a_one_line_error() {
     let authority = Authority::new("a");
     let one = authority.server(&["one.example"]);
     let two = authority.server(&["two.example"]);
@@ -270,7 +270,7 @@ fn an_expired_certificate_is_a_warning() {
 }
 
 #[test]
-fn a_certificate_without_a_host_is_the_first_ones_or_nobodys() {
+fn a_certificate_without_a_host_that_is_not_the_first_is_a_warning() {
     run(async {
         let authority = Authority::new("a");
         let mut params = CertificateParams::default();

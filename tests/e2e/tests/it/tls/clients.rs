@@ -76,7 +76,7 @@ impl Asking {
 }
 
 #[test]
-fn a_required_certificate_must_be_there_and_valid() {
+fn a_required_certificate_must_be_present_and_valid() {
     run(async {
         let asking = Asking::start(ClientCertificates::Required).await;
         let told = asking.get(Some(&asking.valid)).await;
@@ -108,7 +108,7 @@ fn an_optional_certificate_may_be_missing_but_not_invalid() {
 }
 
 #[test]
-fn a_resumed_session_has_the_certificate_that_it_began_with() {
+fn a_resumed_session_keeps_its_client_certificate() {
     run(async {
         let asking = Asking::start(ClientCertificates::Required).await;
         let client = TlsClient::with(&asking.authority, &[&TLS13], Some(&asking.valid));
@@ -125,7 +125,7 @@ fn a_resumed_session_has_the_certificate_that_it_began_with() {
 }
 
 #[test]
-fn what_is_wrong_with_an_unverified_certificate_stands_in_the_scope() {
+fn the_scope_has_the_error_of_an_unverified_certificate() {
     run(async {
         let asking = Asking::start(ClientCertificates::DangerouslyUnverified).await;
         assert_eq!(asking.get(None).await.unwrap(), "\n");

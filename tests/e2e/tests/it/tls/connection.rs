@@ -14,7 +14,7 @@ use test_support::{Client, Http, eventually, http, http_with, run, within};
 use tracing::Level;
 
 #[test]
-fn requests_follow_each_other_on_a_connection() {
+fn a_tls_connection_serves_several_requests() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.connect().await;
@@ -28,7 +28,7 @@ fn requests_follow_each_other_on_a_connection() {
 }
 
 #[test]
-fn http_1_1_is_agreed_on() {
+fn alpn_selects_http_1_1() {
     run(async {
         let secure = Secure::start().await;
         let client = secure.connect().await;
@@ -51,7 +51,7 @@ fn the_scheme_is_https() {
 }
 
 #[test]
-fn plain_http_is_told_so_in_plain_http() {
+fn plain_http_on_a_tls_port_gets_a_plain_400() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.server.connect().await;
@@ -68,7 +68,7 @@ fn plain_http_is_told_so_in_plain_http() {
 
 /// A close at once would reset the connection, and the client might lose the answer.
 #[test]
-fn plain_http_that_goes_on_still_gets_its_answer() {
+fn a_plain_http_upload_on_a_tls_port_still_gets_its_400() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.server.connect().await;
@@ -81,7 +81,7 @@ fn plain_http_that_goes_on_still_gets_its_answer() {
 }
 
 #[test]
-fn who_only_connects_is_let_go() {
+fn a_client_without_a_handshake_is_disconnected() {
     run(async {
         let mut config = Config::default();
         config.tls_handshake_timeout = Duration::from_millis(50);
@@ -96,7 +96,7 @@ fn who_only_connects_is_let_go() {
 }
 
 #[test]
-fn who_only_connects_holds_a_place_for_no_longer() {
+fn a_client_without_a_handshake_holds_its_place_only_until_the_timeout() {
     run(async {
         let mut config = Config::default();
         config.tls_handshake_timeout = Duration::from_millis(100);
@@ -110,7 +110,7 @@ fn who_only_connects_holds_a_place_for_no_longer() {
 }
 
 #[test]
-fn nonsense_gets_an_alert() {
+fn an_invalid_handshake_gets_an_alert() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.server.connect().await;
@@ -125,7 +125,7 @@ fn nonsense_gets_an_alert() {
 }
 
 #[test]
-fn who_agrees_on_http_2_and_speaks_another_is_told_at_once() {
+fn a_client_that_selects_h2_and_sends_http_1_gets_a_goaway() {
     run(async {
         let secure = Secure::start().await;
         let client = secure.client().speaking("h2");
@@ -139,7 +139,7 @@ fn who_agrees_on_http_2_and_speaks_another_is_told_at_once() {
 }
 
 #[test]
-fn a_response_that_ends_the_connection_ends_tls_too() {
+fn a_response_that_ends_the_connection_sends_close_notify() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.connect().await;
@@ -151,7 +151,7 @@ fn a_response_that_ends_the_connection_ends_tls_too() {
 }
 
 #[test]
-fn a_client_that_says_that_it_closes_still_gets_its_response() {
+fn a_client_that_sends_close_notify_still_gets_its_response() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.connect().await;
@@ -163,7 +163,7 @@ fn a_client_that_says_that_it_closes_still_gets_its_response() {
 }
 
 #[test]
-fn an_app_learns_that_its_client_has_said_that_it_closes() {
+fn an_app_learns_that_its_client_closes() {
     run(async {
         let (told, mut tells) = channel();
         let app = http_with(told, |told, mut http: Http| async move {
@@ -215,7 +215,7 @@ fn an_app_learns_that_its_client_was_lost() {
 }
 
 #[test]
-fn a_body_that_is_cut_off_has_no_end() {
+fn a_truncated_upload_has_no_last_part() {
     run(async {
         let (told, mut tells) = channel();
         let app = http_with(told, |told, mut http: Http| async move {
@@ -239,7 +239,7 @@ fn a_body_that_is_cut_off_has_no_end() {
 }
 
 #[test]
-fn a_client_that_just_leaves_between_two_requests_is_nothing_to_log() {
+fn a_client_that_leaves_between_two_requests_is_not_logged() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.connect().await;
@@ -259,7 +259,7 @@ fn much() -> Bytes {
 }
 
 #[test]
-fn large_bodies_arrive_both_ways() {
+fn large_bodies_arrive_in_both_directions() {
     run(async {
         let app = http(|mut http: Http| async move {
             let body = http.receive.body(8 << 20).await?;
@@ -285,7 +285,7 @@ fn large_bodies_arrive_both_ways() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_let_go() {
+fn a_tls_client_that_does_not_read_is_disconnected() {
     run(async {
         let mut config = Config::default();
         config.write_timeout = Duration::from_millis(100);
@@ -309,7 +309,7 @@ fn a_client_that_does_not_read_is_let_go() {
 }
 
 #[test]
-fn a_body_that_the_app_breaks_off_has_no_end() {
+fn a_response_that_the_app_breaks_off_has_no_close_notify() {
     run(async {
         let app = http(|mut http: Http| async move {
             http.begin().await?;
@@ -327,7 +327,7 @@ fn a_body_that_the_app_breaks_off_has_no_end() {
 }
 
 #[test]
-fn a_drain_lets_requests_finish_and_waits_for_no_handshake() {
+fn a_drain_waits_for_requests_but_not_for_handshakes() {
     run(async {
         let (told, mut tells) = channel();
         let app = http_with(told, |told, mut http: Http| async move {
@@ -359,7 +359,7 @@ fn a_drain_lets_requests_finish_and_waits_for_no_handshake() {
 }
 
 #[test]
-fn tls_and_plain_listeners_stand_side_by_side() {
+fn a_server_can_have_tls_and_plain_listeners() {
     run(async {
         let authority = test_support::certificates::Authority::new("a");
         let tls = super::tls(&authority.server(&["localhost"]));
@@ -385,7 +385,7 @@ fn tls_and_plain_listeners_stand_side_by_side() {
 }
 
 #[test]
-fn tls_is_not_offered_on_a_unix_socket() {
+fn tls_on_a_unix_socket_is_an_error() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");

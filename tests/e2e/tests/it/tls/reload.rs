@@ -57,7 +57,7 @@ async fn shown(client: &TlsClient, server: &Server) -> rustls::pki_types::Certif
 }
 
 #[test]
-fn new_handshakes_use_the_new_certificate_and_open_connections_go_on() {
+fn new_handshakes_use_the_new_certificate_and_open_connections_continue() {
     run(async {
         let authority = Authority::new("a");
         let (old, new) = (
@@ -80,7 +80,7 @@ fn new_handshakes_use_the_new_certificate_and_open_connections_go_on() {
 }
 
 #[test]
-fn what_is_broken_keeps_the_old_certificate() {
+fn an_invalid_file_keeps_the_old_certificate() {
     run(async {
         let authority = Authority::new("a");
         let old = authority.server(&["localhost"]);
@@ -113,7 +113,7 @@ fn what_is_broken_keeps_the_old_certificate() {
 }
 
 #[test]
-fn what_is_no_file_any_more_is_not_waited_for() {
+fn a_reload_does_not_wait_for_a_file_that_is_not_regular() {
     run(async {
         let authority = Authority::new("a");
         let old = authority.server(&["localhost"]);
@@ -142,7 +142,7 @@ fn what_is_no_file_any_more_is_not_waited_for() {
 }
 
 #[test]
-fn files_that_change_are_noticed() {
+fn the_server_notices_changed_files() {
     run(async {
         let authority = Authority::new("a");
         let files = Files::new(&authority.server(&["localhost"]));
@@ -201,7 +201,7 @@ fn no_request_fails_while_certificates_are_replaced() {
 }
 
 #[test]
-fn a_session_outlives_a_reload_unless_clients_are_asked_for_certificates() {
+fn a_session_survives_a_reload_unless_the_server_asks_for_client_certificates() {
     run(async {
         let authority = Authority::new("a");
         let files = Files::new(&authority.server(&["localhost"]));

@@ -13,7 +13,7 @@ use test_support::{Server, WebSocket, eventually, logs, websocket, websocket_wit
 
 /// WS-020, WS-028, WS-040
 #[test]
-fn a_close_of_the_clients_is_answered_and_told_with_its_code_and_reason() {
+fn the_app_gets_the_code_and_the_reason_of_the_clients_close() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let server = Server::start(app).await;
@@ -43,7 +43,7 @@ fn a_close_of_the_clients_is_answered_and_told_with_its_code_and_reason() {
 
 /// WS-021
 #[test]
-fn a_client_that_is_lost_is_told_as_1006() {
+fn the_app_gets_1006_if_its_client_is_lost() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let server = Server::start(app).await;
@@ -68,7 +68,7 @@ fn a_client_that_is_lost_is_told_as_1006() {
 
 /// WS-020
 #[test]
-fn an_app_that_takes_nothing_still_learns_of_a_close_behind_its_messages() {
+fn an_app_that_does_not_receive_still_learns_of_a_close() {
     over_both(async |over| {
         let (told, mut seen) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
@@ -98,7 +98,7 @@ fn an_app_that_takes_nothing_still_learns_of_a_close_behind_its_messages() {
 
 /// WS-014, WS-022, WS-026
 #[test]
-fn a_close_of_the_apps_waits_for_the_clients_and_drops_what_comes_before() {
+fn after_the_apps_close_messages_are_dropped_until_the_clients_close() {
     over_both(async |over| {
         let (told, mut ends) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
@@ -128,7 +128,7 @@ fn a_close_of_the_apps_waits_for_the_clients_and_drops_what_comes_before() {
 
 /// WS-023, WS-024
 #[test]
-fn the_end_of_the_app_closes_the_socket_with_its_code() {
+fn the_end_of_the_app_closes_the_websocket_with_a_code() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
             socket.accept().await?;
@@ -159,7 +159,7 @@ fn the_end_of_the_app_closes_the_socket_with_its_code() {
 
 /// WS-026
 #[test]
-fn a_client_that_does_not_answer_a_close_is_not_waited_for_for_long() {
+fn a_client_that_does_not_answer_a_close_is_disconnected_after_the_close_timeout() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| socket.accept().await);
         let mut config = Config::default();
@@ -184,7 +184,7 @@ fn a_client_that_does_not_answer_a_close_is_not_waited_for_for_long() {
 
 /// WS-032
 #[test]
-fn a_silent_client_is_pinged_and_whoever_answers_stays() {
+fn a_silent_client_is_pinged_and_stays_if_it_answers() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let mut config = Config::default();
@@ -200,7 +200,7 @@ fn a_silent_client_is_pinged_and_whoever_answers_stays() {
         peer.expect(PING, "").await;
         peer.text("here").await;
         let (first, _) = loop {
-            let frame = peer.next().await;
+            let frame = peer.next_frame().await;
             if frame.0 != 0x80 | PING {
                 break frame;
             }
@@ -209,7 +209,7 @@ fn a_silent_client_is_pinged_and_whoever_answers_stays() {
         // And none is the end.
         let began = Instant::now();
         loop {
-            let (first, payload) = peer.next().await;
+            let (first, payload) = peer.next_frame().await;
             if first == 0x80 | CLOSE {
                 assert_eq!(payload[..2], 1011_u16.to_be_bytes());
                 break;
@@ -236,7 +236,7 @@ fn a_flood_of_pings_closes_with_1008() {
         peer.raw(frame(0x80 | PING, b"x").repeat(1_000)).await;
         let mut answered = 0;
         let payload = loop {
-            match peer.next().await {
+            match peer.next_frame().await {
                 (0x8a, _) => answered += 1,
                 (first, payload) => break (first, payload).1,
             }
@@ -252,7 +252,7 @@ fn a_flood_of_pings_closes_with_1008() {
 
 /// WS-027
 #[test]
-fn an_app_goes_on_behind_its_client_for_its_grace_and_no_longer() {
+fn an_app_whose_websocket_is_closed_is_cancelled_after_its_grace() {
     over_both(async |over| {
         let (told, mut seen) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {

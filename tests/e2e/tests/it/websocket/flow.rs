@@ -14,7 +14,7 @@ use test_support::{Server, WebSocket, run, websocket, websocket_with, within};
 
 /// WS-034
 #[test]
-fn a_client_that_floods_is_not_read() {
+fn the_server_stops_reading_if_the_app_does_not_receive() {
     over_both(async |over| {
         let (go, gate) = watch::channel(false);
         let (told, mut counts) = channel();
@@ -48,7 +48,7 @@ fn a_client_that_floods_is_not_read() {
 
 /// CORE-011
 #[test]
-fn a_client_that_does_not_read_stops_the_app_at_send() {
+fn an_app_waits_in_send_if_its_client_does_not_read() {
     over_both(async |over| {
         let (told, mut sent) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
@@ -69,7 +69,7 @@ fn a_client_that_does_not_read_stops_the_app_at_send() {
             assert!(last < 500, "30 MB are sent and nobody reads");
         }
         for number in 0..last + 5 {
-            let (_, payload) = peer.next().await;
+            let (_, payload) = peer.next_frame().await;
             assert_eq!(payload[..4], number.to_be_bytes());
         }
         // The app has gone on.
@@ -79,7 +79,7 @@ fn a_client_that_does_not_read_stops_the_app_at_send() {
 
 /// CORE-016
 #[test]
-fn an_app_that_waits_for_room_learns_that_its_client_is_gone() {
+fn an_app_that_waits_in_send_learns_of_a_write_timeout() {
     over_both(async |over| {
         let (told, mut errors) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
@@ -103,7 +103,7 @@ fn an_app_that_waits_for_room_learns_that_its_client_is_gone() {
 }
 
 #[test]
-fn the_apps_timers_go_on_while_it_waits_for_room() {
+fn the_timers_of_an_app_fire_while_it_waits_in_send() {
     over_both(async |over| {
         let (told, mut ticks) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
@@ -180,7 +180,7 @@ fn an_app_may_receive_in_one_task_and_send_in_another() {
 
 /// The h2 crate ends a connection whose DATA frames are smaller than its bookkeeping, if too many wait.
 #[test]
-fn a_window_full_of_the_smallest_messages_may_wait_for_the_app() {
+fn a_window_of_one_byte_messages_may_wait_for_the_app() {
     run(async {
         let (go, gate) = watch::channel(false);
         let app = websocket_with(gate, async |mut gate, mut socket: WebSocket| {
@@ -205,7 +205,7 @@ fn a_window_full_of_the_smallest_messages_may_wait_for_the_app() {
         }
         go.send(true).unwrap();
         peer.text("?").await;
-        let (_, payload) = peer.next().await;
+        let (_, payload) = peer.next_frame().await;
         let count: usize = String::from_utf8_lossy(&payload).parse().unwrap();
         assert!(count > sent, "{count} of {sent}");
     });

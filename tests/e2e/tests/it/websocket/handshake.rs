@@ -15,7 +15,7 @@ use test_support::{Server, WebSocket, eventually, logs, run, websocket, websocke
 
 /// WS-006
 #[test]
-fn an_accept_goes_out_with_the_apps_subprotocol_and_fields() {
+fn an_accept_has_the_apps_subprotocol_and_headers() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
             socket.receive.receive().await;
@@ -58,7 +58,7 @@ fn an_accept_goes_out_with_the_apps_subprotocol_and_fields() {
 
 /// WS-001 to WS-003
 #[test]
-fn the_scope_says_what_the_handshake_said() {
+fn the_scope_describes_the_handshake() {
     over_both(async |over| {
         let (told, mut scopes) = channel();
         let app = websocket_with(told, async |told, socket: WebSocket| {
@@ -150,7 +150,7 @@ fn a_denial_is_a_whole_response_in_parts() {
 
 /// WS-011
 #[test]
-fn an_app_that_ends_without_an_answer_is_a_500_and_logged_once() {
+fn an_app_that_ends_before_it_accepts_is_a_500_and_logged_once() {
     over_both(async |over| {
         let app = websocket(async |socket: WebSocket| match socket.scope.path.as_str() {
             "/panic" => panic!("oh"),
@@ -172,7 +172,7 @@ fn an_app_that_ends_without_an_answer_is_a_500_and_logged_once() {
 
 /// WS-012, WS-036, WS-038
 #[test]
-fn a_malformed_handshake_is_refused_without_the_app_and_the_connection_goes_on() {
+fn a_malformed_handshake_is_refused_and_the_connection_stays_open() {
     run(async {
         let app = websocket(async |_| Err("it was called".into()));
         let server = Server::start(app).await;
@@ -256,7 +256,7 @@ fn a_malformed_handshake_over_http2_is_a_400() {
 }
 
 #[test]
-fn a_handshake_is_recognised_however_it_is_written() {
+fn all_spellings_of_a_handshake_are_recognized() {
     run(async {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -278,7 +278,7 @@ fn a_handshake_is_recognised_however_it_is_written() {
 
 /// WS-039
 #[test]
-fn what_is_no_handshake_is_a_request() {
+fn an_incomplete_handshake_is_an_ordinary_request() {
     run(async {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -300,7 +300,7 @@ fn what_is_no_handshake_is_a_request() {
 }
 
 #[test]
-fn with_websockets_turned_off_a_handshake_is_a_request() {
+fn without_websockets_a_handshake_is_an_ordinary_request() {
     run(async {
         let (app, _ends) = echo();
         let mut config = Config::default();
@@ -316,7 +316,7 @@ fn with_websockets_turned_off_a_handshake_is_a_request() {
 
 /// WS-037
 #[test]
-fn a_page_of_another_origin_is_a_403_without_the_app() {
+fn a_handshake_from_another_origin_is_a_403() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let mut config = Config::default();
@@ -339,7 +339,7 @@ fn a_page_of_another_origin_is_a_403_without_the_app() {
 
 /// WS-005, WS-013
 #[test]
-fn what_a_client_sends_before_the_accept_is_kept() {
+fn messages_before_the_accept_are_kept() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(false);
         let app = websocket_with(gate, async |mut gate, mut socket: WebSocket| {
@@ -373,7 +373,7 @@ fn what_a_client_sends_before_the_accept_is_kept() {
 }
 
 #[test]
-fn a_socket_beyond_the_limit_of_exchanges_is_a_503() {
+fn a_handshake_above_the_limit_of_exchanges_is_a_503() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let mut config = Config::default();
@@ -390,7 +390,7 @@ fn a_socket_beyond_the_limit_of_exchanges_is_a_503() {
 }
 
 #[test]
-fn a_client_that_leaves_during_its_handshake_is_told_to_the_app() {
+fn the_app_learns_that_its_client_left_during_the_handshake() {
     over_both(async |over| {
         let (told, mut ends) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {

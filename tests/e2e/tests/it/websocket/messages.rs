@@ -10,7 +10,7 @@ use test_support::{Server, WebSocket, websocket};
 
 /// WS-015
 #[test]
-fn text_and_binary_messages_of_every_size_come_back_as_they_went() {
+fn text_and_binary_messages_of_every_size_are_echoed() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -29,7 +29,7 @@ fn text_and_binary_messages_of_every_size_come_back_as_they_went() {
 
 /// WS-015, WS-016
 #[test]
-fn fragments_are_put_together_with_pings_in_between() {
+fn fragments_are_joined_with_pings_in_between() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -49,7 +49,7 @@ fn fragments_are_put_together_with_pings_in_between() {
 }
 
 #[test]
-fn frames_are_found_wherever_they_are_cut() {
+fn frames_are_read_wherever_they_are_split() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -62,7 +62,7 @@ fn frames_are_found_wherever_they_are_cut() {
             peer.raw([byte]).await;
         }
         // A pong may overtake the app.
-        let mut two = [peer.next().await, peer.next().await];
+        let mut two = [peer.next_frame().await, peer.next_frame().await];
         two.sort();
         assert_eq!(two, [(0x81, "one".into()), (0x8a, "p".into())]);
         let whole = [&[7; 200][..], b"!"].concat();
@@ -71,7 +71,7 @@ fn frames_are_found_wherever_they_are_cut() {
 }
 
 #[test]
-fn many_messages_in_one_write_come_back_in_order() {
+fn many_messages_in_one_write_are_echoed_in_order() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -89,7 +89,7 @@ fn many_messages_in_one_write_come_back_in_order() {
 
 /// WS-029, WS-031
 #[test]
-fn a_client_that_breaks_a_rule_is_told_which_code_and_so_is_the_app() {
+fn a_protocol_violation_closes_with_its_code_for_client_and_app() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let server = Server::start(app).await;
@@ -160,7 +160,7 @@ fn a_client_that_breaks_a_rule_is_told_which_code_and_so_is_the_app() {
             // Nothing behind it is read.
             peer.text("behind").await;
             peer.expect(TEXT, "before").await;
-            let (first, payload) = peer.next().await;
+            let (first, payload) = peer.next_frame().await;
             assert_eq!(first, 0x80 | CLOSE, "{what}");
             assert_eq!(payload[..2], u16::to_be_bytes(code), "{what}");
             let reason = std::str::from_utf8(&payload[2..]).unwrap();
@@ -203,7 +203,7 @@ fn a_message_beyond_the_limit_closes_with_1009() {
             let mut peer = over.open(&server, "/").await;
             // A mask belongs to the head.
             peer.raw([&bytes[..], &[0; 4]].concat()).await;
-            let (first, payload) = peer.next().await;
+            let (first, payload) = peer.next_frame().await;
             assert_eq!((first, &payload[..2]), (0x88, &1009_u16.to_be_bytes()[..]));
             assert_eq!(told(&mut ends).await.code, 1009);
             peer.expect_end().await;
@@ -213,7 +213,7 @@ fn a_message_beyond_the_limit_closes_with_1009() {
 
 /// CORE-010
 #[test]
-fn what_the_app_sends_from_several_tasks_at_once_goes_out_whole() {
+fn messages_sent_by_another_task_arrive_in_order() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
             socket.accept().await?;

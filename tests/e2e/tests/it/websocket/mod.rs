@@ -1,10 +1,10 @@
 //! WebSockets, over HTTP/1.1 and over HTTP/2.
 
 mod close;
-mod end;
 mod flow;
 mod handshake;
 mod messages;
+mod shutdown;
 
 use asgi::{App, WebSocketDisconnect};
 use tokio::sync::mpsc::UnboundedReceiver;

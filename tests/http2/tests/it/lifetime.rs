@@ -1,4 +1,4 @@
-//! How long a connection lives, and how it ends.
+//! How long a connection stays open, and how it ends.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use test_support::{Http, http_with};
 
 const LAST: u32 = (1 << 31) - 1;
 
-/// Answers once the gate is open.
+/// Responds after the gate opens.
 fn gated() -> (watch::Sender<bool>, impl App) {
     let (go, gate) = watch::channel(false);
     let app = http_with(gate, async |mut gate, mut http: Http| {
@@ -25,7 +25,7 @@ fn gated() -> (watch::Sender<bool>, impl App) {
     (go, app)
 }
 
-/// Waits for the end of its exchange and reports how it came.
+/// Waits for the end of its exchange and reports the reason.
 fn waiting() -> (mpsc::Receiver<DisconnectReason>, impl App) {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
@@ -40,7 +40,7 @@ fn waiting() -> (mpsc::Receiver<DisconnectReason>, impl App) {
 }
 
 #[test]
-fn the_last_request_of_a_connection_is_answered_behind_a_graceful_goaway() {
+fn the_last_request_of_a_connection_is_answered_with_a_graceful_goaway() {
     let server = Server::start_set(|config| config.keep_alive_max_requests = Some(2), hello());
     let mut peer = server.connect();
     peer.get(1, "/");
@@ -52,7 +52,7 @@ fn the_last_request_of_a_connection_is_answered_behind_a_graceful_goaway() {
 }
 
 #[test]
-fn what_was_sent_before_the_goaway_came_is_answered_too() {
+fn requests_that_cross_the_goaway_are_answered() {
     let server = Server::start_set(|config| config.keep_alive_max_requests = Some(1), hello());
     let mut peer = server.connect();
     peer.ignore_pings();
@@ -68,7 +68,7 @@ fn what_was_sent_before_the_goaway_came_is_answered_too() {
 }
 
 #[test]
-fn an_idle_connection_is_told_before_it_is_closed() {
+fn an_idle_connection_gets_a_goaway_before_it_is_closed() {
     let short = Duration::from_millis(200);
     let server = Server::start_set(|config| config.keep_alive_timeout = short, hello());
     let mut peer = server.connect();
@@ -93,7 +93,7 @@ fn a_connection_with_an_open_stream_is_not_idle() {
     let mut peer = server.connect();
     peer.ignore_pings();
     peer.get(1, "/");
-    // It comes from the look at the clock that would have closed an idle one.
+    // The check that sends the ping would also close an idle connection.
     let ping = peer.expect_ping();
     peer.send(Frame::ping(ping).ack());
     go.send(true).unwrap();
@@ -101,14 +101,14 @@ fn a_connection_with_an_open_stream_is_not_idle() {
 }
 
 #[test]
-fn pings_do_not_keep_an_idle_connection() {
+fn pings_do_not_keep_an_idle_connection_open() {
     let short = Duration::from_millis(300);
     let server = Server::start_set(|config| config.keep_alive_timeout = short, hello());
     let mut peer = server.connect();
     peer.get(1, "/");
     peer.expect_response(1, 200);
-    // One a turn, until the server has had enough.
-    let goodbye = (0..).find_map(|round: u64| {
+    // One ping after the other, until the server sends a GOAWAY.
+    let goaway = (0..).find_map(|round: u64| {
         peer.send(Frame::ping(round.to_be_bytes()));
         match peer.next(0) {
             Event::Goaway(last, code) => Some((last, code)),
@@ -118,12 +118,12 @@ fn pings_do_not_keep_an_idle_connection() {
             }
         }
     });
-    assert_eq!(goodbye, Some((LAST, code::NO_ERROR)));
+    assert_eq!(goaway, Some((LAST, code::NO_ERROR)));
     peer.expect_eof();
 }
 
 #[test]
-fn a_drain_loses_nothing_that_is_in_flight() {
+fn a_drain_loses_no_request_in_flight() {
     let (go, app) = gated();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -131,11 +131,13 @@ fn a_drain_loses_nothing_that_is_in_flight() {
     for stream in (1..20).step_by(2) {
         peer.get(stream, "/");
     }
-    eventually("they run", || server.handle().statistics().exchanges == 10);
+    eventually("the apps run", || {
+        server.handle().statistics().exchanges == 10
+    });
     server.handle().drain();
     assert_eq!(peer.expect_goaway(code::NO_ERROR), LAST);
     let ping = peer.expect_ping();
-    // It was on its way when the GOAWAY was.
+    // This request crosses the GOAWAY.
     peer.get(21, "/");
     peer.send(Frame::ping(ping).ack());
     assert_eq!(peer.expect_goaway(code::NO_ERROR), 21);
@@ -148,12 +150,14 @@ fn a_drain_loses_nothing_that_is_in_flight() {
 }
 
 #[test]
-fn a_stream_behind_the_last_goaway_is_not_begun() {
+fn a_stream_after_the_last_goaway_is_ignored() {
     let (go, app) = gated();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    eventually("the app runs", || {
+        server.handle().statistics().exchanges == 1
+    });
     server.handle().drain();
     assert_eq!(peer.expect_graceful_goaway(code::NO_ERROR), 1);
     peer.get(3, "/");
@@ -180,23 +184,25 @@ fn a_drain_closes_an_idle_connection_whose_client_answers_no_ping() {
 }
 
 #[test]
-fn what_runs_beyond_the_graceful_timeout_is_cut_off() {
+fn the_graceful_timeout_closes_the_connection() {
     let (reports, app) = waiting();
     let short = Duration::from_millis(300);
     let server = Server::start_set(|config| config.graceful_timeout = Some(short), app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    eventually("the app runs", || {
+        server.handle().statistics().exchanges == 1
+    });
     server.handle().drain();
     assert_eq!(peer.expect_graceful_goaway(code::NO_ERROR), 1);
     peer.expect_closed();
-    // Whether it is polled once more is another matter: it is over.
+    // The app may or may not be polled again.
     drop(reports);
     server.expect_end();
 }
 
 #[test]
-fn a_client_that_answers_no_ping_is_given_up() {
+fn a_client_that_answers_no_ping_is_disconnected() {
     let (reports, app) = waiting();
     let short = Some(Duration::from_millis(200));
     let server = Server::start_set(
@@ -215,7 +221,7 @@ fn a_client_that_answers_no_ping_is_given_up() {
 }
 
 #[test]
-fn a_client_that_answers_pings_may_say_nothing_else() {
+fn a_client_that_answers_pings_may_be_silent_otherwise() {
     let (_reports, app) = waiting();
     let short = Some(Duration::from_millis(100));
     let server = Server::start_set(
@@ -237,7 +243,7 @@ fn a_client_that_answers_pings_may_say_nothing_else() {
 }
 
 #[test]
-fn a_field_block_that_is_never_finished_ends_the_connection() {
+fn an_incomplete_header_block_ends_a_new_connection() {
     let short = Duration::from_millis(200);
     let server = Server::start_set(|config| config.header_timeout = short, hello());
     let mut peer = server.connect();
@@ -246,7 +252,7 @@ fn a_field_block_that_is_never_finished_ends_the_connection() {
 }
 
 #[test]
-fn a_field_block_that_is_never_finished_ends_a_used_connection() {
+fn an_incomplete_header_block_ends_a_used_connection() {
     let short = Duration::from_millis(200);
     let server = Server::start_set(|config| config.header_timeout = short, hello());
     let mut peer = server.connect();
@@ -257,7 +263,7 @@ fn a_field_block_that_is_never_finished_ends_a_used_connection() {
 }
 
 #[test]
-fn a_field_block_that_is_never_finished_ends_a_busy_connection() {
+fn an_incomplete_header_block_ends_a_busy_connection() {
     let (reports, app) = waiting();
     let short = Duration::from_millis(200);
     let server = Server::start_set(|config| config.header_timeout = short, app);
@@ -269,12 +275,14 @@ fn a_field_block_that_is_never_finished_ends_a_busy_connection() {
 }
 
 #[test]
-fn a_busy_app_delays_another_connection_no_longer_than_it_blocks() {
+fn an_app_that_blocks_its_thread_delays_another_connection_only_while_it_blocks() {
     let server = Server::start(blocking());
     let mut busy = server.connect();
     let mut other = server.connect();
     busy.get(1, "/block");
-    eventually("it blocks", || server.handle().statistics().exchanges == 1);
+    eventually("the app blocks", || {
+        server.handle().statistics().exchanges == 1
+    });
     for stream in (1..20).step_by(2) {
         other.settle();
         other.get(stream, "/");
@@ -284,7 +292,7 @@ fn a_busy_app_delays_another_connection_no_longer_than_it_blocks() {
 }
 
 #[test]
-fn a_busy_app_delays_its_own_connection_no_longer_than_it_blocks() {
+fn an_app_that_blocks_its_thread_delays_its_own_connection_only_while_it_blocks() {
     let server = Server::start(blocking());
     let mut peer = server.connect();
     peer.post(1, "/block-later");
@@ -313,19 +321,21 @@ fn blocking() -> impl App {
 }
 
 #[test]
-fn an_abort_tells_the_client_and_the_app() {
+fn an_abort_sends_a_goaway() {
     let (_reports, app) = waiting();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    eventually("the app runs", || {
+        server.handle().statistics().exchanges == 1
+    });
     server.handle().abort();
     peer.expect_goaway(code::NO_ERROR);
     peer.expect_closed();
 }
 
 #[test]
-fn a_connection_goes_when_its_client_says_goodbye() {
+fn a_connection_closes_after_a_goaway_of_its_client() {
     let (go, app) = gated();
     let server = Server::start(app);
     let mut peer = server.connect();

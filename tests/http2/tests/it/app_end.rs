@@ -1,4 +1,4 @@
-//! Every way in which an app ends has a sign on the wire.
+//! What a client gets for each way in which an app can end.
 
 use asgi::{AppError, HttpResponseBody, HttpResponseStart};
 use http::HeaderValue;
@@ -9,9 +9,10 @@ use crate::connect::Connect as _;
 use test_support::blocking::Server;
 use test_support::{Http, http};
 
-/// An app that says "some", waits for the end of the body and breaks off; the neighbour lives.
+/// Checks that the server resets the stream of an app that sends "some", waits for the end of the
+/// request and fails. Another stream still works.
 #[track_caller]
-fn broken_off(server: &Server) {
+fn expect_reset_after_part(server: &Server) {
     let mut peer = server.connect();
     peer.post(1, "/bad");
     peer.expect_status(1, 200);
@@ -22,8 +23,9 @@ fn broken_off(server: &Server) {
     assert_eq!(peer.expect_response(3, 200).text(), "good");
 }
 
+/// Checks that the server responds with 500. Another stream still works.
 #[track_caller]
-fn answered_500(server: &Server) {
+fn expect_500(server: &Server) {
     let mut peer = server.connect();
     peer.get(1, "/bad");
     let response = peer.expect_response(1, 500);
@@ -32,7 +34,7 @@ fn answered_500(server: &Server) {
     assert_eq!(peer.expect_response(3, 200).text(), "good");
 }
 
-/// Runs `bad` for the one path and answers well on the others.
+/// An app that runs `bad` for the path "/bad" and responds with "good" to the others.
 macro_rules! app {
     (|$http:ident| $bad:expr) => {
         http(async |mut $http: Http| {
@@ -44,31 +46,31 @@ macro_rules! app {
     };
 }
 
-fn announce(length: u64) -> HttpResponseStart {
+fn start_with_length(length: u64) -> HttpResponseStart {
     HttpResponseStart::ok().header(CONTENT_LENGTH, HeaderValue::from(length))
 }
 
 #[test]
 fn an_error_before_the_start_is_a_500() {
     let server = Server::start(app!(|_http| Err(AppError::from("no database"))));
-    answered_500(&server);
+    expect_500(&server);
     server.expect_error(&["no database", "/bad"]);
 }
 
 #[test]
 fn a_panic_before_the_start_is_a_500() {
     let server = Server::start(app!(|_http| panic!("out of luck")));
-    answered_500(&server);
+    expect_500(&server);
     server.expect_error(&["out of luck", "/bad"]);
 }
 
 #[test]
-fn an_error_behind_a_start_that_was_held_back_is_a_500() {
+fn an_error_after_an_unsent_start_is_a_500() {
     let server = Server::start(app!(|http| {
         http.begin().await?;
         Err(AppError::from("no template"))
     }));
-    answered_500(&server);
+    expect_500(&server);
     server.expect_error(&["no template"]);
 }
 
@@ -80,12 +82,12 @@ fn an_error_after_the_start_resets_the_stream() {
         http.body().await.unwrap();
         Err(AppError::from("no more"))
     }));
-    broken_off(&server);
+    expect_reset_after_part(&server);
     server.expect_error(&["no more"]);
 }
 
 #[test]
-fn an_error_in_the_turn_of_the_first_part_does_not_pass_for_an_end() {
+fn an_error_right_after_the_first_part_resets_the_stream() {
     let server = Server::start(app!(|http| {
         http.begin().await?;
         http.more("some").await?;
@@ -93,7 +95,7 @@ fn an_error_in_the_turn_of_the_first_part_does_not_pass_for_an_end() {
     }));
     let mut peer = server.connect();
     peer.get(1, "/bad");
-    // h2 drops what it has not written yet of a stream that is reset.
+    // h2 drops unwritten frames of a stream that is reset.
     peer.expect_broken_or_reset(1, code::INTERNAL_ERROR);
     server.expect_error(&["no more"]);
 }
@@ -106,14 +108,14 @@ fn a_panic_after_the_start_resets_the_stream() {
         http.body().await.unwrap();
         panic!("out of luck")
     }));
-    broken_off(&server);
+    expect_reset_after_part(&server);
     server.expect_error(&["out of luck"]);
 }
 
 #[test]
 fn a_return_without_a_response_is_a_500() {
     let server = Server::start(app!(|_http| Ok(())));
-    answered_500(&server);
+    expect_500(&server);
     server.expect_error(&["without a response"]);
 }
 
@@ -125,46 +127,46 @@ fn a_return_in_the_middle_of_a_response_resets_the_stream() {
         http.body().await.unwrap();
         Ok(())
     }));
-    broken_off(&server);
+    expect_reset_after_part(&server);
     server.expect_error(&["before its response was complete"]);
 }
 
 #[test]
-fn a_body_longer_than_its_length_is_refused_to_the_app_and_reset() {
+fn a_body_longer_than_its_content_length_is_reset() {
     let server = Server::start(app!(|http| {
-        http.send.send(announce(4)).await?;
+        http.send.send(start_with_length(4)).await?;
         http.more("some").await?;
         http.body().await.unwrap();
         http.last("more").await
     }));
-    broken_off(&server);
+    expect_reset_after_part(&server);
     server.expect_error(&["/bad"]);
 }
 
 #[test]
-fn a_body_shorter_than_its_length_is_refused_to_the_app_and_reset() {
+fn a_body_shorter_than_its_content_length_is_reset() {
     let server = Server::start(app!(|http| {
-        http.send.send(announce(9)).await?;
+        http.send.send(start_with_length(9)).await?;
         http.more("some").await?;
         http.body().await.unwrap();
         http.last("").await
     }));
-    broken_off(&server);
+    expect_reset_after_part(&server);
     server.expect_error(&["/bad"]);
 }
 
 #[test]
-fn a_whole_body_of_another_length_is_a_500() {
+fn a_body_in_one_part_with_a_wrong_content_length_is_a_500() {
     let server = Server::start(app!(|http| {
-        http.send.send(announce(9)).await?;
+        http.send.send(start_with_length(9)).await?;
         http.last("four").await
     }));
-    answered_500(&server);
+    expect_500(&server);
     server.expect_error(&["/bad"]);
 }
 
 #[test]
-fn a_second_start_is_refused_to_the_app() {
+fn a_second_start_is_misuse() {
     let server = Server::start(app!(|http| {
         http.begin().await?;
         let second = http.send.send(HttpResponseStart::ok()).await;
@@ -177,7 +179,7 @@ fn a_second_start_is_refused_to_the_app() {
 }
 
 #[test]
-fn a_body_before_the_start_is_refused_to_the_app() {
+fn a_body_before_the_start_is_misuse() {
     let server = Server::start(app!(|http| {
         let body = http.send.send(HttpResponseBody::last("body")).await;
         assert!(body.unwrap_err().is_misuse());
@@ -189,7 +191,7 @@ fn a_body_before_the_start_is_refused_to_the_app() {
 }
 
 #[test]
-fn a_part_behind_the_last_one_is_refused_to_the_app() {
+fn a_part_after_the_last_one_is_misuse() {
     let server = Server::start(app!(|http| {
         http.respond("good").await?;
         let late = http.send.send(HttpResponseBody::last("late")).await;
@@ -203,7 +205,7 @@ fn a_part_behind_the_last_one_is_refused_to_the_app() {
 }
 
 #[test]
-fn an_error_behind_a_complete_response_is_logged_and_no_more() {
+fn an_error_after_a_complete_response_is_only_logged() {
     let server = Server::start(app!(|http| {
         http.respond("good").await?;
         Err(AppError::from("too late"))
@@ -216,7 +218,7 @@ fn an_error_behind_a_complete_response_is_logged_and_no_more() {
 }
 
 #[test]
-fn one_of_many_streams_that_panics_takes_no_other_with_it() {
+fn a_panic_of_one_stream_does_not_affect_the_others() {
     let server = Server::start(app!(|http| {
         let _ = http.body().await;
         panic!("out of luck")

@@ -12,7 +12,7 @@ use test_support::{Server, WebSocket, eventually, logs, run, websocket_with};
 
 /// WS-030, WS-031
 #[test]
-fn a_drain_closes_every_socket_with_1001_at_once() {
+fn a_drain_closes_every_websocket_with_1001_at_once() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let server = Server::start(app).await;
@@ -40,7 +40,7 @@ fn a_drain_closes_every_socket_with_1001_at_once() {
 }
 
 #[test]
-fn a_drain_waits_for_no_client_longer_than_for_a_close_frame() {
+fn a_drain_waits_for_a_close_frame_no_longer_than_the_close_timeout() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let mut config = Config::default();
@@ -54,7 +54,7 @@ fn a_drain_waits_for_no_client_longer_than_for_a_close_frame() {
 }
 
 #[test]
-fn an_app_may_say_goodbye_to_others_when_the_server_drains() {
+fn an_app_gets_1001_and_cannot_send_during_a_drain() {
     over_both(async |over| {
         let (told, mut seen) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
@@ -79,7 +79,7 @@ fn an_app_may_say_goodbye_to_others_when_the_server_drains() {
 }
 
 #[test]
-fn what_outlasts_the_graceful_timeout_is_cut_off() {
+fn the_graceful_timeout_ends_websocket_apps() {
     over_both(async |over| {
         let (told, mut seen) = channel();
         let app = websocket_with(told, async |told, mut socket: WebSocket| {
@@ -101,7 +101,7 @@ fn what_outlasts_the_graceful_timeout_is_cut_off() {
 
 /// CORE-003, WS-025
 #[test]
-fn an_abort_still_says_1001() {
+fn an_abort_closes_with_1001() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -118,7 +118,7 @@ fn an_abort_still_says_1001() {
 }
 
 #[test]
-fn an_app_that_takes_nothing_does_not_hold_up_a_drain() {
+fn an_app_that_does_not_receive_does_not_delay_a_drain() {
     over_both(async |over| {
         let app = test_support::websocket(async |mut socket: WebSocket| {
             socket.accept().await?;
@@ -141,7 +141,7 @@ fn an_app_that_takes_nothing_does_not_hold_up_a_drain() {
 
 /// WS-042
 #[test]
-fn a_handshake_that_comes_while_the_server_drains_is_a_503() {
+fn a_handshake_during_a_drain_is_a_503() {
     run(async {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -161,7 +161,7 @@ fn a_handshake_that_comes_while_the_server_drains_is_a_503() {
 }
 
 #[test]
-fn a_socket_is_counted_until_it_is_closed() {
+fn a_websocket_is_counted_until_it_is_closed() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -182,7 +182,7 @@ fn a_socket_is_counted_until_it_is_closed() {
 }
 
 #[test]
-fn a_socket_has_one_line_in_the_access_log_when_it_is_closed() {
+fn a_websocket_is_logged_once_when_it_is_closed() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let mut config = Config::default();
@@ -207,7 +207,7 @@ fn a_socket_has_one_line_in_the_access_log_when_it_is_closed() {
 
 /// WS-030
 #[test]
-fn a_socket_that_opens_while_the_server_drains_is_closed_with_1001() {
+fn a_websocket_that_opens_during_a_drain_is_closed_with_1001() {
     over_both(async |over| {
         let (go, gate) = tokio::sync::watch::channel(false);
         let app = websocket_with(gate, async |mut gate, mut socket: WebSocket| {

@@ -50,7 +50,7 @@ fn an_app_that_fails_is_a_500_logged_once_with_its_cause() {
 
 /// HTTP-038
 #[test]
-fn a_head_that_is_held_back_is_dropped_for_the_500() {
+fn an_unsent_head_is_replaced_by_the_500() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             http.send.send(announce(5)).await?;
@@ -67,7 +67,7 @@ fn a_head_that_is_held_back_is_dropped_for_the_500() {
 
 /// HTTP-035
 #[test]
-fn a_connection_outlives_a_500() {
+fn a_connection_stays_open_after_a_500() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             match http.scope.path.as_str() {
@@ -108,7 +108,7 @@ fn an_app_that_panics_is_a_500_and_the_server_goes_on() {
 
 /// HTTP-036
 #[test]
-fn an_app_that_panics_before_it_gives_a_future_is_a_500() {
+fn an_app_that_panics_before_it_returns_a_future_is_a_500() {
     run(async {
         fn app(http: Http) -> std::future::Ready<Result<(), AppError>> {
             assert_ne!(http.scope.path, "/it", "the app's own words");
@@ -178,7 +178,7 @@ fn a_chunked_body_that_is_broken_off_has_no_last_chunk() {
 
 /// HTTP-039
 #[test]
-fn a_body_with_a_length_that_is_broken_off_is_short() {
+fn a_body_with_a_content_length_that_is_broken_off_is_too_short() {
     run(async {
         let server = Server::start(http(in_the_middle)).await;
         for (end, words) in ENDS {
@@ -196,7 +196,7 @@ fn a_body_with_a_length_that_is_broken_off_is_short() {
 
 /// HTTP-039
 #[test]
-fn a_body_that_ends_with_the_connection_is_broken_off_with_a_reset() {
+fn a_close_delimited_body_is_broken_off_with_a_reset() {
     run(async {
         let server = Server::start(http(in_the_middle)).await;
         for (end, words) in ENDS {
@@ -214,7 +214,7 @@ fn a_body_that_ends_with_the_connection_is_broken_off_with_a_reset() {
 
 /// HTTP-039
 #[test]
-fn a_body_that_ends_with_the_connection_is_broken_off_with_a_reset_even_if_it_is_empty() {
+fn an_empty_close_delimited_body_is_broken_off_with_a_reset() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(false);
         let app = http_with(gate, async |mut gate, mut http: Http| {
@@ -234,7 +234,7 @@ fn a_body_that_ends_with_the_connection_is_broken_off_with_a_reset_even_if_it_is
 
 /// HTTP-030
 #[test]
-fn a_body_longer_than_announced_is_misuse_and_broken_off() {
+fn a_body_longer_than_its_content_length_is_misuse_and_broken_off() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             http.send.send(announce(4)).await?;
@@ -254,7 +254,7 @@ fn a_body_longer_than_announced_is_misuse_and_broken_off() {
 
 /// HTTP-031
 #[test]
-fn a_body_shorter_than_announced_is_misuse_and_broken_off() {
+fn a_body_shorter_than_its_content_length_is_misuse_and_broken_off() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             http.send.send(announce(4)).await?;
@@ -319,7 +319,7 @@ fn after_the_response_the_app_receives_a_disconnect_and_may_not_send() {
 
 /// HTTP-049
 #[test]
-fn what_an_app_does_after_its_response_changes_nothing_but_the_log() {
+fn an_app_that_fails_after_its_response_is_only_logged() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             http.respond("whole").await?;
@@ -349,7 +349,7 @@ fn what_an_app_does_after_its_response_changes_nothing_but_the_log() {
 }
 
 #[test]
-fn a_long_end_of_an_app_does_not_hold_up_the_next_request() {
+fn an_app_that_runs_on_does_not_delay_the_next_request() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(false);
         let app = http_with(gate, async |mut gate, mut http: Http| {
@@ -375,7 +375,7 @@ fn a_long_end_of_an_app_does_not_hold_up_the_next_request() {
 
 /// CORE-004
 #[test]
-fn halves_that_outlive_their_app_are_told_that_it_is_over() {
+fn halves_that_outlive_their_app_learn_that_it_has_ended() {
     run(async {
         let (halves, mut received) = channel::<(Receiver, Sender)>();
         let app = http_with(halves, async |halves, http: Http| {
@@ -404,7 +404,7 @@ fn halves_that_outlive_their_app_are_told_that_it_is_over() {
 }
 
 #[test]
-fn a_response_that_is_sent_by_another_task_goes_out() {
+fn a_response_can_be_sent_by_another_task() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let sending = tokio::spawn(async move {
