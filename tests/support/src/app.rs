@@ -7,7 +7,7 @@ use asgi::{
 };
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// One HTTP request, as an app gets it.
 #[expect(missing_docs, reason = "the arguments of an app")]
@@ -125,6 +125,24 @@ pub fn echo() -> impl App {
         Ok((body, _)) => http.respond(body).await,
         Err(_) => Ok(()),
     })
+}
+
+/// An app that responds with the path.
+pub fn echo_path() -> impl App {
+    http(async |mut http: Http| {
+        let path = http.scope.path.clone();
+        http.respond(path).await
+    })
+}
+
+/// An app that waits until the test sends `true`, and then responds with "finished".
+pub fn gated() -> (watch::Sender<bool>, impl App) {
+    let (go, gate) = watch::channel(false);
+    let app = http_with(gate, async |mut gate, mut http: Http| {
+        gate.wait_for(|open| *open).await?;
+        http.respond("finished").await
+    });
+    (go, app)
 }
 
 /// An app that responds with the head of the request: method and target, then one line per header.

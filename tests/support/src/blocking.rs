@@ -69,6 +69,24 @@ impl Server {
         &self.handle
     }
 
+    /// Waits until this many exchanges run.
+    #[track_caller]
+    pub fn wait_for_exchanges(&self, count: usize) {
+        let handle = self.handle();
+        eventually(&format!("{count} exchanges run"), || {
+            handle.statistics().exchanges == count
+        });
+    }
+
+    /// Waits until this many connections are open.
+    #[track_caller]
+    pub fn wait_for_connections(&self, count: usize) {
+        let handle = self.handle();
+        eventually(&format!("{count} connections are open"), || {
+            handle.statistics().connections == count
+        });
+    }
+
     /// What the server has logged.
     pub fn log(&self) -> &Log {
         &self.log

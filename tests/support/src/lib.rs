@@ -19,6 +19,7 @@ pub mod server;
 pub mod tls_client;
 pub mod websocket_client;
 
+use std::fmt::Display;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -71,7 +72,10 @@ pub fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Outpu
 ///
 /// For conditions that no event reports.
 #[track_caller]
-pub fn eventually(what: &str, condition: impl Fn() -> bool) -> impl Future<Output = ()> {
+pub fn eventually<W: Display, C: Fn() -> bool>(
+    what: W,
+    condition: C,
+) -> impl Future<Output = ()> + use<W, C> {
     let caller = Location::caller();
     async move {
         let began = Instant::now();

@@ -167,6 +167,12 @@ impl Client {
         }
     }
 
+    /// Sends a GET with the host "a".
+    #[track_caller]
+    pub fn get(&mut self, target: &str) -> impl Future<Output = ()> {
+        self.write(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"))
+    }
+
     /// Sends these bytes to a server that may close the connection before it has read them.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::raw::Client;
-use crate::within;
+use crate::{eventually, within};
 
 /// A server on a free port of 127.0.0.1.
 ///
@@ -86,6 +86,24 @@ impl Server {
     /// The server's handle.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Waits until this many exchanges run.
+    #[track_caller]
+    pub fn wait_for_exchanges(&self, count: usize) -> impl Future<Output = ()> + use<> {
+        let handle = self.handle();
+        eventually(format!("{count} exchanges run"), move || {
+            handle.statistics().exchanges == count
+        })
+    }
+
+    /// Waits until this many connections are open.
+    #[track_caller]
+    pub fn wait_for_connections(&self, count: usize) -> impl Future<Output = ()> + use<> {
+        let handle = self.handle();
+        eventually(format!("{count} connections are open"), move || {
+            handle.statistics().connections == count
+        })
     }
 
     /// A client that has connected.

@@ -1,5 +1,5 @@
-//! Every way in which an app can end has a sign on the wire and, if it is the app's fault, one line
-//! in the log.
+//! What a client gets for each way in which an app can end. If the app is at fault, the server logs
+//! one error.
 
 use asgi::{AppError, HttpResponseStart, ReceiveEvent, Receiver, Sender};
 use http::header::CONTENT_LENGTH;
@@ -8,8 +8,6 @@ use http::{HeaderValue, StatusCode};
 use test_support::app::channel;
 use test_support::raw::Closed;
 use test_support::{Http, Server, eventually, http, http_with, logs, run, within};
-
-const GET: &str = "GET /it HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /// An error with a cause.
 fn broken() -> AppError {
@@ -30,7 +28,7 @@ fn broken() -> AppError {
 
 const BROKEN: &[&str] = &["the template is broken", "no such file as x.html", "/it"];
 
-fn announce(length: u64) -> HttpResponseStart {
+fn start_with_length(length: u64) -> HttpResponseStart {
     HttpResponseStart::ok().header(CONTENT_LENGTH, HeaderValue::from(length))
 }
 
@@ -40,10 +38,13 @@ fn an_app_that_fails_is_a_500_logged_once_with_its_cause() {
     run(async {
         let server = Server::start(http(async |_: Http| Err(broken()))).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         let response = client.expect_response(500).await;
         let body = String::from_utf8_lossy(&response.body).into_owned();
-        assert!(!body.contains("template"), "it tells strangers: {body}");
+        assert!(
+            !body.contains("template"),
+            "the response has the error: {body}"
+        );
         logs::expect_error(BROKEN);
     });
 }
@@ -53,12 +54,12 @@ fn an_app_that_fails_is_a_500_logged_once_with_its_cause() {
 fn an_unsent_head_is_replaced_by_the_500() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            http.send.send(announce(5)).await?;
+            http.send.send(start_with_length(5)).await?;
             Err(broken())
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         let response = client.expect_response(500).await;
         assert_ne!(response.header("content-length"), Some("5"));
         logs::expect_error(BROKEN);
@@ -77,9 +78,9 @@ fn a_connection_stays_open_after_a_500() {
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         client.expect_response(500).await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         assert_eq!(client.expect_response(200).await.body, "fine");
         logs::expect_error(BROKEN);
     });
@@ -91,17 +92,17 @@ fn an_app_that_panics_is_a_500_and_the_server_goes_on() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             if http.scope.path == "/it" {
-                panic!("the app's own words");
+                panic!("the app's message");
             }
             http.respond("fine").await
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         client.expect_response(500).await;
-        logs::expect_error(&["the app's own words", "/it"]);
+        logs::expect_error(&["the app's message", "/it"]);
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         client.expect_response(200).await;
     });
 }
@@ -111,14 +112,14 @@ fn an_app_that_panics_is_a_500_and_the_server_goes_on() {
 fn an_app_that_panics_before_it_returns_a_future_is_a_500() {
     run(async {
         fn app(http: Http) -> std::future::Ready<Result<(), AppError>> {
-            assert_ne!(http.scope.path, "/it", "the app's own words");
+            assert_ne!(http.scope.path, "/it", "the app's message");
             std::future::ready(Ok(()))
         }
         let server = Server::start(http(app)).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         client.expect_response(500).await;
-        logs::expect_error(&["the app's own words"]);
+        logs::expect_error(&["the app's message"]);
     });
 }
 
@@ -128,17 +129,17 @@ fn an_app_that_returns_without_a_response_is_a_500() {
     run(async {
         let server = Server::start(http(async |_: Http| Ok(()))).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         client.expect_response(500).await;
         logs::expect_error(&["without a response", "/it"]);
     });
 }
 
-/// How an app may end in the middle of its response.
+/// Ends in the middle of its response, in the way that the query names.
 async fn in_the_middle(mut http: Http) -> Result<(), AppError> {
-    let announced = http.scope.path.contains("length");
-    let start = if announced {
-        announce(1000)
+    let has_length = http.scope.path.contains("length");
+    let start = if has_length {
+        start_with_length(1000)
     } else {
         HttpResponseStart::ok()
     };
@@ -164,9 +165,7 @@ fn a_chunked_body_that_is_broken_off_has_no_last_chunk() {
         let server = Server::start(http(in_the_middle)).await;
         for (end, words) in ENDS {
             let mut client = server.connect().await;
-            client
-                .write(format!("GET /chunked?{end} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(&format!("/chunked?{end}")).await;
             let head = client.expect_head(200).await;
             assert_eq!(head.header("transfer-encoding"), Some("chunked"));
             assert_eq!(client.read_chunk().await.unwrap(), "half");
@@ -183,9 +182,7 @@ fn a_body_with_a_content_length_that_is_broken_off_is_too_short() {
         let server = Server::start(http(in_the_middle)).await;
         for (end, words) in ENDS {
             let mut client = server.connect().await;
-            client
-                .write(format!("GET /length?{end} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(&format!("/length?{end}")).await;
             client.expect_head(200).await;
             let (body, _) = client.read_until_closed().await;
             assert_eq!(body, "half");
@@ -204,7 +201,7 @@ fn a_close_delimited_body_is_broken_off_with_a_reset() {
             client
                 .write(format!("GET /close?{end} HTTP/1.0\r\n\r\n"))
                 .await;
-            // The reset may overtake what came before it.
+            // The reset may discard the received bytes.
             let (_, closed) = client.read_until_closed().await;
             assert_eq!(closed, Closed::Reset);
             logs::expect_error(&[words]);
@@ -237,13 +234,13 @@ fn an_empty_close_delimited_body_is_broken_off_with_a_reset() {
 fn a_body_longer_than_its_content_length_is_misuse_and_broken_off() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            http.send.send(announce(4)).await?;
+            http.send.send(start_with_length(4)).await?;
             http.more("on").await?;
             http.last("etwo").await
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         let head = client.expect_head(200).await;
         assert_eq!(head.header("content-length"), Some("4"));
         let (body, _) = client.read_until_closed().await;
@@ -257,13 +254,13 @@ fn a_body_longer_than_its_content_length_is_misuse_and_broken_off() {
 fn a_body_shorter_than_its_content_length_is_misuse_and_broken_off() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            http.send.send(announce(4)).await?;
+            http.send.send(start_with_length(4)).await?;
             http.more("o").await?;
             http.last("ne").await
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         client.expect_head(200).await;
         let (body, _) = client.read_until_closed().await;
         assert_eq!(body, "o");
@@ -277,7 +274,7 @@ fn an_event_that_is_refused_changes_nothing() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             assert!(http.last("no start").await.is_err());
-            http.send.send(announce(4)).await?;
+            http.send.send(start_with_length(4)).await?;
             assert!(http.begin().await.is_err());
             assert!(http.last("longer").await.is_err());
             http.last("four").await
@@ -285,7 +282,7 @@ fn an_event_that_is_refused_changes_nothing() {
         .await;
         let mut client = server.connect().await;
         for _ in 0..2 {
-            client.write(GET).await;
+            client.get("/it").await;
             assert_eq!(client.expect_response(200).await.body, "four");
         }
     });
@@ -301,7 +298,7 @@ fn after_the_response_the_app_receives_a_disconnect_and_may_not_send() {
             let closed = http.send.closed().await;
             let first = http.disconnect().await;
             let ReceiveEvent::HttpDisconnect(again) = http.receive.receive().await else {
-                return Err("another event behind the last".into());
+                return Err("another event after the last".into());
             };
             let error = http.send.send(HttpResponseStart::ok()).await.unwrap_err();
             results.send((closed, first, again.reason, error.is_misuse()))?;
@@ -309,7 +306,7 @@ fn after_the_response_the_app_receives_a_disconnect_and_may_not_send() {
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         client.expect_response(200).await;
         let complete = asgi::DisconnectReason::Complete;
         let result = within("the app's report", received.recv()).await.unwrap();
@@ -326,7 +323,7 @@ fn an_app_that_fails_after_its_response_is_only_logged() {
             tokio::task::yield_now().await;
             match http.scope.path.as_str() {
                 "/it" => Err(broken()),
-                "/panic" => panic!("the app's own words"),
+                "/panic" => panic!("the app's message"),
                 _ => Ok(()),
             }
         }))
@@ -334,16 +331,17 @@ fn an_app_that_fails_after_its_response_is_only_logged() {
         let mut client = server.connect().await;
         for (path, words) in [
             ("/it", "the template is broken"),
-            ("/panic", "the app's own words"),
+            ("/panic", "the app's message"),
         ] {
-            client
-                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(path).await;
             assert_eq!(client.expect_response(200).await.body, "whole");
-            eventually("it is logged", || !logs::unexpected_errors().is_empty()).await;
+            eventually("the error is logged", || {
+                !logs::unexpected_errors().is_empty()
+            })
+            .await;
             logs::expect_error(&[words]);
         }
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         client.expect_response(200).await;
     });
 }
@@ -361,15 +359,14 @@ fn an_app_that_runs_on_does_not_delay_the_next_request() {
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         client.expect_response(200).await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         client.expect_response(200).await;
         assert_eq!(server.handle().statistics().detached, 1);
         go.send(true).unwrap();
-        let server = server.handle();
-        eventually("the app has ended", || server.statistics().exchanges == 0).await;
-        assert_eq!(server.statistics().detached, 0);
+        server.wait_for_exchanges(0).await;
+        assert_eq!(server.handle().statistics().detached, 0);
     });
 }
 
@@ -381,12 +378,12 @@ fn halves_that_outlive_their_app_learn_that_it_has_ended() {
         let app = http_with(halves, async |halves, http: Http| {
             halves
                 .send((http.receive, http.send))
-                .map_err(|_| "nobody wants the halves")?;
+                .map_err(|_| "the test has ended")?;
             Err(broken())
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/it").await;
         client.expect_response(500).await;
         let (mut receive, mut send) = received.recv().await.unwrap();
         let event = within("the last event", receive.receive()).await;
@@ -423,7 +420,7 @@ fn a_response_can_be_sent_by_another_task() {
         .await;
         let mut client = server.connect().await;
         for _ in 0..2 {
-            client.write(GET).await;
+            client.get("/it").await;
             assert_eq!(client.expect_response(201).await.body, "xxx");
         }
     });

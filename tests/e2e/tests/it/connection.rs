@@ -1,8 +1,8 @@
-//! How long a connection lives, and what a client may do with it.
+//! How long a connection stays open, and how clients may use it.
 
 use std::time::Duration;
 
-use asgi::{AppError, HttpResponseStart};
+use asgi::HttpResponseStart;
 use bytes::Bytes;
 use ferricorn::Config;
 use http::HeaderValue;
@@ -10,26 +10,17 @@ use http::header::CONNECTION;
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
-use test_support::{Http, Server, eventually, http, run};
-
-const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-
-/// Answers with the path.
-async fn path(mut http: Http) -> Result<(), AppError> {
-    let path = http.scope.path.clone();
-    http.respond(path).await
-}
+use test_support::app::echo_path;
+use test_support::{Http, Server, http, run};
 
 /// HTTP-035
 #[test]
 fn a_connection_is_kept_for_the_next_request() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         for path in ["/1", "/2", "/3"] {
-            client
-                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(path).await;
             let response = client.expect_response(200).await;
             assert_eq!(response.body, path);
             assert!(!response.head.connection_has("close"));
@@ -42,7 +33,7 @@ fn a_connection_is_kept_for_the_next_request() {
 #[test]
 fn an_http_1_0_connection_is_kept_if_the_client_asks_for_it() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         for path in ["/1", "/2"] {
             client
@@ -67,7 +58,7 @@ fn pipelined_requests_are_answered_in_order() {
         let server = Server::start(http(async |mut http: Http| {
             let path = http.scope.path.clone();
             let body = http.receive.body(100).await?;
-            // The first ones take longest.
+            // The earlier requests take longer.
             for _ in 0..10 - body.len() {
                 tokio::task::yield_now().await;
             }
@@ -91,7 +82,7 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn a_request_that_comes_byte_by_byte_is_served() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         for byte in b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n" {
             client.write([*byte]).await;
@@ -106,7 +97,7 @@ fn a_request_that_comes_byte_by_byte_is_served() {
 #[test]
 fn an_empty_line_before_a_request_is_ignored() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         client.write("\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(client.expect_response(200).await.body, "/");
@@ -117,7 +108,7 @@ fn an_empty_line_before_a_request_is_ignored() {
 #[test]
 fn the_client_can_close_the_connection_with_its_last_request() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         for option in ["close", "Close", "x, close"] {
             let mut client = server.connect().await;
             client
@@ -144,7 +135,7 @@ fn the_app_can_close_the_connection_with_its_response() {
         }))
         .await;
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         let response = client.expect_response(200).await;
         assert!(response.head.connection_has("close"));
         assert_eq!(response.body, "bye");
@@ -152,12 +143,12 @@ fn the_app_can_close_the_connection_with_its_response() {
     });
 }
 
-/// `printf … | nc -N`: hyper alone answers nothing to this.
+/// As `printf … | nc -N` does. hyper alone sends no response in this case.
 #[test]
 fn a_client_that_half_closes_after_its_request_gets_its_response() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            // Not in the first poll.
+            // Responds only in a later poll.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }
@@ -181,7 +172,7 @@ fn a_client_that_half_closes_after_its_request_gets_its_response() {
 #[test]
 fn pipelined_requests_are_all_answered_after_a_half_close() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         client
             .write("GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -203,7 +194,7 @@ fn a_response_before_the_end_of_an_upload_reaches_a_client_that_still_sends() {
         client
             .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 400000\r\n\r\n")
             .await;
-        // A reset would throw away what has come.
+        // A reset would discard the received response.
         for _ in 0..4 {
             let _ = client.try_write(vec![b'x'; 100_000]).await;
         }
@@ -216,10 +207,10 @@ fn a_connection_is_closed_after_its_maximum_number_of_requests() {
     run(async {
         let mut config = Config::default();
         config.keep_alive_max_requests = Some(2);
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         let mut client = server.connect().await;
         for close in [false, true] {
-            client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            client.get("/").await;
             let response = client.expect_response(200).await;
             assert_eq!(response.head.connection_has("close"), close);
         }
@@ -232,9 +223,9 @@ fn an_idle_connection_is_closed_after_the_keep_alive_timeout() {
     run(async {
         let mut config = Config::default();
         config.keep_alive_timeout = Duration::from_millis(500);
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         client.expect_response(200).await;
         let idle = Instant::now();
         client.expect_eof().await;
@@ -243,11 +234,7 @@ fn an_idle_connection_is_closed_after_the_keep_alive_timeout() {
             "{:?}",
             idle.elapsed()
         );
-        let server = server.handle();
-        eventually("the connection is gone", || {
-            server.statistics().connections == 0
-        })
-        .await;
+        server.wait_for_connections(0).await;
     });
 }
 
@@ -256,7 +243,7 @@ fn a_silent_connection_is_closed_after_the_header_timeout() {
     run(async {
         let mut config = Config::default();
         config.header_timeout = Duration::from_millis(300);
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         let mut client = server.connect().await;
         let (_, _) = client.read_until_closed().await;
     });
@@ -267,7 +254,7 @@ fn an_incomplete_head_is_answered_with_408_or_closed() {
     run(async {
         let mut config = Config::default();
         config.header_timeout = Duration::from_millis(300);
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         for before in ["", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
             let mut client = server.connect().await;
             if !before.is_empty() {
@@ -323,13 +310,10 @@ fn a_client_that_does_not_read_its_response_is_disconnected() {
         )
         .await;
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        let server = server.handle();
-        eventually("a request has come", || server.statistics().exchanges == 1).await;
-        eventually("the connection is gone", || {
-            server.statistics().connections == 0 && server.statistics().exchanges == 0
-        })
-        .await;
+        client.get("/").await;
+        server.wait_for_exchanges(1).await;
+        server.wait_for_connections(0).await;
+        server.wait_for_exchanges(0).await;
     });
 }
 
@@ -338,19 +322,19 @@ fn a_client_above_the_connection_limit_waits_for_a_free_place() {
     run(async {
         let mut config = Config::default();
         config.max_connections = 1;
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         let mut first = server.connect().await;
-        first.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        first.get("/").await;
         first.expect_response(200).await;
         let mut second = server.connect().await;
-        second.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        second.get("/").await;
         second.expect_silence(Duration::from_millis(200)).await;
         drop(first);
         second.expect_response(200).await;
     });
 }
 
-/// A client that pools connections must not believe that it may send its next request on this one.
+/// A client with a connection pool must not send its next request on this connection.
 #[test]
 fn a_response_before_the_end_of_an_upload_announces_the_close() {
     run(async {
@@ -385,7 +369,8 @@ fn a_response_after_a_complete_unread_upload_keeps_the_connection() {
     });
 }
 
-/// HTTP-020, HTTP-075. The time ran from the request on: who expected a 100 got it and then a 408.
+/// HTTP-020, HTTP-075. The timeout once started with the request, so a client that waited for a 100 got
+/// a 408 after it.
 #[test]
 fn the_body_timeout_starts_when_the_app_asks_for_the_body() {
     run(async {
@@ -411,7 +396,7 @@ fn the_body_timeout_starts_when_the_app_asks_for_the_body() {
     });
 }
 
-/// What hyper calls finds its connection by its thread, and there is another one meanwhile.
+/// Callbacks from hyper find their connection through a thread-local. The inner server changes it.
 #[test]
 fn an_app_may_run_another_server_inside_a_poll() {
     fn inner() -> Bytes {
@@ -420,28 +405,28 @@ fn an_app_may_run_another_server_inside_a_poll() {
             let server = Server::start(http(async |mut http: Http| http.respond("inner").await));
             let server = server.await;
             let mut client = server.connect().await;
-            client.write(GET).await;
+            client.get("/").await;
             let response = client.expect_response(200).await;
             drop(client);
             server.stop().await;
             response.body
         })
     }
-    // Only on such a runtime an app may block.
+    // `block_in_place` needs this runtime.
     let mut runtime = Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let server = Server::start(http(async |mut http: Http| {
             http.begin().await?;
             http.more("outer, ").await?;
-            // Behind this hyper polls for the next part, and so the app.
+            // After this, hyper polls the app for the next part.
             tokio::task::yield_now().await;
             http.last(tokio::task::block_in_place(inner)).await
         }));
         let server = server.await;
         let mut client = server.connect().await;
         for _ in 0..2 {
-            client.write(GET).await;
+            client.get("/").await;
             client.expect_head(200).await;
             assert_eq!(client.read_chunked().await.body(), "outer, inner");
         }

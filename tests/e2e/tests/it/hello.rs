@@ -1,5 +1,5 @@
-//! `examples/hello` from the outside: the same answers linked in, as a loaded library, and as one that
-//! was built apart from everything (`tests/clients/foreign.py` builds it and names it).
+//! `examples/hello`: the same responses if it is linked in, loaded as a library, or loaded as a library
+//! with other dependencies (`tests/foreign`).
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -14,10 +14,11 @@ use test_support::{library, logs, run};
 #[path = "../../../../examples/hello/src/app.rs"]
 mod app;
 
-/// The variable that names the library of `tests/foreign`.
+/// The environment variable with the path of the library of `tests/foreign`.
 const FOREIGN: &str = "FOREIGN_APP";
 
-/// Runs the test with the app linked in, with the library, and with the foreign one if it is named.
+/// Runs the test with the linked app, with the loaded library, and with the foreign library if there
+/// is one.
 fn in_each_form(test: impl AsyncFn(&'static str, Server)) {
     run(async {
         test("linked in", Server::start(app::app).await).await;
@@ -44,9 +45,7 @@ fn foreign() -> Option<DynApp> {
 
 async fn get(server: &Server, target: &str, status: u16) -> Vec<u8> {
     let mut client = server.connect().await;
-    client
-        .write(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"))
-        .await;
+    client.get(target).await;
     client.expect_response(status).await.body.to_vec()
 }
 
@@ -142,13 +141,11 @@ fn a_panic_and_an_error_are_500_and_logged_with_their_cause() {
 fn a_sleeping_app_stops_when_its_client_leaves() {
     in_each_form(async |form, server| {
         let mut client = server.connect().await;
-        client
-            .write("GET /sleep?ms=600000 HTTP/1.1\r\nhost: a\r\n\r\n")
-            .await;
-        test_support::eventually("it runs", || server.handle().statistics().exchanges == 1).await;
+        client.get("/sleep?ms=600000").await;
+        server.wait_for_exchanges(1).await;
         let left = Instant::now();
         client.reset();
-        test_support::eventually("it ended", || server.handle().statistics().exchanges == 0).await;
+        server.wait_for_exchanges(0).await;
         assert!(left.elapsed() < Duration::from_secs(2), "{form}");
     });
 }

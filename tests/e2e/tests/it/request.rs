@@ -1,4 +1,4 @@
-//! What an app learns of a request: its scope and its body.
+//! How a request reaches the app: its scope and its body.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use test_support::app::channel;
+use test_support::app::{channel, echo};
 use test_support::hyper_client::HyperClient;
 use test_support::{Client, Http, Server, http, http_with, run, within};
 
-/// A server that hands the scope of each request to the test.
+/// A server whose app reports the scope of each request.
 async fn scopes(config: Config) -> (Server, UnboundedReceiver<HttpScope>) {
     let (scopes, received) = channel();
     let app = http_with(scopes, async |scopes, mut http: Http| {
@@ -29,12 +29,6 @@ async fn scope_of(request: &str) -> HttpScope {
     client.write(request).await;
     client.expect_response(200).await;
     scopes.recv().await.unwrap()
-}
-
-/// Answers with the body that it received.
-async fn echo(mut http: Http) -> Result<(), AppError> {
-    let body = http.receive.body(usize::MAX).await?;
-    http.respond(body).await
 }
 
 async fn part(http: &mut Http) -> Result<HttpRequest, AppError> {
@@ -126,7 +120,7 @@ fn the_root_path_is_a_prefix_of_the_path_and_not_of_the_target() {
         config.root_path = "/api".to_owned();
         let (server, mut scopes) = scopes(config).await;
         let mut client = server.connect().await;
-        client.write("GET /x%20y HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/x%20y").await;
         client.expect_response(200).await;
         let scope = scopes.recv().await.unwrap();
         assert_eq!(scope.root_path, "/api");
@@ -194,7 +188,7 @@ fn over_a_unix_socket_the_server_is_its_path_and_the_client_is_unknown() {
             .await
             .unwrap()
             .unwrap();
-        assert!(!path.exists(), "the socket is left over");
+        assert!(!path.exists(), "the socket file still exists");
     });
 }
 
@@ -225,7 +219,7 @@ fn a_request_without_a_body_is_one_empty_part() {
 #[test]
 fn a_body_with_a_content_length_arrives_whole() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = server.connect().await;
         let body = "0123456789".repeat(50_000);
         let head = format!(
@@ -241,7 +235,7 @@ fn a_body_with_a_content_length_arrives_whole() {
 #[test]
 fn a_chunked_body_arrives_decoded() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = server.connect().await;
         client
             .write(
@@ -250,8 +244,8 @@ fn a_chunked_body_arrives_decoded() {
             )
             .await;
         assert_eq!(client.expect_response(200).await.body, "hello, world");
-        // And the connection is where the next request begins.
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        // The next request is read correctly.
+        client.get("/").await;
         assert_eq!(client.expect_response(200).await.body, "");
     });
 }
@@ -322,7 +316,7 @@ fn trailers_of_the_request_come_with_the_last_part() {
 #[test]
 fn a_100_is_sent_when_the_app_receives() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = server.connect().await;
         client
             .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
@@ -344,12 +338,12 @@ fn no_100_is_sent_when_the_app_answers_without_the_body() {
         client
             .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
             .await;
-        // The first head is the last one.
+        // The first head is the final one.
         assert_eq!(client.expect_response(200).await.body, "too large");
     });
 }
 
-/// HTTP-018. The head of the response was on its way before, and curl waited a second for a 100.
+/// HTTP-018. The server once sent the head of the response first, and curl waited a second for a 100.
 #[test]
 fn a_100_is_sent_before_a_response_that_the_app_has_started() {
     run(async {
@@ -374,7 +368,7 @@ fn a_100_is_sent_before_a_response_that_the_app_has_started() {
 #[test]
 fn no_100_is_sent_to_http_1_0() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = server.connect().await;
         client
             .write("PUT / HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\nping")
@@ -399,8 +393,8 @@ fn an_unread_upload_stops_the_client() {
             .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n")
             .await;
         let taken = client.write_until_full(Duration::from_millis(500)).await;
-        // Our buffer, and those of two kernels' sockets.
-        assert!(taken < 32 << 20, "the server took in {taken} bytes");
+        // The buffers of the server and of two sockets.
+        assert!(taken < 32 << 20, "the server read {taken} bytes");
         client.reset();
         let reason = within("the disconnect", ended.recv()).await.unwrap();
         assert_ne!(reason, DisconnectReason::Complete);
@@ -465,11 +459,11 @@ fn a_body_with_invalid_chunks_never_has_a_last_part() {
         client
             .write("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
             .await;
-        let first = within("the good part", received.recv()).await;
+        let first = within("the valid part", received.recv()).await;
         assert_eq!(first, Some(true));
         client.write("0_2e\r\n").await;
         let rest = within("the end of the body", received.recv()).await;
-        assert_eq!(rest, Some(true), "it ended well");
+        assert_eq!(rest, Some(true), "the body ended without an error");
         client.expect_response(400).await;
         client.expect_end().await;
     });
@@ -478,7 +472,7 @@ fn a_body_with_invalid_chunks_never_has_a_last_part() {
 #[test]
 fn the_client_of_hyper_is_served() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = HyperClient::connect(&server).await;
         for size in [0, 1, 100_000] {
             let body = Bytes::from(vec![b'x'; size]);

@@ -85,9 +85,7 @@ fn a_client_that_leaves_before_the_head_is_logged_without_a_status() {
     let server = Server::start_set(logged, app());
     let mut peer = server.connect();
     peer.get(1, "/wait");
-    eventually("the app runs", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     peer.reset(1, code::CANCEL);
     expect_lines(&server, &["\"GET /wait HTTP/2.0\" - 0"]);
 }
@@ -98,9 +96,7 @@ fn a_lost_connection_has_a_line_for_each_request() {
     let mut peer = server.connect();
     peer.get(1, "/wait");
     peer.get(3, "/wait");
-    eventually("the apps run", || {
-        server.handle().statistics().exchanges == 2
-    });
+    server.wait_for_exchanges(2);
     drop(peer);
     let line = "\"GET /wait HTTP/2.0\" - 0";
     expect_lines(&server, &[line, line]);
@@ -167,9 +163,7 @@ fn a_request_that_an_abort_ends_is_logged() {
     let server = Server::start_set(logged, app());
     let mut peer = server.connect();
     peer.get(1, "/wait");
-    eventually("the app runs", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     server.handle().abort();
     peer.expect_closed();
     expect_lines(&server, &["\"GET /wait HTTP/2.0\" - 0"]);

@@ -12,7 +12,7 @@ use http2::{Event, Frame, Request};
 
 use crate::connect::Connect as _;
 use test_support::app::hello;
-use test_support::blocking::{Server, eventually, next_report};
+use test_support::blocking::{Server, next_report};
 use test_support::{Http, http, http_with};
 
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -37,9 +37,7 @@ fn a_client_that_does_not_read_large_frames_is_disconnected() {
     for stream in (1..200).step_by(2) {
         peer.get(stream, "/");
     }
-    eventually("the connection is closed", || {
-        server.handle().statistics().connections == 0
-    });
+    server.wait_for_connections(0);
 }
 
 #[test]
@@ -102,9 +100,7 @@ fn endless_apps_for_head_requests_are_cancelled() {
         peer.request(stream, &Request::new("HEAD", "/"));
         peer.expect_response(stream, 200);
     }
-    eventually("no app runs", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
     peer.settle();
 }
 
@@ -193,7 +189,5 @@ fn an_unreported_promise_does_not_keep_a_closed_connection_open() {
             }
         }
     }
-    eventually("the connections are closed", || {
-        server.handle().statistics().connections == 0
-    });
+    server.wait_for_connections(0);
 }

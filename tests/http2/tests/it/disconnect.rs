@@ -51,9 +51,7 @@ fn a_reset_is_a_disconnect_with_its_code_for_its_exchange_only() {
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.post(3, "/");
-    eventually("the apps run", || {
-        server.handle().statistics().exchanges == 2
-    });
+    server.wait_for_exchanges(2);
     peer.reset(1, 0x77);
     assert_eq!(next_report(&reports), Err(DisconnectReason::Reset(0x77)));
     peer.last(3, "body");
@@ -68,9 +66,7 @@ fn the_body_of_a_reset_upload_is_not_complete() {
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.data(1, "half");
-    eventually("the app runs", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     peer.reset(1, code::NO_ERROR);
     assert_eq!(
         next_report(&reports),
@@ -126,9 +122,7 @@ fn a_closed_connection_is_a_disconnect_for_every_exchange() {
     for stream in (1..10).step_by(2) {
         peer.post(stream, "/");
     }
-    eventually("the apps run", || {
-        server.handle().statistics().exchanges == 5
-    });
+    server.wait_for_exchanges(5);
     drop(peer);
     for _ in 0..5 {
         let reason = next_report(&reports).unwrap_err();
@@ -154,9 +148,7 @@ fn a_lost_connection_fails_its_downloads() {
     for _ in 0..2 {
         assert!(next_report(&reports).is_disconnected());
     }
-    eventually("everything has ended", || {
-        server.handle().statistics().connections == 0
-    });
+    server.wait_for_connections(0);
 }
 
 #[test]
@@ -165,9 +157,7 @@ fn a_client_that_half_closes_has_left() {
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
-    eventually("the app runs", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     peer.shut();
     assert!(next_report(&reports).is_err());
     peer.expect_closed();
@@ -180,9 +170,7 @@ fn a_connection_error_is_a_disconnect_for_every_exchange() {
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.post(3, "/");
-    eventually("the apps run", || {
-        server.handle().statistics().exchanges == 2
-    });
+    server.wait_for_exchanges(2);
     peer.data(0, "on no stream");
     peer.expect_goaway(code::PROTOCOL_ERROR);
     for _ in 0..2 {
@@ -201,13 +189,9 @@ fn an_app_that_ignores_its_disconnect_is_cancelled_after_its_grace() {
     let server = Server::start_set(|config| config.disconnect_grace = grace, app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("the app runs", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     peer.reset(1, code::CANCEL);
-    eventually("the app has ended", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
     peer.settle();
 }
 
@@ -219,9 +203,7 @@ fn a_cancelled_upload_frees_its_stream() {
     for stream in (1..30).step_by(2) {
         peer.post(stream, "/");
         peer.data(stream, "half");
-        eventually("the app runs", || {
-            server.handle().statistics().exchanges == 1
-        });
+        server.wait_for_exchanges(1);
         peer.reset(stream, code::CANCEL);
         assert_eq!(
             next_report(&reports),

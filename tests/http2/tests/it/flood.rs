@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::connect::Connect as _;
 use test_support::app::{echo, hello};
-use test_support::blocking::{Server, eventually};
+use test_support::blocking::Server;
 use test_support::{Http, http_with};
 
 /// Waits for the end of its exchange, and counts the calls.
@@ -87,9 +87,7 @@ fn a_few_resets_are_no_flood() {
         }
         peer.settle();
     }
-    eventually("all apps have ended", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
 }
 
 #[test]

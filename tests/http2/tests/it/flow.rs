@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::connect::Connect as _;
 use test_support::app::{echo, hello};
-use test_support::blocking::{Server, eventually, next_report};
+use test_support::blocking::{Server, next_report};
 use test_support::{Http, http, http_with};
 
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -167,9 +167,7 @@ fn a_response_outlives_the_app_that_sent_it() {
     peer.get(1, "/300000");
     peer.expect_status(1, 200);
     peer.expect_bytes(1, 65_535);
-    eventually("the app has ended", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
     peer.credit(0, 300_000);
     peer.credit(1, 300_000);
     let mut length = 65_535;
@@ -388,9 +386,7 @@ fn a_hundred_streams_at_once_are_served() {
         peer.post(stream, "/gated");
         peer.last(stream, "hello");
     }
-    eventually("all apps run", || {
-        server.handle().statistics().exchanges == 100
-    });
+    server.wait_for_exchanges(100);
     go.send(true).unwrap();
     for stream in (1..200).step_by(2) {
         assert_eq!(peer.expect_response(stream, 200).text(), "5");
@@ -472,9 +468,7 @@ fn a_client_that_stops_reading_is_disconnected() {
     peer.credit(0, 1 << 30);
     peer.get(1, "/");
     next_report(&reports);
-    eventually("the connection is closed", || {
-        server.handle().statistics().connections == 0
-    });
+    server.wait_for_connections(0);
 }
 
 #[test]

@@ -6,24 +6,13 @@ use std::time::Duration;
 use asgi::{App, DisconnectReason};
 use http2::frame::{Frame, code, kind};
 use http2::{Event, Request};
-use tokio::sync::watch;
 
 use crate::connect::Connect as _;
-use test_support::app::hello;
-use test_support::blocking::{Server, eventually, next_report};
+use test_support::app::{gated, hello};
+use test_support::blocking::{Server, next_report};
 use test_support::{Http, http_with};
 
 const LAST: u32 = (1 << 31) - 1;
-
-/// Responds after the gate opens.
-fn gated() -> (watch::Sender<bool>, impl App) {
-    let (go, gate) = watch::channel(false);
-    let app = http_with(gate, async |mut gate, mut http: Http| {
-        gate.wait_for(|open| *open).await?;
-        http.respond("finished").await
-    });
-    (go, app)
-}
 
 /// Waits for the end of its exchange and reports the reason.
 fn waiting() -> (mpsc::Receiver<DisconnectReason>, impl App) {
@@ -131,9 +120,7 @@ fn a_drain_loses_no_request_in_flight() {
     for stream in (1..20).step_by(2) {
         peer.get(stream, "/");
     }
-    eventually("the apps run", || {
-        server.handle().statistics().exchanges == 10
-    });
+    server.wait_for_exchanges(10);
     server.handle().drain();
     assert_eq!(peer.expect_goaway(code::NO_ERROR), LAST);
     let ping = peer.expect_ping();
@@ -155,9 +142,7 @@ fn a_stream_after_the_last_goaway_is_ignored() {
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("the app runs", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     server.handle().drain();
     assert_eq!(peer.expect_graceful_goaway(code::NO_ERROR), 1);
     peer.get(3, "/");
@@ -190,9 +175,7 @@ fn the_graceful_timeout_closes_the_connection() {
     let server = Server::start_set(|config| config.graceful_timeout = Some(short), app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("the app runs", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     server.handle().drain();
     assert_eq!(peer.expect_graceful_goaway(code::NO_ERROR), 1);
     peer.expect_closed();
@@ -280,9 +263,7 @@ fn an_app_that_blocks_its_thread_delays_another_connection_only_while_it_blocks(
     let mut busy = server.connect();
     let mut other = server.connect();
     busy.get(1, "/block");
-    eventually("the app blocks", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     for stream in (1..20).step_by(2) {
         other.settle();
         other.get(stream, "/");
@@ -326,9 +307,7 @@ fn an_abort_sends_a_goaway() {
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("the app runs", || {
-        server.handle().statistics().exchanges == 1
-    });
+    server.wait_for_exchanges(1);
     server.handle().abort();
     peer.expect_goaway(code::NO_ERROR);
     peer.expect_closed();

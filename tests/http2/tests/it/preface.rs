@@ -7,7 +7,7 @@ use http2::{Frame, PREFACE, Peer, Request, headers};
 
 use crate::connect::Connect as _;
 use test_support::app::hello;
-use test_support::blocking::{Server, eventually};
+use test_support::blocking::Server;
 
 #[test]
 fn a_preface_in_single_bytes_is_recognized() {
@@ -127,9 +127,7 @@ fn the_settings_have_the_configured_limits() {
 fn a_preface_during_a_drain_still_gets_its_response() {
     let server = Server::start(hello());
     let mut peer = Peer::silent(server.address());
-    eventually("the connection is accepted", || {
-        server.handle().statistics().connections == 1
-    });
+    server.wait_for_connections(1);
     server.handle().drain();
     peer.write(PREFACE);
     peer.send(Frame::settings(&[]));

@@ -10,7 +10,7 @@ use http2::frame::{Frame, code, setting};
 use http2::{Peer, Request};
 
 use crate::connect::Connect as _;
-use test_support::blocking::{Server, eventually, next_report};
+use test_support::blocking::{Server, next_report};
 use test_support::{Http, http, http_with};
 
 /// Pushes a path.
@@ -280,9 +280,7 @@ fn a_push_above_the_clients_stream_limit_is_refused() {
     peer.reset(2, code::CANCEL);
     assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
     // Its place is free again, also for the same path.
-    eventually("the pushed exchange has ended", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
     peer.get(3, "/push?/a");
     assert_eq!(peer.expect_promise(3).0, 4);
     expect_text(&mut peer, 3, "taken\n");
@@ -407,9 +405,7 @@ fn expect_page_with_promise(peer: &mut Peer, stream: u32) -> u32 {
 
 #[track_caller]
 fn expect_no_exchange(server: &Server) {
-    eventually("no exchange runs", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
 }
 
 /// PUSH-021

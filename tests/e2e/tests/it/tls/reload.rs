@@ -1,4 +1,4 @@
-//! Certificates that are replaced while the server runs.
+//! Certificates that change while the server runs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ use rustls::version::TLS13;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::path;
+use test_support::app::echo_path;
 use test_support::certificates::{Authority, Pem};
 use test_support::tls_client::TlsClient;
-use test_support::{Server, eventually, http, logs, run, within};
+use test_support::{Server, eventually, logs, run, within};
 
-/// A certificate in files.
+/// A certificate and its key in files.
 struct Files(TempDir);
 
 impl Files {
@@ -31,7 +31,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    /// Replaces them as the usual tools do: each by a rename.
+    /// Replaces each file by a rename, as most tools do.
     fn put(&self, pem: &Pem) {
         for (name, text) in [("cert.pem", &pem.chain), ("key.pem", &pem.key)] {
             fs::write(self.path("new"), text).unwrap();
@@ -44,14 +44,17 @@ impl Files {
     }
 }
 
-/// Nothing is noticed but by `reload_tls`.
+/// Without checks of the files: only `reload_tls` reloads them.
 fn unwatched() -> Config {
     let mut config = Config::default();
     config.tls_check_interval = None;
     config
 }
 
-async fn shown(client: &TlsClient, server: &Server) -> rustls::pki_types::CertificateDer<'static> {
+async fn certificate_of(
+    client: &TlsClient,
+    server: &Server,
+) -> rustls::pki_types::CertificateDer<'static> {
     let connection = client.connect(server, "localhost").await;
     connection.tls_session().peer_certificates().unwrap()[0].clone()
 }
@@ -66,15 +69,15 @@ fn new_handshakes_use_the_new_certificate_and_open_connections_continue() {
         );
         let files = Files::new(&old);
         let tls = files.config().load().unwrap();
-        let server = Server::start_tls(unwatched(), &tls, http(path)).await;
+        let server = Server::start_tls(unwatched(), &tls, echo_path()).await;
         let client = TlsClient::new(&authority);
         let mut open = client.connect(&server, "localhost").await;
         files.put(&new);
-        assert!(shown(&TlsClient::new(&authority), &server).await == old.der);
+        assert!(certificate_of(&TlsClient::new(&authority), &server).await == old.der);
         assert!(server.handle().reload_tls().unwrap());
         logs::expect_info(&["certificates reloaded", "new.example", "(until "]);
-        assert!(shown(&TlsClient::new(&authority), &server).await == new.der);
-        open.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert!(certificate_of(&TlsClient::new(&authority), &server).await == new.der);
+        open.get("/x").await;
         assert_eq!(open.expect_response(200).await.body, "/x");
     });
 }
@@ -86,7 +89,7 @@ fn an_invalid_file_keeps_the_old_certificate() {
         let old = authority.server(&["localhost"]);
         let files = Files::new(&old);
         let tls = files.config().load().unwrap();
-        let server = Server::start_tls(unwatched(), &tls, http(path)).await;
+        let server = Server::start_tls(unwatched(), &tls, echo_path()).await;
         let other = authority.server(&["localhost"]);
         for (name, text, why) in [
             ("cert.pem", "", "found no certificate"),
@@ -101,7 +104,7 @@ fn an_invalid_file_keeps_the_old_certificate() {
             let error = server.handle().reload_tls().unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
             logs::expect_error(&["the old ones stay in use", why]);
-            assert!(shown(&TlsClient::new(&authority), &server).await == old.der);
+            assert!(certificate_of(&TlsClient::new(&authority), &server).await == old.der);
         }
         fs::remove_file(files.path("key.pem")).unwrap();
         fs::write(files.path("cert.pem"), &old.chain).unwrap();
@@ -119,17 +122,17 @@ fn a_reload_does_not_wait_for_a_file_that_is_not_regular() {
         let old = authority.server(&["localhost"]);
         let files = Files::new(&old);
         let tls = files.config().load().unwrap();
-        let server = Server::start_tls(unwatched(), &tls, http(path)).await;
+        let server = Server::start_tls(unwatched(), &tls, echo_path()).await;
         let certificate = files.path("cert.pem");
         let reload = async |why: &str| {
-            let (tell, told) = oneshot::channel();
+            let (sender, receiver) = oneshot::channel();
             let tls = tls.clone();
-            // It blocked for ever, and with it whoever looks after the signals.
-            std::thread::spawn(move || tell.send(tls.reload()));
-            let reloaded = within("the reload", told).await.unwrap();
+            // This once blocked forever, and with it the task that handles signals.
+            std::thread::spawn(move || sender.send(tls.reload()));
+            let reloaded = within("the reload", receiver).await.unwrap();
             let error = reloaded.unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
-            assert!(shown(&TlsClient::new(&authority), &server).await == old.der);
+            assert!(certificate_of(&TlsClient::new(&authority), &server).await == old.der);
         };
         let large = fs::File::create(&certificate).unwrap();
         large.set_len(1 << 30).unwrap();
@@ -149,19 +152,19 @@ fn the_server_notices_changed_files() {
         let tls = files.config().load().unwrap();
         let mut config = Config::default();
         config.tls_check_interval = Some(Duration::from_millis(20));
-        let server = Server::start_tls(config, &tls, http(path)).await;
+        let server = Server::start_tls(config, &tls, echo_path()).await;
         let new = authority.server(&["localhost"]);
-        // Between the two renames certificate and key do not match: nobody says so.
+        // Between the two changes, certificate and key do not match. The server must not log that.
         fs::write(files.path("cert.pem"), &new.chain).unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         fs::write(files.path("key.pem"), &new.key).unwrap();
         eventually("the reload", || logs::has_info("certificates reloaded")).await;
-        assert!(shown(&TlsClient::new(&authority), &server).await == new.der);
+        assert!(certificate_of(&TlsClient::new(&authority), &server).await == new.der);
         fs::write(files.path("cert.pem"), "broken").unwrap();
         eventually("the error", || !logs::unexpected_errors().is_empty()).await;
         logs::expect_error(&["found no certificate"]);
-        assert!(shown(&TlsClient::new(&authority), &server).await == new.der);
-        // It is said once, not with each look.
+        assert!(certificate_of(&TlsClient::new(&authority), &server).await == new.der);
+        // The server logs the error once, not at each check.
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(logs::unexpected_errors().len(), 0);
     });
@@ -173,7 +176,7 @@ fn no_request_fails_while_certificates_are_replaced() {
         let authority = Arc::new(Authority::new("a"));
         let files = Files::new(&authority.server(&["localhost"]));
         let tls = files.config().load().unwrap();
-        let server = Arc::new(Server::start_tls(unwatched(), &tls, http(path)).await);
+        let server = Arc::new(Server::start_tls(unwatched(), &tls, echo_path()).await);
         let stop = Arc::new(AtomicBool::new(false));
         let served = Arc::new(AtomicUsize::new(0));
         let clients = (0..4).map(|_| {
@@ -191,7 +194,10 @@ fn no_request_fails_while_certificates_are_replaced() {
         for round in 1..=10 {
             files.put(&authority.server(&["localhost"]));
             server.handle().reload_tls().unwrap();
-            eventually("requests", || served.load(Ordering::Relaxed) >= 10 * round).await;
+            eventually("the requests are served", || {
+                served.load(Ordering::Relaxed) >= 10 * round
+            })
+            .await;
         }
         stop.store(true, Ordering::Relaxed);
         for client in clients {
@@ -212,11 +218,11 @@ fn a_session_survives_a_reload_unless_the_server_asks_for_client_certificates() 
             .client_authorities_pem(authority.pem.as_bytes());
         for (config, expected) in [
             (files.config(), rustls::HandshakeKind::Resumed),
-            // Else a certificate that the new list revokes would come back with an old ticket.
+            // With an old ticket, a client could use a certificate that the new list revokes.
             (asking, rustls::HandshakeKind::Full),
         ] {
             let tls = config.load().unwrap();
-            let server = Server::start_tls(unwatched(), &tls, http(path)).await;
+            let server = Server::start_tls(unwatched(), &tls, echo_path()).await;
             let client = TlsClient::with(&authority, &[&TLS13], Some(&valid));
             assert_eq!(client.get(&server, "localhost").await.unwrap(), "/");
             tls.reload().unwrap();

@@ -1,4 +1,4 @@
-//! The closing handshake, whoever begins it.
+//! The closing handshake, from either side.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use asgi::{DisconnectReason, WebSocketClose};
 use ferricorn::Config;
 use tokio::time::Instant;
 
-use super::{echo, told};
+use super::{echo, next_end};
 use test_support::app::channel;
 use test_support::websocket_client::{CLOSE, Over, PING, TEXT, frame, over_both};
 use test_support::{Server, WebSocket, eventually, logs, websocket, websocket_with};
@@ -30,14 +30,14 @@ fn the_app_gets_the_code_and_the_reason_of_the_clients_close() {
             peer.expect(TEXT, "last").await;
             peer.expect_close(code, "").await;
             peer.expect_end().await;
-            let end = told(&mut ends).await;
+            let end = next_end(&mut ends).await;
             assert_eq!((end.code, end.reason.as_str()), (code, reason));
         }
         let mut peer = over.open(&server, "/").await;
         peer.send(CLOSE, "").await;
         peer.expect(CLOSE, "").await;
         peer.expect_end().await;
-        assert_eq!(told(&mut ends).await.code, 1005);
+        assert_eq!(next_end(&mut ends).await.code, 1005);
     });
 }
 
@@ -47,21 +47,21 @@ fn the_app_gets_1006_if_its_client_is_lost() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let server = Server::start(app).await;
-        // It ends its side without a word.
+        // The client ends its side without a close frame.
         let mut peer = over.open(&server, "/").await;
         peer.end_side().await;
-        assert_eq!(told(&mut ends).await.code, 1006);
-        // It dies.
+        assert_eq!(next_end(&mut ends).await.code, 1006);
+        // The client dies.
         let mut peer = over.open(&server, "/").await;
         peer.text("a").await;
         peer.expect(TEXT, "a").await;
         drop(peer);
-        assert_eq!(told(&mut ends).await.code, 1006);
-        // In the middle of a message.
+        assert_eq!(next_end(&mut ends).await.code, 1006);
+        // The client dies in the middle of a message.
         let mut peer = over.open(&server, "/").await;
         peer.raw(&frame(0x80 | TEXT, b"abc")[..7]).await;
         drop(peer);
-        let end = told(&mut ends).await;
+        let end = next_end(&mut ends).await;
         assert_eq!((end.code, end.reason.as_str()), (1006, ""));
     });
 }
@@ -70,15 +70,15 @@ fn the_app_gets_1006_if_its_client_is_lost() {
 #[test]
 fn an_app_that_does_not_receive_still_learns_of_a_close() {
     over_both(async |over| {
-        let (told, mut seen) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut seen) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             let reason = socket.send.closed().await;
-            told.send(format!("{reason:?}"))?;
+            report.send(format!("{reason:?}"))?;
             loop {
                 match socket.next().await {
-                    Ok(message) => told.send(format!("{message:?}"))?,
-                    Err(end) => break told.send(format!("{}", end.code))?,
+                    Ok(message) => report.send(format!("{message:?}"))?,
+                    Err(end) => break report.send(format!("{}", end.code))?,
                 }
             }
             assert!(socket.text("x").await.unwrap_err().is_disconnected());
@@ -100,14 +100,14 @@ fn an_app_that_does_not_receive_still_learns_of_a_close() {
 #[test]
 fn after_the_apps_close_messages_are_dropped_until_the_clients_close() {
     over_both(async |over| {
-        let (told, mut ends) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut ends) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             socket.text("first").await?;
             let close = WebSocketClose::new(3001).reason("enough");
             socket.send.send(close).await?;
             let end = socket.next().await.unwrap_err();
-            told.send((end.code, end.reason, socket.send.closed().await))?;
+            report.send((end.code, end.reason, socket.send.closed().await))?;
             let late = socket.text("late").await.unwrap_err();
             assert!(late.is_misuse());
             Ok(())
@@ -118,7 +118,7 @@ fn after_the_apps_close_messages_are_dropped_until_the_clients_close() {
         peer.expect_close(3001, "enough").await;
         let end = ends.recv().await.unwrap();
         assert_eq!(end, (3001, "enough".to_owned(), DisconnectReason::Complete));
-        // It may not have read that yet.
+        // The client may send these before it has read the close.
         peer.text("crossing").await;
         peer.send(PING, "crossing").await;
         peer.close(3001, "").await;
@@ -174,7 +174,7 @@ fn a_client_that_does_not_answer_a_close_is_disconnected_after_the_close_timeout
         assert!(began.elapsed() < Duration::from_secs(5));
         drop(peer);
         let handle = server.handle();
-        eventually("nothing is left", || {
+        eventually("everything has ended", || {
             let statistics = handle.statistics();
             statistics.exchanges + statistics.connections + statistics.detached == 0
         })
@@ -196,7 +196,7 @@ fn a_silent_client_is_pinged_and_stays_if_it_answers() {
             peer.expect(PING, "").await;
             peer.send(0xa, "").await;
         }
-        // Any word will do.
+        // Any frame counts as an answer.
         peer.expect(PING, "").await;
         peer.text("here").await;
         let (first, _) = loop {
@@ -206,7 +206,7 @@ fn a_silent_client_is_pinged_and_stays_if_it_answers() {
             }
         };
         assert_eq!(first, 0x80 | TEXT);
-        // And none is the end.
+        // Without an answer, the server closes.
         let began = Instant::now();
         loop {
             let (first, payload) = peer.next_frame().await;
@@ -218,7 +218,7 @@ fn a_silent_client_is_pinged_and_stays_if_it_answers() {
         }
         assert!(began.elapsed() >= Duration::from_millis(300));
         peer.expect_gone().await;
-        let end = told(&mut ends).await;
+        let end = next_end(&mut ends).await;
         assert_eq!(
             (end.code, end.reason.as_str()),
             (1011, "no answer to a ping")
@@ -243,7 +243,7 @@ fn a_flood_of_pings_closes_with_1008() {
         };
         assert!((100..200).contains(&answered), "{answered}");
         assert_eq!(payload[..2], 1008_u16.to_be_bytes());
-        assert_eq!(told(&mut ends).await.code, 1008);
+        assert_eq!(next_end(&mut ends).await.code, 1008);
         if over == Over::Http1 {
             peer.expect_end().await;
         }
@@ -254,12 +254,12 @@ fn a_flood_of_pings_closes_with_1008() {
 #[test]
 fn an_app_whose_websocket_is_closed_is_cancelled_after_its_grace() {
     over_both(async |over| {
-        let (told, mut seen) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
-            let _dropped = test_support::app::Dropped::new(told.clone(), "dropped");
+        let (report, mut seen) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
+            let _dropped = test_support::app::Dropped::new(report.clone(), "dropped");
             socket.accept().await?;
             socket.next().await.unwrap_err();
-            told.send("told")?;
+            report.send("disconnected")?;
             std::future::pending::<()>().await;
             Ok(())
         });
@@ -269,7 +269,7 @@ fn an_app_whose_websocket_is_closed_is_cancelled_after_its_grace() {
         let mut peer = over.open(&server, "/").await;
         peer.close(1000, "").await;
         peer.expect_close(1000, "").await;
-        assert_eq!(seen.recv().await, Some("told"));
+        assert_eq!(seen.recv().await, Some("disconnected"));
         let began = Instant::now();
         assert_eq!(seen.recv().await, Some("dropped"));
         assert!(began.elapsed() >= Duration::from_millis(100));

@@ -1,4 +1,4 @@
-//! Back-pressure, both ways.
+//! Back-pressure in both directions.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use test_support::{Server, WebSocket, run, websocket, websocket_with, within};
 fn the_server_stops_reading_if_the_app_does_not_receive() {
     over_both(async |over| {
         let (go, gate) = watch::channel(false);
-        let (told, mut counts) = channel();
+        let (report, mut counts) = channel();
         let app = websocket_with(
-            (gate, told),
-            async |(mut gate, told), mut socket: WebSocket| {
+            (gate, report),
+            async |(mut gate, report), mut socket: WebSocket| {
                 socket.accept().await?;
                 gate.wait_for(|open| *open).await?;
                 let mut count = 0;
                 while socket.next().await.is_ok() {
                     count += 1;
-                    told.send(count)?;
+                    report.send(count)?;
                 }
                 Ok(())
             },
@@ -37,12 +37,12 @@ fn the_server_stops_reading_if_the_app_does_not_receive() {
         let taken = peer
             .write_until_full(&message, 1_000, Duration::from_millis(500))
             .await;
-        // What the kernel holds on both sides, and a little.
+        // The buffers of the two sockets, and a little more.
         assert!(taken < 16 << 20, "{taken}");
         let whole = taken / message.len();
         go.send(true).unwrap();
         let all = async { while counts.recv().await.unwrap() < whole {} };
-        within("what was taken to reach the app", all).await;
+        within("all complete messages", all).await;
     });
 }
 
@@ -50,14 +50,14 @@ fn the_server_stops_reading_if_the_app_does_not_receive() {
 #[test]
 fn an_app_waits_in_send_if_its_client_does_not_read() {
     over_both(async |over| {
-        let (told, mut sent) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut sent) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             for number in 0_u32.. {
                 let mut payload = vec![0; 60_000];
                 payload[..4].copy_from_slice(&number.to_be_bytes());
                 socket.send.send(WebSocketSend::binary(payload)).await?;
-                told.send(number)?;
+                report.send(number)?;
             }
             Ok(())
         });
@@ -66,13 +66,13 @@ fn an_app_waits_in_send_if_its_client_does_not_read() {
         let mut last = 0;
         while let Ok(number) = timeout(Duration::from_millis(500), sent.recv()).await {
             last = number.unwrap();
-            assert!(last < 500, "30 MB are sent and nobody reads");
+            assert!(last < 500, "the app sent 30 MB without a reader");
         }
         for number in 0..last + 5 {
             let (_, payload) = peer.next_frame().await;
             assert_eq!(payload[..4], number.to_be_bytes());
         }
-        // The app has gone on.
+        // The app continues.
         within("the app to send on", sent.recv()).await.unwrap();
     });
 }
@@ -81,13 +81,13 @@ fn an_app_waits_in_send_if_its_client_does_not_read() {
 #[test]
 fn an_app_that_waits_in_send_learns_of_a_write_timeout() {
     over_both(async |over| {
-        let (told, mut errors) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut errors) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             loop {
                 let message = WebSocketSend::binary(Bytes::from_static(&[0; 60_000]));
                 if let Err(error) = socket.send.send(message).await {
-                    told.send(error.disconnect_reason())?;
+                    report.send(error.disconnect_reason())?;
                     return Ok(());
                 }
             }
@@ -105,8 +105,8 @@ fn an_app_that_waits_in_send_learns_of_a_write_timeout() {
 #[test]
 fn the_timers_of_an_app_fire_while_it_waits_in_send() {
     over_both(async |over| {
-        let (told, mut ticks) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut ticks) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             let WebSocket { mut send, .. } = socket;
             let flood = async {
@@ -120,7 +120,7 @@ fn the_timers_of_an_app_fire_while_it_waits_in_send() {
             let tick = async {
                 for _ in 0..10 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    let _ = told.send(());
+                    let _ = report.send(());
                 }
             };
             tokio::join!(flood, tick);
@@ -144,10 +144,10 @@ fn an_app_may_receive_in_one_task_and_send_in_another() {
                 mut send,
                 ..
             } = socket;
-            let (tell, mut messages) = tokio::sync::mpsc::channel(4);
+            let (sender, mut messages) = tokio::sync::mpsc::channel(4);
             let receiving = tokio::spawn(async move {
                 while let asgi::ReceiveEvent::WebSocketReceive(event) = receive.receive().await {
-                    tell.send(event.message).await.unwrap();
+                    sender.send(event.message).await.unwrap();
                 }
             });
             let sending = tokio::spawn(async move {
@@ -178,7 +178,7 @@ fn an_app_may_receive_in_one_task_and_send_in_another() {
     });
 }
 
-/// The h2 crate ends a connection whose DATA frames are smaller than its bookkeeping, if too many wait.
+/// h2 ends a connection if too many DATA frames wait that are smaller than its bookkeeping.
 #[test]
 fn a_window_of_one_byte_messages_may_wait_for_the_app() {
     run(async {
@@ -200,7 +200,7 @@ fn a_window_of_one_byte_messages_may_wait_for_the_app() {
         let message = frame(0x80 | TEXT, b"x");
         let sent = Config::default().h2_stream_window / message.len() - 100;
         for _ in 0..sent {
-            // Each in a DATA frame of its own.
+            // Each message has its own DATA frame.
             peer.raw(&message).await;
         }
         go.send(true).unwrap();

@@ -1,8 +1,8 @@
-//! Messages: put together, checked, kept apart, and limited.
+//! Messages: fragments, checks, order and limits.
 
 use ferricorn::Config;
 
-use super::{echo, told};
+use super::{echo, next_end};
 use test_support::websocket_client::{
     BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, over_both,
 };
@@ -61,7 +61,7 @@ fn frames_are_read_wherever_they_are_split() {
         for byte in all {
             peer.raw([byte]).await;
         }
-        // A pong may overtake the app.
+        // The pong may come before the echo.
         let mut two = [peer.next_frame().await, peer.next_frame().await];
         two.sort();
         assert_eq!(two, [(0x81, "one".into()), (0x8a, "p".into())]);
@@ -106,7 +106,7 @@ fn a_protocol_violation_closes_with_its_code_for_client_and_app() {
             (1002, "a ping that is too long", long),
             (
                 1002,
-                "a continuation of nothing",
+                "a continuation without a message",
                 frame(0x80 | CONTINUATION, b"x"),
             ),
             (
@@ -140,9 +140,17 @@ fn a_protocol_violation_closes_with_its_code_for_client_and_app() {
                 "code 5000",
                 frame(0x80 | CLOSE, &5000_u16.to_be_bytes()),
             ),
-            (1007, "a text that is no UTF-8", frame(0x80 | TEXT, b"\xff")),
+            (
+                1007,
+                "a text that is not UTF-8",
+                frame(0x80 | TEXT, b"\xff"),
+            ),
             (1007, "half a character", frame(0x80 | TEXT, b"\xf0\x9f")),
-            (1007, "no UTF-8 in a part", frame(TEXT, b"\xf0\x9f\xff")),
+            (
+                1007,
+                "a part that is not UTF-8",
+                frame(TEXT, b"\xf0\x9f\xff"),
+            ),
             (
                 1007,
                 "half a character at the end of the parts",
@@ -150,21 +158,21 @@ fn a_protocol_violation_closes_with_its_code_for_client_and_app() {
             ),
             (
                 1007,
-                "a reason that is no UTF-8",
+                "a reason that is not UTF-8",
                 frame(0x80 | CLOSE, b"\x03\xe8\xff"),
             ),
         ] {
             let mut peer = over.open(&server, "/").await;
             peer.text("before").await;
             peer.raw(bytes).await;
-            // Nothing behind it is read.
-            peer.text("behind").await;
+            // The server reads nothing after the violation.
+            peer.text("after").await;
             peer.expect(TEXT, "before").await;
             let (first, payload) = peer.next_frame().await;
             assert_eq!(first, 0x80 | CLOSE, "{what}");
             assert_eq!(payload[..2], u16::to_be_bytes(code), "{what}");
             let reason = std::str::from_utf8(&payload[2..]).unwrap();
-            let end = told(&mut ends).await;
+            let end = next_end(&mut ends).await;
             assert_eq!((end.code, end.reason.as_str()), (code, reason), "{what}");
             peer.expect_end().await;
         }
@@ -187,7 +195,7 @@ fn a_message_beyond_the_limit_closes_with_1009() {
         peer.expect(TEXT, "x".repeat(1_000)).await;
         peer.send(BINARY, [0; 600]).await;
         peer.expect(BINARY, [0; 600]).await;
-        // By their heads alone.
+        // The head of a frame is enough.
         for bytes in [
             [
                 frame(TEXT, &part),
@@ -201,11 +209,11 @@ fn a_message_beyond_the_limit_closes_with_1009() {
             ],
         ] {
             let mut peer = over.open(&server, "/").await;
-            // A mask belongs to the head.
+            // The mask is a part of the head.
             peer.raw([&bytes[..], &[0; 4]].concat()).await;
             let (first, payload) = peer.next_frame().await;
             assert_eq!((first, &payload[..2]), (0x88, &1009_u16.to_be_bytes()[..]));
-            assert_eq!(told(&mut ends).await.code, 1009);
+            assert_eq!(next_end(&mut ends).await.code, 1009);
             peer.expect_end().await;
         }
     });

@@ -1,11 +1,11 @@
-//! The end of the server: no socket is forgotten.
+//! WebSockets when the server stops.
 
 use std::time::Duration;
 
 use ferricorn::Config;
 use tokio::time::Instant;
 
-use super::{echo, told};
+use super::{echo, next_end};
 use test_support::app::channel;
 use test_support::websocket_client::{CLOSE, Over, TEXT, frame, over_both};
 use test_support::{Server, WebSocket, eventually, logs, run, websocket_with};
@@ -27,7 +27,7 @@ fn a_drain_closes_every_websocket_with_1001_at_once() {
             peer.close(1001, "").await;
         }
         for _ in 0..20 {
-            let end = told(&mut ends).await;
+            let end = next_end(&mut ends).await;
             assert_eq!((end.code, end.reason.as_str()), (1001, "the server stops"));
         }
         for peer in &mut peers {
@@ -56,12 +56,12 @@ fn a_drain_waits_for_a_close_frame_no_longer_than_the_close_timeout() {
 #[test]
 fn an_app_gets_1001_and_cannot_send_during_a_drain() {
     over_both(async |over| {
-        let (told, mut seen) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut seen) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             let end = socket.next().await.unwrap_err();
             let error = socket.text("late").await.unwrap_err();
-            told.send((end.code, error.disconnect_reason()))?;
+            report.send((end.code, error.disconnect_reason()))?;
             Ok(())
         });
         let server = Server::start(app).await;
@@ -81,9 +81,9 @@ fn an_app_gets_1001_and_cannot_send_during_a_drain() {
 #[test]
 fn the_graceful_timeout_ends_websocket_apps() {
     over_both(async |over| {
-        let (told, mut seen) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
-            let _dropped = test_support::app::Dropped::new(told.clone(), ());
+        let (report, mut seen) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
+            let _dropped = test_support::app::Dropped::new(report.clone(), ());
             socket.accept().await?;
             std::future::pending::<()>().await;
             Ok(())
@@ -146,7 +146,7 @@ fn a_handshake_during_a_drain_is_a_503() {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         client.expect_response(200).await;
         server.handle().drain();
         let handshake = test_support::websocket_client::HANDSHAKE;
@@ -173,7 +173,7 @@ fn a_websocket_is_counted_until_it_is_closed() {
         peer.expect_close(1000, "").await;
         peer.expect_end().await;
         drop(peer);
-        eventually("nothing is left", || {
+        eventually("everything has ended", || {
             let statistics = handle.statistics();
             statistics.exchanges + statistics.connections + statistics.detached == 0
         })
@@ -195,12 +195,12 @@ fn a_websocket_is_logged_once_when_it_is_closed() {
         peer.close(1000, "").await;
         peer.expect_close(1000, "").await;
         peer.expect_end().await;
-        // Seven bytes of the message and four of the close frame.
+        // Seven bytes of the message frame and four of the close frame.
         let line = match over {
             Over::Http1 => "\"GET /room?a HTTP/1.1\" 101 11 ",
             Over::Http2 => "\"CONNECT /room?a HTTP/2.0\" 200 11 ",
         };
-        eventually("the line is there", || logs::has_info(line)).await;
+        eventually("the line is logged", || logs::has_info(line)).await;
         logs::expect_info(&[line]);
     });
 }
@@ -218,9 +218,8 @@ fn a_websocket_that_opens_during_a_drain_is_closed_with_1001() {
         });
         let server = Server::start(app).await;
         let opening = tokio::spawn(over.open(&server, "/"));
-        let handle = server.handle();
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
-        handle.drain();
+        server.wait_for_exchanges(1).await;
+        server.handle().drain();
         go.send(true).unwrap();
         let mut peer = opening.await.unwrap();
         peer.expect_close(1001, "the server stops").await;
