@@ -1,5 +1,5 @@
 //! `examples/hello`: the same responses if it is linked in, loaded as a library, or loaded as a library
-//! with other dependencies (`tests/foreign`).
+//! with other dependencies (`tests/foreign`, which `tests/clients/foreign.py` builds).
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

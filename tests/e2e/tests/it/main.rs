@@ -2,7 +2,8 @@
 //! responses.
 //!
 //! A test's name is the rule that it checks. If `spec/` has a requirement for the rule, the test cites
-//! it. A step waits for the expected event, at most for [`test_support::LIMIT`], and does not sleep.
+//! it. No test sleeps until an event has probably happened: a step waits for the event, at most for
+//! [`test_support::LIMIT`].
 
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]

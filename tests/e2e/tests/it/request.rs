@@ -13,6 +13,10 @@ use test_support::app::{channel, echo};
 use test_support::hyper_client::HyperClient;
 use test_support::{Client, Http, Server, http, http_with, run, within};
 
+/// The head of an upload of four bytes that waits for a 100.
+const EXPECT_100: &str =
+    "PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+
 /// A server whose app reports the scope of each request.
 async fn scopes(config: Config) -> (Server, UnboundedReceiver<HttpScope>) {
     let (scopes, received) = channel();
@@ -318,9 +322,7 @@ fn a_100_is_sent_when_the_app_receives() {
     run(async {
         let server = Server::start(echo()).await;
         let mut client = server.connect().await;
-        client
-            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
-            .await;
+        client.write(EXPECT_100).await;
         let head = client.expect_head(100).await;
         assert_eq!(head.header("content-length"), None);
         client.write("ping").await;
@@ -335,9 +337,7 @@ fn no_100_is_sent_when_the_app_answers_without_the_body() {
         let server =
             Server::start(http(async |mut http: Http| http.respond("too large").await)).await;
         let mut client = server.connect().await;
-        client
-            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
-            .await;
+        client.write(EXPECT_100).await;
         // The first head is the final one.
         assert_eq!(client.expect_response(200).await.body, "too large");
     });
@@ -354,9 +354,7 @@ fn a_100_is_sent_before_a_response_that_the_app_has_started() {
         }))
         .await;
         let mut client = server.connect().await;
-        client
-            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
-            .await;
+        client.write(EXPECT_100).await;
         client.expect_head(100).await;
         client.write("ping").await;
         assert_eq!(client.expect_response(200).await.body, "ping");

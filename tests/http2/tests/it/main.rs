@@ -1,8 +1,8 @@
 //! One scripted test for each HTTP/2 edge case that this server must handle.
 //!
 //! A test's name is the rule that it checks. `edges.txt` says where each edge case comes from, and
-//! `edges.rs` compares the list with the tests. A step waits for the expected event and does not
-//! sleep.
+//! `edges.rs` compares the list with the tests. No test sleeps until an event has probably happened: a
+//! step waits for the event.
 
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]

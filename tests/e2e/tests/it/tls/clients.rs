@@ -64,6 +64,12 @@ impl Asking {
         answers.swap_remove(0)
     }
 
+    /// Checks that the app gets the name and the chain of the valid certificate.
+    async fn expect_valid_certificate(&self) {
+        let body = self.get(Some(&self.valid)).await;
+        assert_eq!(body.unwrap(), Self::expected_body(&self.valid));
+    }
+
     /// Checks that the client gets this alert.
     async fn expect_alert(&self, certificate: Option<&Pem>, alert: &str) {
         let error = self.get(certificate).await.unwrap_err();
@@ -79,8 +85,7 @@ impl Asking {
 fn a_required_certificate_must_be_present_and_valid() {
     run(async {
         let asking = Asking::start(ClientCertificates::Required).await;
-        let body = asking.get(Some(&asking.valid)).await;
-        assert_eq!(body.unwrap(), Asking::expected_body(&asking.valid));
+        asking.expect_valid_certificate().await;
         asking.expect_alert(None, "CertificateRequired").await;
         asking
             .expect_alert(Some(&asking.expired), "CertificateExpired")
@@ -100,8 +105,7 @@ fn an_optional_certificate_may_be_missing_but_not_invalid() {
     run(async {
         let asking = Asking::start(ClientCertificates::Optional).await;
         assert_eq!(asking.get(None).await.unwrap(), "\n");
-        let body = asking.get(Some(&asking.valid)).await;
-        assert_eq!(body.unwrap(), Asking::expected_body(&asking.valid));
+        asking.expect_valid_certificate().await;
         asking
             .expect_alert(Some(&asking.revoked), "CertificateRevoked")
             .await;
@@ -133,8 +137,7 @@ fn the_scope_has_the_error_of_an_unverified_certificate() {
     run(async {
         let asking = Asking::start(ClientCertificates::DangerouslyUnverified).await;
         assert_eq!(asking.get(None).await.unwrap(), "\n");
-        let body = asking.get(Some(&asking.valid)).await;
-        assert_eq!(body.unwrap(), Asking::expected_body(&asking.valid));
+        asking.expect_valid_certificate().await;
         for (pem, error) in [
             (&asking.revoked, "invalid peer certificate: Revoked"),
             (&asking.stranger, "invalid peer certificate: UnknownIssuer"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ferricorn::{ClientCertificates, Config, TlsConfig};
+use ferricorn::{ClientCertificates, Config, Tls, TlsConfig};
 use rustls::version::TLS13;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -42,6 +42,13 @@ impl Files {
     fn config(&self) -> TlsConfig {
         TlsConfig::new().certificate_files(self.path("cert.pem"), self.path("key.pem"))
     }
+
+    /// Starts a server with this certificate. Its app responds with the path.
+    async fn serve(&self, config: Config) -> (Tls, Server) {
+        let tls = self.config().load().unwrap();
+        let server = Server::start_tls(config, &tls, echo_path()).await;
+        (tls, server)
+    }
 }
 
 /// Without checks of the files: only `reload_tls` reloads them.
@@ -68,8 +75,7 @@ fn new_handshakes_use_the_new_certificate_and_open_connections_continue() {
             authority.server(&["localhost", "new.example"]),
         );
         let files = Files::new(&old);
-        let tls = files.config().load().unwrap();
-        let server = Server::start_tls(unwatched(), &tls, echo_path()).await;
+        let (_, server) = files.serve(unwatched()).await;
         let client = TlsClient::new(&authority);
         let mut open = client.connect(&server, "localhost").await;
         files.put(&new);
@@ -88,8 +94,7 @@ fn an_invalid_file_keeps_the_old_certificate() {
         let authority = Authority::new("a");
         let old = authority.server(&["localhost"]);
         let files = Files::new(&old);
-        let tls = files.config().load().unwrap();
-        let server = Server::start_tls(unwatched(), &tls, echo_path()).await;
+        let (_, server) = files.serve(unwatched()).await;
         let other = authority.server(&["localhost"]);
         for (name, text, why) in [
             ("cert.pem", "", "found no certificate"),
@@ -121,8 +126,7 @@ fn a_reload_does_not_wait_for_a_file_that_is_not_regular() {
         let authority = Authority::new("a");
         let old = authority.server(&["localhost"]);
         let files = Files::new(&old);
-        let tls = files.config().load().unwrap();
-        let server = Server::start_tls(unwatched(), &tls, echo_path()).await;
+        let (tls, server) = files.serve(unwatched()).await;
         let certificate = files.path("cert.pem");
         let reload = async |why: &str| {
             let (sender, receiver) = oneshot::channel();
@@ -149,10 +153,9 @@ fn the_server_notices_changed_files() {
     run(async {
         let authority = Authority::new("a");
         let files = Files::new(&authority.server(&["localhost"]));
-        let tls = files.config().load().unwrap();
         let mut config = Config::default();
         config.tls_check_interval = Some(Duration::from_millis(20));
-        let server = Server::start_tls(config, &tls, echo_path()).await;
+        let (_, server) = files.serve(config).await;
         let new = authority.server(&["localhost"]);
         // Between the two changes, certificate and key do not match. The server must not log that.
         fs::write(files.path("cert.pem"), &new.chain).unwrap();
@@ -173,10 +176,9 @@ fn the_server_notices_changed_files() {
 #[test]
 fn no_request_fails_while_certificates_are_replaced() {
     run(async {
-        let authority = Arc::new(Authority::new("a"));
+        let authority = Authority::new("a");
         let files = Files::new(&authority.server(&["localhost"]));
-        let tls = files.config().load().unwrap();
-        let server = Arc::new(Server::start_tls(unwatched(), &tls, echo_path()).await);
+        let (_, server) = files.serve(unwatched()).await;
         let stop = Arc::new(AtomicBool::new(false));
         let served = Arc::new(AtomicUsize::new(0));
         let clients = (0..4).map(|_| {
