@@ -51,6 +51,7 @@ mod handle;
 mod http1;
 mod http2;
 mod lifespan;
+mod multiplexed;
 mod net;
 mod panic;
 mod scope;

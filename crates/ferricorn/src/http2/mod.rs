@@ -4,6 +4,8 @@
 //! One that is not done by then goes on in a task of its own ([`stream`]), so that a hundred
 //! streams do not share one core and a busy app stops neither its neighbours nor a ping.
 
+mod body;
+mod capacity;
 mod client_state;
 mod driver;
 mod fault;
@@ -11,11 +13,13 @@ mod flood;
 mod frame;
 pub(crate) mod frame_check;
 mod push;
+mod push_slots;
 mod request;
 mod response;
 mod stream;
 mod streams;
 mod transport;
+mod websocket;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -33,12 +37,13 @@ use self::fault::ConnectionFault;
 pub(crate) use self::frame::PREFACE;
 use self::frame::{MAX_MAX_FRAME_SIZE, MAX_WINDOW_SIZE, MIN_MAX_FRAME_SIZE};
 use self::frame_check::FrameLimits;
+use self::push_slots::PushSlots;
 use self::streams::Streams;
 use self::transport::{H2Io, Transport};
 use crate::Config;
 use crate::connection::LINGER;
 use crate::connection_info::ConnectionInfo;
-use crate::exchange::{PushSlots, RequestInfo};
+use crate::exchange::{ExchangeOptions, RequestInfo};
 use crate::net::Socket;
 use crate::server::{Phase, Server};
 
@@ -58,6 +63,13 @@ impl Shared {
         RequestInfo::new(id, method, uri, version, self.ends.client.as_ref())
     }
 }
+
+/// h2 leaves interim responses, the `content-length` and the rest of an upload to its user.
+const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
+    sends_interim: true,
+    implies_length: false,
+    keeps_leftover: true,
+};
 
 /// What frames that are smaller than their bookkeeping may take, in bytes: about 32,000 of them wait
 /// for the app at most, some 3 MiB. Its own default would grow with the connection's window.
