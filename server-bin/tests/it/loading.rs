@@ -212,7 +212,7 @@ fn the_error_for_a_bad_library_is_one_line_with_exit_code_3() {
         ),
         (
             "empty.so",
-            "an empty file, expected the shared library of an app: build it again, and look \
+            "an empty file, expected the shared library of an app: build it again, and check \
              whether the disk is full"
                 .to_owned(),
         ),
@@ -231,7 +231,7 @@ fn the_error_for_a_bad_library_is_one_line_with_exit_code_3() {
         (
             "magic.so",
             "its symbol ASGI_APP begins with 0x0000000000001234, expected 0x5050415f49475341: the \
-             library is damaged, or of another project; export the app with \
+             library is damaged or is not a Ferricorn app; export the app with \
              `asgi_abi::export!(app);`"
                 .to_owned(),
         ),
@@ -239,7 +239,7 @@ fn the_error_for_a_bad_library_is_one_line_with_exit_code_3() {
             "version.so",
             format!(
                 "built for version 7.5 of the app ABI, expected {}.{}: rebuild it with `asgi-abi = \
-                 \"{}\"`, or run it on the server that it was built for",
+                 \"{}\"`, or run it with the server that it was built for",
                 asgi_abi::abi::MAJOR,
                 asgi_abi::abi::MINOR,
                 env!("CARGO_PKG_VERSION")
@@ -256,18 +256,18 @@ fn the_error_for_a_bad_library_is_one_line_with_exit_code_3() {
         (
             "cut.so",
             format!(
-                "cut off: its segments end at byte {segments}, the file at 4096; copy it again"
+                "cut off: its segments end at byte {segments}, but the file ends at byte 4096; copy it again"
             ),
         ),
         (
             "named.so",
-            "no app without a name, expected one that the library has: `admin`; name it as in \
+            "no app without a name, expected one that the library has: `admin`; give the name as in \
              `libapp.so:name`"
                 .to_owned(),
         ),
         (
             "refuses.so",
-            "the app did not start (no database), expected its init to succeed: mend what it says, \
+            "the app did not start (no database), expected its init to succeed: fix the cause, \
              then start again"
                 .to_owned(),
         ),
@@ -316,7 +316,7 @@ fn after_a_crash_the_log_names_the_library_and_the_requests_in_it() {
         assert!(
             server
                 .line_with("GET /waits")
-                .ends_with("also in it: GET /waits (exchange 1)")
+                .ends_with("also running: GET /waits (exchange 1)")
         );
         // The signal has ended the process.
         let mut rest = Vec::new();
