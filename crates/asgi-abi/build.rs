@@ -1,4 +1,4 @@
-//! Notes which compiler builds this crate: an app's library tells it to whoever loads it.
+//! Records the compiler's version. An app's library carries it, so that a server can show it.
 
 use std::env;
 use std::process::Command;

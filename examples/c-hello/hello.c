@@ -1,16 +1,17 @@
 /*
- * A small app in C: what examples/hello is in Rust, as far as that makes sense without a runtime.
+ * A small app in C. It does what examples/hello does in Rust, except for the parts that need a
+ * runtime.
  *
- *     /             a whole response in two events
- *     /echo         a request's body, sent back as it comes, without a copy
+ *     /             a complete response in two events
+ *     /echo         the body of the request, sent back part by part, without a copy
  *     /stream?n=3   a response in parts, with pauses
  *     /sleep?ms=200 work that stops when the client leaves
- *     /info         what an app knows of a request
- *     /push         two pages that the client gets before it asks, if it takes pushes
+ *     /info         what an app knows about a request
+ *     /push         pushes two pages, if the client accepts pushes
  *     /error        how to fail
  *
- * A task is a state machine: `poll` goes on with it where `step` says until it has to wait. Whoever
- * it waits for has the waker: the server, or the thread of a timer.
+ * A task is a state machine. `poll` continues it at its `step` until it must wait. Then the server, or
+ * the thread of a timer, has the waker and wakes the task later.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -44,7 +45,7 @@ static void text_add(Text *text, const char *bytes, size_t len) {
     if (text->len + len > text->room) {
         size_t room = (text->len + len) * 2;
         char *ptr = realloc(text->ptr, room);
-        if (ptr == NULL) return; /* the answer is cut short */
+        if (ptr == NULL) return; /* out of memory: the text stays incomplete */
         text->ptr = ptr;
         text->room = room;
     }
@@ -61,7 +62,7 @@ static void text_format(Text *text, const char *format, ...) {
     if (len > 0) text_add(text, line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1);
 }
 
-/* A JSON string. Bytes that are no ASCII are taken for Latin-1 in fields, for UTF-8 elsewhere. */
+/* A JSON string. Bytes that are not ASCII are Latin-1 in header values and UTF-8 elsewhere. */
 static void text_json(Text *text, AsgiStr str, bool latin_1) {
     text_add(text, "\"", 1);
     for (size_t i = 0; i < str.len; i++) {
@@ -78,7 +79,7 @@ static void buffer_free(AsgiBuffer *buffer) {
     free((void *)buffer->store[0]);
 }
 
-/* The text as a buffer, which owns it from now on. */
+/* Moves the text into a buffer, which owns it from now on. */
 static AsgiBuffer text_take(Text *text) {
     AsgiBuffer buffer = {(const uint8_t *)text->ptr, text->len, buffer_free, {(uintptr_t)text->ptr}};
     *text = (Text){0};
@@ -93,12 +94,12 @@ static void buffer_drop(AsgiBuffer *buffer) {
     if (buffer->drop != NULL) buffer->drop(buffer);
 }
 
-/* ---- timers: a thread that sleeps, then wakes ---- */
+/* ---- timers: a thread that sleeps, then wakes the task ---- */
 
 typedef struct Timer {
-    atomic_int holders; /* the task and the thread */
+    atomic_int holders; /* reference count: the task and the thread */
     pthread_mutex_t lock;
-    const AsgiWaker *waker; /* of the last poll, kept */
+    const AsgiWaker *waker; /* a clone of the waker of the last poll */
     bool over;
     long ms;
 } Timer;
@@ -120,12 +121,12 @@ static void *timer_run(void *argument) {
     const AsgiWaker *waker = timer->waker;
     timer->waker = NULL;
     pthread_mutex_unlock(&timer->lock);
-    if (waker != NULL) waker->vtable->wake(waker); /* which gives it back, too */
+    if (waker != NULL) waker->vtable->wake(waker); /* this also frees it */
     timer_drop(timer);
     return NULL;
 }
 
-/* NULL if there is no thread to be had. */
+/* Starts a timer; NULL if there is no thread for it. */
 static Timer *timer_start(long ms) {
     Timer *timer = calloc(1, sizeof *timer);
     if (timer == NULL) return NULL;
@@ -164,7 +165,7 @@ struct Task {
     Serve *serve;
     int step;
     uint64_t exchange;
-    /* What the scope lends must be copied: it is valid for `call` alone. */
+    /* Copies from the scope, which is valid only during `call`. */
     Text body;
     Text content_type;
     long number, line;
@@ -172,7 +173,7 @@ struct Task {
     Timer *timer;
     AsgiReceiveEvent part;
     bool has_part;
-    /* How it ended. */
+    /* How the task ended. */
     AsgiOutcome outcome;
     AsgiStr message;
     char text[256];
@@ -207,7 +208,7 @@ static uint32_t ready(Task *task, const AsgiWaker *waker) {
     return code == ASGI_FAILED ? fail_to_send(task, &error) : code;
 }
 
-/* Sends one event, once there is room. */
+/* Sends one event. Only after `ready` returned READY. */
 static uint32_t send_event(Task *task, AsgiSendEvent event) {
     AsgiSendError error;
     uint32_t code = host->send_start(&task->send, &event, &error);
@@ -228,7 +229,7 @@ static uint32_t send_body(Task *task, AsgiBuffer body, uint32_t flags) {
                                             .body = body});
 }
 
-/* Goes on with the next step if this one is done, else waits or ends. */
+/* Continues with the next step if this one is ready; otherwise waits or ends. */
 #define STEP(code)                                                                                 \
     do {                                                                                           \
         uint32_t step_code = (code);                                                               \
@@ -239,7 +240,7 @@ static uint32_t send_body(Task *task, AsgiBuffer body, uint32_t flags) {
 #define PLAIN STR("text/plain; charset=utf-8")
 #define JSON STR("application/json")
 
-/* A whole response. */
+/* A complete response. */
 static uint32_t respond(Task *task, const AsgiWaker *waker, uint32_t status, AsgiStr content_type) {
     if (task->step == 0) STEP(ready(task, waker));
     if (task->step == 1) STEP(send_start(task, status, content_type));
@@ -274,13 +275,13 @@ static uint32_t serve_echo(Task *task, const AsgiWaker *waker) {
             uint32_t code = host->receive_poll(&task->receive, waker, &task->part);
             if (code != ASGI_READY) return code;
             task->has_part = true;
-            /* The client left before its body was complete: nobody is there to answer. */
+            /* The client left before its body was complete, so there is no one to answer. */
             if (task->part.kind != ASGI_RECEIVE_HTTP_REQUEST) return ASGI_READY;
         }
         uint32_t code = ready(task, waker);
         if (code != ASGI_READY) return code;
         uint32_t more = task->part.flags & ASGI_FLAG_MORE;
-        task->has_part = false; /* its body is the host's again */
+        task->has_part = false; /* the host gets the body back */
         code = send_body(task, task->part.body, more);
         if (code != ASGI_READY || !more) return code;
     }
@@ -302,7 +303,7 @@ static uint32_t serve_stream(Task *task, const AsgiWaker *waker) {
         code = send_body(task, text_take(&task->body), ASGI_FLAG_MORE);
         if (code != ASGI_READY) return code;
         task->timer = timer_start(10);
-        if (task->timer == NULL) return fail(task, ASGI_OUTCOME_FAILED, "no thread to wait in");
+        if (task->timer == NULL) return fail(task, ASGI_OUTCOME_FAILED, "there is no thread for a timer");
     }
 }
 
@@ -310,12 +311,12 @@ static uint32_t serve_sleep(Task *task, const AsgiWaker *waker) {
     if (task->timer == NULL && task->line == 0) {
         task->line = 1;
         task->timer = timer_start(task->number);
-        if (task->timer == NULL) return fail(task, ASGI_OUTCOME_FAILED, "no thread to wait in");
+        if (task->timer == NULL) return fail(task, ASGI_OUTCOME_FAILED, "there is no thread for a timer");
     }
     if (task->timer != NULL) {
         AsgiDisconnect disconnect;
         uint32_t code = host->send_poll_closed(&task->send, waker, &disconnect);
-        if (code != ASGI_PENDING) return code; /* nobody waits for us any more */
+        if (code != ASGI_PENDING) return code; /* the client is gone */
         if (!timer_is_over(task->timer, waker)) return ASGI_PENDING;
         timer_drop(task->timer);
         task->timer = NULL;
@@ -324,8 +325,8 @@ static uint32_t serve_sleep(Task *task, const AsgiWaker *waker) {
     return respond(task, waker, 200, PLAIN);
 }
 
-/* The app is called again for each push that is taken. One that is not is no failure: the client asks
- * for that page itself. A mounted app puts its root path before its paths. */
+/* The server calls the app again for each push that it takes. A refused push is not an error: the client
+ * asks for that page itself. A mounted app must put its root path before its paths. */
 static uint32_t serve_push(Task *task, const AsgiWaker *waker) {
     const AsgiStr paths[] = {STR("/stream?n=2"), STR("/info")};
     const long n_paths = task->may_push ? sizeof paths / sizeof *paths : 0;
@@ -474,15 +475,15 @@ static void say(uint32_t level, uint64_t exchange, const char *message) {
 static uint32_t app_init(const AsgiHost *given, const AsgiStart *start, void **app,
                          AsgiBuffer *error) {
     if (given->magic != ASGI_MAGIC || given->major != ASGI_MAJOR || given->minor != ASGI_MINOR) {
-        *error = buffer_static("the server speaks another version of the app ABI");
+        *error = buffer_static("the server has another version of the app ABI");
         return ASGI_FAILED;
     }
     if (start->config.ptr != NULL) {
-        *error = buffer_static("it takes no configuration, and was given one");
+        *error = buffer_static("the app takes no configuration, but got one");
         return ASGI_FAILED;
     }
     host = given;
-    *app = (void *)given; /* there is nothing to keep */
+    *app = (void *)given; /* must not be NULL; this app has no data */
     say(ASGI_LOG_DEBUG, 0, "the app is made");
     return ASGI_READY;
 }
@@ -513,7 +514,7 @@ static uint32_t app_call(void *app, const AsgiScope *scope, AsgiReceive *receive
 static uint32_t app_poll(AsgiTask *argument, const AsgiWaker *waker, AsgiOutcome *outcome) {
     Task *task = (Task *)argument->store[0];
     uint32_t code = task->serve(task, waker);
-    if (code == ASGI_PANICKED) /* of the server's; a task ends with that */
+    if (code == ASGI_PANICKED) /* the server's half panicked, so the task ends */
         code = fail(task, ASGI_OUTCOME_FAILED, "the server's half panicked");
     if (code == ASGI_FAILED) *outcome = task->outcome;
     if (code == ASGI_READY) say(ASGI_LOG_TRACE, task->exchange, "served");
@@ -524,7 +525,7 @@ static void app_drop_task(AsgiTask *argument) {
     Task *task = (Task *)argument->store[0];
     host->receive_drop(&task->receive);
     host->send_drop(&task->send);
-    if (task->timer != NULL) timer_drop(task->timer); /* its thread sleeps on and finds nobody */
+    if (task->timer != NULL) timer_drop(task->timer); /* its thread continues to sleep, then frees the timer */
     if (task->has_part) buffer_drop(&task->part.body);
     free(task->body.ptr);
     free(task->content_type.ptr);

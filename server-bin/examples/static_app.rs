@@ -1,10 +1,10 @@
-//! An app with the server linked in: it has the whole command line of `ferricorn`, but for APP.
+//! An app with the server linked in. It has the command line of `ferricorn`, without the argument APP.
 //!
-//! It is also what the tests of that command line run, hence the paths that end badly and the
-//! variable STATIC_APP, which makes its life fail at a stage.
+//! The tests of the command line run it too. For them it has paths that fail, and the variable STATIC_APP,
+//! which makes the startup or the shutdown fail.
 
 #![forbid(unsafe_code)]
-// So that a test knows when a thread is blocked.
+// The app prints a line, so that a test knows when a thread is blocked.
 #![allow(clippy::print_stderr)]
 
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     let http = match scope {
         Scope::Http(http) => http,
-        Scope::Lifespan(_) => return life(receive, send).await,
+        Scope::Lifespan(_) => return lifespan(receive, send).await,
         other => return Err(AppError::unsupported(&other)),
     };
     send.send(HttpResponseStart::ok().content_type("text/plain; charset=utf-8"))
@@ -49,7 +49,7 @@ async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), Ap
     }
 }
 
-async fn life(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     let fails = std::env::var("STATIC_APP").unwrap_or_default();
     loop {
         match receive.receive().await {

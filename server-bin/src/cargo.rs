@@ -1,7 +1,7 @@
-//! Builds the crate in a folder and says which library came out.
+//! Builds the crate in a folder and returns the path of its library.
 //!
-//! cargo runs in the crate's own folder, so that its toolchain file and its configuration count,
-//! and with the environment of the user, not with what a `cargo run` around us has made of it.
+//! cargo runs in the crate's own folder, so that the crate's toolchain file and configuration apply. It
+//! gets the user's environment, without the variables that an outer `cargo run` has added.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader};
@@ -11,11 +11,11 @@ use std::process::{Command, ExitStatus, Stdio};
 use ferricorn::cli::Error;
 use serde_json::Value;
 
-/// Builds the crate in `folder`; what cargo has to say goes to standard error as it comes.
+/// Builds the crate in `folder`. cargo's own messages go to standard error.
 pub(crate) fn build(folder: &Path, profile: &str) -> Result<PathBuf, Error> {
     if !folder.join("Cargo.toml").is_file() {
         return Err(Error::not_loaded(format_args!(
-            "{}: there is no Cargo.toml in this folder, expected that of a crate",
+            "{}: found no Cargo.toml in this folder, expected the folder of a crate",
             folder.display()
         )));
     }
@@ -26,33 +26,33 @@ pub(crate) fn build(folder: &Path, profile: &str) -> Result<PathBuf, Error> {
     package.build(&folder, profile)
 }
 
-/// The package whose manifest lies in the folder.
+/// The package whose manifest is in the folder.
 struct Package {
-    /// What cargo calls it everywhere; a name alone may also be that of a dependency.
+    /// cargo's unique id. A dependency may have the same name.
     id: String,
     manifest: String,
 }
 
 impl Package {
-    /// Asks cargo before it builds anything: a mistake is told at once, not after minutes.
+    /// Asks cargo for the package before the build, so that a mistake is an error at once.
     fn find(folder: &Path) -> Result<Self, Error> {
         let output = cargo(folder)
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .stderr(Stdio::inherit())
             .output()
-            .map_err(|error| not_run(&error))?;
+            .map_err(|error| cannot_run(&error))?;
         if !output.status.success() {
             return Err(Error::not_loaded(format_args!(
-                "cargo cannot read {}, its own message stands above",
+                "cargo cannot read {}; see its message above",
                 folder.join("Cargo.toml").display()
             )));
         }
         let metadata: Value = serde_json::from_slice(&output.stdout)
             .map_err(|error| Error::not_loaded(format_args!("cargo metadata: {error}")))?;
         let packages = array(&metadata, "packages");
-        let here = |package: &&Value| is_in(text(package, "manifest_path"), folder);
-        let Some(package) = packages.iter().find(here) else {
-            return Err(no_package(folder, packages));
+        let is_here = |package: &&Value| is_in(text(package, "manifest_path"), folder);
+        let Some(package) = packages.iter().find(is_here) else {
+            return Err(workspace_error(folder, packages));
         };
         check_crate_type(folder, package)?;
         Ok(Self {
@@ -67,45 +67,45 @@ impl Package {
             .args(["--profile", profile, "--package", &self.id])
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| not_run(&error))?;
+            .map_err(|error| cannot_run(&error))?;
         let mut library = None;
         if let Some(messages) = child.stdout.take() {
             for line in BufReader::new(messages).lines().map_while(Result::ok) {
                 library = self.library(&line).or(library);
             }
         }
-        let status = child.wait().map_err(|error| not_run(&error))?;
+        let status = child.wait().map_err(|error| cannot_run(&error))?;
         if !status.success() {
             return Err(Error::not_loaded(format_args!(
-                "cargo could not build {} ({}), its own messages stand above",
+                "cargo could not build {} ({}); see its messages above",
                 folder.display(),
-                ended(status)
+                exit_text(status)
             )));
         }
         library.ok_or_else(|| {
             Error::not_loaded(format_args!(
-                "cargo built {} but named no shared library",
+                "cargo built {} but reported no shared library, expected a cdylib",
                 folder.display()
             ))
         })
     }
 
-    /// The shared library of this package, if the message is about it.
+    /// The path of this package's shared library, if the message from cargo names it.
     fn library(&self, message: &str) -> Option<PathBuf> {
         let message: Value = serde_json::from_str(message).ok()?;
-        let ours = text(&message, "reason") == "compiler-artifact"
+        let is_ours = text(&message, "reason") == "compiler-artifact"
             && text(&message, "manifest_path") == self.manifest
             && is_cdylib(message.get("target")?);
         array(&message, "filenames")
             .iter()
             .filter_map(Value::as_str)
             // A cdylib may come with an import library or debug information.
-            .find(|file| ours && [".so", ".dylib"].iter().any(|end| file.ends_with(end)))
+            .find(|file| is_ours && [".so", ".dylib"].iter().any(|end| file.ends_with(end)))
             .map(PathBuf::from)
     }
 }
 
-fn no_package(folder: &Path, members: &[Value]) -> Error {
+fn workspace_error(folder: &Path, members: &[Value]) -> Error {
     let folders: Vec<_> = members
         .iter()
         .filter(|package| array(package, "targets").iter().any(is_cdylib))
@@ -118,11 +118,11 @@ fn no_package(folder: &Path, members: &[Value]) -> Error {
         })
         .collect();
     let hint = match folders.as_slice() {
-        [] => "none of its members is an app".to_owned(),
-        folders => format!("its members that can be loaded: {}", folders.join(", ")),
+        [] => "no member is an app".to_owned(),
+        folders => format!("members that are apps: {}", folders.join(", ")),
     };
     Error::not_loaded(format_args!(
-        "{}: this is a workspace, not a crate, expected the folder of a crate; {hint}",
+        "{}: found a workspace, expected the folder of a crate; {hint}",
         folder.display()
     ))
 }
@@ -132,7 +132,7 @@ fn check_crate_type(folder: &Path, package: &Value) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::not_loaded(format_args!(
-        "{}: the crate {:?} is no shared library, expected this in its Cargo.toml:",
+        "{}: the crate {:?} is not a shared library, expected this in its Cargo.toml:",
         folder.display(),
         text(package, "name")
     ))
@@ -165,33 +165,33 @@ fn array<'a>(value: &'a Value, key: &str) -> &'a [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-fn not_run(error: &io::Error) -> Error {
+fn cannot_run(error: &io::Error) -> Error {
     if error.kind() == io::ErrorKind::NotFound {
         return Error::not_loaded(
-            "cargo is not in PATH; install Rust from https://rustup.rs, or give a shared library \
+            "found no cargo in PATH; install Rust from https://rustup.rs, or give a shared library \
              instead of a folder",
         );
     }
-    Error::not_loaded(format_args!("cargo cannot be run: {error}"))
+    Error::not_loaded(format_args!("cargo cannot be started: {error}"))
 }
 
-fn ended(status: ExitStatus) -> String {
+fn exit_text(status: ExitStatus) -> String {
     match status.code() {
         Some(code) => format!("exit code {code}"),
         None => status.to_string(),
     }
 }
 
-/// `cargo` in the folder, with the user's own environment.
+/// A `cargo` command in the folder, with the user's own environment.
 fn cargo(folder: &Path) -> Command {
     let mut command = Command::new("cargo");
     command.current_dir(folder).stdin(Stdio::null());
-    // Only cargo sets this one, for what it runs. If it is not there, the others are the user's.
+    // cargo sets CARGO for every program that it runs. Without it, all variables are the user's.
     if std::env::var_os("CARGO").is_some() {
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_cargos_own(name)) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_set_by_cargo(name)) {
             command.env_remove(name);
         }
-        match users_library_path() {
+        match user_library_path() {
             Some(paths) => command.env("LD_LIBRARY_PATH", paths),
             None => command.env_remove("LD_LIBRARY_PATH"),
         };
@@ -199,11 +199,11 @@ fn cargo(folder: &Path) -> Command {
     command
 }
 
-/// Whether `cargo run` and rustup's `cargo` have set this variable for their child.
+/// Whether `cargo run` or rustup's `cargo` sets this variable for its child.
 ///
-/// With them the app's own toolchain file would be ignored. CARGO_HOME, CARGO_TARGET_DIR,
-/// CARGO_BUILD_*, CARGO_NET_* and their like stay: those are the user's configuration.
-fn is_cargos_own(name: &OsStr) -> bool {
+/// With these variables, cargo would ignore the toolchain file of the app. CARGO_HOME, CARGO_TARGET_DIR,
+/// CARGO_BUILD_*, CARGO_NET_* and similar ones stay, because they are the user's configuration.
+fn is_set_by_cargo(name: &OsStr) -> bool {
     const NAMES: [&str; 7] = [
         "CARGO",
         "CARGO_CRATE_NAME",
@@ -213,27 +213,27 @@ fn is_cargos_own(name: &OsStr) -> bool {
         "RUSTUP_TOOLCHAIN",
         "RUSTUP_TOOLCHAIN_SOURCE",
     ];
-    const BEGINNINGS: [&str; 3] = ["CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_PKG_"];
+    const PREFIXES: [&str; 3] = ["CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_PKG_"];
     name.to_str().is_some_and(|name| {
-        NAMES.contains(&name) || BEGINNINGS.iter().any(|start| name.starts_with(start))
+        NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     })
 }
 
-/// The library path without what cargo and rustup put before it, if anything is left.
-fn users_library_path() -> Option<OsString> {
+/// LD_LIBRARY_PATH without the paths that cargo and rustup add, if any path is left.
+fn user_library_path() -> Option<OsString> {
     let paths = std::env::var_os("LD_LIBRARY_PATH")?;
-    let users = std::env::split_paths(&paths).filter(|path| !is_cargos_path(path));
-    std::env::join_paths(users)
+    let user_paths = std::env::split_paths(&paths).filter(|path| !is_build_path(path));
+    std::env::join_paths(user_paths)
         .ok()
         .filter(|paths| !paths.is_empty())
 }
 
-/// Whether libraries of a build or of a toolchain lie here.
-fn is_cargos_path(path: &Path) -> bool {
-    let of_toolchain = path.join("rustlib").is_dir() || path.iter().any(|part| part == "rustlib");
-    // `target/debug`, `target/debug/deps` and `target/debug/build/*/out`.
+/// Whether the folder holds libraries of a cargo build or of a toolchain.
+fn is_build_path(path: &Path) -> bool {
+    let in_toolchain = path.join("rustlib").is_dir() || path.iter().any(|part| part == "rustlib");
+    // cargo adds `target/debug`, `target/debug/deps` and `target/debug/build/*/out`.
     let mut folders = path.ancestors();
-    of_toolchain || folders.any(|folder| folder.join(".cargo-lock").is_file())
+    in_toolchain || folders.any(|folder| folder.join(".cargo-lock").is_file())
 }
 
 #[cfg(test)]
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cargo_run_sets_is_dropped_and_what_the_user_sets_stays() {
+    fn variables_of_cargo_run_are_removed_and_those_of_the_user_stay() {
         for name in [
             "CARGO",
             "CARGO_BIN_EXE_ferricorn",
@@ -249,7 +249,7 @@ mod tests {
             "CARGO_PKG_VERSION_MAJOR",
             "RUSTUP_TOOLCHAIN",
         ] {
-            assert!(is_cargos_own(OsStr::new(name)), "{name}");
+            assert!(is_set_by_cargo(OsStr::new(name)), "{name}");
         }
         for name in [
             "CARGO_BUILD_JOBS",
@@ -261,12 +261,12 @@ mod tests {
             "RUSTFLAGS",
             "RUSTUP_HOME",
         ] {
-            assert!(!is_cargos_own(OsStr::new(name)), "{name}");
+            assert!(!is_set_by_cargo(OsStr::new(name)), "{name}");
         }
     }
 
     #[test]
-    fn build_outputs_and_toolchains_leave_the_library_path() {
+    fn folders_of_builds_and_toolchains_are_removed_from_the_library_path() {
         let root = tempfile::tempdir().unwrap();
         let folder = |path: &str| {
             let folder = root.path().join(path);
@@ -282,10 +282,10 @@ mod tests {
             folder("toolchain/lib"),
             target,
         ] {
-            assert!(is_cargos_path(&path), "{}", path.display());
+            assert!(is_build_path(&path), "{}", path.display());
         }
         for path in [folder("opt/lib"), folder("toolchain")] {
-            assert!(!is_cargos_path(&path), "{}", path.display());
+            assert!(!is_build_path(&path), "{}", path.display());
         }
     }
 }

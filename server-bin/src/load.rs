@@ -1,4 +1,4 @@
-//! Loads a shared library.
+//! Loads an app from a shared library.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -8,13 +8,13 @@ use asgi::DynApp;
 use asgi_abi::{Library, LoadOptions};
 use ferricorn::cli::{Error, Loaded};
 
-/// How long blocking work of the app may go on once everything else has ended.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long blocking work of the app may continue after everything else has ended.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// The library that this process runs. There is one: it is never unloaded.
+/// The library of this process. There is only one, and it is never unloaded.
 static LIBRARY: OnceLock<Library> = OnceLock::new();
 
-/// Loads an app of the library at `path`.
+/// Loads an app from the library at `path`. `name` selects one of several apps.
 pub(crate) fn load(path: &Path, name: Option<&str>, config: Option<&str>) -> Result<Loaded, Error> {
     let mut options = LoadOptions::new().exchange_id(ferricorn::current_exchange);
     options.name = name.map(str::to_owned);
@@ -26,9 +26,9 @@ pub(crate) fn load(path: &Path, name: Option<&str>, config: Option<&str>) -> Res
     Ok(Loaded::new(app, library.name()).version(library.version()))
 }
 
-/// Ends what the library still runs.
+/// Stops everything that the library still runs.
 pub(crate) fn shut_down() {
     if let Some(library) = LIBRARY.get() {
-        library.shutdown(GRACE);
+        library.shutdown(SHUTDOWN_GRACE);
     }
 }

@@ -1,8 +1,7 @@
-//! The `ferricorn` command: `ferricorn ./libapp.so`, or `ferricorn path/to/crate`, and `:name`
-//! behind either for an app that is exported under a name of its own.
+//! The `ferricorn` command: `ferricorn ./libapp.so` or `ferricorn path/to/crate`.
 //!
-//! The command line itself is the library's (`ferricorn::cli`); here is only what it takes to find
-//! and load an app.
+//! `:name` after the path selects an app that is exported under that name. The library has the command
+//! line (`ferricorn::cli`); this program only finds and loads the app.
 
 #![forbid(unsafe_code)]
 
@@ -15,13 +14,13 @@ use std::process::ExitCode;
 use ferricorn::cli::{Error, Loaded, Program, Target};
 
 fn main() -> ExitCode {
-    let exit = Program::new("ferricorn").run_with_loader(app);
+    let exit = Program::new("ferricorn").run_with_loader(load_app);
     load::shut_down();
     exit
 }
 
-/// The app at `target`, built first if that is the folder of a crate.
-fn app(target: &Target) -> Result<Loaded, Error> {
+/// Loads the app at `target`. If that is the folder of a crate, cargo builds it first.
+fn load_app(target: &Target) -> Result<Loaded, Error> {
     let (path, name) = path_and_name(&target.path);
     let load = |library: &Path| load::load(library, name, target.config.as_deref());
     match path.metadata() {
@@ -34,7 +33,7 @@ fn app(target: &Target) -> Result<Loaded, Error> {
     }
 }
 
-/// Takes `libshop.so:admin` apart, unless there is a file of that very name.
+/// Splits `libshop.so:admin` into path and name, unless there is a file with exactly that name.
 fn path_and_name(target: &Path) -> (&Path, Option<&str>) {
     let is_name = |name: &str| {
         !name.is_empty()

@@ -1,16 +1,16 @@
-//! What crosses the boundary: `repr(C)` types and numbers, nothing else.
+//! The types and constants that cross the boundary: `repr(C)` and numbers only.
 //!
-//! This is `include/asgi.h` in Rust; a test holds the two against each other. The rules that hold
-//! for all of it:
+//! This is `include/asgi.h` in Rust; a test compares the two. Rules for the whole interface:
 //!
-//! - Who made a thing frees it: a [`Buffer`] carries its owner's `drop`, a handle is given back.
-//! - What is borrowed ([`Str`], arrays) is valid for the call that it is an argument of, unless its
-//!   field says otherwise.
-//! - No panic and no exception crosses; a side that caught one answers [`PANICKED`].
-//! - Wakers and buffers may be used and dropped on any thread. A handle or a task is used by one
-//!   thread at a time, not always the same.
-//! - A handle or a task is a few words of its maker's own. Whoever owns it keeps them where it
-//!   likes, may move them between two calls, and passes a pointer to them.
+//! - The side that made a thing frees it. The other side calls the `drop` of a [`Buffer`], and
+//!   gives a handle back.
+//! - Borrowed data ([`Str`], arrays) is an argument of a call and valid during that call, unless
+//!   its field says otherwise.
+//! - No panic and no exception crosses. A function that caught one returns [`PANICKED`].
+//! - Any thread may use and drop wakers and buffers. One thread at a time may use a handle or a
+//!   task, and not always the same thread.
+//! - A handle or a task is a few words of data of the side that made it. The owner stores them
+//!   where it likes, may move them between two calls, and passes a pointer to them.
 //! - A library stays loaded until the process ends.
 
 use std::ffi::c_void;
@@ -23,11 +23,11 @@ pub const MAJOR: u16 = 0;
 /// The version's second number.
 pub const MINOR: u16 = 5;
 
-/// The answer will come later: the waker is woken then.
+/// Not ready; the callee wakes the waker later.
 pub const PENDING: u32 = 0;
-/// Done.
+/// Success.
 pub const READY: u32 = 1;
-/// It could not be done; an argument says why.
+/// Failure; an output parameter says why.
 pub const FAILED: u32 = 2;
 /// The callee panicked.
 pub const PANICKED: u32 = 3;
@@ -36,7 +36,7 @@ pub const PANICKED: u32 = 3;
 pub const SCOPE_HTTP: u32 = 1;
 /// [`Scope::kind`]: one WebSocket.
 pub const SCOPE_WEBSOCKET: u32 = 2;
-/// [`Scope::kind`]: the life of the server.
+/// [`Scope::kind`]: the lifespan of the server.
 pub const SCOPE_LIFESPAN: u32 = 3;
 
 /// [`Scope::http_version`]: HTTP/1.0.
@@ -59,13 +59,13 @@ pub const EXTENSION_ZERO_COPY_SEND: u64 = 1 << 4;
 /// [`Scope::extensions`]: `websocket.http.response`.
 pub const EXTENSION_WEBSOCKET_HTTP_RESPONSE: u64 = 1 << 6;
 
-/// [`Address::kind`]: nothing is known.
+/// [`Address::kind`]: unknown.
 pub const ADDRESS_NONE: u32 = 0;
 /// [`Address::kind`]: the first four bytes of `ip`, and `port`.
 pub const ADDRESS_IPV4: u32 = 4;
 /// [`Address::kind`]: all of `ip`, and `port`.
 pub const ADDRESS_IPV6: u32 = 6;
-/// [`Address::kind`]: a Unix socket; `path` where it has one.
+/// [`Address::kind`]: a Unix socket; `path` is NULL if the socket has no path.
 pub const ADDRESS_UNIX: u32 = 1;
 
 /// [`ReceiveEvent::kind`]: `http.request` with `body`, and trailers in `headers`.
@@ -76,8 +76,8 @@ pub const RECEIVE_HTTP_DISCONNECT: u32 = 2;
 pub const RECEIVE_WEBSOCKET_CONNECT: u32 = 16;
 /// [`ReceiveEvent::kind`]: `websocket.receive` with `body`, and [`FLAG_TEXT`] if it is text.
 pub const RECEIVE_WEBSOCKET_RECEIVE: u32 = 17;
-/// [`ReceiveEvent::kind`]: `websocket.disconnect`; `disconnect.code` is that of the close frame,
-/// `body` its reason.
+/// [`ReceiveEvent::kind`]: `websocket.disconnect`; `disconnect.code` and `body` are the code and
+/// the reason of the close frame.
 pub const RECEIVE_WEBSOCKET_DISCONNECT: u32 = 18;
 /// [`ReceiveEvent::kind`]: `lifespan.startup`.
 pub const RECEIVE_LIFESPAN_STARTUP: u32 = 32;
@@ -92,9 +92,9 @@ pub const SEND_HTTP_RESPONSE_BODY: u32 = 2;
 pub const SEND_HTTP_RESPONSE_TRAILERS: u32 = 3;
 /// [`SendEvent::kind`]: `http.response.push` with `text` (path and query) and `headers`.
 pub const SEND_HTTP_RESPONSE_PUSH: u32 = 4;
-/// [`SendEvent::kind`]: `http.response.early_hint`; `headers` are its `link` fields.
+/// [`SendEvent::kind`]: `http.response.early_hint`; `headers` are the `link` headers.
 pub const SEND_HTTP_RESPONSE_EARLY_HINT: u32 = 5;
-/// [`SendEvent::kind`]: `http.response.pathsend` with `text` (the path, bytes as the system has it).
+/// [`SendEvent::kind`]: `http.response.pathsend` with `text` (the path, as the system's bytes).
 pub const SEND_HTTP_RESPONSE_PATH_SEND: u32 = 6;
 /// [`SendEvent::kind`]: `http.response.zerocopysend` with `file`, [`FLAG_OFFSET`] and `offset`,
 /// [`FLAG_COUNT`] and `count`.
@@ -118,18 +118,19 @@ pub const SEND_LIFESPAN_SHUTDOWN_COMPLETE: u32 = 34;
 /// [`SendEvent::kind`]: `lifespan.shutdown.failed` with `text`.
 pub const SEND_LIFESPAN_SHUTDOWN_FAILED: u32 = 35;
 
-/// `flags` of an event: more of the body, or of the trailers, is to come.
+/// `flags` of an event: more of the body, or more trailers, will follow.
 pub const FLAG_MORE: u32 = 1 << 0;
-/// `flags` of an event: trailers are in it (`http.request`) or promised (`http.response.start`).
+/// `flags` of an event: `headers` has trailers (`http.request`), or trailers follow
+/// (`http.response.start`).
 pub const FLAG_TRAILERS: u32 = 1 << 1;
-/// `flags` of a WebSocket's message: it is text, UTF-8; else it is binary.
+/// `flags` of a WebSocket message: it is text (UTF-8), not binary.
 pub const FLAG_TEXT: u32 = 1 << 2;
-/// `flags` of `http.response.zerocopysend`: it begins at `offset`, not at the file's position.
+/// `flags` of `http.response.zerocopysend`: it starts at `offset`, not at the file's position.
 pub const FLAG_OFFSET: u32 = 1 << 3;
-/// `flags` of `http.response.zerocopysend`: it ends after `count` bytes, not with the file.
+/// `flags` of `http.response.zerocopysend`: it ends after `count` bytes, not at the file's end.
 pub const FLAG_COUNT: u32 = 1 << 4;
 
-/// [`Header::flags`]: the value is a secret, which is not to be logged or put in a table.
+/// [`Header::flags`]: the value is a secret. Do not log it, do not index it (HPACK).
 pub const HEADER_SENSITIVE: u64 = 1 << 0;
 
 /// [`Disconnect::reason`]: the response is complete.
@@ -147,101 +148,102 @@ pub const DISCONNECT_PROTOCOL_ERROR: u32 = 5;
 /// [`Disconnect::reason`]: the server stops.
 pub const DISCONNECT_SHUTDOWN: u32 = 6;
 
-/// [`SendError::kind`]: the client is gone, as `disconnect` says.
+/// [`SendError::kind`]: the client is gone; `disconnect` says why.
 pub const SEND_ERROR_DISCONNECTED: u32 = 1;
-/// [`SendError::kind`]: the app sent `text`, `expected` was expected.
+/// [`SendError::kind`]: the app sent `text`; the server expected `expected`.
 pub const SEND_ERROR_MISUSE: u32 = 2;
 /// [`SendError::kind`]: this connection cannot do it; `text` says why.
 pub const SEND_ERROR_REFUSED: u32 = 3;
-/// [`SendError::kind`]: the app had returned.
+/// [`SendError::kind`]: the app has already returned.
 pub const SEND_ERROR_OVER: u32 = 4;
 
-/// [`Outcome::kind`]: an error of the app's.
+/// [`Outcome::kind`]: the app returned an error.
 pub const OUTCOME_FAILED: u32 = 1;
 /// [`Outcome::kind`]: the app does not serve this kind of scope.
 pub const OUTCOME_UNSUPPORTED: u32 = 2;
-/// [`Outcome::kind`]: the app gave up because its client left, as `disconnect` says.
+/// [`Outcome::kind`]: the app stopped because its client left; `disconnect` says why.
 pub const OUTCOME_DISCONNECTED: u32 = 3;
 
-/// [`Host::log_enabled`]: a line would be written now.
+/// [`Host::log_enabled`]: the host would write a line now.
 pub const LOG_ENABLED: u32 = 1 << 0;
-/// [`Host::log_enabled`]: the answer may be another one the next time.
+/// [`Host::log_enabled`]: the answer may change; ask again for the next line.
 pub const LOG_ASK_AGAIN: u32 = 1 << 1;
 
-/// [`LogField::flags`]: no text but a number, a truth value, or what is formatted already.
+/// [`LogField::flags`]: not a text, but a number, a boolean, or a value that is already formatted.
+/// The log does not quote it.
 pub const LOG_FIELD_PLAIN: u64 = 1 << 0;
 
-/// A level of [`LogLine`]: the app is broken.
+/// A level of [`LogLine`]: the app does not work.
 pub const LOG_ERROR: u32 = 1;
-/// A level of [`LogLine`]: something that should be looked at.
+/// A level of [`LogLine`]: the operator should look at it.
 pub const LOG_WARN: u32 = 2;
-/// A level of [`LogLine`]: what an operator likes to know.
+/// A level of [`LogLine`]: information for operators.
 pub const LOG_INFO: u32 = 3;
-/// A level of [`LogLine`]: what a developer likes to know.
+/// A level of [`LogLine`]: information for developers.
 pub const LOG_DEBUG: u32 = 4;
-/// A level of [`LogLine`]: everything.
+/// A level of [`LogLine`]: every detail.
 pub const LOG_TRACE: u32 = 5;
 
-/// Borrowed bytes; text is UTF-8, without a NUL at its end.
+/// Borrowed bytes. Text is UTF-8, without a NUL at its end.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Str {
-    /// Where they begin. NULL says that there is no text at all, where that is possible.
+    /// The first byte. If a text is optional, NULL means that there is none.
     pub ptr: *const u8,
-    /// How many.
+    /// The number of bytes.
     pub len: usize,
 }
 
-/// One field of a header or of trailers, borrowed.
+/// One header or one trailer, borrowed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Header {
-    /// Its name, in lower case.
+    /// The name, in lower case.
     pub name: Str,
-    /// Its value.
+    /// The value.
     pub value: Str,
     /// [`HEADER_SENSITIVE`].
     pub flags: u64,
 }
 
-/// Owned bytes. Whoever holds it calls `drop` once, or passes it on.
+/// Owned bytes. The owner calls `drop` once, or passes the buffer on.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Buffer {
-    /// Where they begin.
+    /// The first byte; it must not move.
     pub ptr: *const u8,
-    /// How many.
+    /// The number of bytes.
     pub len: usize,
-    /// Frees them; NULL where nothing is to be freed.
+    /// Frees the bytes; NULL if there is nothing to free.
     pub drop: Option<unsafe extern "C" fn(*mut Self)>,
-    /// The maker's own; it may move with the struct.
+    /// Private data of the side that made the buffer; it may move with the struct.
     pub store: [usize; 4],
 }
 
-/// A waker: one word, so that each side can put its own behind it.
+/// The first word of a waker; each side can put its own data after it.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Waker {
-    /// What can be done with it.
+    /// The waker's functions.
     pub vtable: *const WakerVtable,
 }
 
-/// What can be done with a [`Waker`]. One that is an argument is lent for the call: `clone` it to
-/// keep it.
+/// The functions of a [`Waker`]. A waker that is an argument is borrowed for the call: `clone` it
+/// to keep it.
 #[repr(C)]
 #[derive(Debug)]
 pub struct WakerVtable {
-    /// A waker of the caller's own.
+    /// Makes a waker that the caller owns.
     pub clone: unsafe extern "C" fn(*const Waker) -> *const Waker,
-    /// Wakes, and gives back a waker of the caller's own.
+    /// Wakes, and frees an owned waker.
     pub wake: unsafe extern "C" fn(*const Waker),
     /// Wakes.
     pub wake_by_ref: unsafe extern "C" fn(*const Waker),
-    /// Gives back a waker of the caller's own.
+    /// Frees an owned waker.
     pub drop: unsafe extern "C" fn(*const Waker),
 }
 
-/// One end of a connection.
+/// The address of one end of a connection.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Address {
@@ -251,41 +253,41 @@ pub struct Address {
     pub port: u16,
     /// Zero.
     pub reserved: u16,
-    /// The address, in network order.
+    /// The IP address, in network byte order.
     pub ip: [u8; 16],
-    /// The flow of IPv6.
+    /// The flow information of IPv6.
     pub flow: u32,
-    /// The scope of IPv6: an interface's number.
+    /// The scope of IPv6: the number of an interface.
     pub scope_id: u32,
     /// The path of a Unix socket; NULL if it has none.
     pub path: Str,
 }
 
-/// What TLS knows of a connection. Texts that are not known are NULL.
+/// The TLS parameters of a connection. Unknown texts are NULL.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Tls {
-    /// The protocol's version as on the wire; 0 if it is not known.
+    /// The protocol's version as on the wire; 0 if unknown.
     pub version: u32,
-    /// The cipher suite's number; 0 (a suite that encrypts nothing) if it is not known.
+    /// The cipher suite's number; 0 (a suite without encryption) if unknown.
     pub cipher_suite: u32,
     /// The server's certificate, PEM.
     pub server_cert: Str,
-    /// The client's certificates, PEM, its own first.
+    /// The client's certificates, PEM; its own is the first.
     pub client_cert_chain: *const Str,
-    /// How many.
+    /// The number of certificates.
     pub n_client_cert_chain: usize,
     /// The subject of the client's certificate.
     pub client_cert_name: Str,
-    /// Why the client's certificate was not accepted.
+    /// Why the server did not accept the client's certificate.
     pub client_cert_error: Str,
     /// The host name that the client asked for.
     pub server_name: Str,
 }
 
-/// What an app is called for. All of it is valid for that call alone.
+/// The scope of one call, valid only during [`App::call`].
 ///
-/// A lifespan has `size` and `kind` and nothing else.
+/// For a lifespan, only `size` and `kind` are set.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Scope {
@@ -303,32 +305,31 @@ pub struct Scope {
     pub scheme: Str,
     /// Path and query as on the wire.
     pub target: Str,
-    /// The decoded path, `root_path` included.
+    /// The decoded path, with `root_path` in front.
     pub path: Str,
-    /// Where the app is mounted.
+    /// The path under which the app is mounted.
     pub root_path: Str,
-    /// The fields.
+    /// The headers.
     pub headers: *const Header,
-    /// How many.
+    /// The number of headers.
     pub n_headers: usize,
-    /// The subprotocols that the client of a WebSocket offers, the best first.
+    /// The subprotocols that the client of a WebSocket offers, the preferred one first.
     pub subprotocols: *const Str,
-    /// How many.
+    /// The number of subprotocols.
     pub n_subprotocols: usize,
-    /// The other end.
+    /// The client's end of the connection.
     pub client: Address,
-    /// Our end.
+    /// The server's end.
     pub server: Address,
-    /// What the server calls this exchange in its log; 0 if it has no number. See
-    /// [`LogLine::exchange`].
+    /// The exchange's number in the server's log; 0 if it has none. See [`LogLine::exchange`].
     pub exchange: u64,
-    /// `EXTENSION_…`: what the connection can do now.
+    /// `EXTENSION_…`: what this connection supports now.
     pub extensions: u64,
     /// NULL without TLS.
     pub tls: *const Tls,
 }
 
-/// How an exchange came to its end.
+/// Why an exchange ended.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Disconnect {
@@ -338,7 +339,7 @@ pub struct Disconnect {
     pub code: u32,
 }
 
-/// What an app receives.
+/// An event that an app receives.
 #[repr(C)]
 #[derive(Debug)]
 pub struct ReceiveEvent {
@@ -346,17 +347,17 @@ pub struct ReceiveEvent {
     pub kind: u32,
     /// `FLAG_…`.
     pub flags: u32,
-    /// Of both disconnects.
+    /// For `http.disconnect` and `websocket.disconnect`.
     pub disconnect: Disconnect,
-    /// The app's from now on.
+    /// The app owns it from now on.
     pub body: Buffer,
-    /// The trailers, until the next call with this handle.
+    /// The trailers; valid until the next call with this handle.
     pub headers: *const Header,
-    /// How many.
+    /// The number of trailers.
     pub n_headers: usize,
 }
 
-/// What an app sends.
+/// An event that an app sends.
 #[repr(C)]
 #[derive(Debug)]
 pub struct SendEvent {
@@ -366,24 +367,24 @@ pub struct SendEvent {
     pub flags: u32,
     /// The status of a response, or the code of a close.
     pub status: u32,
-    /// A file's descriptor, lent for the call: the host that takes the event duplicates it. Both
-    /// then have one position in the file. 0 in other events.
+    /// A file descriptor, borrowed for the call. If the host takes the event, it duplicates the
+    /// descriptor; both then share one position in the file. 0 in other events.
     pub file: i32,
-    /// Where in the file it begins.
+    /// The first byte of the file to send.
     pub offset: u64,
-    /// How much of it.
+    /// How many bytes of the file to send.
     pub count: u64,
-    /// The host's from now on, whatever it answers.
+    /// The host owns it from now on, whatever it returns.
     pub body: Buffer,
     /// A path, a subprotocol, a reason or a message.
     pub text: Str,
-    /// The fields.
+    /// The headers.
     pub headers: *const Header,
-    /// How many.
+    /// The number of headers.
     pub n_headers: usize,
 }
 
-/// Why an event was not taken.
+/// Why the host did not take an event. The app owns both buffers from now on.
 #[repr(C)]
 #[derive(Debug)]
 pub struct SendError {
@@ -391,43 +392,43 @@ pub struct SendError {
     pub kind: u32,
     /// Zero.
     pub reserved: u32,
-    /// How the client left, if it did.
+    /// Why the client is gone, if it is.
     pub disconnect: Disconnect,
-    /// What came, or why not.
+    /// What the app sent, or why the host refused it.
     pub text: Buffer,
-    /// What was expected.
+    /// What the server expected.
     pub expected: Buffer,
 }
 
-/// How a task ended that did not end well. Its texts are valid until the task is dropped.
+/// Why a task failed or panicked. The texts are valid until the task is dropped.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Outcome {
-    /// One of `OUTCOME_…`; of no meaning with [`PANICKED`].
+    /// One of `OUTCOME_…`; has no meaning with [`PANICKED`].
     pub kind: u32,
     /// Zero.
     pub reserved: u32,
-    /// How the client left, if it did.
+    /// Why the client is gone, if it is.
     pub disconnect: Disconnect,
-    /// The error and its causes, the outermost first. What `kind` says is not among them.
+    /// The error and its causes, the outermost first; without the cause that `kind` stands for.
     pub messages: *const Str,
-    /// How many.
+    /// The number of messages.
     pub n_messages: usize,
 }
 
-/// One field of a line in the log.
+/// One field of a log line.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct LogField {
-    /// Its name.
+    /// The name.
     pub name: Str,
-    /// Its value.
+    /// The value.
     pub value: Str,
     /// [`LOG_FIELD_PLAIN`].
     pub flags: u64,
 }
 
-/// One line in the log.
+/// One line in the server's log.
 #[repr(C)]
 #[derive(Debug)]
 pub struct LogLine {
@@ -435,43 +436,43 @@ pub struct LogLine {
     pub level: u32,
     /// Zero.
     pub reserved: u32,
-    /// The [exchange](Scope::exchange) that it is about; 0 if none.
+    /// The [exchange](Scope::exchange) that the line is about; 0 if none.
     pub exchange: u64,
-    /// The part of the app that speaks, such as `shop::db`.
+    /// The part of the app that logs, such as `shop::db`.
     pub target: Str,
-    /// What it says.
+    /// The message.
     pub message: Str,
-    /// More of it.
+    /// The fields.
     pub fields: *const LogField,
-    /// How many.
+    /// The number of fields.
     pub n_fields: usize,
 }
 
-/// The host's half that an app receives through: owned by the library once it was called.
+/// The host's half that an app receives through. The library owns it once it was called.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Receive {
-    /// The host's own.
+    /// Private data of the host.
     pub store: [MaybeUninit<usize>; 4],
 }
 
-/// The host's half that an app sends through: owned by the library once it was called.
+/// The host's half that an app sends through. The library owns it once it was called.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Send {
-    /// The host's own.
+    /// Private data of the host.
     pub store: [MaybeUninit<usize>; 4],
 }
 
-/// One call of an app: owned by the host once the library has made it.
+/// One call of an app. The library makes it; the host owns it from then on.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Task {
-    /// The library's own.
+    /// Private data of the library.
     pub store: [MaybeUninit<usize>; 8],
 }
 
-/// What the host offers. Valid until the process ends.
+/// The functions of the host. Valid until the process ends.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Host {
@@ -483,7 +484,8 @@ pub struct Host {
     pub minor: u16,
     /// The size of this struct.
     pub size: u32,
-    /// Waits for the next event. PENDING, READY with the event, or PANICKED.
+    /// Waits for the next event. PENDING, READY with the event, or PANICKED. After the last event
+    /// of a protocol, it returns that event again at once.
     pub receive_poll:
         unsafe extern "C" fn(*mut Receive, *const Waker, event: *mut ReceiveEvent) -> u32,
     /// Gives the half back.
@@ -491,35 +493,38 @@ pub struct Host {
     /// Waits for room for one event. PENDING, READY, FAILED with the error, or PANICKED.
     pub send_poll_ready:
         unsafe extern "C" fn(*mut Send, *const Waker, error: *mut SendError) -> u32,
-    /// Takes an event. READY, FAILED with the error, or PANICKED.
+    /// Takes an event; the library calls it only after `send_poll_ready` returned READY. READY,
+    /// FAILED with the error, or PANICKED.
     pub send_start:
         unsafe extern "C" fn(*mut Send, event: *mut SendEvent, error: *mut SendError) -> u32,
-    /// Waits until nobody will see another event. PENDING, READY with the reason, or PANICKED.
+    /// Waits until no event can reach the client any more. PENDING, READY with the reason, or
+    /// PANICKED.
     pub send_poll_closed:
         unsafe extern "C" fn(*mut Send, *const Waker, disconnect: *mut Disconnect) -> u32,
     /// Gives the half back.
     pub send_drop: unsafe extern "C" fn(*mut Send),
-    /// Whether anybody reads this level of this target, or, if that is NULL, of any target:
-    /// [`LOG_ENABLED`] and [`LOG_ASK_AGAIN`]. Without the latter the answer may be remembered.
+    /// Whether the log takes lines of this level and target, or of this level and any target if
+    /// `target` is NULL: [`LOG_ENABLED`] and [`LOG_ASK_AGAIN`]. Without [`LOG_ASK_AGAIN`] the
+    /// library may keep the answer.
     pub log_enabled: unsafe extern "C" fn(level: u32, target: Str) -> u32,
-    /// Writes one line into the server's log, if anybody reads it.
+    /// Writes one line into the server's log, if the log takes such lines.
     pub log: unsafe extern "C" fn(line: *const LogLine),
 }
 
-/// What an app is made with. Valid for the call of `init`.
+/// The settings that an app starts with. Valid during [`App::init`].
 #[repr(C)]
 #[derive(Debug)]
 pub struct Start {
     /// The size of this struct.
     pub size: u32,
-    /// How many threads the app may well use, 0 if it shall choose.
+    /// How many threads the app should use; 0 if the app decides.
     pub threads: u32,
-    /// What the operator has to say to the app; NULL if nothing.
+    /// The operator's configuration for the app; NULL if there is none.
     pub config: Str,
 }
 
-/// What a library exports, under the name `ASGI_APP`, and further apps under `ASGI_APP_name`. Valid
-/// until the process ends.
+/// An exported app, under the name `ASGI_APP`, or `ASGI_APP_name` for more apps of one library.
+/// Valid until the process ends.
 #[repr(C)]
 #[derive(Debug)]
 pub struct App {
@@ -535,20 +540,22 @@ pub struct App {
     pub name: Str,
     /// The app's version.
     pub version: Str,
-    /// What compiled it, for people.
+    /// The compiler, for people.
     pub toolchain: Str,
     /// Zero: none is defined yet.
     pub flags: u64,
-    /// Makes the app; called before anything else. READY with the app, or FAILED with a message.
+    /// Makes the app. The host calls it before any other function. READY with the app, or FAILED
+    /// with a message.
     pub init: unsafe extern "C" fn(
         *const Host,
         *const Start,
         app: *mut *mut c_void,
         error: *mut Buffer,
     ) -> u32,
-    /// Makes a task that serves one scope; on any thread, also while other calls run. READY with
-    /// the task, or FAILED. Takes both halves, whatever it answers: it moves them out of what the
-    /// pointers lend for this call.
+    /// Makes a task that serves one scope. The host calls it on any thread, also while other calls
+    /// run. READY with the task, or FAILED. The library takes both halves, whatever it returns: it
+    /// moves them out of the structs that the pointers refer to, which are valid only during this
+    /// call.
     pub call: unsafe extern "C" fn(
         app: *mut c_void,
         *const Scope,
@@ -556,37 +563,39 @@ pub struct App {
         send: *mut Send,
         task: *mut Task,
     ) -> u32,
-    /// Goes on with a task. PENDING, READY, FAILED or PANICKED, the last two with the outcome.
-    /// Whatever is not PENDING is the end: it is not polled again.
+    /// Continues a task. PENDING, READY, FAILED or PANICKED, the last two with the outcome. After
+    /// any other code than PENDING the task has ended; the host must not poll it again.
     pub poll: unsafe extern "C" fn(*mut Task, *const Waker, outcome: *mut Outcome) -> u32,
-    /// Frees what a task holds; one that has not ended is cancelled.
+    /// Frees the data of a task. Cancels a task that has not ended.
     pub drop_task: unsafe extern "C" fn(*mut Task),
-    /// Stops the app's own threads and waits for them, so many milliseconds at most. The last
-    /// call but for `drop_task`.
+    /// Stops the app's own threads and waits for them, at most this many milliseconds. The host
+    /// calls no function but `drop_task` after it.
     pub shutdown: unsafe extern "C" fn(app: *mut c_void, grace_ms: u32),
 }
 
-// SAFETY: a buffer is owned bytes, and every maker of one promises (see the rules above, and
-// `asgi.h`) that its `drop` may be called on any thread.
+// SAFETY: a buffer owns its bytes. The side that made it promises (see the rules above) that any
+// thread may call its `drop`.
 unsafe impl std::marker::Send for Buffer {}
-// SAFETY: shared access only reads the bytes, which nobody changes while the buffer lives.
+// SAFETY: shared access only reads the bytes. The side that made the buffer promises not to change
+// them while the buffer lives.
 unsafe impl Sync for Buffer {}
-// SAFETY: an `App` is read-only data; its texts live as long as the process.
+// SAFETY: an `App` is read-only data. The library that exports it promises that its texts live
+// until the process ends.
 unsafe impl Sync for App {}
 
 impl Str {
-    /// No text at all.
+    /// No text.
     pub const NULL: Self = Self {
         ptr: std::ptr::null(),
         len: 0,
     };
 
-    /// Lends a text. The caller sees to it that it is not used for longer than the text lives.
+    /// Borrows a text. The caller must not use the result after the text is gone.
     pub const fn new(text: &str) -> Self {
         Self::from_bytes(text.as_bytes())
     }
 
-    /// Lends bytes, as [`new`](Self::new).
+    /// Borrows bytes, with the rule of [`new`](Self::new).
     pub const fn from_bytes(bytes: &[u8]) -> Self {
         Self {
             ptr: bytes.as_ptr(),
@@ -594,47 +603,48 @@ impl Str {
         }
     }
 
-    /// The bytes; none if it is NULL.
+    /// The bytes; empty if the pointer is NULL.
     ///
     /// # Safety
     ///
-    /// They must be valid, and unchanged, for as long as the caller says with `'a`.
+    /// The bytes must be valid, and must not change, during `'a`.
     pub unsafe fn as_bytes<'a>(self) -> &'a [u8] {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the bytes are valid during `'a`.
         unsafe { slice(self.ptr, self.len) }
     }
 
-    /// The text, with U+FFFD for what is no UTF-8.
+    /// The text, with U+FFFD in place of bytes that are not UTF-8.
     ///
     /// # Safety
     ///
-    /// As [`as_bytes`](Self::as_bytes).
+    /// The same as for [`as_bytes`](Self::as_bytes).
     pub unsafe fn to_text<'a>(self) -> std::borrow::Cow<'a, str> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the bytes are valid during `'a`.
         String::from_utf8_lossy(unsafe { self.as_bytes() })
     }
 }
 
-/// An array that crossed; empty if it is NULL, which Rust's own slices must never be.
+/// An array of the other side; empty if the pointer is NULL. (A Rust slice must not be NULL.)
 ///
 /// # Safety
 ///
-/// Unless NULL or empty, `ptr` must point to `len` valid values that nobody changes during `'a`.
+/// Unless `ptr` is NULL or `len` is 0, `ptr` must point to `len` valid values that do not change
+/// during `'a`.
 pub(crate) unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
     if ptr.is_null() || len == 0 {
         return &[];
     }
-    // SAFETY: the caller's promise; NULL is excluded above.
+    // SAFETY: the caller promises that the values are valid; the check above excludes NULL.
     unsafe { std::slice::from_raw_parts(ptr, len) }
 }
 
 impl Disconnect {
-    /// Zeros.
+    /// All zero.
     pub const NONE: Self = Self { reason: 0, code: 0 };
 }
 
 impl Address {
-    /// No address is known.
+    /// An unknown address.
     pub const NONE: Self = Self {
         kind: ADDRESS_NONE,
         port: 0,
@@ -647,7 +657,7 @@ impl Address {
 }
 
 impl Scope {
-    /// A scope of this kind with nothing in it.
+    /// A scope of this kind, with all other fields empty.
     pub const fn new(kind: u32) -> Self {
         Self {
             size: size_of::<Self>() as u32,
@@ -673,7 +683,7 @@ impl Scope {
 }
 
 impl ReceiveEvent {
-    /// What a caller passes to have it filled in.
+    /// An initial value for an output parameter.
     pub const EMPTY: Self = Self {
         kind: 0,
         flags: 0,
@@ -685,7 +695,7 @@ impl ReceiveEvent {
 }
 
 impl SendEvent {
-    /// An event of this kind with nothing in it.
+    /// An event of this kind, with all other fields empty.
     pub const fn new(kind: u32) -> Self {
         Self {
             kind,
@@ -703,7 +713,7 @@ impl SendEvent {
 }
 
 impl SendError {
-    /// What a caller passes to have it filled in.
+    /// An initial value for an output parameter.
     pub const EMPTY: Self = Self {
         kind: 0,
         reserved: 0,
@@ -714,7 +724,7 @@ impl SendError {
 }
 
 impl Outcome {
-    /// What a caller passes to have it filled in.
+    /// An initial value for an output parameter.
     pub const EMPTY: Self = Self {
         kind: 0,
         reserved: 0,

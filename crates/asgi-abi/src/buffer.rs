@@ -1,4 +1,4 @@
-//! [`Bytes`] across the boundary, without a copy of what is longer than a few hundred bytes.
+//! Moves [`Bytes`] across the boundary. Only short ones are copied.
 
 use std::mem::{align_of, size_of};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::abi::{Buffer, slice};
 
 impl Buffer {
-    /// Nothing.
+    /// No bytes.
     pub const EMPTY: Self = Self {
         ptr: std::ptr::null(),
         len: 0,
@@ -17,8 +17,8 @@ impl Buffer {
 
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: who made the buffer keeps `ptr` and `len` valid until `drop` was called, and
-        // that takes the buffer away from us.
+        // SAFETY: the side that made the buffer keeps `ptr` and `len` valid until its `drop` is
+        // called. Only our `Drop` calls it, and `&self` shows that it has not run.
         unsafe { slice(self.ptr, self.len) }
     }
 }
@@ -26,7 +26,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(drop) = self.drop.take() {
-            // SAFETY: the buffer is ours, and `take` sees to it that this happens once.
+            // SAFETY: we own the buffer, and `take` makes this the only call.
             unsafe { drop(self) }
         }
     }
@@ -38,7 +38,7 @@ impl AsRef<[u8]> for Buffer {
     }
 }
 
-// `store` must have room for a `Bytes`, or crossing would cost an allocation.
+// A `Bytes` must fit into `store`, so that crossing needs no allocation.
 const _: () = assert!(size_of::<Bytes>() <= size_of::<[usize; 4]>());
 const _: () = assert!(align_of::<Bytes>() <= align_of::<usize>());
 
@@ -54,29 +54,29 @@ impl From<Bytes> for Buffer {
             drop: Some(drop_bytes),
             store: [0; 4],
         };
-        // SAFETY: the two assertions above say that it fits; `drop_bytes` is the only one to take
-        // it out again. `Bytes` keeps nothing inside itself that `ptr` could point to, so the
-        // buffer may move.
+        // SAFETY: the two assertions above check that a `Bytes` fits, and only `drop_bytes` takes
+        // it out again. A `Bytes` does not store its bytes inside itself, so `ptr` stays valid
+        // when the buffer moves.
         unsafe { buffer.store.as_mut_ptr().cast::<Bytes>().write(bytes) };
         buffer
     }
 }
 
 unsafe extern "C" fn drop_bytes(buffer: *mut Buffer) {
-    // SAFETY: only `From<Bytes>` installs this function, so the store holds a `Bytes`; the holder
-    // of the buffer calls it once.
+    // SAFETY: only `From<Bytes>` installs this function, so the store holds a `Bytes`. The owner of
+    // the buffer calls this once.
     unsafe { drop((*buffer).store.as_ptr().cast::<Bytes>().read()) }
 }
 
-/// What is no longer is copied: that costs less than to come back for the owner's `drop`.
-const COPIED: usize = 512;
+/// Buffers up to this length are copied: that is cheaper than a later call of the owner's `drop`.
+const MAX_COPIED_LEN: usize = 512;
 
 impl From<Buffer> for Bytes {
-    /// One small allocation; more than a few bytes stay where they are.
+    /// Makes one small allocation. Longer bytes stay where they are.
     fn from(buffer: Buffer) -> Self {
         match buffer.len {
             0 => Self::new(),
-            1..=COPIED => Self::copy_from_slice(buffer.as_slice()),
+            1..=MAX_COPIED_LEN => Self::copy_from_slice(buffer.as_slice()),
             _ => Self::from_owner(buffer),
         }
     }

@@ -1,19 +1,20 @@
-//! What the log says when the process is killed by what an app did.
+//! The crash report: which library and which requests the process was in when a signal killed it.
 //!
-//! Code in a library can end the whole process: by a bad pointer, by `abort`. [`report_crashes`]
-//! installs a handler that names the library and the requests that were in it, on standard error,
-//! and then lets the signal do what it would have done.
+//! Code in a library can end the whole process, by a bad pointer or by `abort`. [`report_crashes`]
+//! installs a signal handler. It names the library and its running requests on standard error. Then
+//! it restores the old action, so that the signal has its usual effect.
 //!
-//! A handler may do next to nothing: it allocates nothing, locks nothing, and calls `write` and
-//! `sigaction` alone. So what it says is kept ready in [`SLOTS`], a table of atomics of a fixed
-//! size that each call fills in as it begins and frees as it ends.
+//! A signal handler may do very little: this one does not allocate, does not lock, and calls only
+//! `write`, `sigaction`, `raise` and `pause`. So the text that it needs is ready in [`SLOTS`], a
+//! table of atomics with a fixed size. Each call takes a slot when it starts and frees it when it
+//! ends.
 //!
 //! # Limits
 //!
-//! - More than [`MOST_CALLS`] calls at once are counted, not named.
-//! - A stack overflow on a thread of the app's own is silent: that thread has no second stack.
-//! - A thread of the app's own is in no request as far as this can tell: then all are named.
-//! - `SIGKILL`, as from a lack of memory, cannot be handled.
+//! - If more than [`MAX_CALLS`] calls run at once, the others are counted, not named.
+//! - A stack overflow on a thread of the app is not reported: that thread has no second stack.
+//! - If a thread of the app crashes, the report does not know its request, so it names all.
+//! - `SIGKILL`, for example when the system has no memory, cannot be handled.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use asgi::Scope;
 
-/// Which signals a crash comes with, and their names.
+/// The signals of a crash, and their names.
 const SIGNALS: [(libc::c_int, &str); 5] = [
     (libc::SIGSEGV, "SIGSEGV"),
     (libc::SIGBUS, "SIGBUS"),
@@ -31,63 +32,68 @@ const SIGNALS: [(libc::c_int, &str); 5] = [
     (libc::SIGABRT, "SIGABRT"),
 ];
 
-/// How many calls are named.
-const MOST_CALLS: usize = 256;
+/// The most calls that have a name in the table.
+const MAX_CALLS: usize = 256;
 
-/// How many slots a call looks at before it is one of those that are only counted.
-const PROBES: usize = 8;
+/// How many slots a call tries before it is only counted.
+const MAX_PROBES: usize = 8;
 
-/// How much of a call's name is kept, in words of eight bytes.
-const WORDS: usize = 12;
+/// The longest name of a call, in words of eight bytes.
+const NAME_WORDS: usize = 12;
 
-/// The calls that run.
-static SLOTS: [Slot; MOST_CALLS] = [const { Slot::new() }; MOST_CALLS];
+/// The running calls.
+static SLOTS: [CallSlot; MAX_CALLS] = [const { CallSlot::new() }; MAX_CALLS];
+/// How many calls run that have no slot.
 static UNNAMED: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether anybody fills in the table.
-static IS_ON: AtomicBool = AtomicBool::new(false);
-/// The library, as the handler calls it.
+/// Whether calls fill in the table: [`report_crashes`] was called.
+static IS_ENABLED: AtomicBool = AtomicBool::new(false);
+/// The library's name for the report.
 static LIBRARY: OnceLock<String> = OnceLock::new();
-static BEFORE: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+/// The actions of the signals before [`report_crashes`].
+static OLD_ACTIONS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
 
 thread_local! {
-    /// The call that this thread is in.
-    static CURRENT: Cell<Place> = const { Cell::new(Place::None) };
-    /// Where this thread found a slot the last time: most often it is free again.
-    static HINT: Cell<usize> = const { Cell::new(0) };
+    /// The call whose code this thread runs.
+    static CURRENT: Cell<CallPlace> = const { Cell::new(CallPlace::None) };
+    /// The slot that this thread took last: usually it is free again.
+    static LAST_SLOT: Cell<usize> = const { Cell::new(0) };
 }
 
-struct Slot {
-    /// [`FREE`], [`TAKEN`] or [`NAMED`].
+/// One row of the table.
+struct CallSlot {
+    /// [`FREE`], [`CLAIMED`] (a call fills it in) or [`NAMED`].
     state: AtomicUsize,
     exchange: AtomicU64,
     len: AtomicUsize,
-    name: [AtomicU64; WORDS],
+    name: [AtomicU64; NAME_WORDS],
 }
 
 const FREE: usize = 0;
-const TAKEN: usize = 1;
+const CLAIMED: usize = 1;
 const NAMED: usize = 2;
 
+/// Where a call stands in the table.
 #[derive(Clone, Copy)]
-enum Place {
-    /// None: the table is not kept.
+enum CallPlace {
+    /// No place: crash reports are off, or the thread runs no call.
     None,
-    Slot(usize),
-    /// Counted alone.
+    /// The slot with this index.
+    Named(usize),
+    /// Only in the count of calls without a slot.
     Unnamed,
 }
 
-/// A call's place in the table.
-pub(crate) struct Entry(Place);
+/// A running call, in the table until it is dropped.
+pub(crate) struct TrackedCall(CallPlace);
 
-impl Entry {
-    /// Puts a call into the table, if that is kept.
+impl TrackedCall {
+    /// Puts a call into the table, if crash reports are on.
     pub(crate) fn new(scope: &Scope, exchange: Option<u64>) -> Self {
-        if !IS_ON.load(Ordering::Relaxed) {
-            return Self(Place::None);
+        if !IS_ENABLED.load(Ordering::Relaxed) {
+            return Self(CallPlace::None);
         }
-        let mut name = Name::default();
+        let mut name = CallName::default();
         match scope {
             Scope::Http(http) => {
                 name.push(http.method.as_str());
@@ -100,21 +106,21 @@ impl Entry {
             }
             other => name.push(other.kind()),
         }
-        let first = HINT.get();
-        for n in (first..first + PROBES).map(|n| n % MOST_CALLS) {
-            if SLOTS[n].take() {
-                HINT.set(n);
+        let first = LAST_SLOT.get();
+        for n in (first..first + MAX_PROBES).map(|n| n % MAX_CALLS) {
+            if SLOTS[n].claim() {
+                LAST_SLOT.set(n);
                 SLOTS[n].fill(&name, exchange.unwrap_or(0));
-                return Self(Place::Slot(n));
+                return Self(CallPlace::Named(n));
             }
         }
-        HINT.set((first + PROBES) % MOST_CALLS);
+        LAST_SLOT.set((first + MAX_PROBES) % MAX_CALLS);
         UNNAMED.fetch_add(1, Ordering::Relaxed);
-        Self(Place::Unnamed)
+        Self(CallPlace::Unnamed)
     }
 
-    /// Runs code of the library's for this call.
-    pub(crate) fn within<R>(&self, f: impl FnOnce() -> R) -> R {
+    /// Runs code of the library for this call.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
         let outer = CURRENT.replace(self.0);
         let result = f();
         CURRENT.set(outer);
@@ -122,34 +128,34 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for TrackedCall {
     fn drop(&mut self) {
         match self.0 {
-            Place::None => {}
-            Place::Slot(n) => SLOTS[n].state.store(FREE, Ordering::Release),
-            Place::Unnamed => {
+            CallPlace::None => {}
+            CallPlace::Named(n) => SLOTS[n].state.store(FREE, Ordering::Release),
+            CallPlace::Unnamed => {
                 UNNAMED.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// A call's name, cut off where it is too long.
-struct Name {
-    bytes: [u8; WORDS * 8],
+/// The name of a call; the end of a long name is cut off.
+struct CallName {
+    bytes: [u8; NAME_WORDS * 8],
     len: usize,
 }
 
-impl Default for Name {
+impl Default for CallName {
     fn default() -> Self {
         Self {
-            bytes: [0; WORDS * 8],
+            bytes: [0; NAME_WORDS * 8],
             len: 0,
         }
     }
 }
 
-impl Name {
+impl CallName {
     fn push(&mut self, text: &str) {
         let room = &mut self.bytes[self.len..];
         let len = text.len().min(room.len());
@@ -158,26 +164,26 @@ impl Name {
     }
 }
 
-impl Slot {
+impl CallSlot {
     const fn new() -> Self {
         Self {
             state: AtomicUsize::new(FREE),
             exchange: AtomicU64::new(0),
             len: AtomicUsize::new(0),
-            name: [const { AtomicU64::new(0) }; WORDS],
+            name: [const { AtomicU64::new(0) }; NAME_WORDS],
         }
     }
 
-    fn take(&self) -> bool {
+    fn claim(&self) -> bool {
         let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
         let free = self.state.load(relaxed) == FREE;
         free && self
             .state
-            .compare_exchange(FREE, TAKEN, acquire, relaxed)
+            .compare_exchange(FREE, CLAIMED, acquire, relaxed)
             .is_ok()
     }
 
-    fn fill(&self, name: &Name, exchange: u64) {
+    fn fill(&self, name: &CallName, exchange: u64) {
         self.exchange.store(exchange, Ordering::Relaxed);
         self.len.store(name.len, Ordering::Relaxed);
         let words = name.bytes.chunks_exact(8).take(name.len.div_ceil(8));
@@ -190,54 +196,54 @@ impl Slot {
     }
 }
 
-/// Makes a crash within a library say on standard error which library it was, and which requests
-/// were in it.
+/// Makes a crash in a library report the library and its running requests on standard error.
 ///
-/// For a program whose whole purpose is to run the app: it handles signals that are the process's,
-/// not a library's, to handle. Call it once, before the app is loaded.
+/// It installs signal handlers for the whole process, so call it only in a program whose purpose is
+/// to run the app. Call it once, before you load the app.
 pub fn report_crashes() {
-    BEFORE.get_or_init(|| SIGNALS.map(|(signal, _)| install(signal)));
-    IS_ON.store(true, Ordering::Relaxed);
+    OLD_ACTIONS.get_or_init(|| SIGNALS.map(|(signal, _)| install(signal)));
+    IS_ENABLED.store(true, Ordering::Relaxed);
 }
 
-/// Says which library is loaded; the first one counts.
+/// Sets the library's name for the report. Only the first call has an effect.
 pub(crate) fn set_library(name: String) {
     LIBRARY.get_or_init(|| name);
 }
 
-/// Returns what was there before.
+/// Installs the handler. Returns the old action.
 fn install(signal: libc::c_int) -> libc::sigaction {
-    let mut before = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: zeros are a valid `sigaction`, whose mask is then set; both pointers are valid, and
-    // the handler has the signature that SA_SIGINFO asks for.
+    let mut old_action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a zeroed `sigaction` is valid, and `sigemptyset` sets its mask. Both pointers are valid
+    // during the call. `handle` has the signature that SA_SIGINFO requires.
     unsafe {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
         action.sa_sigaction = handle as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         libc::sigemptyset(&raw mut action.sa_mask);
-        // It only fails for what is no signal.
-        libc::sigaction(signal, &raw const action, before.as_mut_ptr());
-        before.assume_init()
+        // It fails only for an invalid signal number.
+        libc::sigaction(signal, &raw const action, old_action.as_mut_ptr());
+        old_action.assume_init()
     }
 }
 
 unsafe extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
-    if HAS_BEGUN.swap(true, Ordering::SeqCst) {
-        // Another thread crashed before: its report ends the process.
+    static HAS_CRASHED: AtomicBool = AtomicBool::new(false);
+    if HAS_CRASHED.swap(true, Ordering::SeqCst) {
+        // Another thread has crashed before, and its report ends the process.
         loop {
-            // SAFETY: it only waits.
+            // SAFETY: `pause` has no preconditions; it only waits.
             unsafe { libc::pause() };
         }
     }
     report(signal);
     let n = SIGNALS.iter().position(|(one, _)| *one == signal);
-    if let (Some(n), Some(before)) = (n, BEFORE.get()) {
-        // SAFETY: the pointer is valid. What caused the signal happens again once this returns,
-        // and is then handled as if we had not been here; what another process sent does not, so
-        // it is sent again. The kernel filled in `info`.
+    if let (Some(n), Some(old_actions)) = (n, OLD_ACTIONS.get()) {
+        // The old action handles the signal. A fault happens again when this handler returns. A
+        // signal that a process sent does not, so it is raised again.
+        // SAFETY: `old_actions` holds valid actions that `sigaction` returned; the kernel has filled in
+        // `info`.
         unsafe {
-            libc::sigaction(signal, &raw const before[n], std::ptr::null_mut());
+            libc::sigaction(signal, &raw const old_actions[n], std::ptr::null_mut());
             if (*info).si_code <= 0 {
                 libc::raise(signal);
             }
@@ -245,54 +251,54 @@ unsafe extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, _: 
     }
 }
 
-/// Only what is safe within a handler: see the module.
+/// Writes the report. It does only what a signal handler may do; see the module.
 fn report(signal: libc::c_int) {
-    let library = LIBRARY.get().map_or("that is being loaded", String::as_str);
+    let library = LIBRARY.get().map_or("(still loading)", String::as_str);
     let name = SIGNALS.iter().find(|(one, _)| *one == signal);
     let name = name.map_or("a signal", |(_, name)| name);
     let current = CURRENT.get();
-    let mut line = Line::default();
+    let mut line = CrashLine::default();
     line.push(b"fatal: ");
     line.push(name.as_bytes());
     match current {
-        Place::None => line.push(b" outside of every request; loaded is the app "),
+        CallPlace::None => line.push(b" outside of any request, with the app "),
         _ => line.push(b" in the app "),
     }
     line.push(library.as_bytes());
     match current {
-        Place::None => {}
-        Place::Slot(n) => {
+        CallPlace::None => line.push(b" loaded"),
+        CallPlace::Named(n) => {
             line.push(b", in ");
-            line.push_slot(&SLOTS[n]);
+            line.push_call(&SLOTS[n]);
         }
-        Place::Unnamed => line.push(b", in a request that is not in the table"),
+        CallPlace::Unnamed => line.push(b", in a request without a name"),
     }
     line.write();
     for (n, slot) in SLOTS.iter().enumerate() {
-        let is_current = matches!(current, Place::Slot(current) if current == n);
+        let is_current = matches!(current, CallPlace::Named(current) if current == n);
         if !is_current && slot.state.load(Ordering::Acquire) == NAMED {
-            let mut line = Line::default();
-            line.push(b"fatal: also in it: ");
-            line.push_slot(slot);
+            let mut line = CrashLine::default();
+            line.push(b"fatal: also running: ");
+            line.push_call(slot);
             line.write();
         }
     }
     let unnamed = UNNAMED.load(Ordering::Relaxed);
     if unnamed != 0 {
-        let mut line = Line::default();
-        line.push(b"fatal: also in it, not named: ");
+        let mut line = CrashLine::default();
+        line.push(b"fatal: also running, without a name: ");
         line.push_number(unnamed as u64);
         line.write();
     }
 }
 
-/// A line on the stack.
-struct Line {
+/// A line of the report, on the stack.
+struct CrashLine {
     bytes: [u8; 512],
     len: usize,
 }
 
-impl Default for Line {
+impl Default for CrashLine {
     fn default() -> Self {
         Self {
             bytes: [0; 512],
@@ -301,20 +307,20 @@ impl Default for Line {
     }
 }
 
-impl Line {
-    /// Adds what there is room for, with one byte left for the end.
+impl CrashLine {
+    /// Adds as much of the text as fits. One byte stays free for the line's end.
     fn push(&mut self, text: &[u8]) {
         let room = self.bytes.len() - 1 - self.len;
         for byte in text.iter().take(room) {
-            // A path is the client's: no byte of it may do anything to a terminal.
+            // A path comes from the client: it must not control a terminal.
             let is_plain = byte.is_ascii_graphic() || *byte == b' ' || !byte.is_ascii();
             self.bytes[self.len] = if is_plain { *byte } else { b'?' };
             self.len += 1;
         }
     }
 
-    fn push_slot(&mut self, slot: &Slot) {
-        let len = slot.len.load(Ordering::Relaxed).min(WORDS * 8);
+    fn push_call(&mut self, slot: &CallSlot) {
+        let len = slot.len.load(Ordering::Relaxed).min(NAME_WORDS * 8);
         for (n, word) in slot.name.iter().enumerate() {
             let bytes = word.load(Ordering::Relaxed).to_ne_bytes();
             self.push(&bytes[..len.saturating_sub(n * 8).min(8)]);
@@ -344,7 +350,8 @@ impl Line {
 
     fn write(mut self) {
         self.bytes[self.len] = b'\n';
-        // SAFETY: the bytes are initialised. If it fails there is nobody left to tell.
+        // SAFETY: the pointer and the length are those of initialised bytes of `self`. An error is
+        // ignored: there is no other place to report it.
         unsafe {
             libc::write(
                 libc::STDERR_FILENO,
@@ -357,15 +364,15 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Name, Slot};
+    use super::{CallName, CallSlot, CrashLine};
 
-    fn text(line: &Line) -> &str {
+    fn text(line: &CrashLine) -> &str {
         std::str::from_utf8(&line.bytes[..line.len]).unwrap()
     }
 
     #[test]
-    fn a_slot_says_the_name_and_the_exchange() {
-        let slot = Slot::new();
+    fn a_slot_has_the_name_and_the_exchange() {
+        let slot = CallSlot::new();
         for (path, exchange, expected) in [
             ("/", 7, "GET / (exchange 7)"),
             (
@@ -375,25 +382,25 @@ mod tests {
             ),
             ("/a\u{1b}b", 0, "GET /a?b"),
         ] {
-            let mut name = Name::default();
+            let mut name = CallName::default();
             name.push("GET ");
             name.push(path);
             slot.fill(&name, exchange);
-            let mut line = Line::default();
-            line.push_slot(&slot);
+            let mut line = CrashLine::default();
+            line.push_call(&slot);
             assert_eq!(text(&line), expected);
         }
     }
 
     #[test]
-    fn what_is_too_long_is_cut_off() {
-        let mut name = Name::default();
+    fn a_long_name_and_a_long_line_are_cut_off() {
+        let mut name = CallName::default();
         name.push(&"x".repeat(1000));
-        let slot = Slot::new();
+        let slot = CallSlot::new();
         slot.fill(&name, 1);
-        let mut line = Line::default();
+        let mut line = CrashLine::default();
         for _ in 0..100 {
-            line.push_slot(&slot);
+            line.push_call(&slot);
         }
         assert_eq!(line.len, 511);
     }

@@ -1,10 +1,10 @@
-//! The bits of extensions.
+//! The bits of the extensions in the ABI.
 
 use asgi::Extension;
 
 use crate::abi;
 
-/// All that can cross, each with its bit.
+/// All extensions that can cross, with their bits.
 pub(crate) const EXTENSIONS: [(u64, Extension); 6] = [
     (abi::EXTENSION_PUSH, Extension::Push),
     (abi::EXTENSION_EARLY_HINT, Extension::EarlyHint),

@@ -1,11 +1,12 @@
-//! The boundary of compiled apps: an app is a shared library, a server loads it.
+//! The boundary between a server and a compiled app: the app is a shared library, the server loads
+//! it.
 //!
-//! Rust promises no ABI between two compilations, and a library brings its own copy of tokio with
-//! its own thread-locals. So no Rust type crosses here: what does is a small C ABI, written by hand
-//! ([`abi`], and the same in C: `include/asgi.h`). An app may be built by another compiler, with
-//! another tokio, or be written in C.
+//! Rust has no stable ABI, and a library brings its own copy of tokio with its own thread-locals.
+//! So no Rust type crosses the boundary. App and server share a small C ABI, written by hand: the
+//! module [`abi`], and the same in C, `include/asgi.h`. The app can use another compiler or another
+//! version of tokio than the server, or it can be written in C.
 //!
-//! # An app's side
+//! # The app's side
 //!
 //! A crate with `crate-type = ["cdylib"]` and one line (feature `export`, on by default):
 //!
@@ -21,10 +22,11 @@
 //! # fn main() {}
 //! ```
 //!
-//! The app runs within a tokio runtime of its own, so `spawn`, timers, sockets and `spawn_blocking`
-//! work: on the server's threads, and on the library's once it waits for something of its own.
+//! The app has its own tokio runtime, so `spawn`, timers, sockets and `spawn_blocking` work. The
+//! server's threads poll a call until it waits for its own I/O; from then on, the app's runtime
+//! polls it.
 //!
-//! # A server's side
+//! # The server's side
 //!
 //! With feature `loader`:
 //!
@@ -38,17 +40,17 @@
 //!
 //! # What crosses
 //!
-//! Every scope, every event and every extension but `http.response.debug`, whose values are Rust's:
-//! a scope that crossed does not offer it. A file of `zerocopysend` crosses as a descriptor that
-//! the server duplicates: the app's own may be closed, and both have one position in the file. A
-//! scope's `state` is what the app handed over at start-up: it never leaves the library, and what a
-//! middleware of the server's puts in does not reach it.
-
-//! What an app may and may not do, and how versions are judged, stands in the crate's `README.md`.
+//! Every scope, every event and every extension crosses, except `http.response.debug`: its values
+//! are Rust types, so an app in a library is not offered it. The file of a `zerocopysend` crosses as
+//! a descriptor that the server duplicates. The app may close its own; both share one position in
+//! the file. The `state` of a scope is the state that the app passed on at startup. It never leaves
+//! the library, and values that a middleware of the server adds do not reach the app.
+//!
+//! The crate's `README.md` says what an app may and must not do, and which versions fit together.
 
 #![deny(unsafe_op_in_unsafe_fn)]
-// The one crate that may: a foreign function interface cannot do without. The rules that each
-// SAFETY comment refers to are those of the module `abi`.
+// A foreign function interface needs unsafe code, so this is the one crate that allows it. The
+// SAFETY comments refer to the rules in the module `abi`.
 #![allow(unsafe_code)]
 
 pub mod abi;
@@ -87,10 +89,10 @@ pub use host::LoadedApp;
 #[cfg(feature = "loader")]
 pub use loader::{Library, LoadError, LoadOptions};
 
-/// For the macro's own use.
+/// Only for the macro `export!`.
 #[doc(hidden)]
 #[cfg(feature = "export")]
 pub mod private {
-    pub use crate::export::{Runs, make, start};
+    pub use crate::export::{PollMode, make, start};
     pub use asgi::{AppError, DynApp};
 }

@@ -1,12 +1,13 @@
-//! Panics stay on the side that they happen on.
+//! Catches panics, so that none crosses the boundary.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `f`; a panic comes out as its message.
+/// Runs `f`. Returns the message of a panic as an error.
 ///
-/// Unwind safety is the caller's: it must not use again what `f` may have left half done.
-pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
+/// The caller is responsible for unwind safety: after a panic, it must not use data that `f` may
+/// have left half changed.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(message)
 }
 
@@ -18,7 +19,8 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     match payload.downcast_ref::<&'static str>() {
         Some(message) => (*message).to_owned(),
         None => {
-            // Its destructor is code of the app's and might panic in turn, outside of any guard.
+            // Not dropped: its destructor is code of the app, and a panic in it would not be
+            // caught here.
             std::mem::forget(payload);
             "a panic without a message".to_owned()
         }

@@ -1,4 +1,4 @@
-//! The numbers of [`DisconnectReason`]s.
+//! Converts a [`DisconnectReason`] to its number in the ABI and back.
 
 use asgi::DisconnectReason;
 
@@ -13,7 +13,8 @@ impl From<DisconnectReason> for abi::Disconnect {
             DisconnectReason::TimedOut => (abi::DISCONNECT_TIMED_OUT, 0),
             DisconnectReason::ProtocolError => (abi::DISCONNECT_PROTOCOL_ERROR, 0),
             DisconnectReason::Shutdown => (abi::DISCONNECT_SHUTDOWN, 0),
-            // And whatever a newer interface knows: nothing can be written any more.
+            // Reasons that a newer version of `asgi` adds also come here: the app cannot send
+            // any more.
             _ => (abi::DISCONNECT_LOST, 0),
         };
         Self { reason, code }

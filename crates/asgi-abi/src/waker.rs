@@ -1,9 +1,11 @@
-//! Wakers, in both directions.
+//! Passes wakers across the boundary, in both directions.
 //!
-//! A waker is lent to the other side for one call: a struct on the stack, no allocation. Only a
-//! side that wants to keep it clones it, and that costs an `Arc`. A waker that comes home, as when
-//! an app that the host polls polls the host's half in turn, is unpacked: it is the very waker that
-//! was lent, and cloning it costs what it costs without a boundary.
+//! A waker is borrowed for one call: it is a struct on the stack and needs no allocation. Only if
+//! the other side clones it, to keep it, an `Arc` is allocated.
+//!
+//! A waker can also come back to the side that made it. For example, the host polls an app, and
+//! the app polls the host's half with the same waker. Both directions detect this and unpack the
+//! original waker, so a clone costs no more than without a boundary.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -11,70 +13,77 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::abi;
 
-/// A waker that is lent for a call.
+/// One of our wakers that the other side borrows for one call.
 #[repr(C)]
-struct Lent {
+struct BorrowedWaker {
     head: abi::Waker,
     waker: *const Waker,
 }
 
-/// A waker that the other side keeps, behind an `Arc`.
+/// One of our wakers that the other side owns, in an `Arc`.
 #[repr(C)]
-struct Kept {
+struct OwnedWaker {
     head: abi::Waker,
     waker: Waker,
 }
 
-// SAFETY: `head` is a pointer to a static; a `Waker` may be sent and shared.
-unsafe impl Send for Kept {}
-// SAFETY: as above.
-unsafe impl Sync for Kept {}
+// SAFETY: `head` points to a static, which any thread may read; a `Waker` is `Send` and `Sync`.
+unsafe impl Send for OwnedWaker {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for OwnedWaker {}
 
-/// Lends `waker` to the other side for as long as `call` runs.
-pub(crate) fn lend<R>(waker: &Waker, call: impl FnOnce(*const abi::Waker) -> R) -> R {
-    if std::ptr::eq(waker.vtable(), &FOREIGN) {
-        // It is theirs: they get their own back.
-        return call(waker.data().cast());
+/// Calls `f` with `waker` as a waker of the ABI. The pointer is valid only during `f`.
+pub(crate) fn with_abi_waker<R>(waker: &Waker, f: impl FnOnce(*const abi::Waker) -> R) -> R {
+    if std::ptr::eq(waker.vtable(), &FOREIGN_VTABLE) {
+        // The other side made it, so the other side gets its own waker back.
+        return f(waker.data().cast());
     }
-    let lent = Lent {
-        head: abi::Waker { vtable: &LENT },
+    let borrowed = BorrowedWaker {
+        head: abi::Waker {
+            vtable: &BORROWED_VTABLE,
+        },
         waker,
     };
-    call((&raw const lent).cast())
+    f((&raw const borrowed).cast())
 }
 
-/// Uses a waker that the other side lent.
+/// Calls `f` with a waker of the ABI, which the other side lends for this call, as a Rust waker.
 ///
 /// # Safety
 ///
-/// `waker` must be valid, with a vtable that keeps its contract, until `call` returns.
-pub(crate) unsafe fn borrow<R>(waker: *const abi::Waker, call: impl FnOnce(&Waker) -> R) -> R {
-    // SAFETY: the caller's promise. A vtable of this copy of this crate tells which of our own
-    // structs the waker is the head of; each `Lent` outlives the call that it was lent for, and
-    // that call is still running since the other side passed it on within its own.
+/// `waker` must be valid, and its vtable must keep the rules of the ABI, until `f` returns.
+pub(crate) unsafe fn with_rust_waker<R>(
+    waker: *const abi::Waker,
+    f: impl FnOnce(&Waker) -> R,
+) -> R {
+    // SAFETY: the caller promises that `waker` is valid. If its vtable is one of this copy of this
+    // crate, the waker is the head of the struct that goes with the vtable. A `BorrowedWaker` lives
+    // until its `with_abi_waker` returns. That call is still running: the other side must use the
+    // waker only during the call that it got it with, and this call is inside that one.
     unsafe {
         let vtable = (*waker).vtable;
-        if std::ptr::eq(vtable, &LENT) {
-            return call(&*(*waker.cast::<Lent>()).waker);
+        if std::ptr::eq(vtable, &BORROWED_VTABLE) {
+            return f(&*(*waker.cast::<BorrowedWaker>()).waker);
         }
-        if std::ptr::eq(vtable, &KEPT) {
-            return call(&(*waker.cast::<Kept>()).waker);
+        if std::ptr::eq(vtable, &OWNED_VTABLE) {
+            return f(&(*waker.cast::<OwnedWaker>()).waker);
         }
-        // Not dropped: it is lent.
-        let foreign = ManuallyDrop::new(Waker::from_raw(RawWaker::new(waker.cast(), &FOREIGN)));
-        call(&foreign)
+        // `ManuallyDrop`, because it is only borrowed.
+        let raw = RawWaker::new(waker.cast(), &FOREIGN_VTABLE);
+        f(&ManuallyDrop::new(Waker::from_raw(raw)))
     }
 }
 
-/// A waker of the other side, as one of ours.
-// SAFETY (of all four): the data is a waker of the other side: lent, for as long as `borrow` runs,
-// or kept, made by its `clone`; `std::task::Waker` calls `wake` and `drop` on kept ones alone, once.
-static FOREIGN: RawWakerVTable = RawWakerVTable::new(
+/// The functions of a Rust waker that wraps a waker of the other side.
+// SAFETY (of all four): `data` is a waker of the other side. It is either borrowed while
+// `with_rust_waker` runs, or owned, because its `clone` made it. `std::task::Waker` calls `wake` or
+// `drop` only on owned ones, and only once.
+static FOREIGN_VTABLE: RawWakerVTable = RawWakerVTable::new(
     |data| {
         let waker: *const abi::Waker = data.cast();
         // SAFETY: see above.
-        let kept = unsafe { ((*(*waker).vtable).clone)(waker) };
-        RawWaker::new(kept.cast(), &FOREIGN)
+        let owned = unsafe { ((*(*waker).vtable).clone)(waker) };
+        RawWaker::new(owned.cast(), &FOREIGN_VTABLE)
     },
     |data| {
         let waker: *const abi::Waker = data.cast();
@@ -93,59 +102,61 @@ static FOREIGN: RawWakerVTable = RawWakerVTable::new(
     },
 );
 
-static LENT: abi::WakerVtable = abi::WakerVtable {
-    clone: lent_clone,
-    wake: lent_wake,
-    wake_by_ref: lent_wake,
-    drop: lent_drop,
+static BORROWED_VTABLE: abi::WakerVtable = abi::WakerVtable {
+    clone: borrowed_clone,
+    wake: borrowed_wake,
+    wake_by_ref: borrowed_wake,
+    drop: borrowed_drop,
 };
 
-static KEPT: abi::WakerVtable = abi::WakerVtable {
-    clone: kept_clone,
-    wake: kept_wake,
-    wake_by_ref: kept_wake_by_ref,
-    drop: kept_drop,
+static OWNED_VTABLE: abi::WakerVtable = abi::WakerVtable {
+    clone: owned_clone,
+    wake: owned_wake,
+    wake_by_ref: owned_wake_by_ref,
+    drop: owned_drop,
 };
 
-unsafe extern "C" fn lent_clone(waker: *const abi::Waker) -> *const abi::Waker {
-    // SAFETY: only `lend` installs this vtable, so this is the head of a `Lent`, whose waker lives
-    // until `lend` returns; the other side must not use it afterwards.
-    let waker = unsafe { (*(*waker.cast::<Lent>()).waker).clone() };
-    let kept = Kept {
-        head: abi::Waker { vtable: &KEPT },
+unsafe extern "C" fn borrowed_clone(waker: *const abi::Waker) -> *const abi::Waker {
+    // SAFETY: only `with_abi_waker` installs this vtable, so this is the head of a `BorrowedWaker`.
+    // Its waker lives until `with_abi_waker` returns; the other side must not use it after that.
+    let waker = unsafe { (*(*waker.cast::<BorrowedWaker>()).waker).clone() };
+    let owned = OwnedWaker {
+        head: abi::Waker {
+            vtable: &OWNED_VTABLE,
+        },
         waker,
     };
-    Arc::into_raw(Arc::new(kept)).cast()
+    Arc::into_raw(Arc::new(owned)).cast()
 }
 
-unsafe extern "C" fn lent_wake(waker: *const abi::Waker) {
-    // SAFETY: as in `lent_clone`.
-    unsafe { (*(*waker.cast::<Lent>()).waker).wake_by_ref() }
+unsafe extern "C" fn borrowed_wake(waker: *const abi::Waker) {
+    // SAFETY: as in `borrowed_clone`.
+    unsafe { (*(*waker.cast::<BorrowedWaker>()).waker).wake_by_ref() }
 }
 
-/// What is only lent cannot be given back.
-unsafe extern "C" fn lent_drop(_: *const abi::Waker) {}
+/// Does nothing: the other side does not own the waker.
+unsafe extern "C" fn borrowed_drop(_: *const abi::Waker) {}
 
-// SAFETY (of all four): only `lent_clone` installs this vtable, so this is the head of a `Kept`
-// from `Arc::into_raw`, and the other side holds one count of it for each clone.
-unsafe extern "C" fn kept_clone(waker: *const abi::Waker) -> *const abi::Waker {
+// SAFETY (of all four): only `borrowed_clone` installs this vtable, so this is the head of an
+// `OwnedWaker` from `Arc::into_raw`. The other side owns one reference count for each clone.
+unsafe extern "C" fn owned_clone(waker: *const abi::Waker) -> *const abi::Waker {
     // SAFETY: see above.
-    unsafe { Arc::increment_strong_count(waker.cast::<Kept>()) };
+    unsafe { Arc::increment_strong_count(waker.cast::<OwnedWaker>()) };
     waker
 }
 
-unsafe extern "C" fn kept_wake(waker: *const abi::Waker) {
-    // SAFETY: see above; the count is given back.
-    let kept = unsafe { Arc::from_raw(waker.cast::<Kept>()) };
-    kept.waker.wake_by_ref();
+unsafe extern "C" fn owned_wake(waker: *const abi::Waker) {
+    // SAFETY: see above; this takes the reference count back.
+    let owned = unsafe { Arc::from_raw(waker.cast::<OwnedWaker>()) };
+    owned.waker.wake_by_ref();
 }
 
-unsafe extern "C" fn kept_wake_by_ref(waker: *const abi::Waker) {
+unsafe extern "C" fn owned_wake_by_ref(waker: *const abi::Waker) {
     // SAFETY: see above.
-    unsafe { (*waker.cast::<Kept>()).waker.wake_by_ref() }
+    unsafe { (*waker.cast::<OwnedWaker>()).waker.wake_by_ref() }
 }
 
-unsafe extern "C" fn kept_drop(waker: *const abi::Waker) {
-    // SAFETY: see above; the count is given back.
-    drop(unsafe { Arc::from_raw(waker.cast::<Kept>()) });
+unsafe extern "C" fn owned_drop(waker: *const abi::Waker) {
+    // SAFETY: see above; this takes the reference count back.
+    drop(unsafe { Arc::from_raw(waker.cast::<OwnedWaker>()) });
 }

@@ -1,19 +1,19 @@
-//! How apps end, and which ends are their fault.
+//! How apps end, and which ends are the app's fault.
 
 use asgi::AppError;
 
 /// How an app's future ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppEnd {
-    /// With `Ok`.
+    /// It returned `Ok`.
     Returned,
-    /// With [`AppError::unsupported`]: it does not know this kind of scope.
+    /// It returned [`AppError::unsupported`]: it does not know this kind of scope.
     Unsupported,
-    /// With any other error.
+    /// It returned any other error.
     Failed,
-    /// With a panic.
+    /// It panicked.
     Panicked,
-    /// It was dropped before it was done.
+    /// The server dropped it before it had returned.
     Cancelled,
 }
 
@@ -40,16 +40,23 @@ pub enum Fault {
     Incomplete,
 }
 
-/// Whose fault an end is; `left_out` is what an app that returned had still to send.
-pub(crate) fn fault(end: AppEnd, told_gone: bool, left_out: Option<Fault>) -> Option<Fault> {
+/// Returns what the app did wrong, if its end is its fault.
+///
+/// `knows_client_left` says whether the app has learned that its client left. `unfinished` is the
+/// fault of an app that returned too early.
+pub(crate) fn fault(
+    end: AppEnd,
+    knows_client_left: bool,
+    unfinished: Option<Fault>,
+) -> Option<Fault> {
     match end {
-        // A panic is a bug whatever the client did. (HTTP-036)
+        // A panic is a bug, even if the client has left. (HTTP-036)
         AppEnd::Panicked => Some(Fault::Panicked),
         AppEnd::Cancelled => None,
-        // Who was told that the client is gone may end as it likes. (HTTP-037)
-        _ if told_gone => None,
-        // Who is asked for more than it serves has failed like any other. (CORE-020)
+        // An app that knows that its client left may end in any way. (HTTP-037)
+        _ if knows_client_left => None,
+        // For a request or a WebSocket, `unsupported` is an error like any other. (CORE-020)
         AppEnd::Failed | AppEnd::Unsupported => Some(Fault::Failed),
-        AppEnd::Returned => left_out,
+        AppEnd::Returned => unfinished,
     }
 }

@@ -1,4 +1,4 @@
-//! One HTTP request and its response.
+//! The rules of one HTTP request and its response.
 
 use asgi::{
     DisconnectReason, Extension, Extensions, HttpResponseBody, HttpResponseEarlyHint,
@@ -8,52 +8,55 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use crate::end::fault;
-use crate::response::{Content, RequestKind, append_all, is_no_trailer, remove_fields};
+use crate::response::{
+    RequestMethod, ResponseContent, append_all, is_forbidden_trailer, remove_headers,
+};
 use crate::{AppEnd, Fault, ResponseHead};
 
-/// What goes on the wire, in this order and no other: hints and pushes, a head, data, an end.
+/// What the server sends to the client. The order is always: hints and pushes, a head, data, an
+/// end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WireEvent {
-    /// Nothing, for now.
+    /// Nothing yet.
     Nothing,
     /// An interim 103 response.
     EarlyHint(HttpResponseEarlyHint),
-    /// A promised request, to be answered by the same app; may come between data as well.
+    /// A promised request, for the same app to answer. It may also come between data.
     Push(HttpResponsePush),
-    /// A head and the whole body; the response is complete.
+    /// A head and the whole body. The response is complete.
     Response(ResponseHead, Bytes),
     /// A head and the first part of the body, which may be empty.
     Head(ResponseHead, Bytes),
-    /// A part of the body; never empty.
+    /// A part of the body. It is never empty.
     Data(Bytes),
-    /// The last part of the body, which may be empty; the response is complete.
+    /// The last part of the body, which may be empty. The response is complete.
     Last(Bytes),
-    /// The trailers behind the body; the response is complete.
+    /// The trailers after the body. The response is complete.
     Trailers(HeaderMap),
-    /// Something for a test client to look at; not for the wire.
+    /// Information for a test client. A server does not send it.
     Debug(State),
 }
 
-/// What becomes of an exchange whose app has ended.
+/// The result of an exchange whose app has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// What the client sees.
+    /// What the server does for the client.
     pub ending: Ending,
-    /// What is to be logged as the app's fault, once.
+    /// The app's fault, if any. The server logs it once.
     pub fault: Option<Fault>,
 }
 
-/// What the client sees of an app's end.
+/// What the server does for the client after the app has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// A complete response; nothing is left to do.
+    /// The response is complete, so there is nothing to do.
     Complete,
-    /// Nothing yet: answer 500.
+    /// Nothing has been sent: answer 500.
     ServerError,
-    /// Half a response: break it off so that the client can tell.
+    /// Only a part of the response has been sent: abort it, so that the client notices.
     Abort,
-    /// Nothing more; it is gone.
+    /// The client is gone, so there is nothing to do.
     Gone,
 }
 
@@ -65,30 +68,30 @@ pub enum Ending {
 ///     │               │  the app waits ──────────▶  │  ◀──┘
 ///     │               │ last body                   │ last body
 ///     │               ▼                             ▼
-///     │           Complete ◀──── trailers ───── Trailers   (only if the start promised some)
+///     │           Complete ◀──── trailers ───── Trailers   (only if the start announced them)
 ///     │
-///     └ early hints: in Begin and Held; pushes: in Begin, Held and Body
+///     └ early hints are allowed in Begin and Held; pushes in Begin, Held and Body
 /// ```
 ///
-/// Beside that there are two more facts: whether the client is gone, and whether the app has
-/// ended. Both can come at any time. An event that is not taken changes nothing (CORE-012).
+/// In every phase, the client can leave and the app can end; these are separate fields. An event
+/// that is not taken changes nothing (CORE-012).
 #[derive(Debug)]
 pub struct HttpRules {
-    phase: Phase,
-    request: RequestKind,
-    /// Whether the length of a body in one part is told by a field of the head.
-    tells_length: bool,
-    /// What may follow the head; nothing while there is none.
-    content: Content,
+    phase: HttpPhase,
+    request: RequestMethod,
+    /// Whether the head gets the length of a body in one part as a `content-length` header.
+    explicit_length: bool,
+    /// The content that may follow the head. Empty until there is a head.
+    content: ResponseContent,
     extensions: Extensions,
     disconnect: Option<DisconnectReason>,
-    /// What the app was told of the end; it is never told anything else. (HTTP-046)
-    told: Option<DisconnectReason>,
+    /// The reason that the app has already learned. It never learns another one. (HTTP-046)
+    reported: Option<DisconnectReason>,
     app_ended: bool,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum HttpPhase {
     Begin,
     Held(HttpResponseStart),
     Body,
@@ -97,58 +100,61 @@ enum Phase {
 }
 
 impl HttpRules {
-    /// An exchange for a request of this method, on a connection that can do these things.
+    /// Creates the rules for a request with this method, on a connection with these extensions.
     pub fn new(method: &Method, extensions: Extensions) -> Self {
         Self {
-            phase: Phase::Begin,
+            phase: HttpPhase::Begin,
             request: match *method {
-                Method::HEAD => RequestKind::Head,
-                _ => RequestKind::Other,
+                Method::HEAD => RequestMethod::Head,
+                _ => RequestMethod::Other,
             },
-            tells_length: true,
-            content: Content::default(),
+            explicit_length: true,
+            content: ResponseContent::default(),
             extensions,
             disconnect: None,
-            told: None,
+            reported: None,
             app_ended: false,
         }
     }
 
-    /// Leaves the `content-length` of a body in one part to whoever writes the head: it follows
-    /// from [`ResponseHead::framing`]. Where the framing does not tell, the field is there all the
-    /// same.
+    /// Leaves out the `content-length` of a body in one part if it follows from
+    /// [`ResponseHead::framing`].
+    ///
+    /// The code that writes the head must add it then. If the framing does not contain the length,
+    /// the header stays.
     #[must_use]
     pub fn with_implied_length(mut self) -> Self {
-        self.tells_length = false;
+        self.explicit_length = false;
         self
     }
 
-    /// Whether the app may send at all.
+    /// Checks whether the app may send.
     ///
     /// # Errors
     ///
-    /// The app has ended, or nothing can reach the client any more.
+    /// Returns an error if the app has ended or if the client is gone.
     pub fn ready(&mut self) -> Result<(), SendError> {
         if self.app_ended {
             // CORE-004
             return Err(SendError::over());
         }
-        match self.gone() {
+        match self.gone_reason() {
             None => Ok(()),
             Some(reason) => {
                 // CORE-015
-                self.told.get_or_insert(reason);
+                self.reported.get_or_insert(reason);
                 Err(SendError::disconnected(reason))
             }
         }
     }
 
-    /// Takes an event of the app and says what goes on the wire.
+    /// Takes an event of the app and returns what the server sends to the client.
     ///
     /// # Errors
     ///
-    /// As [`ready`](Self::ready); and if the event breaks the rules, or the connection cannot do
-    /// it. Then nothing has changed. Which error it is if several hold is said by CORE-027.
+    /// Returns the errors of [`ready`](Self::ready). Also returns an error if the event breaks the
+    /// rules or if the connection does not support it. An error changes nothing. If several errors
+    /// apply, CORE-027 says which one comes first.
     pub fn send(&mut self, event: SendEvent) -> Result<WireEvent, SendError> {
         self.ready()?;
         if self.is_complete() {
@@ -161,14 +167,14 @@ impl HttpRules {
             SendEvent::HttpResponseTrailers(trailers) => self.trailers(trailers),
             SendEvent::HttpResponsePush(push) => self.push(push),
             SendEvent::HttpResponseEarlyHint(hint) => self.early_hint(hint),
-            // Nobody may offer these two. (HTTP-060)
+            // A server must not offer these two. (HTTP-060)
             SendEvent::HttpResponsePathSend(_) => Err(not_offered(Extension::PathSend)),
             SendEvent::HttpResponseZeroCopySend(_) => Err(not_offered(Extension::ZeroCopySend)),
             SendEvent::HttpResponseDebug(debug) => {
-                self.offered(Extension::Debug)?;
+                self.require(Extension::Debug)?;
                 match self.phase {
                     // HTTP-061
-                    Phase::Begin => Ok(WireEvent::Debug(debug.info)),
+                    HttpPhase::Begin => Ok(WireEvent::Debug(debug.info)),
                     _ => Err(self.unexpected("http.response.debug")),
                 }
             }
@@ -176,13 +182,13 @@ impl HttpRules {
         }
     }
 
-    /// The app waits for something: a head that was held back goes out. (HTTP-024)
+    /// Returns the head that was held back, if any, because the app waits for something. (HTTP-024)
     pub fn waiting(&mut self) -> WireEvent {
-        if self.app_ended || self.gone().is_some() {
+        if self.app_ended || self.gone_reason().is_some() {
             return WireEvent::Nothing;
         }
-        match std::mem::replace(&mut self.phase, Phase::Body) {
-            Phase::Held(start) => WireEvent::Head(self.content.head(start, None), Bytes::new()),
+        match std::mem::replace(&mut self.phase, HttpPhase::Body) {
+            HttpPhase::Held(start) => WireEvent::Head(self.content.head(start, None), Bytes::new()),
             other => {
                 self.phase = other;
                 WireEvent::Nothing
@@ -190,30 +196,32 @@ impl HttpRules {
         }
     }
 
-    /// Whether a head waits to go out.
+    /// Returns whether a head is held back.
     pub fn is_held(&self) -> bool {
-        matches!(self.phase, Phase::Held(_))
+        matches!(self.phase, HttpPhase::Held(_))
     }
 
-    /// Whether the whole response was sent.
+    /// Returns whether the response is complete.
     pub fn is_complete(&self) -> bool {
-        matches!(self.phase, Phase::Complete)
+        matches!(self.phase, HttpPhase::Complete)
     }
 
-    /// The client is gone. What was recorded first stays, but that it closed its side may be
-    /// followed by worse. What comes behind a complete response does not matter to it.
+    /// Records that the client has left.
+    ///
+    /// The first reason stays, but any other reason replaces `Closed`. After a complete response,
+    /// this does nothing.
     pub fn disconnected(&mut self, reason: DisconnectReason) {
-        if !self.is_complete() && self.gone().is_none() {
+        if !self.is_complete() && self.gone_reason().is_none() {
             self.disconnect = Some(reason);
         }
     }
 
-    /// How the exchange came to its end, if it did: what `receive` and `closed` tell.
+    /// Returns how the exchange ended, if it has. The app's `receive` and `closed` return this.
     ///
-    /// Once it has said something it says the same for ever. (HTTP-046)
+    /// After the first `Some`, the result never changes. (HTTP-046)
     pub fn disconnect(&mut self) -> Option<DisconnectReason> {
-        if self.told.is_none() {
-            self.told = if self.is_complete() {
+        if self.reported.is_none() {
+            self.reported = if self.is_complete() {
                 // HTTP-045
                 Some(DisconnectReason::Complete)
             } else if self.app_ended {
@@ -222,81 +230,81 @@ impl HttpRules {
                 self.disconnect
             };
         }
-        self.told
+        self.reported
     }
 
-    /// The app has ended. Whatever its halves do from now on is told that it is over.
+    /// Records that the app has ended. From now on, each `send` fails with `is_over`.
     pub fn ended(&mut self, end: AppEnd) -> Verdict {
         self.app_ended = true;
         let ending = match self.phase {
             // HTTP-049
-            Phase::Complete => Ending::Complete,
-            _ if self.gone().is_some() => Ending::Gone,
+            HttpPhase::Complete => Ending::Complete,
+            _ if self.gone_reason().is_some() => Ending::Gone,
             // HTTP-048
             _ if end == AppEnd::Cancelled => Ending::Abort,
             // HTTP-038
-            Phase::Begin | Phase::Held(_) => Ending::ServerError,
+            HttpPhase::Begin | HttpPhase::Held(_) => Ending::ServerError,
             // HTTP-039, HTTP-040
-            Phase::Body | Phase::Trailers(_) => Ending::Abort,
+            HttpPhase::Body | HttpPhase::Trailers(_) => Ending::Abort,
         };
-        let left_out = match (ending, &self.phase) {
+        let unfinished = match (ending, &self.phase) {
             (Ending::Complete | Ending::Gone, _) => None,
-            (_, Phase::Begin) => Some(Fault::NoResponse),
+            (_, HttpPhase::Begin) => Some(Fault::NoResponse),
             _ => Some(Fault::Incomplete),
         };
-        let told_gone = self
-            .told
+        let knows_client_left = self
+            .reported
             .is_some_and(|reason| reason != DisconnectReason::Complete);
         Verdict {
             ending,
-            fault: fault(end, told_gone, left_out),
+            fault: fault(end, knows_client_left, unfinished),
         }
     }
 
-    /// Why nothing can reach the client any more, if so.
-    fn gone(&self) -> Option<DisconnectReason> {
-        // A client that closed its side may still read. (HTTP-042)
+    /// Returns why the client is gone, if it is.
+    fn gone_reason(&self) -> Option<DisconnectReason> {
+        // A client that has closed its side may still read. (HTTP-042)
         self.disconnect
             .filter(|reason| *reason != DisconnectReason::Closed)
     }
 
     fn start(&mut self, start: HttpResponseStart) -> Result<WireEvent, SendError> {
-        let Phase::Begin = self.phase else {
+        let HttpPhase::Begin = self.phase else {
             return Err(self.unexpected("http.response.start"));
         };
-        let content = Content::new(self.request, self.tells_length, &start)?;
+        let content = ResponseContent::new(self.request, self.explicit_length, &start)?;
         if start.trailers {
-            self.offered(Extension::Trailers)?;
+            self.require(Extension::Trailers)?;
         }
         self.content = content;
         // HTTP-023
-        self.phase = Phase::Held(start);
+        self.phase = HttpPhase::Held(start);
         Ok(WireEvent::Nothing)
     }
 
     fn body(&mut self, part: HttpResponseBody) -> Result<WireEvent, SendError> {
-        if !matches!(self.phase, Phase::Held(_) | Phase::Body) {
+        if !matches!(self.phase, HttpPhase::Held(_) | HttpPhase::Body) {
             return Err(self.unexpected("http.response.body"));
         }
         let length = part.body.len() as u64;
         self.content.take(length, part.more_body)?;
-        let data = if self.content.is_swallowed() {
+        let data = if self.content.discards_body() {
             Bytes::new() // HTTP-026
         } else {
             part.body
         };
         let next = match (part.more_body, self.content.trailers_promised()) {
-            (true, _) => Phase::Body,
-            (false, true) => Phase::Trailers(HeaderMap::new()),
-            (false, false) => Phase::Complete,
+            (true, _) => HttpPhase::Body,
+            (false, true) => HttpPhase::Trailers(HeaderMap::new()),
+            (false, false) => HttpPhase::Complete,
         };
-        let last = matches!(next, Phase::Complete);
+        let last = matches!(next, HttpPhase::Complete);
         let content = &self.content;
         Ok(match std::mem::replace(&mut self.phase, next) {
-            Phase::Held(start) if last => {
+            HttpPhase::Held(start) if last => {
                 WireEvent::Response(content.head(start, Some(length)), data)
             }
-            Phase::Held(start) => WireEvent::Head(content.head(start, None), data),
+            HttpPhase::Held(start) => WireEvent::Head(content.head(start, None), data),
             _ if last => WireEvent::Last(data),
             _ if data.is_empty() => WireEvent::Nothing,
             _ => WireEvent::Data(data),
@@ -304,52 +312,56 @@ impl HttpRules {
     }
 
     fn trailers(&mut self, trailers: HttpResponseTrailers) -> Result<WireEvent, SendError> {
-        let Phase::Trailers(collected) = &mut self.phase else {
-            self.offered(Extension::Trailers)?;
+        let HttpPhase::Trailers(collected) = &mut self.phase else {
+            self.require(Extension::Trailers)?;
             return Err(self.unexpected("http.response.trailers"));
         };
         append_all(collected, trailers.headers);
         if trailers.more_trailers {
             return Ok(WireEvent::Nothing); // HTTP-051
         }
-        let event = if self.content.is_swallowed() {
+        let event = if self.content.discards_body() {
             WireEvent::Last(Bytes::new()) // HTTP-053
         } else {
-            let mut fields = std::mem::take(collected);
-            remove_fields(&mut fields, is_no_trailer);
-            WireEvent::Trailers(fields)
+            let mut headers = std::mem::take(collected);
+            remove_headers(&mut headers, is_forbidden_trailer);
+            WireEvent::Trailers(headers)
         };
-        self.phase = Phase::Complete;
+        self.phase = HttpPhase::Complete;
         Ok(event)
     }
 
     fn push(&mut self, push: HttpResponsePush) -> Result<WireEvent, SendError> {
-        self.offered(Extension::Push)?;
+        self.require(Extension::Push)?;
         match self.phase {
-            // On HTTP/2 a head without content ends the stream, and RFC 9113 §8.4 forbids a
+            // On HTTP/2, a head without content ends the stream, and RFC 9113 §8.4 forbids a
             // promise on a stream that has ended. (HTTP-059)
-            Phase::Body if self.content.is_swallowed() => Err(SendError::refused(
-                "the head of a response without content is out, a push comes too late",
+            HttpPhase::Body if self.content.discards_body() => Err(SendError::refused(
+                "a push is too late after the head of a response without content",
             )),
-            Phase::Begin | Phase::Held(_) | Phase::Body => Ok(WireEvent::Push(push)),
-            Phase::Trailers(_) | Phase::Complete => Err(self.unexpected("http.response.push")),
+            HttpPhase::Begin | HttpPhase::Held(_) | HttpPhase::Body => Ok(WireEvent::Push(push)),
+            HttpPhase::Trailers(_) | HttpPhase::Complete => {
+                Err(self.unexpected("http.response.push"))
+            }
         }
     }
 
     fn early_hint(&mut self, hint: HttpResponseEarlyHint) -> Result<WireEvent, SendError> {
-        self.offered(Extension::EarlyHint)?;
+        self.require(Extension::EarlyHint)?;
         match self.phase {
             // HTTP-054
-            Phase::Begin | Phase::Held(_) => Ok(WireEvent::EarlyHint(hint)),
-            // Lawful by ASGI's text, too late by RFC 8297: the head is out. (HTTP-055)
-            Phase::Body => Err(SendError::refused("the head is out, a hint comes too late")),
-            Phase::Trailers(_) | Phase::Complete => {
+            HttpPhase::Begin | HttpPhase::Held(_) => Ok(WireEvent::EarlyHint(hint)),
+            // ASGI allows this. RFC 8297 does not, because the head is already sent. (HTTP-055)
+            HttpPhase::Body => Err(SendError::refused(
+                "an early hint is too late after the head",
+            )),
+            HttpPhase::Trailers(_) | HttpPhase::Complete => {
                 Err(self.unexpected("http.response.early_hint"))
             }
         }
     }
 
-    fn offered(&self, extension: Extension) -> Result<(), SendError> {
+    fn require(&self, extension: Extension) -> Result<(), SendError> {
         if self.extensions.has(extension) {
             return Ok(());
         }
@@ -361,10 +373,10 @@ impl HttpRules {
         SendError::misuse(
             got,
             match self.phase {
-                Phase::Begin => "http.response.start",
-                Phase::Held(_) | Phase::Body => "http.response.body",
-                Phase::Trailers(_) => "http.response.trailers",
-                Phase::Complete => "nothing: the response is complete",
+                HttpPhase::Begin => "http.response.start",
+                HttpPhase::Held(_) | HttpPhase::Body => "http.response.body",
+                HttpPhase::Trailers(_) => "http.response.trailers",
+                HttpPhase::Complete => "nothing: the response is complete",
             },
         )
     }

@@ -1,11 +1,14 @@
-//! The rules of one exchange: what an app may send when, and what becomes of it.
+//! The rules of one exchange: which event an app may send when, and what it means.
 //!
-//! Each machine here takes the events of an app and gives back what goes on the wire, or why not.
-//! None of them knows a socket, a clock or a runtime: a server feeds them and does what they say,
-//! and so does the test client, so that an app meets the same rules in both. They are written down
-//! in `spec/`; code and tests cite the requirement (`HTTP-017`).
+//! Each state machine here takes the events of an app. It returns what the server must send to the
+//! client, or an error. The machines know no socket, no clock and no runtime: a server or a test
+//! client feeds them and does what they say. So an app meets the same rules in production and in
+//! its tests.
 //!
-//! Called by `ferricorn` and `asgi-testing`; of use to any other server.
+//! The folder `spec/` contains the rules in words. Code and tests cite their ids, such as
+//! `HTTP-017`.
+//!
+//! `ferricorn` and `asgi-testing` use this crate, and other servers can use it too.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The life of a server, as its app sees it.
+//! The rules of a lifespan: the start-up and shutdown of an app.
 
 use asgi::{
     DisconnectReason, LifespanShutdown, LifespanStartup, ReceiveEvent, SendError, SendEvent, State,
@@ -7,61 +7,62 @@ use asgi::{
 use crate::end::fault;
 use crate::{AppEnd, Fault};
 
-/// What an app says, or what its end means, for the server.
+/// What an event of the app, or its end, means for the server.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LifespanOutcome {
-    /// Serve; each scope gets a clone of this state.
+    /// Serve. Each scope gets a clone of this state.
     Serve(State),
-    /// Serve; the app does not want to know of the server's life.
+    /// Serve without a lifespan: the app does not support it.
     Unsupported,
-    /// Do not serve, and tell the operator this.
+    /// Do not serve. The app gives this reason for the operator.
     Refused(String),
-    /// Do not serve: the app ended before it was ready.
+    /// Do not serve, because the app ended before it was ready.
     StartupFailed,
-    /// Everything is cleaned up.
+    /// The app has cleaned up.
     ShutdownComplete,
-    /// The app could not clean up, and says this; empty if it just failed.
+    /// The app could not clean up. The text is its reason, and is empty if the app failed without
+    /// one.
     ShutdownFailed(String),
-    /// The app is not there to clean up; what is served goes on.
+    /// The app has ended, so it cannot clean up. The server continues to serve.
     Gone,
 }
 
-/// What becomes of a lifespan whose app has ended.
+/// The result of a lifespan whose app has ended.
 #[derive(Debug)]
 pub struct LifespanVerdict {
-    /// What it means for the server; `None` if the app had said all before.
+    /// What it means for the server; `None` if the app had sent its last event.
     pub outcome: Option<LifespanOutcome>,
-    /// What is to be logged as the app's fault, once.
+    /// The app's fault, if any. The server logs it once.
     pub fault: Option<Fault>,
 }
 
-/// The rules of the life of a server.
+/// The rules of one lifespan.
 ///
 /// ```text
-///              startup.complete            the server           shutdown.complete
+///              startup.complete          server stops           shutdown.complete
 ///   Starting ──────────────────▶ Running ────────────▶ Stopping ─────────────────▶ Over
-///      │                                                        shutdown.failed     ▲
+///      │                                                       or shutdown.failed   ▲
 ///      └───────────────────────────── startup.failed ───────────────────────────────┘
 /// ```
 ///
-/// The app can end at any time. An event that is not taken changes nothing (CORE-012).
+/// The app can end in every phase. An event that is not taken changes nothing (CORE-012).
 #[derive(Debug)]
 pub struct LifespanRules {
-    phase: Phase,
+    phase: LifespanPhase,
     /// The app has received the startup event.
     startup_received: bool,
     app_ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum LifespanPhase {
     Starting,
     Running,
     Stopping,
-    /// Nothing more is to be said; the shutdown event stays the last one if there was one.
+    /// The app has sent its last event. If it received the shutdown, `receive` repeats that event.
     Over {
-        asked_to_stop: bool,
+        shutdown_requested: bool,
     },
 }
 
@@ -72,21 +73,21 @@ impl Default for LifespanRules {
 }
 
 impl LifespanRules {
-    /// A server that is about to serve.
+    /// Creates the rules for an app that is about to start.
     pub const fn new() -> Self {
         Self {
-            phase: Phase::Starting,
+            phase: LifespanPhase::Starting,
             startup_received: false,
             app_ended: false,
         }
     }
 
-    /// What the app receives now; `None` if it has to wait.
+    /// Returns the event that the app receives now, or `None` if it must wait.
     pub fn receive(&mut self) -> Option<ReceiveEvent> {
-        // The shutdown comes again whenever it is asked for. (CORE-008)
-        if let Phase::Stopping
-        | Phase::Over {
-            asked_to_stop: true,
+        // After the shutdown event, each `receive` returns it again. (CORE-008)
+        if let LifespanPhase::Stopping
+        | LifespanPhase::Over {
+            shutdown_requested: true,
         } = self.phase
         {
             return Some(LifespanShutdown::new().into());
@@ -99,11 +100,11 @@ impl LifespanRules {
         Some(LifespanStartup::new().into())
     }
 
-    /// Whether the app may send at all.
+    /// Checks whether the app may send.
     ///
     /// # Errors
     ///
-    /// The app has ended. (CORE-004)
+    /// Returns an error if the app has ended. (CORE-004)
     pub fn ready(&self) -> Result<(), SendError> {
         if self.app_ended {
             return Err(SendError::over());
@@ -111,33 +112,34 @@ impl LifespanRules {
         Ok(())
     }
 
-    /// Takes an event of the app and says what it means for the server.
+    /// Takes an event of the app and returns what it means for the server.
     ///
     /// # Errors
     ///
-    /// The app has ended, or the event is not expected now. Then nothing has changed.
+    /// Returns an error, and changes nothing, if the app has ended or if the event is not expected
+    /// now.
     pub fn send(&mut self, event: SendEvent) -> Result<LifespanOutcome, SendError> {
         self.ready()?;
         match (self.phase, event) {
-            (Phase::Starting, SendEvent::LifespanStartupComplete(complete)) => {
-                self.phase = Phase::Running;
+            (LifespanPhase::Starting, SendEvent::LifespanStartupComplete(complete)) => {
+                self.phase = LifespanPhase::Running;
                 Ok(LifespanOutcome::Serve(complete.state))
             }
-            (Phase::Starting, SendEvent::LifespanStartupFailed(failed)) => {
-                self.phase = Phase::Over {
-                    asked_to_stop: false,
+            (LifespanPhase::Starting, SendEvent::LifespanStartupFailed(failed)) => {
+                self.phase = LifespanPhase::Over {
+                    shutdown_requested: false,
                 };
                 Ok(LifespanOutcome::Refused(failed.message))
             }
-            (Phase::Stopping, SendEvent::LifespanShutdownComplete(_)) => {
-                self.phase = Phase::Over {
-                    asked_to_stop: true,
+            (LifespanPhase::Stopping, SendEvent::LifespanShutdownComplete(_)) => {
+                self.phase = LifespanPhase::Over {
+                    shutdown_requested: true,
                 };
                 Ok(LifespanOutcome::ShutdownComplete)
             }
-            (Phase::Stopping, SendEvent::LifespanShutdownFailed(failed)) => {
-                self.phase = Phase::Over {
-                    asked_to_stop: true,
+            (LifespanPhase::Stopping, SendEvent::LifespanShutdownFailed(failed)) => {
+                self.phase = LifespanPhase::Over {
+                    shutdown_requested: true,
                 };
                 Ok(LifespanOutcome::ShutdownFailed(failed.message))
             }
@@ -145,51 +147,51 @@ impl LifespanRules {
         }
     }
 
-    /// The server has served its last request: the app is to clean up. (LIFE-012)
+    /// Asks the app to clean up, after the server has served its last request. (LIFE-012)
     ///
-    /// Whether it was asked: it is not if it has ended, or had not started.
+    /// Returns whether the app was asked. It is not asked if it has ended or has not started.
     pub fn shutdown(&mut self) -> bool {
-        if self.phase == Phase::Running && !self.app_ended {
-            self.phase = Phase::Stopping;
+        if self.phase == LifespanPhase::Running && !self.app_ended {
+            self.phase = LifespanPhase::Stopping;
         }
-        self.phase == Phase::Stopping
+        self.phase == LifespanPhase::Stopping
     }
 
-    /// What `closed` tells, once nothing that the app sends matters.
+    /// Returns the result of the app's `closed`, once the server takes no more events.
     pub fn closed(&self) -> Option<DisconnectReason> {
-        let over = self.app_ended || matches!(self.phase, Phase::Over { .. });
+        let over = self.app_ended || matches!(self.phase, LifespanPhase::Over { .. });
         over.then_some(DisconnectReason::Complete)
     }
 
-    /// The app has ended. Whatever its halves do from now on is told that it is over.
+    /// Records that the app has ended. From now on, each `send` fails with `is_over`.
     pub fn ended(&mut self, end: AppEnd) -> LifespanVerdict {
         let outcome = match (self.phase, end) {
             // LIFE-009
-            (Phase::Starting, AppEnd::Unsupported | AppEnd::Returned) => {
+            (LifespanPhase::Starting, AppEnd::Unsupported | AppEnd::Returned) => {
                 Some(LifespanOutcome::Unsupported)
             }
             // LIFE-010
-            (Phase::Starting, AppEnd::Failed | AppEnd::Panicked | AppEnd::Cancelled) => {
+            (LifespanPhase::Starting, AppEnd::Failed | AppEnd::Panicked | AppEnd::Cancelled) => {
                 Some(LifespanOutcome::StartupFailed)
             }
             // LIFE-011
-            (Phase::Running, _) | (Phase::Stopping, AppEnd::Cancelled) => {
+            (LifespanPhase::Running, _) | (LifespanPhase::Stopping, AppEnd::Cancelled) => {
                 Some(LifespanOutcome::Gone)
             }
             // LIFE-015
-            (Phase::Stopping, AppEnd::Returned) => Some(LifespanOutcome::ShutdownComplete),
+            (LifespanPhase::Stopping, AppEnd::Returned) => Some(LifespanOutcome::ShutdownComplete),
             // LIFE-016
-            (Phase::Stopping, AppEnd::Failed | AppEnd::Unsupported | AppEnd::Panicked) => {
+            (LifespanPhase::Stopping, AppEnd::Failed | AppEnd::Unsupported | AppEnd::Panicked) => {
                 Some(LifespanOutcome::ShutdownFailed(String::new()))
             }
-            (Phase::Over { .. }, _) => None,
+            (LifespanPhase::Over { .. }, _) => None,
         };
-        // Not to serve the lifespan is no fault, nor is an error behind a refusal: the operator
-        // has been told why. (LIFE-009, LIFE-008)
+        // An app may refuse the lifespan. It may also return an error after it has refused to
+        // start, because the operator already knows the reason. (LIFE-009, LIFE-008)
         let excused = match self.phase {
-            Phase::Starting => end == AppEnd::Unsupported,
-            Phase::Over { asked_to_stop } => !asked_to_stop,
-            Phase::Running | Phase::Stopping => false,
+            LifespanPhase::Starting => end == AppEnd::Unsupported,
+            LifespanPhase::Over { shutdown_requested } => !shutdown_requested,
+            LifespanPhase::Running | LifespanPhase::Stopping => false,
         };
         self.app_ended = true;
         LifespanVerdict {
@@ -203,10 +205,10 @@ impl LifespanRules {
         SendError::misuse(
             got,
             match self.phase {
-                Phase::Starting => "lifespan.startup.complete or lifespan.startup.failed",
-                Phase::Running => "nothing before lifespan.shutdown",
-                Phase::Stopping => "lifespan.shutdown.complete or lifespan.shutdown.failed",
-                Phase::Over { .. } => "nothing: the lifespan is over",
+                LifespanPhase::Starting => "lifespan.startup.complete or lifespan.startup.failed",
+                LifespanPhase::Running => "nothing before lifespan.shutdown",
+                LifespanPhase::Stopping => "lifespan.shutdown.complete or lifespan.shutdown.failed",
+                LifespanPhase::Over { .. } => "nothing: the lifespan is over",
             },
         )
     }

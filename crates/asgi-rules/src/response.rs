@@ -1,28 +1,28 @@
-//! The head of a response, and how much content may follow it.
+//! The head of a response, and the length of the body that may follow it.
 
 use asgi::{HttpResponseStart, SendError};
 use http::header::{CONTENT_LENGTH, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-/// The head of a final response, as it goes on the wire but for what the connection adds.
+/// The head of a final response, without the headers that the connection adds.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ResponseHead {
     /// A final status.
     pub status: StatusCode,
-    /// The app's fields without those that are the connection's; with a `content-length` where the
-    /// length is known, unless it [is implied](crate::HttpRules::with_implied_length).
+    /// The app's headers without those that belong to the connection. They have a `content-length`
+    /// if the length is known, unless it [is implied](crate::HttpRules::with_implied_length).
     pub headers: HeaderMap,
     /// How the body ends.
     pub framing: Framing,
-    /// Whether the app asked that the connection be closed after this response.
+    /// Whether the app asks the server to close the connection after this response.
     pub close: bool,
     /// Whether trailers follow the body.
     pub trailers: bool,
 }
 
 impl ResponseHead {
-    /// The head of a response that a server makes itself.
+    /// Creates the head of a response that the server makes itself.
     pub fn new(status: StatusCode, headers: HeaderMap, framing: Framing) -> Self {
         Self {
             status,
@@ -37,42 +37,42 @@ impl ResponseHead {
 /// How the body of a response ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// There is none, whatever the fields say: HEAD, 204, 205 and 304.
+    /// There is no body, whatever the headers say: the response to HEAD, 204, 205 or 304.
     Empty,
-    /// After so many bytes.
+    /// The body has this many bytes.
     Length(u64),
-    /// When the app says so.
+    /// The body ends when the app says so.
     Stream,
 }
 
-/// Whether a response is the answer to HEAD.
+/// The request method, as far as it matters for the response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum RequestKind {
+pub(crate) enum RequestMethod {
     Head,
     #[default]
     Other,
 }
 
-/// What may follow a head.
+/// The content that may follow a head.
 #[derive(Debug, Default)]
-pub(crate) struct Content {
-    request: RequestKind,
-    tells_length: bool,
-    /// The app set some that are the connection's.
-    connection_fields: bool,
-    /// The status or the method allows none: what the app sends is swallowed. (HTTP-026)
-    swallowed: bool,
-    /// What the app announced; not checked where it is swallowed.
+pub(crate) struct ResponseContent {
+    request: RequestMethod,
+    explicit_length: bool,
+    /// The app has set headers that belong to the connection.
+    has_connection_headers: bool,
+    /// The status or the method allows no body, so the server discards the app's. (HTTP-026)
+    discard_body: bool,
+    /// The length that the app has announced; `None` if the server discards the body.
     length: Option<u64>,
     taken: u64,
     trailers_promised: bool,
 }
 
-impl Content {
-    /// What may follow `start`.
+impl ResponseContent {
+    /// Returns the content that may follow `start`.
     pub(crate) fn new(
-        request: RequestKind,
-        tells_length: bool,
+        request: RequestMethod,
+        explicit_length: bool,
         start: &HttpResponseStart,
     ) -> Result<Self, SendError> {
         if start.status.is_informational() {
@@ -82,47 +82,48 @@ impl Content {
                 "a final status, 200 or above",
             ));
         }
-        // One look at each name is cheaper than to look for one after the other.
+        // One pass over all names is faster than one lookup for each name.
         let mut has_length = false;
-        let mut connection_fields = false;
+        let mut has_connection_headers = false;
         for name in start.headers.keys() {
             has_length |= name == CONTENT_LENGTH;
-            connection_fields |= is_connection_field(name);
+            has_connection_headers |= is_connection_header(name);
         }
         let length = match has_length {
             true => content_length(&start.headers)?,
             false => None,
         };
-        let swallowed = request == RequestKind::Head
+        let discard_body = request == RequestMethod::Head
             || matches!(
                 start.status,
                 StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
             );
         Ok(Self {
             request,
-            tells_length: tells_length || swallowed,
-            connection_fields,
-            swallowed,
-            length: length.filter(|_| !swallowed),
+            explicit_length: explicit_length || discard_body,
+            has_connection_headers,
+            discard_body,
+            length: length.filter(|_| !discard_body),
             taken: 0,
             trailers_promised: start.trailers,
         })
     }
 
-    /// Counts a part of the body; one that is swallowed has no length to keep. (HTTP-030, HTTP-031)
+    /// Counts a part of the body and checks it against the announced length, unless the server
+    /// discards the body. (HTTP-030, HTTP-031)
     pub(crate) fn take(&mut self, part: u64, more_body: bool) -> Result<(), SendError> {
         if let Some(length) = self.length {
             let left = length - self.taken;
             if part > left {
                 return Err(SendError::misuse(
                     format!("a body part of {part} bytes"),
-                    format!("at most {left}: that is left of the content-length"),
+                    format!("at most {left}, the rest of the content-length"),
                 ));
             }
             if part < left && !more_body {
                 return Err(SendError::misuse(
                     format!("a last body part of {part} bytes"),
-                    format!("{left}: that is left of the content-length"),
+                    format!("{left}, the rest of the content-length"),
                 ));
             }
             self.taken += part;
@@ -130,29 +131,29 @@ impl Content {
         Ok(())
     }
 
-    /// Whether the wire sees none of it.
-    pub(crate) fn is_swallowed(&self) -> bool {
-        self.swallowed
+    /// Returns whether the server discards the body.
+    pub(crate) fn discards_body(&self) -> bool {
+        self.discard_body
     }
 
-    /// Whether the app owes trailers.
+    /// Returns whether the app has said that trailers follow.
     pub(crate) fn trailers_promised(&self) -> bool {
         self.trailers_promised
     }
 
-    /// The head as it goes on the wire; `whole` is the length of a body in one part.
-    pub(crate) fn head(&self, start: HttpResponseStart, whole: Option<u64>) -> ResponseHead {
+    /// Returns the head for the client. `body_length` is the length of a body in one part.
+    pub(crate) fn head(&self, start: HttpResponseStart, body_length: Option<u64>) -> ResponseHead {
         let HttpResponseStart {
             status,
             mut headers,
             ..
         } = start;
         let mut close = false;
-        if self.connection_fields {
+        if self.has_connection_headers {
             close = asks_to_close(&headers);
-            remove_fields(&mut headers, is_connection_field);
+            remove_headers(&mut headers, is_connection_header);
         }
-        let trailers = self.trailers_promised && !self.swallowed;
+        let trailers = self.trailers_promised && !self.discard_body;
         match status {
             // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response
             // with a status code of 1xx (Informational) or 204 (No Content)." (HTTP-034)
@@ -163,26 +164,27 @@ impl Content {
             StatusCode::RESET_CONTENT => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
             }
-            // Its length would be that of another response. (RFC 9110 §8.6)
+            // A content-length here would be the length of another response. (RFC 9110 §8.6)
             StatusCode::NOT_MODIFIED => {}
-            // RFC 9112 §7.1.2: trailers are a part of the chunked coding. (HTTP-052)
+            // RFC 9112 §7.1.2: trailers are part of the chunked coding, so there is no length.
+            // (HTTP-052)
             _ if trailers => {
                 headers.remove(CONTENT_LENGTH);
             }
             _ => {
-                if let Some(length) = whole.filter(|length| self.tells(*length)) {
+                if let Some(length) = body_length.filter(|length| self.adds_length(*length)) {
                     headers
                         .entry(CONTENT_LENGTH)
                         .or_insert_with(|| decimal(length));
                 }
             }
         }
-        let framing = if self.swallowed {
+        let framing = if self.discard_body {
             Framing::Empty
         } else if trailers {
             Framing::Stream
         } else {
-            whole
+            body_length
                 .or(self.length)
                 .map_or(Framing::Stream, Framing::Length)
         };
@@ -195,49 +197,50 @@ impl Content {
         }
     }
 
-    /// Whether the length of a body in one part is the content's, and not implied. (HTTP-027)
+    /// Returns whether the head gets the length of a body in one part as a header. (HTTP-027)
     ///
     /// RFC 9110 §8.6 on HEAD: "a server MUST NOT send Content-Length in such a response unless its
     /// field value equals the decimal number of octets that would have been sent in the content of
-    /// a response if the same request had used the GET method." An app that left the body out for
-    /// HEAD's sake has not said how long it is.
-    fn tells(&self, length: u64) -> bool {
-        self.tells_length && (self.request == RequestKind::Other || length > 0)
+    /// a response if the same request had used the GET method." If an app leaves the body out
+    /// because the method is HEAD, the length is unknown.
+    fn adds_length(&self, length: u64) -> bool {
+        self.explicit_length && (self.request == RequestMethod::Other || length > 0)
     }
 }
 
-/// As `HeaderValue::from`, which allocates twice.
+/// Returns a number as a header value. `HeaderValue::from` does the same but allocates twice.
 fn decimal(length: u64) -> HeaderValue {
-    HeaderValue::try_from(length.to_string()).expect("digits are a field value")
+    HeaderValue::try_from(length.to_string()).expect("digits are a valid header value")
 }
 
-/// Whether a field is about the connection, and so the server's to send. (HTTP-028)
+/// Returns whether a header describes the connection, so that only the server may send it.
+/// (HTTP-028)
 ///
 /// RFC 9113 §8.2.2 makes a response with one of them malformed.
-pub(crate) fn is_connection_field(name: &HeaderName) -> bool {
+pub(crate) fn is_connection_header(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
     )
 }
 
-/// Whether a field may not come behind the body. (HTTP-050)
+/// Returns whether a header must not be a trailer. (HTTP-050)
 ///
 /// RFC 9110 §6.5.1: "Many fields cannot be processed outside the header section because their
 /// evaluation is necessary prior to receiving the content, such as those that describe message
 /// framing".
-pub(crate) fn is_no_trailer(name: &HeaderName) -> bool {
-    is_connection_field(name) || name == CONTENT_LENGTH || name == TRAILER
+pub(crate) fn is_forbidden_trailer(name: &HeaderName) -> bool {
+    is_connection_header(name) || name == CONTENT_LENGTH || name == TRAILER
 }
 
-/// Removes the fields whose name passes `test`; one pass where there are none.
-pub(crate) fn remove_fields(headers: &mut HeaderMap, test: impl Fn(&HeaderName) -> bool) {
+/// Removes the headers whose name passes `test`. If there are none, this takes one pass.
+pub(crate) fn remove_headers(headers: &mut HeaderMap, test: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| test(name)).cloned() {
         headers.remove(name);
     }
 }
 
-/// Adds the fields of `from` behind those of `to`.
+/// Appends the headers of `from` to `to`. Headers with the same name stay.
 pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
     let mut last = None;
     for (name, value) in from {
@@ -248,7 +251,7 @@ pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
     }
 }
 
-/// Whether the app wants the connection closed. (HTTP-032)
+/// Returns whether the app asks the server to close the connection. (HTTP-032)
 fn asks_to_close(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::CONNECTION)
@@ -258,13 +261,13 @@ fn asks_to_close(headers: &HeaderMap) -> bool {
         .any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
-/// The length that the app announces, if it does. (HTTP-029)
+/// Returns the length that the app announces, if it does. (HTTP-029)
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     let length = Some(value.as_bytes())
         .filter(|digits| digits.iter().all(u8::is_ascii_digit))
         .and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
@@ -272,7 +275,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
         (Some(length), None) => Ok(Some(length)),
         _ => Err(SendError::misuse(
             format!("a response with content-length {value:?}"),
-            "one content-length of digits alone",
+            "one content-length with digits only",
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! The client: an app, and what each of its scopes gets.
+//! The client: an app, and the values for its scopes.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -7,24 +7,26 @@ use std::sync::Arc;
 use asgi::{App, DynApp, Extension, Extensions, State};
 use http::Method;
 
-use crate::lifespan::{Lifespan, LifespanError};
+use crate::lifespan::{LifespanError, LifespanTask};
 use crate::request::Request;
 use crate::websocket::Handshake;
 
-/// Sends requests to an app that runs in this very test, without a server.
+/// Sends requests to an app that runs inside the test, without a server.
 ///
-/// Cloning it is cheap and gives the same app.
+/// A clone is cheap and refers to the same app.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) app: DynApp,
     pub(crate) state: State,
     pub(crate) extensions: Extensions,
     pub(crate) root_path: Cow<'static, str>,
-    pub(crate) lifespan: Option<Arc<Lifespan>>,
+    pub(crate) lifespan: Option<Arc<LifespanTask>>,
 }
 
 impl Client {
-    /// A client of `app`. The app's lifespan is not run: see [`startup`](Self::startup).
+    /// Creates a client for `app`.
+    ///
+    /// This does not run the app's lifespan; see [`startup`](Self::startup).
     pub fn new(app: impl App) -> Self {
         Self {
             app: DynApp::new(app),
@@ -39,12 +41,14 @@ impl Client {
         }
     }
 
-    /// Says what the client can do. Default: early hints, trailers, debug and the denial of a
-    /// WebSocket with a response; no pushes.
+    /// Sets the extensions that each scope offers.
     ///
-    /// With [`Extension::Push`] the client takes pushes: the app is called for each promised
-    /// request, and [`Response::pushes`](crate::Response::pushes) has the responses. Files
-    /// ([`Extension::PathSend`], [`Extension::ZeroCopySend`]) are not understood.
+    /// The default is early hints, trailers, debug, and the denial of a WebSocket with a response.
+    /// There are no pushes by default.
+    ///
+    /// With [`Extension::Push`], the client accepts pushes. It calls the app for each promised
+    /// request, and [`Response::pushes`](crate::Response::pushes) returns the responses. The client
+    /// does not support files ([`Extension::PathSend`], [`Extension::ZeroCopySend`]).
     ///
     /// ```
     /// use asgi::{Extension, Extensions};
@@ -59,32 +63,34 @@ impl Client {
         self
     }
 
-    /// Gives each scope a clone of this state, for an app whose lifespan is not run.
+    /// Sets the state of which each scope gets a clone. Use this if the test does not run the
+    /// lifespan.
     #[must_use]
     pub fn state(mut self, state: State) -> Self {
         self.state = state;
         self
     }
 
-    /// Says where the app is mounted; see [`HttpScope::mounted_at`](asgi::HttpScope::mounted_at).
+    /// Sets the path at which the app is mounted. See
+    /// [`HttpScope::mounted_at`](asgi::HttpScope::mounted_at).
     #[must_use]
     pub fn mounted_at(mut self, root_path: impl Into<Cow<'static, str>>) -> Self {
         self.root_path = root_path.into();
         self
     }
 
-    /// Runs the app's start-up. Each scope of the client that comes back gets a clone of the state
-    /// that the app made.
+    /// Runs the app's start-up.
     ///
-    /// An app that answers [`AppError::unsupported`](asgi::AppError::unsupported) is served without
-    /// a lifespan.
+    /// The returned client puts a clone of the state that the app made into each scope. If the app
+    /// returns [`AppError::unsupported`](asgi::AppError::unsupported), the client works without a
+    /// lifespan.
     ///
     /// # Errors
     ///
-    /// The app refused to start, failed, or returned before it was ready.
+    /// Returns an error if the app refused to start, failed, or returned before it was ready.
     pub async fn startup(&self) -> Result<Started, LifespanError> {
         let mut client = self.clone();
-        let lifespan = Lifespan::start(&client.app);
+        let lifespan = LifespanTask::start(&client.app);
         if let Some(state) = lifespan.startup().await? {
             client.state = state;
             client.lifespan = Some(lifespan);
@@ -92,91 +98,93 @@ impl Client {
         Ok(Started { client })
     }
 
-    /// A request. It is sent when it is awaited, or by [`Request::send`] or [`Request::start`].
+    /// Creates a request.
+    ///
+    /// To send it, await it or call [`Request::send`] or [`Request::start`].
     ///
     /// # Panics
     ///
-    /// If the target is no path with an optional query.
+    /// Panics if `target` is not a path with an optional query.
     #[track_caller]
     pub fn request(&self, method: Method, target: &str) -> Request {
         Request::new(self.clone(), method, target)
     }
 
-    /// A GET request.
+    /// Creates a GET request.
     ///
     /// # Panics
     ///
-    /// As [`request`](Self::request).
+    /// Panics under the same condition as [`request`](Self::request).
     #[track_caller]
     pub fn get(&self, target: &str) -> Request {
         self.request(Method::GET, target)
     }
 
-    /// A HEAD request.
+    /// Creates a HEAD request.
     ///
     /// # Panics
     ///
-    /// As [`request`](Self::request).
+    /// Panics under the same condition as [`request`](Self::request).
     #[track_caller]
     pub fn head(&self, target: &str) -> Request {
         self.request(Method::HEAD, target)
     }
 
-    /// A POST request; the body is set with [`Request::body`].
+    /// Creates a POST request. Set its body with [`Request::body`].
     ///
     /// # Panics
     ///
-    /// As [`request`](Self::request).
+    /// Panics under the same condition as [`request`](Self::request).
     #[track_caller]
     pub fn post(&self, target: &str) -> Request {
         self.request(Method::POST, target)
     }
 
-    /// A PUT request; the body is set with [`Request::body`].
+    /// Creates a PUT request. Set its body with [`Request::body`].
     ///
     /// # Panics
     ///
-    /// As [`request`](Self::request).
+    /// Panics under the same condition as [`request`](Self::request).
     #[track_caller]
     pub fn put(&self, target: &str) -> Request {
         self.request(Method::PUT, target)
     }
 
-    /// A PATCH request; the body is set with [`Request::body`].
+    /// Creates a PATCH request. Set its body with [`Request::body`].
     ///
     /// # Panics
     ///
-    /// As [`request`](Self::request).
+    /// Panics under the same condition as [`request`](Self::request).
     #[track_caller]
     pub fn patch(&self, target: &str) -> Request {
         self.request(Method::PATCH, target)
     }
 
-    /// A DELETE request.
+    /// Creates a DELETE request.
     ///
     /// # Panics
     ///
-    /// As [`request`](Self::request).
+    /// Panics under the same condition as [`request`](Self::request).
     #[track_caller]
     pub fn delete(&self, target: &str) -> Request {
         self.request(Method::DELETE, target)
     }
 
-    /// A WebSocket, to be opened with [`Handshake::connect`].
+    /// Creates a WebSocket handshake. Open it with [`Handshake::connect`].
     ///
     /// # Panics
     ///
-    /// As [`request`](Self::request).
+    /// Panics under the same condition as [`request`](Self::request).
     #[track_caller]
     pub fn websocket(&self, target: &str) -> Handshake {
         Handshake::new(self.clone(), target)
     }
 }
 
-/// A client of an app that has started: made by [`Client::startup`].
+/// A client of an app that has started. [`Client::startup`] returns it.
 ///
-/// The app's lifespan goes on while a request of this client is awaited, as on a server. Dropping
-/// the client and its clones drops the lifespan without a shutdown.
+/// The app's lifespan runs while the test awaits a request of this client, as on a server. If you
+/// drop the client and its clones, the lifespan is dropped without a shutdown.
 #[derive(Debug)]
 pub struct Started {
     client: Client,
@@ -187,7 +195,7 @@ impl Started {
     ///
     /// # Errors
     ///
-    /// The app could not clean up, or its lifespan failed before.
+    /// Returns an error if the app could not clean up, or if its lifespan has failed before.
     pub async fn shutdown(self) -> Result<(), LifespanError> {
         match &self.client.lifespan {
             Some(lifespan) => lifespan.shutdown().await,

@@ -1,4 +1,4 @@
-//! One request that runs, event by event.
+//! One running request and its response, event by event.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,52 +15,52 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::http::Http;
-use crate::lifespan::Lifespan;
-use crate::response::{Broken, Pushed, Record, Response};
-use crate::wake::Running;
+use crate::http_halves::SharedHttp;
+use crate::lifespan::LifespanTask;
+use crate::response::{Broken, Pushed, Response, ResponseRecord};
+use crate::wake::AppTask;
 
-/// What a client sees of a response, piece by piece.
+/// An event of a response, as the client sees it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A 103 with links.
+    /// A 103 response with links.
     EarlyHint(HttpResponseEarlyHint),
-    /// A promised request. Its response is in [`Response::pushes`].
+    /// A promised request. [`Response::pushes`] returns its response.
     Push(HttpResponsePush),
     /// The head of the response.
     Head(StatusCode, HeaderMap),
-    /// A part of the body; never empty.
+    /// A part of the body. It is never empty.
     Data(Bytes),
-    /// The fields behind the body.
+    /// The trailers after the body.
     Trailers(HeaderMap),
-    /// The response is complete; no event follows.
+    /// The response is complete. No event follows.
     Complete,
-    /// The response was broken off; no event follows.
+    /// The app did not finish the response. No event follows.
     Aborted,
 }
 
-/// One request that runs, event by event: made by [`Request::start`](crate::Request::start).
+/// One running request, event by event. [`Request::start`](crate::Request::start) returns it.
 ///
-/// The app runs while one of the `async` methods is awaited, and only then. There is room for one
-/// event between the app and the test: until the test takes it, the app's next `send` waits.
-/// Dropping the exchange drops the app.
+/// The app runs only while the test awaits one of the `async` methods. There is room for one event
+/// between the app and the test: the app's next `send` waits until the test has taken it. If you
+/// drop the exchange, the app is dropped too.
 pub struct Exchange {
-    http: Arc<Http>,
-    app: Option<Running>,
-    lifespan: Option<Arc<Lifespan>>,
+    http: Arc<SharedHttp>,
+    app: Option<AppTask>,
+    lifespan: Option<Arc<LifespanTask>>,
     events: VecDeque<Event>,
-    record: Record,
-    body: RequestBody,
-    /// No event follows.
-    over: bool,
-    /// What a pushed request is made of.
-    template: Option<(DynApp, HttpScope)>,
+    record: ResponseRecord,
+    body: RequestBodyState,
+    /// The test has taken the last event.
+    done: bool,
+    /// The app and the scope from which pushed requests are made, if the client accepts pushes.
+    push_template: Option<(DynApp, HttpScope)>,
     pushes: Vec<(HttpResponsePush, Self)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum RequestBody {
+enum RequestBodyState {
     Open,
     Complete,
 }
@@ -70,63 +70,63 @@ impl Exchange {
         app: DynApp,
         scope: HttpScope,
         first: Option<HttpRequest>,
-        lifespan: Option<Arc<Lifespan>>,
+        lifespan: Option<Arc<LifespanTask>>,
     ) -> Self {
-        let http = Http::new(&scope);
+        let http = SharedHttp::new(&scope);
         let body = match &first {
-            Some(part) if !part.more_body => RequestBody::Complete,
-            _ => RequestBody::Open,
+            Some(part) if !part.more_body => RequestBodyState::Complete,
+            _ => RequestBodyState::Open,
         };
         if let Some(part) = first {
             http.send_request(part);
         }
         let (receive, send) = http.halves();
-        let template = scope
+        let push_template = scope
             .extensions
             .has(Extension::Push)
             .then(|| (app.clone(), scope.clone()));
         let future = app.start(scope.into(), Receiver::new(receive), Sender::new(send));
         Self {
             http,
-            app: Some(Running::new(future)),
+            app: Some(AppTask::new(future)),
             lifespan,
             events: VecDeque::new(),
-            record: Record::default(),
+            record: ResponseRecord::default(),
             body,
-            over: false,
-            template,
+            done: false,
+            push_template,
             pushes: Vec::new(),
         }
     }
 
-    /// Sends a part of the request's body, which others follow.
+    /// Sends a part of the request body that is not the last one.
     ///
-    /// It does not wait: the app takes it when it receives.
+    /// This does not wait. The app gets the part when it calls `receive`.
     ///
     /// # Panics
     ///
-    /// If the body is complete: the request was not made with
-    /// [`open_body`](crate::Request::open_body), or its end was sent.
+    /// Panics if the body is complete: the request was made without
+    /// [`open_body`](crate::Request::open_body), or its last part was sent.
     #[track_caller]
     pub fn send_body(&mut self, part: impl Into<Bytes>) {
         self.send_part(HttpRequest::more(part));
     }
 
-    /// Sends the last part of the request's body, which may be empty.
+    /// Sends the last part of the request body. It may be empty.
     ///
     /// # Panics
     ///
-    /// As [`send_body`](Self::send_body).
+    /// Panics under the same conditions as [`send_body`](Self::send_body).
     #[track_caller]
     pub fn end_body(&mut self, part: impl Into<Bytes>) {
         self.send_part(HttpRequest::last(part));
     }
 
-    /// Ends the request's body with trailers.
+    /// Ends the request body with trailers.
     ///
     /// # Panics
     ///
-    /// As [`send_body`](Self::send_body).
+    /// Panics under the same conditions as [`send_body`](Self::send_body).
     #[track_caller]
     pub fn end_body_with_trailers(&mut self, trailers: HeaderMap) {
         let mut part = HttpRequest::last(Bytes::new());
@@ -137,36 +137,38 @@ impl Exchange {
     #[track_caller]
     fn send_part(&mut self, part: HttpRequest) {
         assert!(
-            self.body == RequestBody::Open,
-            "the body of this request is complete already"
+            self.body == RequestBodyState::Open,
+            "the body of this request is already complete"
         );
         if !part.more_body {
-            self.body = RequestBody::Complete;
+            self.body = RequestBodyState::Complete;
         }
         self.http.send_request(part);
     }
 
-    /// The client leaves.
+    /// Makes the client leave.
     ///
-    /// After [`DisconnectReason::Closed`] it still reads: the app is told and may finish its
-    /// response. After any other reason the app's sends fail.
+    /// After [`DisconnectReason::Closed`], the client still reads. The app learns that and can
+    /// finish its response. After any other reason, each `send` of the app fails.
     pub fn disconnect(&mut self, reason: DisconnectReason) {
         self.http.disconnect(reason);
     }
 
-    /// The next event, `None` after the last: the response is complete or broken off, or the client
-    /// left and nothing more can come.
+    /// Waits for the next event. Returns `None` after the last one.
     ///
-    /// The app may run on after that; [`finish`](Self::finish) waits for it. Cancel-safe.
+    /// The last event comes when the response is complete or aborted, or when the client has left.
+    /// The app may still run after that; [`finish`](Self::finish) waits for it.
+    ///
+    /// This method is cancel-safe.
     pub async fn next_event(&mut self) -> Option<Event> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// The head of the response. Takes the events before it.
+    /// Waits for the head of the response, and takes the events before it.
     ///
     /// # Panics
     ///
-    /// If the exchange ended without one.
+    /// Panics if the exchange ends without a head.
     #[track_caller]
     pub fn head(&mut self) -> impl Future<Output = (StatusCode, HeaderMap)> + Send + '_ {
         let caller = std::panic::Location::caller();
@@ -181,11 +183,12 @@ impl Exchange {
         }
     }
 
-    /// The next part of the body, `None` after the last. Takes the events before it.
+    /// Waits for the next part of the body, and takes the events before it. Returns `None` after
+    /// the last part.
     ///
     /// # Panics
     ///
-    /// If the response was broken off.
+    /// Panics if the app does not finish the response.
     #[track_caller]
     pub fn data(&mut self) -> impl Future<Output = Option<Bytes>> + Send + '_ {
         let caller = std::panic::Location::caller();
@@ -194,7 +197,7 @@ impl Exchange {
                 match self.next_event().await {
                     Some(Event::Data(data)) => return Some(data),
                     Some(Event::Aborted) => {
-                        panic!("expected data at {caller}, the response was broken off")
+                        panic!("expected data at {caller}, but the app did not finish its response")
                     }
                     Some(Event::Complete) | None => return None,
                     Some(_) => {}
@@ -203,12 +206,13 @@ impl Exchange {
         }
     }
 
-    /// Waits until the app has ended, and gives everything that came, the events taken before
-    /// included.
+    /// Waits until the app has ended, and returns the whole response, including the events that the
+    /// test has already taken.
     ///
     /// # Errors
     ///
-    /// The response is not whole: the app broke it off, or the client left before it was complete.
+    /// Returns an error if the response is incomplete: the app did not finish it, or the client
+    /// left.
     pub async fn finish(mut self) -> Result<Response, Broken> {
         poll_fn(|cx| self.poll_run(cx)).await;
         self.take_result()
@@ -224,7 +228,7 @@ impl Exchange {
         record.into_response()
     }
 
-    /// Runs the exchange and all that it pushed until every app has ended.
+    /// Runs this exchange and its pushes until every app has ended.
     fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(Some(_)) = self.poll_event(cx) {}
         let app_ended = self.poll_app(cx).is_ready();
@@ -242,51 +246,51 @@ impl Exchange {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
             if let Some(event) = self.events.pop_front() {
-                self.over |= matches!(event, Event::Complete | Event::Aborted);
+                self.done |= matches!(event, Event::Complete | Event::Aborted);
                 return Poll::Ready(Some(event));
             }
-            if self.over {
+            if self.done {
                 return Poll::Ready(None);
             }
             if let Poll::Ready(event) = self.http.poll_wire(cx) {
-                self.translate(event);
+                self.record_event(event);
                 continue;
             }
             let app_ended = self.poll_app(cx).is_ready();
             for (_, pushed) in &mut self.pushes {
-                // Whether it is done is asked in the end, by `poll_run`.
+                // `poll_run` checks at the end whether it has finished.
                 let _ = pushed.poll_run(cx);
             }
             if let Poll::Ready(event) = self.http.poll_wire(cx) {
-                self.translate(event);
+                self.record_event(event);
             } else if app_ended {
-                self.over |= self.events.is_empty();
+                self.done |= self.events.is_empty();
             } else {
                 return Poll::Pending;
             }
         }
     }
 
-    /// Polls the app, and the lifespan beside it, as a server would.
+    /// Polls the app and the lifespan, as a server does.
     fn poll_app(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(lifespan) = &self.lifespan {
-            lifespan.poll_beside(cx);
+            lifespan.poll_in_background(cx);
         }
         let Some(app) = &mut self.app else {
             return Poll::Ready(());
         };
         let Poll::Ready(result) = app.poll(cx) else {
-            self.http.app_waits();
+            self.http.app_is_waiting();
             return Poll::Pending;
         };
         self.app = None;
-        let verdict = self.http.ended(AppEnd::from(&result));
+        let verdict = self.http.app_ended(AppEnd::from(&result));
         self.record.debug = self.http.take_debug();
         self.record.app_error = result.err();
         self.record.fault = verdict.fault;
-        // What the app sent before its end comes first.
+        // The events that the app sent before its end come first.
         while let Poll::Ready(event) = self.http.poll_wire(cx) {
-            self.translate(event);
+            self.record_event(event);
         }
         match verdict.ending {
             Ending::ServerError => {
@@ -297,14 +301,14 @@ impl Exchange {
                 self.record.complete = true;
             }
             Ending::Abort => self.events.push_back(Event::Aborted),
-            // `over` is set by `poll_event`, once what came before is taken.
+            // `poll_event` sets `done` once the test has taken the earlier events.
             Ending::Complete | Ending::Gone => {}
         }
         Poll::Ready(())
     }
 
-    /// Puts down what came on the wire, and says it to the test.
-    fn translate(&mut self, event: WireEvent) {
+    /// Adds an event to the record, and queues it for the test.
+    fn record_event(&mut self, event: WireEvent) {
         match &event {
             WireEvent::EarlyHint(hint) => self.events.push_back(Event::EarlyHint(hint.clone())),
             WireEvent::Push(push) => self.start_push(push),
@@ -326,7 +330,7 @@ impl Exchange {
                 self.events.push_back(Event::Trailers(trailers.clone()));
                 self.events.push_back(Event::Complete);
             }
-            // `Nothing` and `Debug` never come this far.
+            // `SharedHttp` never queues `Nothing` and `Debug`.
             _ => {}
         }
         self.record.add(event);
@@ -343,7 +347,7 @@ impl Exchange {
     }
 
     fn start_push(&mut self, push: &HttpResponsePush) {
-        if let Some((app, scope)) = &self.template {
+        if let Some((app, scope)) = &self.push_template {
             let mut pushed = HttpScope::new(Method::GET, push.path.clone());
             if !scope.root_path.is_empty() {
                 pushed = pushed.mounted_at(scope.root_path.clone());
@@ -351,7 +355,7 @@ impl Exchange {
             pushed.version = scope.version;
             pushed.scheme = scope.scheme.clone();
             pushed.headers = push.headers.clone();
-            // RFC 9113 §8.4: the promised request has an authority, and it is this server's.
+            // RFC 9113 §8.4: the promised request needs an authority, and it must be this server's.
             if let Some(host) = scope.headers.get(HOST) {
                 pushed.headers.insert(HOST, host.clone());
             }
@@ -369,10 +373,10 @@ impl Exchange {
 }
 
 impl Drop for Exchange {
-    /// Whatever a half in another task does from now on is told that it is over.
+    /// Ends the app, so that `send` fails with `is_over` in other tasks.
     fn drop(&mut self) {
         if self.app.take().is_some() {
-            self.http.ended(AppEnd::Cancelled);
+            self.http.app_ended(AppEnd::Cancelled);
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Drives any [`asgi`] app in memory: for its tests.
+//! A client for tests that calls any [`asgi`] app in memory.
 //!
-//! No server, no sockets and no runtime of its own: the app runs inside the test that awaits a
-//! response, on whatever executor that has. It meets the rules that it meets on a server, since both
-//! ask the same machines (`asgi-rules`): a head is held back until the body begins or the app
-//! waits, a `send` waits until there is room, misuse is not taken, what an app leaves undone is a 500
-//! or a response that is broken off.
+//! It needs no server and no sockets. It has no runtime of its own: the app runs inside the test
+//! that awaits a response, on the executor of that test.
+//!
+//! The app meets the same rules as on a server, because both use `asgi-rules`. The head is held
+//! back until the body starts or the app waits. A `send` waits until there is room. Misuse is an
+//! error. If the app does not finish its response, the client gets a 500 or an aborted response.
 //!
 //! ```
 //! use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -44,14 +45,14 @@
 //!
 //! # Event by event
 //!
-//! [`Request::start`] gives an [`Exchange`]: the test sends the request's body in parts, takes the
-//! response piece by piece, and may leave in the middle.
+//! [`Request::start`] returns an [`Exchange`]. With it, a test can send the request body in parts,
+//! take the response event by event, and disconnect at any point.
 //!
 //! ```
 //! use asgi::{AppError, DisconnectReason, HttpResponseStart, Receiver, Scope, Sender};
 //! use asgi_testing::Client;
 //!
-//! /// Server-sent events that never end by themselves.
+//! /// Sends server-sent events until the client leaves.
 //! async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
 //!     send.send(HttpResponseStart::ok().content_type("text/event-stream")).await?;
 //!     loop {
@@ -69,7 +70,7 @@
 //!
 //! exchange.disconnect(DisconnectReason::Lost);
 //! let broken = exchange.finish().await.unwrap_err();
-//! // The app ended because its client left: nobody's fault.
+//! // The app ended because its client left, so this is not a fault.
 //! assert!(broken.app_error().unwrap().is_disconnected());
 //! assert_eq!(broken.fault(), None);
 //! # }
@@ -77,8 +78,8 @@
 //!
 //! # Start-up and shutdown
 //!
-//! They are not run unless the test asks. [`Client::startup`] gives a client whose scopes have the
-//! state that the app made.
+//! The client runs the app's lifespan only if the test asks for it. [`Client::startup`] returns a
+//! client whose scopes have the state that the app made.
 //!
 //! ```
 //! # use asgi::*;
@@ -132,20 +133,20 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # Where tests go
+//! # Where to put the tests
 //!
-//! A crate that is only a `cdylib` has nothing that a file in `tests/` could use. There are two ways:
+//! Files in `tests/` cannot use a crate that is only a `cdylib`. There are two solutions:
 //!
-//! - Put the tests inside the crate, in a `#[cfg(test)] mod tests`: they are built with it.
-//! - Split the app: an ordinary crate `greeter` with the app and its `tests/*.rs`, and a `cdylib`
-//!   that depends on it and on `asgi-abi`, whose whole `src/lib.rs` is
+//! - Put the tests inside the crate, in a `#[cfg(test)] mod tests`.
+//! - Split the app into two crates. An ordinary crate `greeter` contains the app and its
+//!   `tests/*.rs`. A `cdylib` depends on it and on `asgi-abi`, and its whole `src/lib.rs` is
 //!
 //!   ```text
 //!   //! The library that a server loads.
 //!   asgi_abi::export!(greeter::app);
 //!   ```
 //!
-//! Either way the crate with the tests has in its `Cargo.toml`
+//! In both cases, add this to the `Cargo.toml` of the crate with the tests:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -153,7 +154,7 @@
 //! tokio = { version = "1", features = ["rt", "macros"] }
 //! ```
 //!
-//! and the tests inside it are
+//! Tests inside the crate look like this:
 //!
 //! ```
 //! # use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -176,20 +177,21 @@
 //! }
 //! ```
 //!
-//! # What a test should know
+//! # Notes
 //!
-//! - A test that returns `Result<(), asgi::AppError>` can use `?` on everything here.
-//! - An app that panics panics in the test.
-//! - An app that waits for ever hangs its test. The crate has no clock: put a time limit around the
-//!   test, as with `tokio::time::timeout`.
-//! - The app is polled only when it was woken, so that one which loses its waker hangs here too.
-//! - The client sees what the app sent, not what a server adds to it (`date`, `server`, framing).
+//! - A test that returns `Result<(), asgi::AppError>` can use `?` on all errors of this crate.
+//! - If the app panics, the test panics.
+//! - If the app never returns, the test hangs. This crate has no clock, so use a time limit such as
+//!   `tokio::time::timeout`.
+//! - The app is polled only after its waker was called. An app that loses its waker hangs here, as
+//!   it does on a server.
+//! - The client sees what the app sends. A server adds to that: `date`, `server` and the framing.
 
 #![forbid(unsafe_code)]
 
 mod client;
 mod exchange;
-mod http;
+mod http_halves;
 mod lifespan;
 mod request;
 mod response;

@@ -1,4 +1,4 @@
-//! The life of an app: start-up, then beside the requests, then shutdown.
+//! The lifespan of an app: it starts up, runs while requests run, and shuts down.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -13,30 +13,30 @@ use asgi::{
 };
 use asgi_rules::{AppEnd, LifespanOutcome, LifespanRules};
 
-use crate::wake::{Running, WakerSlot, lock};
+use crate::wake::{AppTask, WakerSlot, lock};
 
-/// Why an app did not start, or did not end well.
+/// The error of a start-up or a shutdown.
 #[derive(Debug)]
 pub struct LifespanError {
-    stage: Stage,
+    stage: LifespanStage,
     message: String,
     app_error: Option<AppError>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum LifespanStage {
     Startup,
     Shutdown,
 }
 
 impl LifespanError {
-    /// What the app said with `lifespan.startup.failed` or `lifespan.shutdown.failed`; empty if it
-    /// just failed.
+    /// Returns the text that the app sent with `lifespan.startup.failed` or
+    /// `lifespan.shutdown.failed`. It is empty if the app failed without one.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The error that the app returned, if it did.
+    /// Returns the error that the app returned, if any.
     pub fn app_error(&self) -> Option<&AppError> {
         self.app_error.as_ref()
     }
@@ -45,8 +45,8 @@ impl LifespanError {
 impl fmt::Display for LifespanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.stage {
-            Stage::Startup => f.write_str("the app did not start")?,
-            Stage::Shutdown => f.write_str("the app did not clean up")?,
+            LifespanStage::Startup => f.write_str("the app did not start")?,
+            LifespanStage::Shutdown => f.write_str("the app did not clean up")?,
         }
         if !self.message.is_empty() {
             write!(f, ": {}", self.message)?;
@@ -61,83 +61,89 @@ impl Error for LifespanError {
     }
 }
 
-pub(crate) struct Lifespan {
-    app: Mutex<Option<Running>>,
-    shared: Arc<Shared>,
+/// The running lifespan of an app.
+pub(crate) struct LifespanTask {
+    app: Mutex<Option<AppTask>>,
+    shared: Arc<SharedLifespan>,
 }
 
-struct Shared {
-    inner: Mutex<Inner>,
+struct SharedLifespan {
+    inner: Mutex<LifespanInner>,
     on_receive: WakerSlot,
     on_closed: WakerSlot,
-    /// The test that waits for an answer, which may come from another task of the app's.
-    on_answer: WakerSlot,
+    /// Wakes the test that waits for the app. Another task of the app may send the event.
+    on_outcome: WakerSlot,
 }
 
-struct Inner {
+struct LifespanInner {
     rules: LifespanRules,
-    /// What the app said, or its end meant, and the test has not taken.
+    /// The outcomes that the test has not taken.
     outcomes: VecDeque<LifespanOutcome>,
     app_error: Option<AppError>,
 }
 
-impl Lifespan {
+impl LifespanTask {
     pub(crate) fn start(app: &DynApp) -> Arc<Self> {
-        let shared = Arc::new(Shared {
-            inner: Mutex::new(Inner {
+        let shared = Arc::new(SharedLifespan {
+            inner: Mutex::new(LifespanInner {
                 rules: LifespanRules::new(),
                 outcomes: VecDeque::new(),
                 app_error: None,
             }),
             on_receive: WakerSlot::default(),
             on_closed: WakerSlot::default(),
-            on_answer: WakerSlot::default(),
+            on_outcome: WakerSlot::default(),
         });
         let future = app.start(
             LifespanScope::new().into(),
-            Receiver::new(Half(Arc::clone(&shared))),
-            Sender::new(Half(Arc::clone(&shared))),
+            Receiver::new(LifespanHalf(Arc::clone(&shared))),
+            Sender::new(LifespanHalf(Arc::clone(&shared))),
         );
         Arc::new(Self {
-            app: Mutex::new(Some(Running::new(future))),
+            app: Mutex::new(Some(AppTask::new(future))),
             shared,
         })
     }
 
-    /// Waits until the app is ready; `None` if it does not want to know of lifespans.
+    /// Waits until the app is ready. Returns `None` if the app does not support lifespans.
     pub(crate) async fn startup(&self) -> Result<Option<State>, LifespanError> {
         match poll_fn(|cx| self.poll_outcome(cx)).await {
             LifespanOutcome::Serve(state) => Ok(Some(state)),
-            LifespanOutcome::Refused(message) => Err(self.error(Stage::Startup, message)),
-            LifespanOutcome::StartupFailed => Err(self.error(Stage::Startup, String::new())),
+            LifespanOutcome::Refused(message) => Err(self.error(LifespanStage::Startup, message)),
+            LifespanOutcome::StartupFailed => {
+                Err(self.error(LifespanStage::Startup, String::new()))
+            }
             _ => Ok(None),
         }
     }
 
     /// Waits until the app has cleaned up.
     pub(crate) async fn shutdown(&self) -> Result<(), LifespanError> {
-        // What is left here is from an app that ended while it was to serve.
-        let gone = lock(&self.shared.inner).outcomes.pop_front();
+        // An outcome that is still here means that the app ended before the shutdown.
+        let earlier_outcome = lock(&self.shared.inner).outcomes.pop_front();
         let asked = lock(&self.shared.inner).rules.shutdown();
-        if gone.is_some() || !asked {
-            return self.ended_before();
+        if earlier_outcome.is_some() || !asked {
+            return self.result_of_early_end();
         }
         self.shared.on_receive.wake();
         match poll_fn(|cx| self.poll_outcome(cx)).await {
-            LifespanOutcome::ShutdownFailed(message) => Err(self.error(Stage::Shutdown, message)),
+            LifespanOutcome::ShutdownFailed(message) => {
+                Err(self.error(LifespanStage::Shutdown, message))
+            }
             _ => Ok(()),
         }
     }
 
-    /// An app that has returned by itself had nothing to clean up.
-    fn ended_before(&self) -> Result<(), LifespanError> {
+    /// Returns an error if the app failed before the shutdown. If it returned `Ok`, it had nothing
+    /// to clean up.
+    fn result_of_early_end(&self) -> Result<(), LifespanError> {
         if lock(&self.shared.inner).app_error.is_some() {
-            return Err(self.error(Stage::Shutdown, String::new()));
+            return Err(self.error(LifespanStage::Shutdown, String::new()));
         }
         Ok(())
     }
 
-    fn error(&self, stage: Stage, message: String) -> LifespanError {
+    fn error(&self, stage: LifespanStage, message: String) -> LifespanError {
         LifespanError {
             stage,
             message,
@@ -146,7 +152,7 @@ impl Lifespan {
     }
 
     fn poll_outcome(&self, cx: &mut Context<'_>) -> Poll<LifespanOutcome> {
-        self.shared.on_answer.register(cx);
+        self.shared.on_outcome.register(cx);
         self.poll_locked(&mut lock(&self.app), cx);
         match lock(&self.shared.inner).outcomes.pop_front() {
             Some(outcome) => Poll::Ready(outcome),
@@ -154,58 +160,58 @@ impl Lifespan {
         }
     }
 
-    /// Lets the app go on while a request runs. Skipped if another request does that at this moment.
-    pub(crate) fn poll_beside(&self, cx: &mut Context<'_>) {
+    /// Polls the app while a request runs. Does nothing if another request polls it at this moment.
+    pub(crate) fn poll_in_background(&self, cx: &mut Context<'_>) {
         if let Ok(mut app) = self.app.try_lock() {
             self.poll_locked(&mut app, cx);
         }
     }
 
-    fn poll_locked(&self, app: &mut Option<Running>, cx: &mut Context<'_>) {
-        if let Some(running) = app
-            && let Poll::Ready(result) = running.poll(cx)
+    fn poll_locked(&self, app: &mut Option<AppTask>, cx: &mut Context<'_>) {
+        if let Some(task) = app
+            && let Poll::Ready(result) = task.poll(cx)
         {
             *app = None;
-            self.shared.ended(AppEnd::from(&result), result.err());
+            self.shared.app_ended(AppEnd::from(&result), result.err());
         }
     }
 }
 
-impl Drop for Lifespan {
-    /// Whatever a half in another task does from now on is told that it is over.
+impl Drop for LifespanTask {
+    /// Ends the app, so that `send` fails with `is_over` in other tasks.
     fn drop(&mut self) {
         if lock(&self.app).take().is_some() {
-            self.shared.ended(AppEnd::Cancelled, None);
+            self.shared.app_ended(AppEnd::Cancelled, None);
         }
     }
 }
 
-impl fmt::Debug for Lifespan {
+impl fmt::Debug for LifespanTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lifespan")
+        f.debug_struct("LifespanTask")
             .field("rules", &lock(&self.shared.inner).rules)
             .finish_non_exhaustive()
     }
 }
 
-impl Shared {
-    fn ended(&self, end: AppEnd, error: Option<AppError>) {
+impl SharedLifespan {
+    fn app_ended(&self, end: AppEnd, error: Option<AppError>) {
         {
             let mut inner = lock(&self.inner);
-            // Behind what it said before: it may be ready and end in one poll.
+            // Add to the end of the queue: the app may become ready and return in one poll.
             let outcome = inner.rules.ended(end).outcome;
             inner.outcomes.extend(outcome);
             inner.app_error = error;
         }
         self.on_receive.wake();
         self.on_closed.wake();
-        self.on_answer.wake();
+        self.on_outcome.wake();
     }
 }
 
-struct Half(Arc<Shared>);
+struct LifespanHalf(Arc<SharedLifespan>);
 
-impl ReceiveHalf for Half {
+impl ReceiveHalf for LifespanHalf {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         self.0.on_receive.register(cx);
         match lock(&self.0.inner).rules.receive() {
@@ -215,8 +221,8 @@ impl ReceiveHalf for Half {
     }
 }
 
-impl SendHalf for Half {
-    /// There is always room: each event is an answer, and each answer is taken.
+impl SendHalf for LifespanHalf {
+    /// There is always room, because a lifespan has only a few events.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         Poll::Ready(lock(&self.0.inner).rules.ready())
     }
@@ -227,7 +233,7 @@ impl SendHalf for Half {
             let outcome = inner.rules.send(event)?;
             inner.outcomes.push_back(outcome);
         }
-        self.0.on_answer.wake();
+        self.0.on_outcome.wake();
         self.0.on_closed.wake();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A request before it is sent.
+//! Builds a request.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use crate::{Broken, Client, Exchange, Response};
 
 /// A request before it is sent.
 ///
-/// It is a GET of HTTP/1.1 over `http` from 127.0.0.1 for the host `localhost`, unless told
-/// otherwise. Awaiting it is the same as [`send`](Self::send).
+/// By default, it is an HTTP/1.1 request with the scheme `http`, from 127.0.0.1, for the host
+/// `localhost`. To await it is the same as to call [`send`](Self::send).
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
@@ -22,7 +22,7 @@ pub struct Request {
     scope: HttpScope,
     body: Option<Bytes>,
     trailers: Option<Box<HeaderMap>>,
-    open: bool,
+    body_is_open: bool,
 }
 
 impl Request {
@@ -45,15 +45,15 @@ impl Request {
             scope,
             body: None,
             trailers: None,
-            open: false,
+            body_is_open: false,
         }
     }
 
-    /// Adds a field, beside any of the same name. A `host` takes the place of the default one.
+    /// Adds a header. Headers with the same name stay, but a `host` replaces the default one.
     ///
     /// # Panics
     ///
-    /// If these are no field's name and value.
+    /// Panics if `name` or `value` is not valid in a header.
     #[track_caller]
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
@@ -64,25 +64,27 @@ impl Request {
         self
     }
 
-    /// Sets the body, and the `content-length` that goes with it.
+    /// Sets the body and its `content-length`.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// Sends trailers behind the body.
+    /// Sets the trailers that follow the body.
     pub fn trailers(mut self, trailers: HeaderMap) -> Self {
         self.trailers = Some(Box::new(trailers));
         self
     }
 
-    /// Leaves the body open: [`Exchange::send_body`] sends more of it. For [`start`](Self::start).
+    /// Leaves the body open, so that [`Exchange::send_body`] can send more of it.
+    ///
+    /// Use this with [`start`](Self::start).
     pub fn open_body(mut self) -> Self {
-        self.open = true;
+        self.body_is_open = true;
         self
     }
 
-    /// Changes anything of the scope that has no method here.
+    /// Changes the scope, for everything that has no method here.
     ///
     /// ```
     /// # async fn app(_: asgi::Scope, _: asgi::Receiver, _: asgi::Sender) -> Result<(), asgi::AppError> { Ok(()) }
@@ -97,33 +99,37 @@ impl Request {
 
     /// Sends the request and waits until the app has ended.
     ///
+    /// If the app fails before its response has started, the result is a response with status 500,
+    /// as on a server.
+    ///
     /// # Errors
     ///
-    /// The app broke its response off. One that failed before its response had begun gives a 500,
-    /// as on a server.
+    /// Returns an error if the app does not finish its response.
     ///
     /// # Panics
     ///
-    /// With the app's panic; and if the body was left open.
+    /// Panics if the app panics, or if the body was left open.
     pub async fn send(self) -> Result<Response, Broken> {
         assert!(
-            !self.open,
-            "a request with an open body is sent with `start`"
+            !self.body_is_open,
+            "a request with an open body must be sent with `start`"
         );
         self.start().finish().await
     }
 
-    /// Sends the request, to be followed event by event. The app runs once the exchange is awaited.
+    /// Sends the request and returns an exchange to follow it event by event.
+    ///
+    /// The app runs only while the test awaits a method of the exchange.
     pub fn start(self) -> Exchange {
         let Self {
             client,
             mut scope,
             body,
             trailers,
-            open,
+            body_is_open,
         } = self;
         if let Some(body) = &body
-            && !open
+            && !body_is_open
             && trailers.is_none()
         {
             scope
@@ -131,12 +137,12 @@ impl Request {
                 .entry(CONTENT_LENGTH)
                 .or_insert_with(|| HeaderValue::from(body.len()));
         }
-        let first = match (open, body) {
+        let first = match (body_is_open, body) {
             (true, body) => body.map(HttpRequest::more),
             (false, body) => {
-                let mut whole = HttpRequest::last(body.unwrap_or_default());
-                whole.trailers = trailers;
-                Some(whole)
+                let mut part = HttpRequest::last(body.unwrap_or_default());
+                part.trailers = trailers;
+                Some(part)
             }
         };
         Exchange::new(client.app, scope, first, client.lifespan)
@@ -156,7 +162,7 @@ impl IntoFuture for Request {
 pub(crate) fn parse_target(target: &str) -> PathAndQuery {
     match target.parse() {
         Ok(target) => target,
-        Err(error) => panic!("{target:?} is no path with an optional query: {error}"),
+        Err(error) => panic!("{target:?} is not a path with an optional query: {error}"),
     }
 }
 
@@ -167,10 +173,10 @@ where
     HeaderValue: TryFrom<V>,
 {
     let Ok(name) = HeaderName::try_from(name) else {
-        panic!("this cannot be the name of a field");
+        panic!("invalid header name");
     };
     let Ok(value) = HeaderValue::try_from(value) else {
-        panic!("this cannot be a value of the field {name}");
+        panic!("invalid value for the header {name}");
     };
     if name == HOST {
         headers.insert(name, value);

@@ -1,4 +1,4 @@
-//! What a client has received.
+//! The responses that a client has received.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,9 +9,9 @@ use asgi_rules::{Fault, WireEvent};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
-/// Everything that has come of a response so far.
+/// The parts of a response that the client has received so far.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct ResponseRecord {
     pub(crate) head: Option<(StatusCode, HeaderMap)>,
     pub(crate) chunks: Vec<Bytes>,
     pub(crate) trailers: Option<HeaderMap>,
@@ -23,8 +23,8 @@ pub(crate) struct Record {
     pub(crate) fault: Option<Fault>,
 }
 
-impl Record {
-    /// Adds what came on the wire.
+impl ResponseRecord {
+    /// Adds an event of the response.
     pub(crate) fn add(&mut self, event: WireEvent) {
         match event {
             WireEvent::EarlyHint(hint) => self.early_hints.push(hint),
@@ -46,7 +46,7 @@ impl Record {
                 self.trailers = Some(trailers);
                 self.complete = true;
             }
-            // `Push` is the exchange's; `Nothing` and `Debug` never come this far.
+            // The exchange handles `Push`. `SharedHttp` never queues `Nothing` and `Debug`.
             _ => {}
         }
     }
@@ -57,8 +57,8 @@ impl Record {
         }
     }
 
-    /// What a whole response and one that was broken off have beside their head and body, as far
-    /// as it came.
+    /// Adds the parts that complete and broken responses have in common, except the head and the
+    /// body.
     fn debug_rest(&self, f: &mut fmt::DebugStruct<'_, '_>) -> fmt::Result {
         if let Some(trailers) = &self.trailers {
             f.field("trailers", trailers);
@@ -104,92 +104,97 @@ fn concatenate(chunks: &[Bytes]) -> Bytes {
         [] => Bytes::new(),
         [one] => one.clone(),
         many => {
-            let mut whole = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
+            let mut body = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
             for chunk in many {
-                whole.extend_from_slice(chunk);
+                body.extend_from_slice(chunk);
             }
-            whole.freeze()
+            body.freeze()
         }
     }
 }
 
-/// A whole response, and how the app ended.
+/// A complete response, and how the app ended.
 ///
-/// What a server adds of its own (`date`, `server`, the framing of a connection) is not in it.
+/// It does not contain the headers that a server adds, such as `date` and `server`.
 pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
-    record: Record,
+    record: ResponseRecord,
 }
 
 impl Response {
-    /// The status. 500 also stands for an app that failed before its response had begun; then
-    /// [`app_error`](Self::app_error) or [`fault`](Self::fault) says why.
+    /// Returns the status.
+    ///
+    /// It is 500 if the app failed before its response started. Then [`app_error`](Self::app_error)
+    /// or [`fault`](Self::fault) returns the reason.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The fields.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The first value of a field as text, `None` if there is none.
+    /// Returns the first value of a header as text, or `None` if there is none.
     ///
     /// # Panics
     ///
-    /// If the value is not visible ASCII.
+    /// Panics if the value is not visible ASCII.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| match value.to_str() {
             Ok(text) => text,
-            Err(_) => panic!("the field {name} is no text: {value:?}"),
+            Err(_) => panic!("the value of the header {name} is not visible ASCII: {value:?}"),
         })
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The body in the parts in which the app sent it, without the empty ones.
+    /// Returns the parts of the body, as the app sent them. Empty parts are left out.
     pub fn chunks(&self) -> &[Bytes] {
         &self.record.chunks
     }
 
-    /// The body as text; what is no UTF-8 is U+FFFD.
+    /// Returns the body as text. Bytes that are not valid UTF-8 become U+FFFD.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The fields behind the body, if the app sent some.
+    /// Returns the trailers, if the app sent some.
     pub fn trailers(&self) -> Option<&HeaderMap> {
         self.record.trailers.as_ref()
     }
 
-    /// The 103 responses before this one.
+    /// Returns the 103 responses that came before this response.
     pub fn early_hints(&self) -> &[HttpResponseEarlyHint] {
         &self.record.early_hints
     }
 
-    /// The promised requests with their responses. There are none unless the client takes them:
-    /// see [`Client::extensions`](crate::Client::extensions).
+    /// Returns the promised requests with their responses.
+    ///
+    /// There are none unless the client accepts pushes; see
+    /// [`Client::extensions`](crate::Client::extensions).
     pub fn pushes(&self) -> &[Pushed] {
         &self.record.pushes
     }
 
-    /// What the app told the test with [`HttpResponseDebug`](asgi::HttpResponseDebug).
+    /// Returns the values that the app sent with [`HttpResponseDebug`](asgi::HttpResponseDebug).
     pub fn debug(&self) -> Option<&State> {
         self.record.debug.as_ref()
     }
 
-    /// The error that the app returned, if it did: also after a whole response.
+    /// Returns the error that the app returned, if any. An app can also fail after a complete
+    /// response.
     pub fn app_error(&self) -> Option<&AppError> {
         self.record.app_error.as_ref()
     }
 
-    /// What a server would log as the app's fault.
+    /// Returns the fault that a server would log for this app, if any.
     pub fn fault(&self) -> Option<Fault> {
         self.record.fault
     }
@@ -205,7 +210,7 @@ impl fmt::Debug for Response {
     }
 }
 
-/// A promised request, and what came of it.
+/// A promised request and its response.
 #[derive(Debug)]
 pub struct Pushed {
     promise: HttpResponsePush,
@@ -217,59 +222,60 @@ impl Pushed {
         Self { promise, result }
     }
 
-    /// The path and query of the promised request.
+    /// Returns the path and query of the promised request.
     pub fn path(&self) -> &str {
         self.promise.path.as_str()
     }
 
-    /// The fields of the promised request.
+    /// Returns the headers of the promised request.
     pub fn headers(&self) -> &HeaderMap {
         &self.promise.headers
     }
 
-    /// Its response.
+    /// Returns the response to the promised request.
     ///
     /// # Errors
     ///
-    /// It was broken off.
+    /// Returns an error if the response is incomplete.
     pub fn response(&self) -> Result<&Response, &Broken> {
         self.result.as_ref()
     }
 }
 
-/// A response that is not whole: the app broke it off, or the client left before its end.
+/// An incomplete response: the app did not finish it, or the client left before its end.
 ///
-/// It holds what came until then.
+/// It contains the parts that the client received.
 pub struct Broken(Box<BrokenInner>);
 
 struct BrokenInner {
     head: Option<(StatusCode, HeaderMap)>,
     body: Bytes,
-    record: Record,
+    record: ResponseRecord,
 }
 
 impl Broken {
-    /// The status, if the head had come.
+    /// Returns the status, if the client received the head.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.head.as_ref().map(|(status, _)| *status)
     }
 
-    /// The fields, if the head had come.
+    /// Returns the headers, if the client received the head.
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.0.head.as_ref().map(|(_, headers)| headers)
     }
 
-    /// What had come of the body.
+    /// Returns the part of the body that the client received.
     pub fn body(&self) -> &Bytes {
         &self.0.body
     }
 
-    /// The error that the app returned, if it did.
+    /// Returns the error that the app returned, if any.
     pub fn app_error(&self) -> Option<&AppError> {
         self.0.record.app_error.as_ref()
     }
 
-    /// What a server would log as the app's fault; nothing if it ended because its client left.
+    /// Returns the fault that a server would log for this app. This is `None` if the app ended
+    /// because its client left.
     pub fn fault(&self) -> Option<Fault> {
         self.0.record.fault
     }
@@ -292,7 +298,7 @@ impl fmt::Display for Broken {
         let length = self.0.body.len();
         match (&self.0.head, self.0.record.fault) {
             (Some(_), Some(_)) => {
-                write!(f, "the app broke its response off after {length} bytes")
+                write!(f, "the app stopped its response after {length} bytes")
             }
             (Some(_), None) => write!(f, "the exchange ended after {length} bytes of the response"),
             (None, _) => f.write_str("the exchange ended without a response"),

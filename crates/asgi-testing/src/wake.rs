@@ -1,4 +1,4 @@
-//! When an app that runs in a test is polled: when it asked for it, and only then.
+//! Polls an app only after its waker was called.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,52 +6,52 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use asgi::{AppError, AppFuture};
 
-/// An app's future with a waker of its own.
+/// The future of an app, with its own waker.
 ///
-/// The test polls again and again for its own reasons. An app that was not woken is not polled then,
-/// so that one which forgets its waker hangs in the test as it would on a server.
-pub(crate) struct Running {
+/// The test may poll at any time, but the app is polled only if its waker was called. So an app
+/// that forgets its waker hangs in the test, as it does on a server.
+pub(crate) struct AppTask {
     future: AppFuture<'static>,
-    wake: Arc<AppWake>,
+    waker: Arc<AppWaker>,
 }
 
-impl Running {
+impl AppTask {
     pub(crate) fn new(future: AppFuture<'static>) -> Self {
-        let wake = Arc::new(AppWake {
+        let waker = Arc::new(AppWaker {
             woken: AtomicBool::new(true),
-            driver: WakerSlot::default(),
+            test: WakerSlot::default(),
         });
-        Self { future, wake }
+        Self { future, waker }
     }
 
-    /// Polls the app if it was woken; whoever polls here is woken with it.
+    /// Polls the app if it was woken. A later wake-up of the app also wakes the caller.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AppError>> {
-        self.wake.driver.register(cx);
-        if !self.wake.woken.swap(false, Ordering::AcqRel) {
+        self.waker.test.register(cx);
+        if !self.waker.woken.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
-        let waker = Waker::from(Arc::clone(&self.wake));
+        let waker = Waker::from(Arc::clone(&self.waker));
         self.future.as_mut().poll(&mut Context::from_waker(&waker))
     }
 }
 
-struct AppWake {
+struct AppWaker {
     woken: AtomicBool,
-    driver: WakerSlot,
+    test: WakerSlot,
 }
 
-impl Wake for AppWake {
+impl Wake for AppWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.woken.store(true, Ordering::Release);
-        self.driver.wake();
+        self.test.wake();
     }
 }
 
-/// The waker of the last caller of one poll.
+/// The waker of the task that polled last.
 #[derive(Default)]
 pub(crate) struct WakerSlot(Mutex<Option<Waker>>);
 
@@ -64,7 +64,7 @@ impl WakerSlot {
         }
     }
 
-    /// Wakes and forgets. The lock is free again before foreign code runs.
+    /// Wakes the task once. The lock is released before the waker runs.
     pub(crate) fn wake(&self) {
         let waker = lock(&self.0).take();
         if let Some(waker) = waker {
@@ -73,7 +73,7 @@ impl WakerSlot {
     }
 }
 
-/// Locks; a panic of an app's, which unwinds to the test, has left nothing half done.
+/// Locks a mutex and ignores poisoning, because a panic of an app leaves the data consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

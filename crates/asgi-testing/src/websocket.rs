@@ -11,16 +11,16 @@ use asgi_rules::{AppEnd, WebSocketEnding, WebSocketVerdict, WebSocketWireEvent};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::lifespan::Lifespan;
+use crate::lifespan::LifespanTask;
 use crate::request::{add_header, default_headers, local, parse_target};
-use crate::response::Record;
-use crate::wake::Running;
+use crate::response::ResponseRecord;
+use crate::wake::AppTask;
 use crate::websocket_halves::SharedWebSocket;
 use crate::{Broken, Client, Response};
 
-/// A WebSocket before it is opened: made by [`Client::websocket`].
+/// A WebSocket before it is opened. [`Client::websocket`] returns it.
 #[derive(Debug)]
-#[must_use = "nothing happens until it is connected"]
+#[must_use = "a handshake does nothing until `connect` is called"]
 pub struct Handshake {
     client: Client,
     scope: WebSocketScope,
@@ -44,17 +44,17 @@ impl Handshake {
         Self { client, scope }
     }
 
-    /// Offers subprotocols, the best first.
+    /// Offers subprotocols, in order of preference.
     pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.scope.subprotocols = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Adds a field, beside any of the same name. A `host` takes the place of the default one.
+    /// Adds a header. Headers with the same name stay, but a `host` replaces the default one.
     ///
     /// # Panics
     ///
-    /// If these are no field's name and value.
+    /// Panics if `name` or `value` is not valid in a header.
     #[track_caller]
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
@@ -65,17 +65,17 @@ impl Handshake {
         self
     }
 
-    /// Changes anything of the scope that has no method here.
+    /// Changes the scope, for everything that has no method here.
     pub fn scope(mut self, change: impl FnOnce(&mut WebSocketScope)) -> Self {
         change(&mut self.scope);
         self
     }
 
-    /// Waits until the app accepts.
+    /// Opens the WebSocket. This waits until the app accepts.
     ///
     /// # Errors
     ///
-    /// The app denied the handshake, or ended without an answer.
+    /// Returns an error if the app denied the handshake or ended without an answer.
     pub async fn connect(self) -> Result<WebSocket, Denied> {
         let shared = SharedWebSocket::new(&self.scope);
         let (receive, send) = shared.halves();
@@ -85,7 +85,7 @@ impl Handshake {
                 .start(self.scope.into(), Receiver::new(receive), Sender::new(send));
         let mut socket = WebSocket {
             shared,
-            app: Some(Running::new(future)),
+            app: Some(AppTask::new(future)),
             app_error: None,
             verdict: None,
             lifespan: self.client.lifespan,
@@ -93,7 +93,7 @@ impl Handshake {
             headers: HeaderMap::new(),
             closed: None,
         };
-        let mut denial = Record::default();
+        let mut denial = ResponseRecord::default();
         while let Some(event) = poll_fn(|cx| socket.poll_wire(cx)).await {
             match event {
                 WebSocketWireEvent::Accept(accept) => {
@@ -117,13 +117,15 @@ impl Handshake {
     }
 }
 
-/// The app did not accept the handshake.
+/// The error of a handshake that the app did not accept.
 #[derive(Debug)]
 pub struct Denied(Result<Response, Broken>);
 
 impl Denied {
-    /// The status: 403 for a close before the accept, 500 for an app that ended without an answer,
-    /// or the one of the app's own response. `None` if that was broken off before its head.
+    /// Returns the status.
+    ///
+    /// It is 403 if the app closed before the accept, and 500 if the app ended without an answer.
+    /// Otherwise it is the status of the app's own response, or `None` if that has no head.
     pub fn status(&self) -> Option<StatusCode> {
         match &self.0 {
             Ok(response) => Some(response.status()),
@@ -131,11 +133,11 @@ impl Denied {
         }
     }
 
-    /// The response.
+    /// Returns the response that denied the handshake.
     ///
     /// # Errors
     ///
-    /// The app broke it off.
+    /// Returns an error if the app did not finish the response.
     pub fn response(&self) -> Result<&Response, &Broken> {
         self.0.as_ref()
     }
@@ -145,7 +147,7 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.status() {
             Some(status) => write!(f, "the app denied the handshake with {}", status.as_u16()),
-            None => f.write_str("the app denied the handshake with half a response"),
+            None => f.write_str("the app denied the handshake with an incomplete response"),
         }
     }
 }
@@ -159,19 +161,20 @@ impl Error for Denied {
     }
 }
 
-/// The socket is closed.
+/// The error of [`WebSocket::receive`] after the WebSocket is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
-    /// The code of the app's close frame: 1011 if the app failed, 1000 if it just returned.
+    /// The code of the close frame. It is 1000 if the app returned `Ok` without a close, and 1011
+    /// if the app failed.
     pub code: u16,
-    /// The reason in it.
+    /// The reason in the close frame.
     pub reason: String,
 }
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the app closed the socket with {}", self.code)?;
+        write!(f, "the app closed the WebSocket with code {}", self.code)?;
         if !self.reason.is_empty() {
             write!(f, ": {}", self.reason)?;
         }
@@ -181,28 +184,28 @@ impl fmt::Display for Closed {
 
 impl Error for Closed {}
 
-/// An open WebSocket, from the client's side: made by [`Handshake::connect`].
+/// The client's side of an open WebSocket. [`Handshake::connect`] returns it.
 ///
-/// The app runs while one of the `async` methods is awaited, and only then. There is room for one
-/// message between the app and the test. Dropping the socket drops the app.
+/// The app runs only while the test awaits one of the `async` methods. There is room for one
+/// message between the app and the test. If you drop the WebSocket, the app is dropped too.
 pub struct WebSocket {
     shared: Arc<SharedWebSocket>,
-    app: Option<Running>,
+    app: Option<AppTask>,
     app_error: Option<AppError>,
     verdict: Option<WebSocketVerdict>,
-    lifespan: Option<Arc<Lifespan>>,
+    lifespan: Option<Arc<LifespanTask>>,
     subprotocol: Option<String>,
     headers: HeaderMap,
     closed: Option<Closed>,
 }
 
 impl WebSocket {
-    /// The subprotocol that the app chose.
+    /// Returns the subprotocol that the app chose.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// The fields that the app added to the handshake's response.
+    /// Returns the headers that the app added to the response to the handshake.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
@@ -211,7 +214,7 @@ impl WebSocket {
     pub async fn send(&mut self, message: Message) {
         self.shared.send_message(message);
         poll_fn(|cx| {
-            // Whether it ended is asked by whoever receives next.
+            // The next `receive` notices if the app has ended.
             let _ = self.poll_app(cx);
             Poll::Ready(())
         })
@@ -228,11 +231,13 @@ impl WebSocket {
         self.send(Message::binary(data)).await;
     }
 
-    /// The app's next message. Cancel-safe.
+    /// Waits for the app's next message.
+    ///
+    /// This method is cancel-safe.
     ///
     /// # Errors
     ///
-    /// The app closed the socket, or ended. Who asks again is told again.
+    /// Returns an error if the app closed the WebSocket or ended. Each later call returns it again.
     pub async fn receive(&mut self) -> Result<Message, Closed> {
         if let Some(closed) = &self.closed {
             return Err(closed.clone());
@@ -244,38 +249,41 @@ impl WebSocket {
                     break Closed { code, reason };
                 }
                 Some(_) => {}
-                None => break lost(),
+                None => break connection_lost(),
             }
         };
         self.closed = Some(closed.clone());
         Err(closed)
     }
 
-    /// Sends a close frame and waits until the app has ended. Messages not received are dropped.
+    /// Sends a close frame and waits until the app has ended. Messages that the test has not
+    /// received are dropped.
     ///
     /// # Errors
     ///
-    /// The app returned an error, other than that its client is gone.
+    /// Returns the app's error, unless it only says that the client is gone.
     pub async fn close(self, code: u16, reason: &str) -> Result<(), AppError> {
         self.shared.close(code, reason);
         self.finish().await
     }
 
-    /// Breaks the connection, without a close frame: the app is told 1006. Waits until it has ended.
+    /// Breaks the connection without a close frame, so that the app receives the code 1006. Then
+    /// waits until the app has ended.
     ///
     /// # Errors
     ///
-    /// As [`close`](Self::close).
+    /// Returns an error under the same condition as [`close`](Self::close).
     pub async fn lose(self) -> Result<(), AppError> {
         self.shared.lose();
         self.finish().await
     }
 
-    /// Waits until the app has ended, without closing the socket. Messages not received are dropped.
+    /// Waits until the app has ended, without a close frame. Messages that the test has not
+    /// received are dropped.
     ///
     /// # Errors
     ///
-    /// As [`close`](Self::close).
+    /// Returns an error under the same condition as [`close`](Self::close).
     pub async fn finish(mut self) -> Result<(), AppError> {
         while poll_fn(|cx| self.poll_wire(cx)).await.is_some() {}
         match self.app_error.take() {
@@ -284,7 +292,7 @@ impl WebSocket {
         }
     }
 
-    /// What comes next from the app, `None` once it has ended.
+    /// Polls for the next event of the app. Returns `None` after the app has ended.
     fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<Option<WebSocketWireEvent>> {
         if let Poll::Ready(event) = self.shared.poll_wire(cx) {
             return Poll::Ready(Some(event));
@@ -299,27 +307,27 @@ impl WebSocket {
 
     fn poll_app(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(lifespan) = &self.lifespan {
-            lifespan.poll_beside(cx);
+            lifespan.poll_in_background(cx);
         }
         let Some(app) = &mut self.app else {
             return Poll::Ready(());
         };
         let Poll::Ready(result) = app.poll(cx) else {
-            self.shared.app_waits();
+            self.shared.app_is_waiting();
             return Poll::Pending;
         };
         self.app = None;
-        self.verdict = Some(self.shared.ended(AppEnd::from(&result)));
+        self.verdict = Some(self.shared.app_ended(AppEnd::from(&result)));
         self.app_error = result.err();
         Poll::Ready(())
     }
 }
 
 impl Drop for WebSocket {
-    /// Whatever a half in another task does from now on is told that it is over.
+    /// Ends the app, so that `send` fails with `is_over` in other tasks.
     fn drop(&mut self) {
         if self.app.take().is_some() {
-            self.shared.ended(AppEnd::Cancelled);
+            self.shared.app_ended(AppEnd::Cancelled);
         }
     }
 }
@@ -333,7 +341,7 @@ impl fmt::Debug for WebSocket {
     }
 }
 
-fn lost() -> Closed {
+fn connection_lost() -> Closed {
     Closed {
         code: 1006,
         reason: String::new(),

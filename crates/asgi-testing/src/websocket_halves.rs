@@ -1,4 +1,4 @@
-//! The halves of one SharedWebSocket, and what lies between them and the test.
+//! The receiver and sender halves of one WebSocket, and the state that they share with the test.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,43 +12,43 @@ use asgi_rules::{AppEnd, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebS
 
 use crate::wake::{WakerSlot, lock};
 
-/// What the test and both halves share.
+/// The state that the test and both halves share.
 pub(crate) struct SharedWebSocket {
-    inner: Mutex<Inner>,
+    inner: Mutex<WebSocketInner>,
     on_receive: WakerSlot,
     on_ready: WakerSlot,
     on_closed: WakerSlot,
-    on_wire: WakerSlot,
+    on_event: WakerSlot,
 }
 
-struct Inner {
+struct WebSocketInner {
     rules: WebSocketRules,
-    /// The client's messages that the app has not taken.
+    /// The messages of the client that the app has not received.
     messages: VecDeque<Message>,
-    /// What the test has not taken: one event.
-    wire: VecDeque<WebSocketWireEvent>,
-    /// The app was told that there is room for one event.
-    reserved: bool,
+    /// The event that the test has not taken. There is at most one, and a close at the end.
+    events: VecDeque<WebSocketWireEvent>,
+    /// `poll_ready` has promised room for one event.
+    room_promised: bool,
     accepted: bool,
-    ended: bool,
+    app_ended: bool,
 }
 
 impl SharedWebSocket {
     pub(crate) fn new(scope: &WebSocketScope) -> Arc<Self> {
         let rules = WebSocketRules::new(scope.subprotocols.clone(), scope.extensions.clone());
         Arc::new(Self {
-            inner: Mutex::new(Inner {
+            inner: Mutex::new(WebSocketInner {
                 rules,
                 messages: VecDeque::new(),
-                wire: VecDeque::new(),
-                reserved: false,
+                events: VecDeque::new(),
+                room_promised: false,
                 accepted: false,
-                ended: false,
+                app_ended: false,
             }),
             on_receive: WakerSlot::default(),
             on_ready: WakerSlot::default(),
             on_closed: WakerSlot::default(),
-            on_wire: WakerSlot::default(),
+            on_event: WakerSlot::default(),
         })
     }
 
@@ -64,27 +64,27 @@ impl SharedWebSocket {
         self.on_receive.wake();
     }
 
-    /// The client's close frame.
+    /// Records the client's close frame.
     pub(crate) fn close(&self, code: u16, reason: &str) {
         lock(&self.inner).rules.closed(code, reason);
         self.wake_halves();
     }
 
-    /// The connection breaks.
+    /// Records that the connection is broken.
     pub(crate) fn lose(&self) {
         lock(&self.inner).rules.disconnected(DisconnectReason::Lost);
         self.wake_halves();
     }
 
-    /// The app has returned, or was dropped.
-    pub(crate) fn ended(&self, end: AppEnd) -> WebSocketVerdict {
+    /// Records that the app has returned or was dropped.
+    pub(crate) fn app_ended(&self, end: AppEnd) -> WebSocketVerdict {
         let verdict = {
             let mut inner = lock(&self.inner);
-            inner.ended = true;
+            inner.app_ended = true;
             let verdict = inner.rules.ended(end);
             if let WebSocketEnding::Close(code) = verdict.ending {
                 let close = WebSocketWireEvent::Close(WebSocketClose::new(code));
-                inner.wire.push_back(close);
+                inner.events.push_back(close);
             }
             verdict
         };
@@ -92,17 +92,18 @@ impl SharedWebSocket {
         verdict
     }
 
-    /// The app's poll was pending: the head of a denial that is held back goes out.
-    pub(crate) fn app_waits(&self) {
+    /// Sends the head of a denial that is held back, because the poll of the app returned
+    /// `Pending`.
+    pub(crate) fn app_is_waiting(&self) {
         let mut inner = lock(&self.inner);
         let head = inner.rules.waiting();
-        inner.put(head);
+        inner.queue(head);
     }
 
-    /// What comes next on the wire; taking it makes room for the app's next event.
+    /// Polls for the next event of the app. Taking it makes room for another one.
     pub(crate) fn poll_wire(&self, cx: &Context<'_>) -> Poll<WebSocketWireEvent> {
-        self.on_wire.register(cx);
-        let event = lock(&self.inner).wire.pop_front();
+        self.on_event.register(cx);
+        let event = lock(&self.inner).events.pop_front();
         match event {
             Some(event) => {
                 self.on_ready.wake();
@@ -119,11 +120,11 @@ impl SharedWebSocket {
     }
 }
 
-impl Inner {
-    fn put(&mut self, event: WebSocketWireEvent) {
+impl WebSocketInner {
+    fn queue(&mut self, event: WebSocketWireEvent) {
         self.accepted |= matches!(event, WebSocketWireEvent::Accept(_));
         if !matches!(event, WebSocketWireEvent::Nothing) {
-            self.wire.push_back(event);
+            self.events.push_back(event);
         }
     }
 
@@ -131,9 +132,10 @@ impl Inner {
         if self.rules.connect() {
             return Some(WebSocketConnect::new().into());
         }
-        // Messages before the close frame are for the app; those after its own close are not.
+        // The app still gets messages that came before the client's close frame, but none after its
+        // own close.
         if self.accepted
-            && !self.ended
+            && !self.app_ended
             && !self.rules.is_complete()
             && let Some(message) = self.messages.pop_front()
         {
@@ -162,8 +164,8 @@ impl SendHalf for WebSocketSendHalf {
         self.0.on_ready.register(cx);
         let mut inner = lock(&self.0.inner);
         inner.rules.ready()?;
-        inner.reserved |= inner.wire.is_empty();
-        if inner.reserved {
+        inner.room_promised |= inner.events.is_empty();
+        if inner.room_promised {
             Poll::Ready(Ok(()))
         } else {
             Poll::Pending
@@ -174,18 +176,19 @@ impl SendHalf for WebSocketSendHalf {
         let complete = {
             let mut inner = lock(&self.0.inner);
             inner.rules.ready()?;
-            if !inner.reserved {
-                let got = format!("{} without waiting for room", event.name());
-                return Err(SendError::misuse(got, "a poll_ready that was ready"));
+            if !inner.room_promised {
+                let got = format!("{} without room for it", event.name());
+                return Err(SendError::misuse(got, "start_send only after poll_ready"));
             }
-            let wire = inner.rules.send(event)?;
-            inner.reserved = false;
-            inner.put(wire);
+            let event = inner.rules.send(event)?;
+            inner.room_promised = false;
+            inner.queue(event);
             inner.rules.is_complete()
         };
-        // Also for a head that is held back: the app may wait already, this may be another task.
-        self.0.on_wire.wake();
-        // After an accept the client's messages are for the app.
+        // Wake the test even if the head is held back: the app may already wait, because this may
+        // be another task.
+        self.0.on_event.wake();
+        // After an accept, the app can receive the client's messages.
         self.0.on_receive.wake();
         if complete {
             self.0.on_closed.wake();

@@ -1,4 +1,4 @@
-//! What an app is, and one type that holds any.
+//! The trait `App`, and a type that holds any app.
 
 use std::any::Any;
 use std::fmt;
@@ -7,24 +7,31 @@ use std::sync::Arc;
 
 use crate::{AppError, Receiver, Scope, Sender};
 
-/// A web app: called once for each [`Scope`], talks through its [`Receiver`] and [`Sender`].
+/// A web app.
 ///
-/// An `async fn(Scope, Receiver, Sender) -> Result<(), AppError>` is one, and so is a closure of
-/// that shape. Implement the trait for a type that holds something, as a middleware holds an app.
+/// A server calls the app once for each [`Scope`]. The app talks to the server through a
+/// [`Receiver`] and a [`Sender`].
+///
+/// Every `async fn(Scope, Receiver, Sender) -> Result<(), AppError>` is an app, and so is every
+/// closure with this signature. Implement the trait for a type if the app has fields, as a
+/// middleware has.
 ///
 /// # Contract
 ///
-/// - An app **must** return [`AppError::unsupported`] for a scope that it does not know. A server
-///   then goes on without it, or answers that it cannot be done.
-/// - A server **must** call it once for each scope and **must not** share its halves with another.
-/// - A server **may** drop the future at any time: the client left and its grace is over, or the
-///   server stops. What must survive that belongs in a task of the app's own.
-/// - Both halves **may** be moved to other tasks, but once the app has returned the exchange is
-///   over: what they do then is told with [`SendError::is_over`](crate::SendError::is_over).
+/// - An app **must** return [`AppError::unsupported`] for a kind of scope that it does not know.
+///   For a lifespan, the server then starts without it. For a request or a WebSocket, this is an
+///   error like any other.
+/// - A server **must** call the app once for each scope. It **must not** give the same
+///   [`Receiver`] or [`Sender`] to two calls.
+/// - A server **may** drop the future at any time, for example if the client has left and the grace
+///   period is over, or if the server stops. Work that must continue belongs in a task that the app
+///   spawns.
+/// - An app **may** move its `Receiver` and its `Sender` to other tasks. After the app has
+///   returned, each `send` fails with [`SendError::is_over`](crate::SendError::is_over).
 ///
 /// Spec: core §1.
 pub trait App: Send + Sync + 'static {
-    /// Serves one scope, until the future is done.
+    /// Serves one scope. The exchange is over when the future resolves.
     fn call(
         &self,
         scope: Scope,
@@ -48,7 +55,7 @@ where
     }
 }
 
-// Not for `Box` or `&`: those would clash with the impl for closures.
+// There is no impl for `Box` and `&`, because it would conflict with the impl for closures.
 impl<A: App> App for Arc<A> {
     fn call(
         &self,
@@ -60,19 +67,22 @@ impl<A: App> App for Arc<A> {
     }
 }
 
-/// The future of an app that runs, erased.
+/// The boxed future of a running app.
 pub type AppFuture<'a> = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send + 'a>>;
 
-/// Any app behind one type: for routers, and for servers.
+/// An app whose type is erased.
 ///
-/// Cloning it is cheap and gives the same app.
+/// Routers and servers use it to hold apps of different types. A clone is cheap and refers to the
+/// same app.
 ///
 /// Spec: core §1.
 #[derive(Clone)]
 pub struct DynApp(Arc<dyn ErasedApp>);
 
 impl DynApp {
-    /// Erases the type of `app`. One that is erased already stays as it is.
+    /// Erases the type of `app`.
+    ///
+    /// If `app` is already a `DynApp`, this does not wrap it again.
     pub fn new(app: impl App) -> Self {
         match (&app as &dyn Any).downcast_ref::<Self>() {
             Some(erased) => erased.clone(),
@@ -80,9 +90,9 @@ impl DynApp {
         }
     }
 
-    /// Calls the app with a future that owns it, so that it can move to another task.
+    /// Calls the app and returns a future that owns the app, so that it can move to another task.
     ///
-    /// Costs one allocation.
+    /// This allocates once.
     pub fn start(&self, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static> {
         Arc::clone(&self.0).start(scope, receive, send)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong on an app's side of the interface, and whose fault it is.
+//! The errors of apps, and the errors that apps get from a server.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -6,35 +6,37 @@ use std::fmt;
 
 use crate::{DisconnectReason, Scope};
 
-/// Why an app ended without having done its work.
+/// The error that an app returns.
 ///
-/// Any error becomes one with `?`. It is deliberately no [`Error`] itself, as `anyhow::Error` is
-/// not: that is what lets `?` take every error there is.
+/// Every error type converts into an `AppError`, so an app can use `?` on all of them. To make that
+/// possible, `AppError` itself does not implement [`Error`], just as `anyhow::Error` does not.
 ///
-/// A server logs it once with its causes. It answers 500 while nothing of the response is on the
-/// wire and breaks the response off after that. An app that ends because its client left is no
-/// fault at all ([`is_disconnected`](Self::is_disconnected)).
+/// A server logs the error once, with its causes. If nothing of the response has been sent, the
+/// server answers 500. If a part has been sent, the server aborts the response. If the app ended
+/// because its client left, the error is not a fault ([`is_disconnected`](Self::is_disconnected)).
 ///
 /// Spec: core §5.
 pub struct AppError(Box<dyn Error + Send + Sync>);
 
 impl AppError {
-    /// The app does not serve this kind of scope.
+    /// Creates the error of an app that does not serve this kind of scope.
     pub fn unsupported(scope: &Scope) -> Self {
         Self::unsupported_kind(scope.kind())
     }
 
-    /// [`unsupported`](Self::unsupported) where there is no scope at hand, only its kind.
+    /// Like [`unsupported`](Self::unsupported), for callers that have only the name of the kind.
     pub fn unsupported_kind(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Unsupported(kind.into())))
+        Self(Box::new(UnsupportedScope(kind.into())))
     }
 
-    /// Whether this came from [`unsupported`](Self::unsupported).
+    /// Returns whether the error, or one of its causes, comes from
+    /// [`unsupported`](Self::unsupported).
     pub fn is_unsupported(&self) -> bool {
-        self.any_cause(|error| error.is::<Unsupported>())
+        self.any_cause(|error| error.is::<UnsupportedScope>())
     }
 
-    /// Whether the cause is that the client left: an ordinary end, not a fault.
+    /// Returns whether the error, or one of its causes, says that the client is gone. This is a
+    /// normal end and not a fault.
     pub fn is_disconnected(&self) -> bool {
         self.any_cause(|error| {
             error
@@ -43,19 +45,20 @@ impl AppError {
         })
     }
 
-    /// The error inside.
+    /// Returns the inner error.
     pub fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0
     }
 
-    /// Takes the error out.
+    /// Converts this into the inner error.
     pub fn into_error(self) -> Box<dyn Error + Send + Sync> {
         self.0
     }
 
-    /// The error and its causes on one line, as `could not read: no such file`.
+    /// Returns the error and its causes for display on one line, such as
+    /// `could not read: no such file`.
     pub fn chain(&self) -> impl fmt::Display + '_ {
-        Chain(&*self.0)
+        ErrorChain(&*self.0)
     }
 
     fn any_cause(&self, test: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
@@ -88,9 +91,9 @@ impl fmt::Display for AppError {
     }
 }
 
-struct Chain<'a>(&'a (dyn Error + 'static));
+struct ErrorChain<'a>(&'a (dyn Error + 'static));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();
@@ -103,19 +106,19 @@ impl fmt::Display for Chain<'_> {
 }
 
 #[derive(Debug)]
-struct Unsupported(Cow<'static, str>);
+struct UnsupportedScope(Cow<'static, str>);
 
-impl fmt::Display for Unsupported {
+impl fmt::Display for UnsupportedScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "this app does not serve a scope of kind {}", self.0)
     }
 }
 
-impl Error for Unsupported {}
+impl Error for UnsupportedScope {}
 
-/// Why an event was not taken.
+/// The reason why the server did not take an event.
 ///
-/// Ask with the `is_*` methods; the text is for people and may change.
+/// Use the `is_*` methods to find out which one it is. The text is for people and may change.
 ///
 /// Spec: core §4.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,12 +136,14 @@ enum SendErrorKind {
 }
 
 impl SendError {
-    /// The client is gone: nobody will see this event.
+    /// Creates the error for an event that cannot reach the client, because the client is gone.
     pub fn disconnected(reason: DisconnectReason) -> Self {
         Self(SendErrorKind::Disconnected(reason))
     }
 
-    /// The event breaks the rules of the exchange: what came, and what was expected.
+    /// Creates the error for an event that breaks the rules of the exchange.
+    ///
+    /// `got` is what the app sent, and `expected` is what the rules allow instead.
     pub fn misuse(
         got: impl Into<Cow<'static, str>>,
         expected: impl Into<Cow<'static, str>>,
@@ -149,37 +154,39 @@ impl SendError {
         })
     }
 
-    /// The event is lawful, but this connection cannot do it, or not now; the exchange goes on.
-    pub fn refused(why: impl Into<Cow<'static, str>>) -> Self {
-        Self(SendErrorKind::Refused(why.into()))
+    /// Creates the error for an event that the rules allow, but that this connection cannot do, or
+    /// cannot do now. The exchange continues.
+    pub fn refused(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(SendErrorKind::Refused(reason.into()))
     }
 
-    /// The app had returned before this event came: its exchange is over.
+    /// Creates the error for an event that comes after the app has returned.
     pub fn over() -> Self {
         Self(SendErrorKind::Over)
     }
 
-    /// Whether the client is gone. An app may simply return; `?` is fine too.
+    /// Returns whether the client is gone. An app can return this error with `?`.
     pub fn is_disconnected(&self) -> bool {
         matches!(self.0, SendErrorKind::Disconnected(_))
     }
 
-    /// Whether the app broke the rules: a bug of the app's.
+    /// Returns whether the app broke the rules. This is a bug in the app.
     pub fn is_misuse(&self) -> bool {
         matches!(self.0, SendErrorKind::Misuse { .. })
     }
 
-    /// Whether this connection could not do it. The app may go on without.
+    /// Returns whether this connection cannot do what the event asks for. The app can continue
+    /// without it.
     pub fn is_refused(&self) -> bool {
         matches!(self.0, SendErrorKind::Refused(_))
     }
 
-    /// Whether the half outlived its app.
+    /// Returns whether the app has already returned.
     pub fn is_over(&self) -> bool {
         matches!(self.0, SendErrorKind::Over)
     }
 
-    /// What came and what was expected, if it was misuse.
+    /// Returns what the app sent and what was expected, if this is misuse.
     pub fn as_misuse(&self) -> Option<(&str, &str)> {
         match &self.0 {
             SendErrorKind::Misuse { got, expected } => Some((got, expected)),
@@ -187,15 +194,15 @@ impl SendError {
         }
     }
 
-    /// Why it was refused, if it was.
+    /// Returns the reason of a refusal, if this is one.
     pub fn as_refused(&self) -> Option<&str> {
         match &self.0 {
-            SendErrorKind::Refused(why) => Some(why),
+            SendErrorKind::Refused(reason) => Some(reason),
             _ => None,
         }
     }
 
-    /// How the client left, if it did.
+    /// Returns how the client left, if this error says that it is gone.
     pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
         match self.0 {
             SendErrorKind::Disconnected(reason) => Some(reason),
@@ -211,7 +218,7 @@ impl fmt::Display for SendError {
             SendErrorKind::Misuse { got, expected } => {
                 write!(f, "the app sent {got}, expected {expected}")
             }
-            SendErrorKind::Refused(why) => write!(f, "refused: {why}"),
+            SendErrorKind::Refused(reason) => write!(f, "refused: {reason}"),
             SendErrorKind::Over => f.write_str("the app has returned, its exchange is over"),
         }
     }
@@ -219,7 +226,7 @@ impl fmt::Display for SendError {
 
 impl Error for SendError {}
 
-/// Why [`Receiver::body`](crate::Receiver::body) has no body to give.
+/// The error of [`Receiver::body`](crate::Receiver::body).
 ///
 /// Spec: http §2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,12 +247,12 @@ impl BodyError {
         Self(BodyErrorKind::Disconnected(SendError::disconnected(reason)))
     }
 
-    /// Whether the body is larger than the limit: the usual answer is 413.
+    /// Returns whether the body is larger than the limit. The usual response is 413.
     pub fn is_too_large(&self) -> bool {
         matches!(self.0, BodyErrorKind::TooLarge { .. })
     }
 
-    /// Whether the client left before it had sent the whole body.
+    /// Returns whether the client left before it had sent the whole body.
     pub fn is_disconnected(&self) -> bool {
         matches!(self.0, BodyErrorKind::Disconnected(_))
     }

@@ -1,28 +1,28 @@
-//! What a connection can do beyond the core of the spec.
+//! Optional features of a connection.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Something that not every connection can do.
+/// A feature that not every connection supports.
 ///
 /// Spec: core §7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Extension {
-    /// `http.response.push`: the client takes server pushes now.
+    /// `http.response.push`: the client accepts server pushes now.
     Push = 0,
-    /// `http.response.early_hint`: 103 responses reach the client.
+    /// `http.response.early_hint`: the server can send 103 responses to the client.
     EarlyHint = 1,
-    /// `http.response.trailers`: the client said that it takes trailers.
+    /// `http.response.trailers`: the client has said that it accepts trailers.
     Trailers = 2,
-    /// `http.response.pathsend`: the server sends a file by its path.
+    /// `http.response.pathsend`: the server can send a file by its path.
     PathSend = 3,
-    /// `http.response.zerocopysend`: the server sends from an open file.
+    /// `http.response.zerocopysend`: the server can send from an open file.
     ZeroCopySend = 4,
-    /// `http.response.debug`: offered by test clients alone.
+    /// `http.response.debug`: only test clients offer this.
     Debug = 5,
-    /// `websocket.http.response`: a handshake may be denied with a whole response.
+    /// `websocket.http.response`: the app can deny a handshake with a response of its own.
     WebSocketHttpResponse = 6,
 }
 
@@ -37,7 +37,7 @@ impl Extension {
         Self::WebSocketHttpResponse,
     ];
 
-    /// The name that ASGI gives it, such as `http.response.push`.
+    /// Returns its name in ASGI, such as `http.response.push`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Push => "http.response.push",
@@ -55,48 +55,50 @@ impl Extension {
     }
 }
 
-/// The extensions that one connection can do at this moment.
+/// The extensions that a connection supports for one exchange.
 ///
-/// An event of an extension that is not in here is answered with an error
-/// ([`SendError::is_refused`](crate::SendError::is_refused)); the exchange goes on.
+/// If the app sends an event of another extension, the server refuses the event
+/// ([`SendError::is_refused`](crate::SendError::is_refused)) and the exchange continues.
 ///
 /// Spec: core §7.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Extensions {
     bits: u64,
-    /// What TLS knows of the connection; `None` where there is no TLS.
+    /// The TLS properties of the client's connection; `None` if it does not use TLS.
     pub tls: Option<Arc<Tls>>,
 }
 
 impl Extensions {
-    /// None at all.
+    /// Creates an empty set.
     pub const fn new() -> Self {
         Self { bits: 0, tls: None }
     }
 
-    /// These and one more.
+    /// Adds an extension.
     #[must_use]
     pub const fn with(mut self, extension: Extension) -> Self {
         self.bits |= extension.bit();
         self
     }
 
-    /// These without one.
+    /// Removes an extension.
     #[must_use]
     pub const fn without(mut self, extension: Extension) -> Self {
         self.bits &= !extension.bit();
         self
     }
 
-    /// Whether the connection can do it now.
+    /// Returns whether the connection supports an extension.
     pub const fn has(&self, extension: Extension) -> bool {
         self.bits & extension.bit() != 0
     }
 
-    /// All that the connection can do.
+    /// Returns an iterator over the extensions in this set.
     pub fn iter(&self) -> impl Iterator<Item = Extension> + '_ {
-        Extension::ALL.into_iter().filter(|one| self.has(*one))
+        Extension::ALL
+            .into_iter()
+            .filter(|extension| self.has(*extension))
     }
 }
 
@@ -111,30 +113,31 @@ impl fmt::Debug for Extensions {
     }
 }
 
-/// What TLS knows of a connection: ASGI's TLS extension, version 0.2.
+/// The TLS properties of a connection, as in version 0.2 of ASGI's TLS extension.
 ///
 /// Spec: core §7.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Tls {
-    /// The protocol version as on the wire: 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
+    /// The number of the protocol version: 0x0303 for TLS 1.2, 0x0304 for TLS 1.3.
     pub version: Option<u16>,
-    /// The cipher suite's number.
+    /// The number of the cipher suite.
     pub cipher_suite: Option<u16>,
-    /// The server's certificate, PEM.
+    /// The server's certificate in PEM format.
     pub server_cert: Option<String>,
-    /// The client's certificates, PEM, its own first. Empty if it sent none.
+    /// The client's certificates in PEM format, with its own first. Empty if it sent none.
     pub client_cert_chain: Vec<String>,
-    /// The subject of the client's certificate, as RFC 4514 writes it.
+    /// The subject of the client's certificate, in the format of RFC 4514.
     pub client_cert_name: Option<String>,
-    /// Why the client's certificate was not accepted, if the server asked for none that is.
+    /// Why the client's certificate is not valid, if the server accepts connections without a valid
+    /// one.
     pub client_cert_error: Option<String>,
-    /// The host name that the client asked for (SNI).
+    /// The host name that the client asks for (SNI).
     pub server_name: Option<String>,
 }
 
 impl Tls {
-    /// Nothing known yet.
+    /// Creates a value without any properties.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,47 +1,49 @@
-//! Both halves of an exchange in one value.
+//! Both halves of an exchange in one shared value.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::{DisconnectReason, ReceiveEvent, Receiver, SendError, SendEvent, Sender};
 
-/// Both halves in one, for a server that shares its exchange with the app anyway.
+/// Both halves of an exchange in one type.
 ///
-/// [`halves`] makes them of it without another allocation.
+/// Implement this trait instead of [`ReceiveHalf`](crate::ReceiveHalf) and
+/// [`SendHalf`](crate::SendHalf) if the server keeps the exchange in an `Arc` anyway. [`halves`]
+/// then makes a [`Receiver`] and a [`Sender`] without another allocation.
 ///
 /// # Contract
 ///
-/// Those of [`ReceiveHalf`](crate::ReceiveHalf) and [`SendHalf`](crate::SendHalf), each of whose
-/// methods has its like here. They **may** be called from two threads at once, but never the same
-/// one of the two halves'.
+/// The contracts of `ReceiveHalf` and `SendHalf` apply to the methods with the same names. Callers
+/// **may** use the two halves from two threads at once. They **must not** use one half from two
+/// threads at once.
 ///
 /// Spec: core §4.
 pub trait SharedHalves: Send + Sync {
-    /// [`ReceiveHalf::poll_receive`](crate::ReceiveHalf::poll_receive)
+    /// See [`ReceiveHalf::poll_receive`](crate::ReceiveHalf::poll_receive).
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent>;
 
-    /// [`SendHalf::poll_ready`](crate::SendHalf::poll_ready)
+    /// See [`SendHalf::poll_ready`](crate::SendHalf::poll_ready).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the errors of [`SendHalf::poll_ready`](crate::SendHalf::poll_ready).
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>>;
 
-    /// [`SendHalf::start_send`](crate::SendHalf::start_send)
+    /// See [`SendHalf::start_send`](crate::SendHalf::start_send).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the errors of [`SendHalf::start_send`](crate::SendHalf::start_send).
     fn start_send(&self, event: SendEvent) -> Result<(), SendError>;
 
-    /// [`SendHalf::poll_closed`](crate::SendHalf::poll_closed)
+    /// See [`SendHalf::poll_closed`](crate::SendHalf::poll_closed).
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<DisconnectReason>;
 
-    /// [`SendHalf::poll_send`](crate::SendHalf::poll_send)
+    /// See [`SendHalf::poll_send`](crate::SendHalf::poll_send).
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the errors of [`SendHalf::poll_send`](crate::SendHalf::poll_send).
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
@@ -49,7 +51,7 @@ pub trait SharedHalves: Send + Sync {
     ) -> Poll<Result<(), SendError>>;
 }
 
-/// The halves for one app, of a value that is both.
+/// Makes the receiver and the sender for one call of an app from a shared value.
 ///
 /// Spec: core §3.
 pub fn halves(shared: Arc<impl SharedHalves + 'static>) -> (Receiver, Sender) {

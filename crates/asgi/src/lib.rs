@@ -1,12 +1,24 @@
-//! An interface between web servers and web apps, after Python's ASGI.
+//! An interface between web servers and web apps, modelled on Python's [ASGI].
 //!
-//! An **app** is called once for each request, WebSocket or life of a server with three things:
-//! a [`Scope`] that says what it is about, a [`Receiver`] that yields the events of the other side
-//! and a [`Sender`] that takes the app's own. A **server** calls it. They meet here and nowhere
-//! else: this crate has no runtime, no sockets and no protocol, only the types and their contract.
-//! The written contract is the folder `spec/` of the repository; each item names its section.
+//! This crate defines types and their contract, and nothing else. It has no runtime, no sockets and
+//! no HTTP implementation. Frameworks and middleware that depend on it run on every server that
+//! does the same.
 //!
-//! # An app
+//! - [`App`] is the trait of web apps. A server calls the app once for each [`Scope`].
+//! - [`Scope`] describes one HTTP request, one WebSocket, or the lifespan of the server.
+//! - [`Receiver`] yields the [`ReceiveEvent`]s that the server has for the app, such as a part of
+//!   the request body.
+//! - [`Sender`] takes the [`SendEvent`]s of the app, such as the start of the response.
+//! - [`ReceiveHalf`] and [`SendHalf`] are the traits that a server implements.
+//!
+//! The folder `spec/` of the repository contains the written contract. Each item names its section,
+//! as in "Spec: core §1".
+//!
+//! [ASGI]: https://asgi.readthedocs.io/
+//!
+//! # Writing an app
+//!
+//! An app is an async function. It returns an error for every kind of scope that it does not serve.
 //!
 //! ```
 //! use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -23,15 +35,16 @@
 //! # is_app(app);
 //! ```
 //!
-//! # A middleware
+//! # Writing a middleware
 //!
-//! It holds an app and is one. Events are mapped on their way; no future is boxed.
+//! A middleware is an app that wraps another app. It can change the scope, and it can change events
+//! on their way with [`Receiver::map`] and [`Sender::map`]. This boxes no future.
 //!
 //! ```
 //! use asgi::{App, AppError, Receiver, Scope, SendEvent, Sender};
 //! use http::{HeaderValue, header};
 //!
-//! /// Forbids that a response is shown in a frame.
+//! /// Tells browsers not to show any response in a frame.
 //! struct NoFrames<A>(A);
 //!
 //! impl<A: App> App for NoFrames<A> {
@@ -42,16 +55,17 @@
 //!             }
 //!             event
 //!         });
-//!         // A scope that this middleware knows nothing about passes through all the same.
+//!         // Every kind of scope passes through, even one that this middleware does not know.
 //!         self.0.call(scope, receive, send).await
 //!     }
 //! }
 //! ```
 //!
-//! # A server's own halves
+//! # Writing a server
 //!
-//! A server gives each app two objects of its own, behind [`ReceiveHalf`] and [`SendHalf`]. This one
-//! has no runtime: it polls an app once and keeps what it sent.
+//! A server implements [`ReceiveHalf`] and [`SendHalf`] and wraps them in a [`Receiver`] and a
+//! [`Sender`]. This example polls an app once, without a runtime, and collects the events that the
+//! app sends.
 //!
 //! ```
 //! use asgi::*;
@@ -94,18 +108,18 @@
 //! let scope = HttpScope::new(http::Method::POST, "/echo".parse()?);
 //! let receive = Receiver::new(Request(Some(HttpRequest::last("ping"))));
 //! let sent = Sent::default();
-//! let mut running = app.start(scope.into(), receive, Sender::new(sent.clone()));
-//! let ended = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-//! assert!(matches!(ended, Poll::Ready(Ok(()))));
+//! let mut future = app.start(scope.into(), receive, Sender::new(sent.clone()));
+//! let result = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+//! assert!(matches!(result, Poll::Ready(Ok(()))));
 //! assert_eq!(sent.0.lock().unwrap().len(), 2);
 //! # Ok::<(), http::uri::InvalidUri>(())
 //! ```
 //!
 //! # Features and stability
 //!
-//! There are no Cargo features. Enums and structs are `#[non_exhaustive]`: a new kind of scope or
-//! event is no breaking change, and an app must have an arm for what it does not know. Of other
-//! crates only [`bytes`] 1 and [`http`] 1 appear in public signatures.
+//! This crate has no Cargo features. Enums and structs are `#[non_exhaustive]`, so that a new kind
+//! of scope or event is not a breaking change. Every `match` on them needs a `_` arm. Public
+//! signatures use types from two other crates only: [`bytes`] 1 and [`http`] 1.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
@@ -124,9 +138,9 @@ mod send_event;
 mod state;
 mod text;
 
-/// The types of a body: the `bytes` that the events are made of.
+/// The crate `bytes`. Events use its types for bodies.
 pub use bytes;
-/// The types of a head: the `http` that the scopes and events are made of.
+/// The crate `http`. Scopes and events use its types for methods, statuses and headers.
 pub use http;
 
 pub use app::{App, AppFuture, DynApp};

@@ -1,9 +1,9 @@
-//! From the target of a request to the path that an app reads.
+//! Turns the raw path of a request into the decoded path that an app reads.
 
 /// Decodes the percent-encoding of a path.
 ///
-/// A `%` that two hexadecimal digits do not follow stands for itself. What is no UTF-8 afterwards
-/// becomes U+FFFD: the raw path is the truth.
+/// A `%` without two hexadecimal digits after it stays as it is. Bytes that are not valid UTF-8
+/// after decoding become U+FFFD; an app that needs the exact bytes reads the raw path.
 pub(crate) fn decode(raw: &str) -> String {
     if !raw.contains('%') {
         return raw.to_owned();
@@ -26,7 +26,7 @@ pub(crate) fn decode(raw: &str) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// What is left of a path behind the prefix at which the app is mounted.
+/// Removes from `path` the prefix at which the app is mounted.
 pub(crate) fn local<'a>(path: &'a str, root_path: &str) -> &'a str {
     match path.strip_prefix(root_path) {
         Some("") => "/",
@@ -44,7 +44,7 @@ mod tests {
     use super::{decode, local};
 
     #[test]
-    fn percent_encoding_is_decoded_and_what_is_malformed_stands_for_itself() {
+    fn decode_keeps_malformed_escapes() {
         for (raw, decoded) in [
             ("/", "/"),
             ("/a%20b", "/a b"),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mount_point_is_cut_off_at_a_segment() {
+    fn local_removes_the_root_path_only_before_a_slash() {
         for (path, root, rest) in [
             ("/a", "", "/a"),
             ("/api/a", "/api", "/a"),

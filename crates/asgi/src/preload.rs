@@ -1,4 +1,4 @@
-//! Telling a client what a page will need, by the best means that its connection has.
+//! Announces the resources of a page by the best means that the connection supports.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -6,13 +6,13 @@ use http::uri::PathAndQuery;
 
 use crate::{Extension, Extensions, HttpResponseEarlyHint, HttpResponsePush, SendError, Sender};
 
-/// What a resource is for: the `as` of a preload link. (HTML, "link type preload")
+/// The kind of a resource: the `as` attribute of a preload link. (HTML, "link type preload")
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Destination {
-    /// What a script fetches; from the page's own origin.
+    /// Data that a script fetches from the page's own origin.
     Fetch,
-    /// A font. Browsers ask for it without credentials, and its link says so.
+    /// A font. Browsers fetch fonts without credentials, so the link has `crossorigin`.
     Font,
     /// An image.
     Image,
@@ -20,12 +20,12 @@ pub enum Destination {
     Script,
     /// A style sheet.
     Style,
-    /// The texts of a video.
+    /// The text track of a video, such as subtitles.
     Track,
 }
 
 impl Destination {
-    /// The parameters of the link.
+    /// Returns the link parameters.
     const fn parameters(self) -> &'static str {
         match self {
             Self::Fetch => "as=fetch; crossorigin",
@@ -38,11 +38,12 @@ impl Destination {
     }
 }
 
-/// What a page will need, to be told to the client before it asks: pushed where the client takes
-/// pushes, else as an early hint, and in any case that is not a push as `link` fields of the
-/// response.
+/// The resources that a page will need, for the client to load before it asks.
 ///
-/// Paths are as the client knows them, so with the root path that the app is mounted at.
+/// If the client accepts pushes, the server pushes the resources. Otherwise the server sends an
+/// early hint. Every resource that was not pushed also gets a `link` header in the response.
+///
+/// Paths are as the client sees them, so they include the root path at which the app is mounted.
 ///
 /// ```
 /// use asgi::http::uri::PathAndQuery;
@@ -60,8 +61,9 @@ impl Destination {
 /// }
 /// ```
 ///
-/// Who wants hints and no pushes hands over [`Extensions::without`] [`Extension::Push`]: most
-/// browsers take no pushes, and some of what is pushed is in the client's cache already.
+/// To send hints and no pushes, pass extensions without [`Extension::Push`] (see
+/// [`Extensions::without`]). Most browsers accept no pushes, and a push may send what the client
+/// already has in its cache.
 ///
 /// Spec: http §6.
 #[derive(Debug, Clone, Default)]
@@ -70,66 +72,67 @@ pub struct Preload {
 }
 
 impl Preload {
-    /// Nothing yet.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a resource. What comes first is told first.
+    /// Adds a resource. The server announces resources in the order in which they are added.
     #[must_use]
     pub fn with(mut self, path: PathAndQuery, destination: Destination) -> Self {
         self.resources.push((path, destination));
         self
     }
 
-    /// Tells the client, and gives back the links that belong on the start of the response:
-    /// [`HttpResponseStart::links`](crate::HttpResponseStart::links).
+    /// Announces the resources to the client, and returns the links for the start of the response.
+    /// Pass them to [`HttpResponseStart::links`](crate::HttpResponseStart::links).
     ///
-    /// To be called before the start is sent. A push or a hint that the server refuses, for whatever
-    /// reason, is no error: its resource is told by the next best means. The links are those of all
-    /// that was not pushed, hinted or not: a 103 says that "the server is likely to send a final
-    /// response with the header fields included in the informational response" (RFC 8297 §2), and
-    /// not every client reads it.
+    /// Call this before you send the start. If the server refuses a push or a hint, for whatever
+    /// reason, this is not an error: the next best means announces the resource. The links contain
+    /// every resource that was not pushed, even if it was hinted: a 103 says that "the server is
+    /// likely to send a final response with the header fields included in the informational
+    /// response" (RFC 8297 §2), and not every client reads it.
     ///
     /// # Errors
     ///
-    /// The client is gone, or the response is complete already.
+    /// Returns an error if the client is gone or if the response is already complete.
     pub async fn announce(
         &self,
         extensions: &Extensions,
         send: &mut Sender,
     ) -> Result<Vec<HeaderValue>, SendError> {
         let mut links = Vec::new();
-        for (number, (path, destination)) in self.resources.iter().enumerate() {
-            if self.resources[..number]
+        for (index, (path, destination)) in self.resources.iter().enumerate() {
+            if self.resources[..index]
                 .iter()
                 .any(|(other, _)| other == path)
             {
                 continue;
             }
             let pushed = extensions.has(Extension::Push)
-                && taken(send.send(HttpResponsePush::new(path.clone())).await)?;
+                && was_taken(send.send(HttpResponsePush::new(path.clone())).await)?;
             if !pushed {
                 links.extend(link(path, *destination));
             }
         }
         if !links.is_empty() && extensions.has(Extension::EarlyHint) {
-            taken(send.send(HttpResponseEarlyHint::new(links.clone())).await)?;
+            was_taken(send.send(HttpResponseEarlyHint::new(links.clone())).await)?;
         }
         Ok(links)
     }
 }
 
-/// Whether an event was taken; a refusal is no error.
-fn taken(sent: Result<(), SendError>) -> Result<bool, SendError> {
-    match sent {
+/// Returns whether the server took the event. A refusal is not an error.
+fn was_taken(result: Result<(), SendError>) -> Result<bool, SendError> {
+    match result {
         Ok(()) => Ok(true),
         Err(error) if error.is_refused() => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// The link of a resource. No `>` can be in a path; what no field may hold either is left out.
+/// Returns the link of a resource, or `None` if its path is not valid in a header. A path never
+/// contains `>`.
 fn link(path: &PathAndQuery, destination: Destination) -> Option<HeaderValue> {
     let text = format!("<{path}>; rel=preload; {}", destination.parameters());
     HeaderValue::from_maybe_shared(Bytes::from(text)).ok()

@@ -1,4 +1,4 @@
-//! The half through which an app receives.
+//! `Receiver`, and the trait that a server implements for it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -9,64 +9,76 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{BodyError, ReceiveEvent, SharedHalves};
 
-/// What a server implements so that an app can receive.
+/// The server's side of a [`Receiver`].
+///
+/// A server implements this trait to give events to an app. A middleware can implement it to change
+/// them.
 ///
 /// # Contract
 ///
-/// - `poll_receive` **must** take an event out only when it returns `Ready`: a future that is
-///   dropped while it waits has lost nothing.
-/// - It **must** remember the waker of its last caller; the half may have moved to another task.
-/// - After the last event of a protocol (a disconnect, the shutdown) it **must** return that event
-///   again, at once, whenever it is asked.
+/// - `poll_receive` **must** remove an event from its queue only if it returns `Ready` with that
+///   event. A caller that drops its future while it waits loses no event.
+/// - `poll_receive` **must** wake the task that polled last, because the app may have moved the
+///   receiver to another task.
+/// - The last event of a protocol is a disconnect or the shutdown. After it, `poll_receive`
+///   **must** return that event again, at once, on each call.
 ///
 /// Spec: core §3.
 pub trait ReceiveHalf: Send {
-    /// Waits for the next event.
+    /// Polls for the next event.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent>;
 }
 
-/// Yields the events of the other side.
+/// Yields the events that the server has for the app.
 ///
 /// Spec: core §3.
-pub struct Receiver(Inner);
+pub struct Receiver(ReceiverInner);
 
-enum Inner {
+enum ReceiverInner {
     Own(Box<dyn ReceiveHalf>),
     Shared(Arc<dyn SharedHalves>),
 }
 
 impl Receiver {
-    /// Wraps a server's or a middleware's half.
+    /// Creates a receiver from a server's or a middleware's [`ReceiveHalf`].
     pub fn new(half: impl ReceiveHalf + 'static) -> Self {
-        Self(Inner::Own(Box::new(half)))
+        Self(ReceiverInner::Own(Box::new(half)))
     }
 
     pub(crate) fn shared(halves: Arc<dyn SharedHalves>) -> Self {
-        Self(Inner::Shared(halves))
+        Self(ReceiverInner::Shared(halves))
     }
 
-    /// The next event.
+    /// Waits for the next event.
     ///
-    /// Cancel-safe: a call that is dropped before it is done has taken nothing.
+    /// # Cancel safety
+    ///
+    /// This method is cancel-safe. If the future is dropped before it resolves, no event is lost.
     pub async fn receive(&mut self) -> ReceiveEvent {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// [`receive`](Self::receive) for code that polls.
+    /// Polls for the next event, like [`receive`](Self::receive).
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         match &mut self.0 {
-            Inner::Own(half) => half.poll_receive(cx),
-            Inner::Shared(halves) => halves.poll_receive(cx),
+            ReceiverInner::Own(half) => half.poll_receive(cx),
+            ReceiverInner::Shared(halves) => halves.poll_receive(cx),
         }
     }
 
-    /// Reads what is left of the request's body, at most `limit` bytes of it.
+    /// Reads the rest of the request body, up to `limit` bytes.
     ///
-    /// A body in one part is not copied. Not cancel-safe: what a dropped call had read is gone.
+    /// A body that comes in one part is not copied.
+    ///
+    /// # Cancel safety
+    ///
+    /// This method is not cancel-safe. If the future is dropped, the parts that it has read are
+    /// lost.
     ///
     /// # Errors
     ///
-    /// The body is larger than `limit`, or the client left before it was complete.
+    /// Returns an error if the body is larger than `limit`, or if the client leaves before the body
+    /// is complete.
     ///
     /// ```
     /// # use asgi::{AppError, Receiver};
@@ -75,33 +87,33 @@ impl Receiver {
     /// # Ok(()) }
     /// ```
     pub async fn body(&mut self, limit: usize) -> Result<Bytes, BodyError> {
-        let mut whole = BytesMut::new();
+        let mut body = BytesMut::new();
         loop {
             let part = match self.receive().await {
                 ReceiveEvent::HttpRequest(part) => part,
-                ReceiveEvent::HttpDisconnect(end) => {
-                    return Err(BodyError::disconnected(end.reason));
+                ReceiveEvent::HttpDisconnect(disconnect) => {
+                    return Err(BodyError::disconnected(disconnect.reason));
                 }
-                // Not of this protocol: there is no body to wait for.
-                _ => return Ok(whole.freeze()),
+                // This scope is not an HTTP request, so there is no body.
+                _ => return Ok(body.freeze()),
             };
-            if part.body.len() > limit - whole.len() {
+            if part.body.len() > limit - body.len() {
                 return Err(BodyError::too_large(limit));
             }
-            if !part.more_body && whole.is_empty() {
+            if !part.more_body && body.is_empty() {
                 return Ok(part.body);
             }
-            whole.extend_from_slice(&part.body);
+            body.extend_from_slice(&part.body);
             if !part.more_body {
-                return Ok(whole.freeze());
+                return Ok(body.freeze());
             }
         }
     }
 
-    /// Passes each event through `f` on its way to the app.
+    /// Returns a receiver that passes each event through `f` before the app gets it.
     #[must_use]
     pub fn map(self, f: impl FnMut(ReceiveEvent) -> ReceiveEvent + Send + 'static) -> Self {
-        Self::new(Map { receive: self, f })
+        Self::new(MapReceive { receive: self, f })
     }
 }
 
@@ -111,12 +123,12 @@ impl fmt::Debug for Receiver {
     }
 }
 
-struct Map<F> {
+struct MapReceive<F> {
     receive: Receiver,
     f: F,
 }
 
-impl<F: FnMut(ReceiveEvent) -> ReceiveEvent + Send> ReceiveHalf for Map<F> {
+impl<F: FnMut(ReceiveEvent) -> ReceiveEvent + Send> ReceiveHalf for MapReceive<F> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         let event = ready!(self.receive.poll_receive(cx));
         Poll::Ready((self.f)(event))

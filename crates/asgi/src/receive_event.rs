@@ -1,4 +1,4 @@
-//! What an app receives.
+//! The events that an app receives.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use http::HeaderMap;
 
 use crate::Message;
 
-/// What an app receives, of any protocol.
+/// An event that an app receives, in any protocol.
 ///
 /// Spec: core §3.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReceiveEvent {
-    /// `http.request`: a part of the request's body.
+    /// `http.request`: a part of the request body.
     HttpRequest(HttpRequest),
-    /// `http.disconnect`: nobody will see more of the response.
+    /// `http.disconnect`: the exchange is complete or the client has left.
     HttpDisconnect(HttpDisconnect),
-    /// `websocket.connect`: the handshake waits for an answer.
+    /// `websocket.connect`: the handshake waits for the app's answer.
     WebSocketConnect(WebSocketConnect),
-    /// `websocket.receive`: a message.
+    /// `websocket.receive`: a message of the client.
     WebSocketReceive(WebSocketReceive),
-    /// `websocket.disconnect`: the socket is closed.
+    /// `websocket.disconnect`: the WebSocket is closed.
     WebSocketDisconnect(WebSocketDisconnect),
     /// `lifespan.startup`: the server is about to serve.
     LifespanStartup(LifespanStartup),
@@ -29,25 +29,24 @@ pub enum ReceiveEvent {
     LifespanShutdown(LifespanShutdown),
 }
 
-/// A part of the request's body.
+/// A part of the request body.
 ///
-/// There is always at least one of these, if only an empty one. The one without `more_body` is
-/// the last.
+/// Every request has at least one part, which may be empty. The last part has `more_body` unset.
 ///
 /// Spec: http §2.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct HttpRequest {
-    /// The bytes, without any transfer coding.
+    /// The bytes, after any transfer coding is removed.
     pub body: Bytes,
-    /// Whether more is to come.
+    /// Whether another part follows.
     pub more_body: bool,
-    /// The request's trailers; only with the last part, and only if the client sent some.
+    /// The request trailers. Only the last part has them, and only if the client sent some.
     pub trailers: Option<Box<HeaderMap>>,
 }
 
 impl HttpRequest {
-    /// A part of a body.
+    /// Creates a part of a body.
     pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
         Self {
             body: body.into(),
@@ -56,55 +55,56 @@ impl HttpRequest {
         }
     }
 
-    /// A part that others follow.
+    /// Creates a part that is not the last one.
     pub fn more(body: impl Into<Bytes>) -> Self {
         Self::new(body, true)
     }
 
-    /// The last part, or the only one.
+    /// Creates the last part, or the only one.
     pub fn last(body: impl Into<Bytes>) -> Self {
         Self::new(body, false)
     }
 }
 
-/// The client will see nothing more of this exchange.
+/// The end of an HTTP exchange.
 ///
-/// It comes once the response is complete or the client is gone; who receives again gets it again.
+/// The app receives this event once the response is complete or the client has left. After that,
+/// each call of `receive` returns it again.
 ///
 /// Spec: http §5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpDisconnect {
-    /// How it came to that.
+    /// How the exchange ended.
     pub reason: DisconnectReason,
 }
 
 impl HttpDisconnect {
-    /// The end of the exchange.
+    /// Creates the event.
     pub fn new(reason: DisconnectReason) -> Self {
         Self { reason }
     }
 }
 
-/// How an exchange came to its end.
+/// How an exchange ended.
 ///
 /// Spec: http §5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// The exchange is over: the response is complete, or the app has returned.
+    /// The response is complete, or the app has returned.
     Complete,
-    /// The client closed its side. It may still read: what is sent is still written.
+    /// The client closed its side of the connection. It may still read, so the server still writes.
     Closed,
-    /// The connection is broken: nothing can be written.
+    /// The connection is broken, so the server can write nothing more.
     Lost,
-    /// The client cancelled this exchange alone, with this code (HTTP/2's RST_STREAM).
+    /// The client cancelled only this exchange, with this error code (RST_STREAM of HTTP/2).
     Reset(u32),
     /// The client was too slow.
     TimedOut,
     /// The client broke the protocol.
     ProtocolError,
-    /// The server stops and could wait no longer.
+    /// The server stops and cannot wait any longer.
     Shutdown,
 }
 
@@ -122,7 +122,7 @@ impl fmt::Display for DisconnectReason {
     }
 }
 
-/// A client wants to open a WebSocket; the handshake waits for the app's answer.
+/// A client wants to open a WebSocket. The handshake waits for the app's answer.
 ///
 /// Spec: websocket §2.
 #[derive(Debug, Clone, Copy, Default)]
@@ -130,43 +130,44 @@ impl fmt::Display for DisconnectReason {
 pub struct WebSocketConnect {}
 
 impl WebSocketConnect {
-    /// The first event of a socket.
+    /// Creates the event.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-/// A whole message of the client's.
+/// A complete message of the client.
 ///
 /// Spec: websocket §3.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WebSocketReceive {
-    /// What it says.
+    /// The message.
     pub message: Message,
 }
 
 impl WebSocketReceive {
-    /// A message.
+    /// Creates the event.
     pub fn new(message: Message) -> Self {
         Self { message }
     }
 }
 
-/// The socket is closed; who receives again gets this again.
+/// The WebSocket is closed. After this event, each call of `receive` returns it again.
 ///
 /// Spec: websocket §4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WebSocketDisconnect {
-    /// The code of the close frame: 1005 if it had none, 1006 if there was no close frame.
+    /// The code of the close frame. It is 1005 if the frame had no code, and 1006 if there was no
+    /// close frame.
     pub code: u16,
-    /// The reason in the close frame; often empty.
+    /// The reason in the close frame. Often empty.
     pub reason: String,
 }
 
 impl WebSocketDisconnect {
-    /// The end of a socket.
+    /// Creates the event.
     pub fn new(code: u16, reason: impl Into<String>) -> Self {
         Self {
             code,
@@ -175,7 +176,7 @@ impl WebSocketDisconnect {
     }
 }
 
-/// The server is about to serve: prepare, then send
+/// The server is about to serve. The app prepares, then sends
 /// [`LifespanStartupComplete`](crate::LifespanStartupComplete).
 ///
 /// Spec: lifespan §2.
@@ -184,13 +185,13 @@ impl WebSocketDisconnect {
 pub struct LifespanStartup {}
 
 impl LifespanStartup {
-    /// The first event of a lifespan.
+    /// Creates the event.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-/// All connections are closed: clean up, then send
+/// All connections are closed. The app cleans up, then sends
 /// [`LifespanShutdownComplete`](crate::LifespanShutdownComplete).
 ///
 /// Spec: lifespan §3.
@@ -199,7 +200,7 @@ impl LifespanStartup {
 pub struct LifespanShutdown {}
 
 impl LifespanShutdown {
-    /// The last event of a lifespan.
+    /// Creates the event.
     pub fn new() -> Self {
         Self::default()
     }

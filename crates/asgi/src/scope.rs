@@ -1,4 +1,4 @@
-//! What an app is called for.
+//! The scope of a call: what the app is called for.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Version};
 
 use crate::{Extensions, State, path};
 
-/// What an app is called for: one request, one WebSocket or the life of the server.
+/// What a server calls an app for: one request, one WebSocket, or the lifespan of the server.
 ///
 /// Spec: core §2.
 #[derive(Debug)]
@@ -18,14 +18,14 @@ use crate::{Extensions, State, path};
 pub enum Scope {
     /// One HTTP request.
     Http(Box<HttpScope>),
-    /// One WebSocket, from its handshake on.
+    /// One WebSocket, including its handshake.
     WebSocket(Box<WebSocketScope>),
-    /// The life of the server: start-up and shutdown.
+    /// The lifespan of the server: start-up and shutdown.
     Lifespan(LifespanScope),
 }
 
 impl Scope {
-    /// The name that ASGI gives to this kind: `http`, `websocket` or `lifespan`.
+    /// Returns the name of this kind in ASGI: `http`, `websocket` or `lifespan`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
@@ -53,20 +53,20 @@ impl From<LifespanScope> for Scope {
     }
 }
 
-/// Where one end of a connection is.
+/// The address of one end of a connection.
 ///
 /// Spec: http §1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Address {
-    /// An address and a port.
+    /// An IP address and a port.
     Ip(SocketAddr),
-    /// A Unix socket; clients seldom have a name.
+    /// A Unix socket, with its path if it has one. Sockets of clients rarely do.
     Unix(Option<Arc<Path>>),
 }
 
 impl Address {
-    /// The address and port, if this is one.
+    /// Returns the IP address and port, if this is one.
     pub fn as_ip(&self) -> Option<SocketAddr> {
         match self {
             Self::Ip(address) => Some(*address),
@@ -81,40 +81,42 @@ impl From<SocketAddr> for Address {
     }
 }
 
-/// One HTTP request, without its body.
+/// One HTTP request without its body.
 ///
 /// Spec: http §1.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HttpScope {
-    /// The protocol: HTTP/1.0, HTTP/1.1 or HTTP/2.
+    /// The protocol version: HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,
-    /// The method, as it was sent: methods are case-sensitive (RFC 9110 §9.1).
+    /// The method, exactly as the client sent it. Methods are case-sensitive (RFC 9110 §9.1).
     pub method: Method,
     /// `http` or `https`.
     pub scheme: Cow<'static, str>,
-    /// Path and query as they came on the wire. See [`raw_path`](Self::raw_path) and
+    /// The path and query, as the client sent them. See [`raw_path`](Self::raw_path) and
     /// [`query_string`](Self::query_string).
     pub target: PathAndQuery,
-    /// The decoded path, [`root_path`](Self::root_path) included. What is no UTF-8 is U+FFFD.
+    /// The decoded path, including [`root_path`](Self::root_path). Bytes that are not valid UTF-8
+    /// become U+FFFD.
     pub path: String,
-    /// Where the app is mounted, without a slash at its end; mostly empty.
+    /// The path at which the app is mounted, without a slash at its end. Usually empty.
     pub root_path: Cow<'static, str>,
-    /// The request's fields. Repeated ones are kept apart and in order; `host` is always the one
+    /// The request headers. Repeated headers stay separate and in order. `host` is always the host
     /// that the request is for.
     pub headers: HeaderMap,
-    /// The other end of the connection, if it is known.
+    /// The address of the client, if the server knows it.
     pub client: Option<Address>,
-    /// Our end of the connection, if it is known.
+    /// The address of the server's end of the connection, if the server knows it.
     pub server: Option<Address>,
-    /// What the app put in at start-up, and what middleware added for this request.
+    /// The values that the app made at start-up, and those that middleware added for this request.
     pub state: State,
-    /// What this connection can do beyond the core.
+    /// The extensions that this connection supports.
     pub extensions: Extensions,
 }
 
 impl HttpScope {
-    /// A request of HTTP/1.1 over `http` for `target`, with nothing else known.
+    /// Creates the scope of an HTTP/1.1 request for `target`, with the scheme `http`. Everything
+    /// else is empty or unknown.
     pub fn new(method: Method, target: PathAndQuery) -> Self {
         Self {
             version: Version::HTTP_11,
@@ -131,7 +133,7 @@ impl HttpScope {
         }
     }
 
-    /// Says where the app is mounted: `path` gets this prefix, the target stays as it was.
+    /// Sets the root path and adds it to the front of `path`. This does not change `target`.
     #[must_use]
     pub fn mounted_at(mut self, root_path: impl Into<Cow<'static, str>>) -> Self {
         self.root_path = root_path.into();
@@ -139,54 +141,58 @@ impl HttpScope {
         self
     }
 
-    /// The path as it came on the wire, still encoded, without [`root_path`](Self::root_path).
+    /// Returns the path as the client sent it, still percent-encoded and without
+    /// [`root_path`](Self::root_path).
     pub fn raw_path(&self) -> &str {
         self.target.path()
     }
 
-    /// What follows the `?`, still encoded; empty if there is none.
+    /// Returns the part after the `?`, still percent-encoded. It is empty if there is none.
     pub fn query_string(&self) -> &str {
         self.target.query().unwrap_or("")
     }
 
-    /// The decoded path behind [`root_path`](Self::root_path): what a router matches.
+    /// Returns the decoded path without [`root_path`](Self::root_path). A router matches this path.
     pub fn local_path(&self) -> &str {
         path::local(&self.path, &self.root_path)
     }
 }
 
-/// One WebSocket, from its handshake on.
+/// One WebSocket, including its handshake.
 ///
 /// Spec: websocket §1.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WebSocketScope {
-    /// The protocol of the handshake: HTTP/1.1 or HTTP/2.
+    /// The protocol version of the handshake: HTTP/1.1 or HTTP/2.
     pub version: Version,
     /// `ws` or `wss`.
     pub scheme: Cow<'static, str>,
-    /// Path and query as they came on the wire.
+    /// The path and query, as the client sent them.
     pub target: PathAndQuery,
-    /// The decoded path, [`root_path`](Self::root_path) included. What is no UTF-8 is U+FFFD.
+    /// The decoded path, including [`root_path`](Self::root_path). Bytes that are not valid UTF-8
+    /// become U+FFFD.
     pub path: String,
-    /// Where the app is mounted, without a slash at its end; mostly empty.
+    /// The path at which the app is mounted, without a slash at its end. Usually empty.
     pub root_path: Cow<'static, str>,
-    /// The handshake's fields.
+    /// The headers of the handshake.
     pub headers: HeaderMap,
-    /// The subprotocols that the client offers, the best first.
+    /// The subprotocols that the client offers, in its order of preference.
     pub subprotocols: Vec<String>,
-    /// The other end of the connection, if it is known.
+    /// The address of the client, if the server knows it.
     pub client: Option<Address>,
-    /// Our end of the connection, if it is known.
+    /// The address of the server's end of the connection, if the server knows it.
     pub server: Option<Address>,
-    /// What the app put in at start-up, and what middleware added for this socket.
+    /// The values that the app made at start-up, and those that middleware added for this
+    /// WebSocket.
     pub state: State,
-    /// What this connection can do beyond the core.
+    /// The extensions that this connection supports.
     pub extensions: Extensions,
 }
 
 impl WebSocketScope {
-    /// A handshake of HTTP/1.1 over `ws` for `target`, with nothing else known.
+    /// Creates the scope of an HTTP/1.1 handshake for `target`, with the scheme `ws`. Everything
+    /// else is empty or unknown.
     pub fn new(target: PathAndQuery) -> Self {
         Self {
             version: Version::HTTP_11,
@@ -203,7 +209,7 @@ impl WebSocketScope {
         }
     }
 
-    /// Says where the app is mounted: `path` gets this prefix, the target stays as it was.
+    /// Sets the root path and adds it to the front of `path`. This does not change `target`.
     #[must_use]
     pub fn mounted_at(mut self, root_path: impl Into<Cow<'static, str>>) -> Self {
         self.root_path = root_path.into();
@@ -211,23 +217,24 @@ impl WebSocketScope {
         self
     }
 
-    /// The path as it came on the wire, still encoded, without [`root_path`](Self::root_path).
+    /// Returns the path as the client sent it, still percent-encoded and without
+    /// [`root_path`](Self::root_path).
     pub fn raw_path(&self) -> &str {
         self.target.path()
     }
 
-    /// What follows the `?`, still encoded; empty if there is none.
+    /// Returns the part after the `?`, still percent-encoded. It is empty if there is none.
     pub fn query_string(&self) -> &str {
         self.target.query().unwrap_or("")
     }
 
-    /// The decoded path behind [`root_path`](Self::root_path): what a router matches.
+    /// Returns the decoded path without [`root_path`](Self::root_path). A router matches this path.
     pub fn local_path(&self) -> &str {
         path::local(&self.path, &self.root_path)
     }
 }
 
-/// The life of one server process.
+/// The lifespan of one server process.
 ///
 /// Spec: lifespan §1.
 #[derive(Debug, Clone, Default)]
@@ -235,7 +242,7 @@ impl WebSocketScope {
 pub struct LifespanScope {}
 
 impl LifespanScope {
-    /// The life of a server.
+    /// Creates the scope of a lifespan.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! The half through which an app sends.
+//! `Sender`, and the trait that a server implements for it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -11,44 +11,53 @@ use crate::{
     DisconnectReason, HttpResponseBody, HttpResponseStart, SendError, SendEvent, SharedHalves,
 };
 
-/// What a server implements so that an app can send: a sink of [`SendEvent`]s.
+/// The server's side of a [`Sender`]: a sink for [`SendEvent`]s.
+///
+/// A server implements this trait to take events from an app. A middleware can implement it to
+/// change them.
 ///
 /// # Contract
 ///
-/// - `poll_ready` is the back-pressure: it **must** be pending while an earlier event waits for
-///   room. It **must not** be pending for ever once the client is gone: it says so.
-/// - `start_send` **must** be called only after `poll_ready` was ready and takes one event, whole.
-///   It **must not** change anything when it refuses one.
-/// - `poll_closed` **must not** take a part of the request's body to find out.
-/// - Each of them **must** remember the waker of its last caller, apart from the others': one task
-///   may send while another waits for the close.
+/// - `poll_ready` applies back-pressure. It **must** return `Pending` while there is no room
+///   because earlier events still wait. It **must** return an error once the client is gone, and
+///   **must not** stay `Pending` then.
+/// - A caller **must** call `start_send` only after `poll_ready` has returned `Ready(Ok(()))`. Each
+///   of these results allows one call.
+/// - `start_send` takes the whole event or returns an error. If it returns an error, it **must
+///   not** change anything.
+/// - `poll_closed` **must not** read a part of the request body to learn whether the client has
+///   left.
+/// - Each poll method **must** wake the task that polled it last, independently of the others. One
+///   task may send while another waits for the close.
 ///
 /// Spec: core §4.
 pub trait SendHalf: Send {
-    /// Waits for room for one event.
+    /// Polls for room for one event.
     ///
     /// # Errors
     ///
-    /// The client is gone, or the app has returned.
+    /// Returns an error if the client is gone or if the app has returned.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>>;
 
     /// Takes one event.
     ///
     /// # Errors
     ///
-    /// The event breaks the rules, the connection cannot do it, the client is gone, or the app has
-    /// returned.
+    /// Returns an error if the event breaks the rules, if the connection does not support it, if
+    /// the client is gone, or if the app has returned.
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError>;
 
-    /// Waits until nobody will see another event.
+    /// Polls whether the exchange is complete or the client has left.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason>;
 
-    /// [`poll_ready`](Self::poll_ready), and then [`start_send`](Self::start_send) with what is in
-    /// `event`: for a half that does both at once for less.
+    /// Calls [`poll_ready`](Self::poll_ready), then [`start_send`](Self::start_send) with the event
+    /// that it takes from `event`.
+    ///
+    /// Override this method if doing both at once is cheaper.
     ///
     /// # Errors
     ///
-    /// As these two.
+    /// Returns the errors of these two methods.
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -59,46 +68,54 @@ pub trait SendHalf: Send {
     }
 }
 
-/// Takes the events of the app.
+/// Takes the events that the app sends.
 ///
 /// Spec: core §4.
-pub struct Sender(Inner);
+pub struct Sender(SenderInner);
 
-enum Inner {
+enum SenderInner {
     Own(Box<dyn SendHalf>),
     Shared(Arc<dyn SharedHalves>),
 }
 
 impl Sender {
-    /// Wraps a server's or a middleware's half.
+    /// Creates a sender from a server's or a middleware's [`SendHalf`].
     pub fn new(half: impl SendHalf + 'static) -> Self {
-        Self(Inner::Own(Box::new(half)))
+        Self(SenderInner::Own(Box::new(half)))
     }
 
     pub(crate) fn shared(halves: Arc<dyn SharedHalves>) -> Self {
-        Self(Inner::Shared(halves))
+        Self(SenderInner::Shared(halves))
     }
 
-    /// Sends one event, as soon as there is room for it.
+    /// Sends one event. This waits until there is room for it.
     ///
-    /// Cancel-safe: a call that is dropped before it is done has sent nothing.
+    /// # Cancel safety
+    ///
+    /// This method is cancel-safe. If the future is dropped before it resolves, it has sent
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// The client is gone ([`SendError::is_disconnected`]), the event breaks the rules of the
-    /// exchange ([`SendError::is_misuse`]), or this connection cannot do it
-    /// ([`SendError::is_refused`]). With `?` each of them is right: a server knows that an app
-    /// which ended because its client left did nothing wrong.
+    /// Returns an error if
+    ///
+    /// - the client is gone ([`SendError::is_disconnected`]),
+    /// - the event breaks the rules of the exchange ([`SendError::is_misuse`]),
+    /// - this connection does not support the event ([`SendError::is_refused`]), or
+    /// - the app has returned ([`SendError::is_over`]).
+    ///
+    /// An app can pass every one of these errors on with `?`. A server knows that an app did
+    /// nothing wrong if it ended because its client left.
     pub async fn send(&mut self, event: impl Into<SendEvent>) -> Result<(), SendError> {
         let mut event = Some(event.into());
         poll_fn(|cx| self.poll_send(cx, &mut event)).await
     }
 
-    /// Sends a whole response: its start, and the body in one part.
+    /// Sends a complete response: `start`, then `body` in one part.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// Returns the errors of [`send`](Self::send).
     ///
     /// ```
     /// # use asgi::{AppError, HttpResponseStart, Sender};
@@ -115,27 +132,31 @@ impl Sender {
         self.send(HttpResponseBody::last(body)).await
     }
 
-    /// Sends on its way what the server holds back: the head of a response.
+    /// Makes the server send the response head now.
     ///
-    /// A server waits with the head for the first part of the body, or until the app waits for
-    /// something. Who wants it to go now sends an empty part, and that is what this does.
+    /// A server holds the head back until the app sends the first part of the body or waits for
+    /// something. This method sends an empty part, which ends that wait.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// Returns the errors of [`send`](Self::send).
     pub async fn flush(&mut self) -> Result<(), SendError> {
         self.send(HttpResponseBody::more(Bytes::new())).await
     }
 
-    /// Waits until nobody will see another event: the client left, or the response is complete.
+    /// Waits until the exchange is complete or the client has left.
     ///
-    /// It reads nothing of the request's body. Cancel-safe.
+    /// This reads nothing of the request body.
+    ///
+    /// # Cancel safety
+    ///
+    /// This method is cancel-safe.
     ///
     /// ```
     /// # use asgi::Sender;
     /// # async fn tick() {}
     /// # async fn f(send: &mut Sender) {
-    /// // In a select! of the app's runtime, beside the work that would be in vain.
+    /// // In a `select!` of the app's runtime, next to work that only this client needs.
     /// let reason = send.closed().await;
     /// # }
     /// ```
@@ -143,58 +164,58 @@ impl Sender {
         poll_fn(|cx| self.poll_closed(cx)).await
     }
 
-    /// [`SendHalf::poll_ready`] of the half inside.
+    /// Calls [`SendHalf::poll_ready`] of the inner half.
     ///
     /// # Errors
     ///
-    /// As [`SendHalf::poll_ready`].
+    /// Returns the errors of [`SendHalf::poll_ready`].
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         match &mut self.0 {
-            Inner::Own(half) => half.poll_ready(cx),
-            Inner::Shared(halves) => halves.poll_ready(cx),
+            SenderInner::Own(half) => half.poll_ready(cx),
+            SenderInner::Shared(halves) => halves.poll_ready(cx),
         }
     }
 
-    /// [`SendHalf::start_send`] of the half inside.
+    /// Calls [`SendHalf::start_send`] of the inner half.
     ///
     /// # Errors
     ///
-    /// As [`SendHalf::start_send`].
+    /// Returns the errors of [`SendHalf::start_send`].
     pub fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         match &mut self.0 {
-            Inner::Own(half) => half.start_send(event),
-            Inner::Shared(halves) => halves.start_send(event),
+            SenderInner::Own(half) => half.start_send(event),
+            SenderInner::Shared(halves) => halves.start_send(event),
         }
     }
 
-    /// [`SendHalf::poll_closed`] of the half inside.
+    /// Calls [`SendHalf::poll_closed`] of the inner half.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
         match &mut self.0 {
-            Inner::Own(half) => half.poll_closed(cx),
-            Inner::Shared(halves) => halves.poll_closed(cx),
+            SenderInner::Own(half) => half.poll_closed(cx),
+            SenderInner::Shared(halves) => halves.poll_closed(cx),
         }
     }
 
-    /// [`SendHalf::poll_send`] of the half inside.
+    /// Calls [`SendHalf::poll_send`] of the inner half.
     ///
     /// # Errors
     ///
-    /// As [`SendHalf::poll_send`].
+    /// Returns the errors of [`SendHalf::poll_send`].
     pub fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         event: &mut Option<SendEvent>,
     ) -> Poll<Result<(), SendError>> {
         match &mut self.0 {
-            Inner::Own(half) => half.poll_send(cx, event),
-            Inner::Shared(halves) => halves.poll_send(cx, event),
+            SenderInner::Own(half) => half.poll_send(cx, event),
+            SenderInner::Shared(halves) => halves.poll_send(cx, event),
         }
     }
 
-    /// Passes each event through `f` on its way to the server.
+    /// Returns a sender that passes each event through `f` before the server gets it.
     #[must_use]
     pub fn map(self, f: impl FnMut(SendEvent) -> SendEvent + Send + 'static) -> Self {
-        Self::new(Map { send: self, f })
+        Self::new(MapSend { send: self, f })
     }
 }
 
@@ -204,12 +225,12 @@ impl fmt::Debug for Sender {
     }
 }
 
-struct Map<F> {
+struct MapSend<F> {
     send: Sender,
     f: F,
 }
 
-impl<F: FnMut(SendEvent) -> SendEvent + Send> SendHalf for Map<F> {
+impl<F: FnMut(SendEvent) -> SendEvent + Send> SendHalf for MapSend<F> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.send.poll_ready(cx)
     }

@@ -1,16 +1,16 @@
-//! Values that an app made at start-up, handed to each of its scopes.
+//! Values that an app makes at start-up and finds in each of its scopes.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A map from types to values, cheap to clone, copied when it is changed.
+/// A map with one value per type. It is cheap to clone, and an insert does not change other clones.
 ///
-/// An app fills one during start-up
-/// ([`LifespanStartupComplete::state`](crate::LifespanStartupComplete)); the server clones it into
-/// each scope. A middleware passes a value for one request the same way: what it inserts is seen
-/// by that scope alone.
+/// An app fills a state during start-up and sends it with
+/// [`LifespanStartupComplete::state`](crate::LifespanStartupComplete). The server puts a clone into
+/// each scope. A middleware can insert a value for one request: only the apps inside it see that
+/// value, and only for that request.
 ///
 /// ```
 /// # use asgi::State;
@@ -18,51 +18,51 @@ use std::sync::Arc;
 ///
 /// let mut state = State::new();
 /// state.insert(Pool(5432));
-/// let mut of_one_request = state.clone();
-/// of_one_request.insert(String::from("alice"));
+/// let mut request_state = state.clone();
+/// request_state.insert(String::from("alice"));
 ///
-/// assert_eq!(of_one_request.get::<Pool>().unwrap().0, 5432);
+/// assert_eq!(request_state.get::<Pool>().unwrap().0, 5432);
 /// assert!(state.get::<String>().is_none());
 /// ```
 ///
 /// Spec: core §6.
 #[derive(Clone, Default)]
-pub struct State(Option<Arc<BTreeMap<TypeId, Value>>>);
+pub struct State(Option<Arc<BTreeMap<TypeId, StateValue>>>);
 
 #[derive(Clone)]
-struct Value {
+struct StateValue {
     type_name: &'static str,
     value: Arc<dyn Any + Send + Sync>,
 }
 
 impl State {
-    /// An empty one. Allocates nothing.
+    /// Creates an empty state. This does not allocate.
     pub const fn new() -> Self {
         Self(None)
     }
 
-    /// The value of type `T`, if there is one.
+    /// Returns the value of type `T`, if there is one.
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         let value = self.0.as_ref()?.get(&TypeId::of::<T>())?;
         Arc::clone(&value.value).downcast().ok()
     }
 
-    /// Puts a value in, in place of one of the same type. Other clones do not see it.
+    /// Inserts a value and replaces any value of the same type. Other clones do not change.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         let map = Arc::make_mut(self.0.get_or_insert_default());
         let type_name = type_name::<T>();
         let value = Arc::new(value);
-        map.insert(TypeId::of::<T>(), Value { type_name, value });
+        map.insert(TypeId::of::<T>(), StateValue { type_name, value });
     }
 
-    /// Whether nothing was inserted.
+    /// Returns whether the state has no values.
     pub fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|map| map.is_empty())
     }
 }
 
 impl fmt::Debug for State {
-    /// Lists the types; the values need not be printable.
+    /// Lists the types only, because the values need not implement `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values = self.0.iter().flat_map(|map| map.values());
         f.debug_set()

@@ -1,4 +1,4 @@
-//! The payload of WebSocket messages.
+//! The content of WebSocket messages.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,30 +7,30 @@ use std::str::Utf8Error;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-/// One whole WebSocket message.
+/// A complete WebSocket message.
 ///
 /// Spec: websocket §3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message {
-    /// A text message: valid UTF-8.
+    /// A text message. It is valid UTF-8.
     Text(Text),
     /// A binary message.
     Binary(Bytes),
 }
 
 impl Message {
-    /// A text message.
+    /// Creates a text message.
     pub fn text(text: impl Into<Text>) -> Self {
         Self::Text(text.into())
     }
 
-    /// A binary message.
+    /// Creates a binary message.
     pub fn binary(data: impl Into<Bytes>) -> Self {
         Self::Binary(data.into())
     }
 
-    /// The payload as bytes, whichever kind it is.
+    /// Returns the content of a text or binary message as bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -39,21 +39,21 @@ impl Message {
     }
 }
 
-/// UTF-8 text in a [`Bytes`]: cloning it for a thousand listeners copies nothing.
+/// UTF-8 text that is cheap to clone: all clones share one [`Bytes`].
 ///
-/// It derefs to `str`.
+/// `Text` derefs to `str`.
 ///
 /// Spec: websocket §3.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Text(ByteString);
 
 impl Text {
-    /// Text that is part of the program.
+    /// Creates a text from a string literal, without a copy.
     pub const fn from_static(text: &'static str) -> Self {
         Self(ByteString::from_static(text))
     }
 
-    /// The bytes underneath, without a copy.
+    /// Returns the bytes of the text, without a copy.
     pub fn into_bytes(self) -> Bytes {
         self.0.into_bytes()
     }
@@ -83,7 +83,7 @@ impl From<&str> for Text {
 impl TryFrom<Bytes> for Text {
     type Error = Utf8Error;
 
-    /// Checks that the bytes are UTF-8; copies nothing.
+    /// Checks that the bytes are valid UTF-8. This does not copy them.
     fn try_from(bytes: Bytes) -> Result<Self, Utf8Error> {
         ByteString::try_from(bytes).map(Self)
     }

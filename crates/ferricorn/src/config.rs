@@ -1,11 +1,14 @@
-//! What an operator can set.
+//! The settings of a server.
 
 use std::time::Duration;
 
 use http::HeaderName;
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, USER_AGENT};
 
-/// What an operator can set, with the default of each.
+/// The settings of a server.
+///
+/// The documentation of each setting names its default. The command line has an option for each one, with
+/// dashes: `--graceful-timeout`.
 ///
 /// ```
 /// use ferricorn::Config;
@@ -17,119 +20,128 @@ use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, USER
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where the app is mounted: becomes the scope's `root_path` and the start of its `path`.
-    /// Begins with a slash and does not end with one. Default: empty.
+    /// The path that the app is mounted under, such as `/shop`. It becomes the scope's `root_path` and
+    /// the start of its `path`. It begins with a slash and does not end with one. Default: empty.
     pub root_path: String,
-    /// How long a drain waits for exchanges that run, until it cuts them off; `None` waits for
-    /// ever. Default: 30 s, which is what orchestrators give a process before they kill it.
+    /// How long a drain waits for running exchanges before it cuts them off; `None` waits for ever.
+    /// Default: 30 s, the time that orchestrators give a process before they kill it.
     pub graceful_timeout: Option<Duration>,
-    /// How long an app may go on once its client has left; `None` lets it go on for ever. Stops
-    /// clients from piling up apps by connecting, asking and leaving. Default: 30 s.
+    /// How long an app may continue after its client has left; `None` sets no limit. Stops clients from
+    /// piling up app calls by connecting, sending a request and leaving. Default: 30 s.
     pub disconnect_grace: Option<Duration>,
-    /// How long the app's start-up may take; `None` waits for ever. Default: 60 s.
+    /// How long the app's startup may take; `None` waits for ever. Default: 60 s.
     pub startup_timeout: Option<Duration>,
     /// How long the app's shutdown may take; `None` waits for ever. Default: 60 s.
     pub shutdown_timeout: Option<Duration>,
-    /// How long a connection may be idle between two requests. Default: 75 s, longer than the 60 s
-    /// of the usual load balancers, so that they close first and never send into a closed one.
+    /// How long a connection may be idle between two requests. Default: 75 s. That is longer than the
+    /// usual 60 s of load balancers, so that the balancer closes first and never sends a request on a
+    /// closed connection.
     pub keep_alive_timeout: Duration,
-    /// How many requests a connection may carry, until it is closed behind the last one; `None` sets
-    /// no limit. Default: none; nginx and Hypercorn have 1,000.
+    /// How many requests a connection may carry before the server closes it; `None` sets no limit.
+    /// Default: no limit; nginx and Hypercorn use 1,000.
     pub keep_alive_max_requests: Option<u64>,
-    /// How long a client may take for the head of a request, counted from its first byte, and from
-    /// the connection's beginning for the first one. Stops slow-header attacks. Default: 15 s.
+    /// How long a client may take to send the head of a request. The time starts at the first byte of
+    /// the head, and for the first request when the connection opens. Stops slow-header attacks.
+    /// Default: 15 s.
     pub header_timeout: Duration,
-    /// How long a client may stop in the middle of a request's body while the app waits for it.
-    /// Default: 60 s.
+    /// How long a client may pause while it sends a request body. It counts only while the app waits
+    /// for more of the body. Default: 60 s.
     pub body_timeout: Duration,
-    /// How long a client may leave a response unread while there is more to write. Stops slow-read
-    /// attacks. Default: 60 s.
+    /// How long a client may read nothing while the server has data to send. Stops slow-read attacks.
+    /// Default: 60 s.
     pub write_timeout: Duration,
-    /// How long a TLS handshake may take, from the connection's beginning. A client that only
-    /// connects holds its place among [`max_connections`](Self::max_connections) for no longer.
-    /// Default: 10 s; an honest one takes two round trips, and Hypercorn and nginx wait 60 s.
+    /// How long a TLS handshake may take, from the start of the connection. Stops clients that connect
+    /// and send nothing from using up [`max_connections`](Self::max_connections). Default: 10 s. A
+    /// normal handshake takes two round trips; Hypercorn and nginx wait 60 s.
     pub tls_handshake_timeout: Duration,
-    /// How often the files of certificates, keys and authorities are looked at, to reload them when
-    /// they have changed; `None` never looks. Default: 10 s, which costs a system call a file.
+    /// How often the server looks for changed certificates, keys, authorities and revocation lists, to
+    /// reload them; `None` turns it off. Default: 10 s, which costs one system call for each file.
     pub tls_check_interval: Option<Duration>,
-    /// The size of a request's head, request line included, in bytes; more is answered with 431.
-    /// Default: 64 KiB; Hypercorn has 16 and nginx 32.
+    /// The largest head of a request in bytes, including the request line. The server answers a larger
+    /// one with 431. Default: 64 KiB; Hypercorn uses 16 KiB and nginx 32 KiB.
     pub max_head_size: usize,
-    /// How many fields a request may have; more is answered with 431. Default: 100, as hyper.
+    /// How many headers a request may have. The server answers more with 431. Default: 100, as in
+    /// hyper.
     pub max_headers: usize,
-    /// How many connections may be open; further ones wait in the listener's backlog.
-    /// Default: 65,536.
+    /// How many connections may be open. Further ones wait in the listener's backlog. Default: 65,536.
     pub max_connections: usize,
-    /// How many exchanges may run, those whose client has left included; a request beyond them is
-    /// answered with 503. Default: 16,384.
+    /// How many exchanges may run at the same time. An exchange whose client has left counts until its
+    /// app is done. The server answers a request above the limit with 503. Default: 16,384.
     pub max_exchanges: usize,
-    /// How many streams a client of HTTP/2 may have open on one connection; it is told, and further
-    /// ones are refused. Default: 100, which RFC 9113 §6.5.2 recommends as the least.
+    /// How many streams an HTTP/2 client may have open on one connection. The server announces the
+    /// limit and refuses further streams. Default: 100, the least that RFC 9113 §6.5.2 recommends.
     pub h2_max_concurrent_streams: u32,
-    /// How much of a request's body a client of HTTP/2 may send before the app has read any of it,
-    /// in bytes. It bounds an upload's speed to one window a round trip, and what an unread upload
-    /// holds in memory; a connection may hold as much for each of its streams. Default: 256 KiB.
+    /// How many bytes of a request body an HTTP/2 client may send before the app reads them. Limits an
+    /// upload to one window for each round trip. Each unread upload may hold this much memory, and a
+    /// connection has one for each of its streams. Default: 256 KiB.
     pub h2_stream_window: usize,
-    /// The largest frame that a client of HTTP/2 may send, in bytes: 16,384 to 16,777,215.
-    /// Default: 16,384, which every client can do.
+    /// The largest frame in bytes that an HTTP/2 client may send: 16,384 to 16,777,215. Default:
+    /// 16,384, which every client supports.
     pub h2_max_frame_size: usize,
-    /// Whether apps may push on HTTP/2, where the client takes pushes. Default: yes.
+    /// Whether apps may push responses over HTTP/2 to clients that accept pushes. Default: yes.
     pub h2_push: bool,
     /// How many pushes one response may have. Default: 100.
     pub h2_max_pushes: usize,
-    /// What a promised request has of the fields of the request that it belongs to. Default:
-    /// `accept-encoding`, `accept-language`, `authorization`, `cookie`, `user-agent`: what the
-    /// response is likely to depend on.
+    /// The headers that a pushed request copies from the client's request. Default: `accept-encoding`,
+    /// `accept-language`, `authorization`, `cookie` and `user-agent`, because responses often depend on
+    /// them.
     pub h2_push_headers: Vec<HeaderName>,
-    /// A client of HTTP/2 that says nothing for this long while it has streams open is sent a ping;
-    /// `None` sends none. Finds clients that went without a word. Default: 20 s.
+    /// How long an HTTP/2 client with open streams may send nothing before the server sends a ping;
+    /// `None` sends no pings. Finds clients that disappeared without closing the connection. Default:
+    /// 20 s.
     pub h2_keep_alive_interval: Option<Duration>,
-    /// How long the answer to that ping may take, before the connection is given up. Default: 20 s.
-    pub h2_keep_alive_timeout: Duration,
-    /// Whether clients may open WebSockets, over HTTP/1.1 and HTTP/2. Without it a handshake is a
-    /// plain request to the app. Default: yes.
-    pub ws: bool,
-    /// Where the pages may come from that open WebSockets, such as `https://example.org`; empty allows
-    /// all. Browsers send the visitor's cookies along, whatever page it is (RFC 6455 §10.2). A client
-    /// that does not name its origin is no browser, and let in. Default: all.
-    pub ws_origins: Vec<String>,
-    /// The largest message that a client may send on a WebSocket, put together and inflated, in
-    /// bytes; more closes the socket with 1009. Each socket may hold as much, twice as much if the
-    /// message is compressed. Default: 16 MiB, as Hypercorn and Uvicorn.
-    pub ws_max_message_size: usize,
-    /// The largest frame, in bytes; more closes the socket with 1009. Default: 16 MiB.
-    pub ws_max_frame_size: usize,
-    /// A client of a WebSocket that says nothing for this long is sent a ping; `None` sends none. Finds
-    /// clients that went without a word. Default: 20 s, below the 30 s and more of usual proxies.
-    pub ws_ping_interval: Option<Duration>,
-    /// How long it may then go on saying nothing, before the socket is closed with 1011.
+    /// How long an HTTP/2 client may take to answer a ping before the server closes the connection.
     /// Default: 20 s.
+    pub h2_keep_alive_timeout: Duration,
+    /// Whether clients may open WebSockets, over HTTP/1.1 and HTTP/2. If not, the app gets a WebSocket
+    /// handshake as a plain request. Default: yes.
+    pub ws: bool,
+    /// The origins of web pages that may open WebSockets, such as `https://example.org`; empty allows
+    /// all. Browsers let every page open a WebSocket to every server, with the cookies of the visitor
+    /// (RFC 6455 §10.2). The server accepts clients that send no origin, because they are not browsers.
+    /// Default: all.
+    pub ws_origins: Vec<String>,
+    /// The largest WebSocket message in bytes that a client may send: all its frames together,
+    /// after decompression. A larger one closes the WebSocket with 1009. Each WebSocket may hold this much
+    /// memory, and twice as much if the message is compressed. Default: 16 MiB, as in Hypercorn and
+    /// Uvicorn.
+    pub ws_max_message_size: usize,
+    /// The largest WebSocket frame in bytes that a client may send. A larger one closes the WebSocket
+    /// with 1009. Default: 16 MiB.
+    pub ws_max_frame_size: usize,
+    /// How long a WebSocket client may send nothing before the server sends a ping; `None` sends no
+    /// pings. Finds clients that disappeared. Default: 20 s, because proxies usually close a connection
+    /// after 30 s or more of silence.
+    pub ws_ping_interval: Option<Duration>,
+    /// How long a WebSocket client may send nothing after a ping before the server closes the WebSocket
+    /// with 1011. Default: 20 s.
     pub ws_ping_timeout: Duration,
-    /// How long a client may take to answer our close frame, before its connection is closed.
-    /// Default: 10 s, as Uvicorn.
+    /// How long a WebSocket client may take to answer a close frame before the server closes the
+    /// connection. Default: 10 s, as in Uvicorn.
     pub ws_close_timeout: Duration,
-    /// Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692).
+    /// Whether the server compresses messages for clients that offer it (permessage-deflate, RFC 7692).
     /// Default: yes.
     pub ws_deflate: bool,
-    /// How far back a compressed message may refer, as a power of two: 9 to 15. A socket holds as much
-    /// of what came and at most 8 KiB of what it sent; a thread has up to four compressors of some
-    /// 270 KiB. A client that does not offer to keep to it may refer back by 15. Default: 12, 4 KiB, as
-    /// Uvicorn.
+    /// How far back a compressed message may refer, as a power of two: 9 to 15. Each WebSocket keeps
+    /// this much of the data it received, and at most 8 KiB of the data it sent. Each thread has
+    /// up to four compressors of about 270 KiB. A client that does not offer to keep to the limit may
+    /// use 15. Default: 12, which is 4 KiB, as in Uvicorn.
     pub ws_deflate_window_bits: u32,
-    /// Whether a compressed message may refer to those before it. Without, a socket holds nothing for
-    /// compression, and small messages hardly shrink. Default: yes.
+    /// Whether a compressed message may refer to earlier messages. If not, a WebSocket keeps nothing
+    /// for compression, and small messages hardly shrink. Default: yes.
     pub ws_deflate_context_takeover: bool,
-    /// How many connections the kernel holds for us until they are accepted; it may have a lower
-    /// limit of its own (`net.core.somaxconn`). Default: 2,048.
+    /// How many connections the kernel holds until the server accepts them. The kernel may have a lower
+    /// limit (`net.core.somaxconn`). Default: 2,048.
     pub backlog: u32,
-    /// A poll of an app that takes longer than this is logged: it blocks its whole thread. Zero
+    /// Logs a poll of an app that takes longer than this, because it blocks the whole thread. Zero
     /// turns it off. Default: 100 ms.
     pub slow_poll: Duration,
-    /// Whether responses get a `date`. RFC 9110 §6.6.1 asks for it. Default: yes.
+    /// Whether the server adds a `date` header to responses (RFC 9110 §6.6.1), if the app sets none.
+    /// Default: yes.
     pub date_header: bool,
-    /// Whether responses get a `server: ferricorn`, if the app sets none. Default: yes.
+    /// Whether the server adds `server: ferricorn` to responses, if the app sets none. Default: yes.
     pub server_header: bool,
-    /// Whether each exchange is logged, at the target `ferricorn::access`, level info.
+    /// Whether the server logs each exchange, with the target `ferricorn::access` at level info.
     /// Default: no.
     pub access_log: bool,
 }

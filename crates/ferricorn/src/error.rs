@@ -1,26 +1,26 @@
-//! Why a server did not serve, or did not end well.
+//! The error of a server that could not start, serve or shut down.
 
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a server did not serve, or did not end well.
+/// Why a server could not start, serve or shut down.
 ///
-/// Ask with the `is_*` methods; the text is for people.
+/// The `is_*` methods say what happened; the text is for people.
 #[derive(Debug)]
-pub struct ServeError(Kind);
+pub struct ServeError(ServeErrorKind);
 
 #[derive(Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ServeErrorKind {
     NoListener,
-    /// The app said that it cannot start, with its own words.
+    /// The app sent that its startup failed, with this message.
     StartupRefused(String),
-    /// The app failed in its start-up.
+    /// The app returned an error or panicked in its startup.
     StartupFailed(Box<dyn Error + Send + Sync>),
     StartupTimedOut(Duration),
-    /// The app said that it could not clean up, with its own words.
+    /// The app sent that its shutdown failed, with this message.
     ShutdownRefused(String),
-    /// The app failed when it was to clean up.
+    /// The app returned an error or panicked in its shutdown.
     ShutdownFailed(Box<dyn Error + Send + Sync>),
     ShutdownTimedOut(Duration),
     /// [`Handle::abort`](crate::Handle::abort) ended it.
@@ -28,59 +28,67 @@ pub(crate) enum Kind {
 }
 
 impl ServeError {
-    pub(crate) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: ServeErrorKind) -> Self {
         Self(kind)
     }
 
-    /// Whether the app did not start; nothing was served.
+    /// Whether the app did not start. The server has then served nothing.
     pub fn is_startup(&self) -> bool {
         matches!(
             self.0,
-            Kind::StartupRefused(_) | Kind::StartupFailed(_) | Kind::StartupTimedOut(_)
+            ServeErrorKind::StartupRefused(_)
+                | ServeErrorKind::StartupFailed(_)
+                | ServeErrorKind::StartupTimedOut(_)
         )
     }
 
-    /// Whether the app did not clean up, after everything was served.
+    /// Whether the app's shutdown failed. The server has then served everything before.
     pub fn is_shutdown(&self) -> bool {
         matches!(
             self.0,
-            Kind::ShutdownRefused(_) | Kind::ShutdownFailed(_) | Kind::ShutdownTimedOut(_)
+            ServeErrorKind::ShutdownRefused(_)
+                | ServeErrorKind::ShutdownFailed(_)
+                | ServeErrorKind::ShutdownTimedOut(_)
         )
     }
 
     /// Whether [`Handle::abort`](crate::Handle::abort) ended the server.
     pub fn is_aborted(&self) -> bool {
-        matches!(self.0, Kind::Aborted)
+        matches!(self.0, ServeErrorKind::Aborted)
     }
 }
 
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::NoListener => f.write_str("there is nothing to listen on"),
-            Kind::StartupRefused(message) if message.is_empty() => {
-                f.write_str("the app refused to start and gave no reason")
+            ServeErrorKind::NoListener => f.write_str("found no listener, expected at least one"),
+            ServeErrorKind::StartupRefused(message) if message.is_empty() => {
+                f.write_str("the app refused to start without a reason")
             }
-            Kind::StartupRefused(message) => write!(f, "the app refused to start: {message}"),
-            Kind::StartupFailed(_) => f.write_str("the app failed to start"),
-            Kind::StartupTimedOut(limit) => {
+            ServeErrorKind::StartupRefused(message) => {
+                write!(f, "the app refused to start: {message}")
+            }
+            ServeErrorKind::StartupFailed(_) => f.write_str("the app's startup failed"),
+            ServeErrorKind::StartupTimedOut(limit) => {
                 write!(
                     f,
-                    "the app was not ready within {limit:?} (startup timeout)"
+                    "the app's startup took longer than {limit:?} (startup timeout)"
                 )
             }
-            Kind::ShutdownFailed(_) => f.write_str("the app could not clean up"),
-            Kind::ShutdownRefused(message) if message.is_empty() => {
-                f.write_str("the app could not clean up and gave no reason")
+            ServeErrorKind::ShutdownFailed(_) => f.write_str("the app's shutdown failed"),
+            ServeErrorKind::ShutdownRefused(message) if message.is_empty() => {
+                f.write_str("the app's shutdown failed without a reason")
             }
-            Kind::ShutdownRefused(message) => write!(f, "the app could not clean up: {message}"),
-            Kind::ShutdownTimedOut(limit) => {
+            ServeErrorKind::ShutdownRefused(message) => {
+                write!(f, "the app's shutdown failed: {message}")
+            }
+            ServeErrorKind::ShutdownTimedOut(limit) => {
                 write!(
                     f,
-                    "the app had not cleaned up within {limit:?} (shutdown timeout)"
+                    "the app's shutdown took longer than {limit:?} (shutdown timeout)"
                 )
             }
-            Kind::Aborted => f.write_str("the server was stopped at once"),
+            ServeErrorKind::Aborted => f.write_str("the server was stopped at once"),
         }
     }
 }
@@ -88,7 +96,9 @@ impl fmt::Display for ServeError {
 impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
-            Kind::StartupFailed(error) | Kind::ShutdownFailed(error) => Some(&**error),
+            ServeErrorKind::StartupFailed(error) | ServeErrorKind::ShutdownFailed(error) => {
+                Some(&**error)
+            }
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! A web server for [`asgi`] apps.
+//! A web server for [`asgi`] apps: HTTP/1.1, HTTP/2, WebSockets and TLS.
 //!
 //! ```no_run
 //! use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -31,9 +31,12 @@
 //!
 //! # Features
 //!
-//! `cli`, off by default: the module `cli` with the whole command line, for a program that is an app
-//! and its server in one. It brings clap and tracing-subscriber along:
-//! `ferricorn = { version = "0.1", features = ["cli"] }`.
+//! `cli` adds the module `cli` with the complete command line, for a program that is an app and its
+//! server in one. It needs clap and tracing-subscriber, so it is off by default:
+//!
+//! ```toml
+//! ferricorn = { version = "0.1", features = ["cli"] }
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -48,6 +51,7 @@ mod handle;
 mod http1;
 mod http2;
 mod lifespan;
+mod multiplexed;
 mod net;
 mod panic;
 mod scope;

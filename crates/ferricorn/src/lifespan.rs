@@ -1,7 +1,7 @@
-//! The life of the app: started before anybody is let in, ended after everybody has left.
+//! Starts the app before the server accepts connections, and shuts it down after the last exchange.
 //!
-//! The app is called once, in a task of its own, with a lifespan scope. What it may say when is
-//! [`asgi_rules::LifespanRules`]'s to know; here is the waiting, with its limits.
+//! The server calls the app once with a lifespan scope, in a task of its own. [`LifespanRules`] decides
+//! which events the app may send and when; this module waits for them, with time limits.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -19,89 +19,92 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, warn};
 
-use crate::error::{Kind, ServeError};
+use crate::error::{ServeError, ServeErrorKind};
 use crate::exchange::Cause;
 use crate::panic;
 
-/// An app that has been started; or one that does not want to know of the server's life.
+/// The lifespan exchange of an app, also of an app that does not support it.
 #[derive(Debug)]
 pub(crate) struct Lifespan {
-    shared: Arc<Shared>,
+    channel: Arc<LifespanChannel>,
     task: JoinHandle<()>,
 }
 
-struct Shared {
-    inner: Mutex<Inner>,
-    /// Told when there is an outcome to look at.
-    outcome: Notify,
+/// The state that the server shares with the task of the app.
+struct LifespanChannel {
+    progress: Mutex<LifespanProgress>,
+    /// Notified when there is a new outcome.
+    new_outcome: Notify,
 }
 
-struct Inner {
+struct LifespanProgress {
     rules: LifespanRules,
-    /// What nobody has looked at yet: an app may say that it is ready and end in one poll.
+    /// Outcomes that the server has not read yet. An app may become ready and end in one poll.
     outcomes: VecDeque<LifespanOutcome>,
-    /// Why the app failed where somebody waits for it, who then says so.
-    why: Option<Why>,
+    /// Why the app failed, if the server waits for it. The server then reports it as its own error.
+    failure: Option<FailureReason>,
     receive_waker: Option<Waker>,
     closed_waker: Option<Waker>,
 }
 
 impl Lifespan {
-    /// Calls the app. Nothing is known of it before [`started`](Self::started).
+    /// Calls the app. [`started`](Self::started) waits until it is ready.
     pub(crate) fn start(app: &DynApp) -> Self {
-        let shared = Arc::new(Shared {
-            inner: Mutex::new(Inner {
+        let channel = Arc::new(LifespanChannel {
+            progress: Mutex::new(LifespanProgress {
                 rules: LifespanRules::new(),
                 outcomes: VecDeque::new(),
-                why: None,
+                failure: None,
                 receive_waker: None,
                 closed_waker: None,
             }),
-            outcome: Notify::new(),
+            new_outcome: Notify::new(),
         });
-        let task = tokio::spawn(run(app.clone(), Arc::clone(&shared)));
-        Self { shared, task }
+        let task = tokio::spawn(run(app.clone(), Arc::clone(&channel)));
+        Self { channel, task }
     }
 
-    /// Waits until the app is ready to serve; what each scope gets a clone of.
+    /// Waits until the app is ready, and returns the state that each scope gets a clone of.
     ///
     /// # Errors
     ///
-    /// The app refused, failed, or took longer than `limit`.
+    /// The app refused to start, failed, or took longer than `limit`.
     pub(crate) async fn started(&self, limit: Option<Duration>) -> Result<State, ServeError> {
-        let outcome = within(limit, self.shared.next_outcome()).await;
+        let outcome = within(limit, self.channel.next_outcome()).await;
         match outcome {
             Ok(LifespanOutcome::Serve(state)) => Ok(state),
             Ok(LifespanOutcome::Unsupported) => {
-                debug!("the app does not serve the lifespan: served without");
+                debug!("the app does not support the lifespan, the server continues without it");
                 Ok(State::new())
             }
             Ok(LifespanOutcome::Refused(message)) => {
-                Err(ServeError::new(Kind::StartupRefused(message)))
+                Err(ServeError::new(ServeErrorKind::StartupRefused(message)))
             }
-            Ok(_) => Err(ServeError::new(Kind::StartupFailed(self.shared.why()))),
-            Err(limit) => Err(ServeError::new(Kind::StartupTimedOut(limit))),
+            Ok(_) => Err(ServeError::new(ServeErrorKind::StartupFailed(
+                self.channel.take_failure(),
+            ))),
+            Err(limit) => Err(ServeError::new(ServeErrorKind::StartupTimedOut(limit))),
         }
     }
 
-    /// Tells the app that everybody has left, and waits until it has cleaned up.
+    /// Sends the app the shutdown event and waits until it has cleaned up.
     ///
     /// # Errors
     ///
-    /// The app could not, or took longer than `limit`.
+    /// The shutdown failed, or took longer than `limit`.
     pub(crate) async fn shut_down(self, limit: Option<Duration>) -> Result<(), ServeError> {
-        if !self.shared.ask_to_shut_down() {
+        if !self.channel.request_shutdown() {
             return Ok(());
         }
-        let result = match within(limit, self.shared.next_outcome()).await {
+        let result = match within(limit, self.channel.next_outcome()).await {
             Ok(LifespanOutcome::ShutdownFailed(message)) => {
-                Err(ServeError::new(match self.shared.lock().why.take() {
-                    Some(why) => Kind::ShutdownFailed(why),
-                    None => Kind::ShutdownRefused(message),
+                Err(ServeError::new(match self.channel.lock().failure.take() {
+                    Some(failure) => ServeErrorKind::ShutdownFailed(failure),
+                    None => ServeErrorKind::ShutdownRefused(message),
                 }))
             }
             Ok(_) => Ok(()),
-            Err(limit) => Err(ServeError::new(Kind::ShutdownTimedOut(limit))),
+            Err(limit) => Err(ServeError::new(ServeErrorKind::ShutdownTimedOut(limit))),
         };
         self.task.abort();
         result
@@ -115,9 +118,9 @@ impl Drop for Lifespan {
 }
 
 /// Runs the app to its end.
-async fn run(app: DynApp, shared: Arc<Shared>) {
-    let receive = Receiver::new(Receive(Arc::clone(&shared)));
-    let send = Sender::new(Send(Arc::clone(&shared)));
+async fn run(app: DynApp, channel: Arc<LifespanChannel>) {
+    let receive = Receiver::new(LifespanReceive(Arc::clone(&channel)));
+    let send = Sender::new(LifespanSend(Arc::clone(&channel)));
     let mut running = app.start(LifespanScope::new().into(), receive, send);
     let (end, cause) =
         std::future::poll_fn(|cx| match panic::catch(|| running.as_mut().poll(cx)) {
@@ -129,119 +132,119 @@ async fn run(app: DynApp, shared: Arc<Shared>) {
             Err(panic) => Poll::Ready((AppEnd::Panicked, Cause::Panic(panic))),
         })
         .await;
-    shared.ended(end, cause);
+    channel.ended(end, cause);
 }
 
-impl Shared {
+impl LifespanChannel {
     async fn next_outcome(&self) -> LifespanOutcome {
         loop {
-            let told = self.outcome.notified();
+            let notified = self.new_outcome.notified();
             if let Some(outcome) = self.lock().outcomes.pop_front() {
                 return outcome;
             }
-            told.await;
+            notified.await;
         }
     }
 
-    fn why(&self) -> Why {
-        let why = self.lock().why.take();
-        why.unwrap_or_else(|| "it gave no reason".into())
+    fn take_failure(&self) -> FailureReason {
+        let failure = self.lock().failure.take();
+        failure.unwrap_or_else(|| "it gave no reason".into())
     }
 
-    /// Whether the app is there to be asked.
-    fn ask_to_shut_down(&self) -> bool {
-        let mut inner = self.lock();
-        inner.outcomes.clear();
-        let asked = inner.rules.shutdown();
-        if let Some(waker) = inner.receive_waker.take() {
+    /// Sends the shutdown event. Returns whether the app still runs and will get it.
+    fn request_shutdown(&self) -> bool {
+        let mut progress = self.lock();
+        progress.outcomes.clear();
+        let requested = progress.rules.shutdown();
+        if let Some(waker) = progress.receive_waker.take() {
             waker.wake();
         }
-        asked
+        requested
     }
 
     fn ended(&self, end: AppEnd, cause: Cause) {
-        let mut inner = self.lock();
-        let verdict = inner.rules.ended(end);
+        let mut progress = self.lock();
+        let verdict = progress.rules.ended(end);
         let awaited = matches!(
             verdict.outcome,
             Some(LifespanOutcome::StartupFailed | LifespanOutcome::ShutdownFailed(_))
         );
         match verdict.fault {
-            Some(fault) if awaited => inner.why = Some(cause.into_why(fault)),
+            Some(fault) if awaited => progress.failure = Some(cause.into_failure(fault)),
             Some(Fault::Panicked) => error!("the app panicked in its lifespan: {cause}"),
             Some(_) => error!("the app failed in its lifespan: {cause}"),
             None if matches!(verdict.outcome, Some(LifespanOutcome::Gone)) => {
-                warn!("the app ended its lifespan early: it will not be told of the shutdown");
+                warn!("the app's lifespan ended early, the app will get no shutdown event");
             }
             None => {}
         }
-        inner.outcomes.extend(verdict.outcome);
-        let wakers = [inner.receive_waker.take(), inner.closed_waker.take()];
+        progress.outcomes.extend(verdict.outcome);
+        let wakers = [progress.receive_waker.take(), progress.closed_waker.take()];
         for waker in wakers.into_iter().flatten() {
             waker.wake();
         }
-        drop(inner);
-        self.outcome.notify_one();
+        drop(progress);
+        self.new_outcome.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LifespanProgress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for LifespanChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("LifespanChannel").finish_non_exhaustive()
     }
 }
 
-struct Receive(Arc<Shared>);
+struct LifespanReceive(Arc<LifespanChannel>);
 
-impl ReceiveHalf for Receive {
+impl ReceiveHalf for LifespanReceive {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut inner = self.0.lock();
-        match inner.rules.receive() {
+        let mut progress = self.0.lock();
+        match progress.rules.receive() {
             Some(event) => Poll::Ready(event),
             None => {
-                inner.receive_waker = Some(cx.waker().clone());
+                progress.receive_waker = Some(cx.waker().clone());
                 Poll::Pending
             }
         }
     }
 }
 
-struct Send(Arc<Shared>);
+struct LifespanSend(Arc<LifespanChannel>);
 
-impl SendHalf for Send {
+impl SendHalf for LifespanSend {
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         Poll::Ready(self.0.lock().rules.ready())
     }
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let mut inner = self.0.lock();
-        let outcome = inner.rules.send(event)?;
-        inner.outcomes.push_back(outcome);
-        drop(inner);
-        self.0.outcome.notify_one();
+        let mut progress = self.0.lock();
+        let outcome = progress.rules.send(event)?;
+        progress.outcomes.push_back(outcome);
+        drop(progress);
+        self.0.new_outcome.notify_one();
         Ok(())
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
-        let mut inner = self.0.lock();
-        match inner.rules.closed() {
+        let mut progress = self.0.lock();
+        match progress.rules.closed() {
             Some(reason) => Poll::Ready(reason),
             None => {
-                inner.closed_waker = Some(cx.waker().clone());
+                progress.closed_waker = Some(cx.waker().clone());
                 Poll::Pending
             }
         }
     }
 }
 
-type Why = Box<dyn Error + std::marker::Send + Sync>;
+type FailureReason = Box<dyn Error + Send + Sync>;
 
 impl Cause {
-    fn into_why(self, fault: Fault) -> Why {
+    fn into_failure(self, fault: Fault) -> FailureReason {
         match self {
             Self::Error(error) => error.into_error(),
             cause if fault == Fault::Panicked => format!("it panicked: {cause}").into(),
@@ -250,7 +253,7 @@ impl Cause {
     }
 }
 
-/// Waits for `future`, at most for `limit`; the error is the limit.
+/// Waits for `future`, at most for `limit`. The error is the limit.
 async fn within<F: Future>(limit: Option<Duration>, future: F) -> Result<F::Output, Duration> {
     match limit {
         Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| limit),

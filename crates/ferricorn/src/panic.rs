@@ -1,8 +1,8 @@
-//! Panics of apps: caught, and reported once.
+//! Catches panics of apps, so that the log reports each one once.
 //!
-//! Rust's own hook prints a panic where it happens, and the server logs that the app panicked: for
-//! an operator that is one fault told twice, the first time without the request. With the hook of
-//! the command line a panic inside an app is kept for the log.
+//! Rust's default hook prints a panic when it happens, without the request. Then the server logs that the
+//! app panicked, so an operator would see one panic twice. The hook of the command line instead keeps
+//! the panic of an app for the server's log line.
 
 use std::any::Any;
 #[cfg(feature = "cli")]
@@ -14,24 +14,24 @@ use std::panic::PanicHookInfo;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
-    /// Whether this thread runs code of an app.
+    /// Whether this thread runs an app's code.
     static IN_APP: Cell<bool> = const { Cell::new(false) };
-    /// Where the last panic of an app came from, if the hook saw it.
+    /// The origin of the last panic of an app, if the hook is installed.
     static ORIGIN: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// What an app panicked with.
+/// A panic of an app.
 pub(crate) struct Panic {
     payload: Box<dyn Any + Send>,
-    /// The place in the code, and the backtrace if one is asked for.
+    /// The place in the code, and the backtrace if RUST_BACKTRACE asks for one.
     origin: Option<String>,
 }
 
-/// Runs code of an app.
+/// Runs an app's code.
 ///
 /// # Errors
 ///
-/// It panicked.
+/// The code panicked.
 pub(crate) fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panic> {
     let outer = IN_APP.replace(true);
     let result = catch_unwind(AssertUnwindSafe(code));
@@ -42,15 +42,15 @@ pub(crate) fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panic> {
     })
 }
 
-/// Keeps the panics of apps for the log; all others are reported as before.
+/// Installs a hook that keeps the panics of apps for the log. Other panics go to the previous hook.
 #[cfg(feature = "cli")]
 pub(crate) fn install_hook() {
-    let before = std::panic::take_hook();
+    let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if IN_APP.get() {
             ORIGIN.set(Some(origin(info)));
         } else {
-            before(info);
+            previous(info);
         }
     }));
 }
@@ -61,7 +61,7 @@ fn origin(info: &PanicHookInfo<'_>) -> String {
         Some(place) => place.to_string(),
         None => "an unknown place".to_owned(),
     };
-    // RUST_BACKTRACE decides.
+    // RUST_BACKTRACE decides whether there is one.
     let backtrace = Backtrace::capture();
     match backtrace.status() {
         BacktraceStatus::Captured => format!("{place}\n{backtrace}"),
@@ -76,7 +76,7 @@ impl fmt::Display for Panic {
             .downcast_ref::<&str>()
             .copied()
             .or_else(|| self.payload.downcast_ref::<String>().map(String::as_str));
-        f.write_str(text.unwrap_or("a value that is no text"))?;
+        f.write_str(text.unwrap_or("a value that is not text"))?;
         match &self.origin {
             Some(origin) => write!(f, ", at {origin}"),
             None => Ok(()),

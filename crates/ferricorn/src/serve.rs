@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use crate::error::Kind;
+use crate::error::ServeErrorKind;
 use crate::lifespan::Lifespan;
 use crate::server::{Counts, Lifecycle, Phase, Server};
 use crate::{Config, Handle, Listener, ServeError, Tls, connection, tls};
@@ -65,7 +65,7 @@ async fn whole_life(
     counts: Arc<Counts>,
 ) -> Result<(), ServeError> {
     if listeners.is_empty() {
-        return Err(ServeError::new(Kind::NoListener));
+        return Err(ServeError::new(ServeErrorKind::NoListener));
     }
     let (graceful, shutdown) = (config.graceful_timeout, config.shutdown_timeout);
 
@@ -103,7 +103,7 @@ async fn whole_life(
 fn all_tls(listeners: &[Listener]) -> Vec<Tls> {
     let mut all: Vec<Tls> = Vec::new();
     for tls in listeners.iter().filter_map(Listener::tls) {
-        if !all.iter().any(|one| one.is(tls)) {
+        if !all.iter().any(|one| one.is_same(tls)) {
             all.push(tls.clone());
         }
     }
@@ -112,7 +112,7 @@ fn all_tls(listeners: &[Listener]) -> Vec<Tls> {
 
 fn stopped(phase: Phase) -> Result<(), ServeError> {
     match phase {
-        Phase::Aborted => Err(ServeError::new(Kind::Aborted)),
+        Phase::Aborted => Err(ServeError::new(ServeErrorKind::Aborted)),
         _ => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
-//! A calculator: a page with a form, and the sums that its script asks for.
+//! A calculator: a page with a form, and the results for its script.
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `GET /` | the page, with its style sheet and its script pushed, or else hinted at |
-//! | `POST /` with `{"operator": "+", "a": 2, "b": 3}` | `5.0`, or 400 and what is wrong |
+//! | `GET /` | the page; its style sheet and its script are pushed, or announced with early hints |
+//! | `POST /` with `{"operator": "+", "a": 2, "b": 3}` | `5.0`, or 400 with a reason |
 
 use asgi::{
     AppError, Destination, HttpResponseStart, HttpScope, LifespanShutdownComplete,
@@ -14,10 +14,10 @@ use serde_json::Value;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// In bytes; a sum needs less than a hundred.
-const LONGEST_BODY: usize = 4096;
+/// In bytes. A calculation needs less than a hundred.
+const MAX_BODY: usize = 4096;
 
-/// The app: called once for each request, for each promised one too.
+/// The app: the server calls it once for each request, also for each pushed one.
 pub(crate) async fn app(
     scope: Scope,
     mut receive: Receiver,
@@ -97,39 +97,44 @@ async fn fail(send: &mut Sender, status: StatusCode, text: &'static str) -> Resu
 }
 
 async fn calculate(receive: &mut Receiver, send: &mut Sender) -> Result<(), AppError> {
-    let body = match receive.body(LONGEST_BODY).await {
+    let body = match receive.body(MAX_BODY).await {
         Ok(body) => body,
         Err(error) if error.is_too_large() => {
-            return fail(send, StatusCode::PAYLOAD_TOO_LARGE, "That is no sum").await;
+            return fail(
+                send,
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The body is too long\n",
+            )
+            .await;
         }
         Err(error) => return Err(error.into()),
     };
     match result(&body) {
-        Ok(sum) => {
+        Ok(number) => {
             let start = HttpResponseStart::ok().content_type("application/json");
-            send.respond(start, Value::from(sum).to_string()).await?;
+            send.respond(start, Value::from(number).to_string()).await?;
             Ok(())
         }
         Err(why) => fail(send, StatusCode::BAD_REQUEST, why).await,
     }
 }
 
-/// What a sum comes to, or what is wrong with it.
+/// The result of a calculation, or the reason why there is none.
 fn result(body: &[u8]) -> Result<f64, &'static str> {
-    let sum: Value = serde_json::from_slice(body).map_err(|_| "No JSON\n")?;
-    let number = |name: &str| sum[name].as_f64().ok_or("A number is missing\n");
+    let calculation: Value = serde_json::from_slice(body).map_err(|_| "The body is not JSON\n")?;
+    let number = |name: &str| calculation[name].as_f64().ok_or("A number is missing\n");
     let (a, b) = (number("a")?, number("b")?);
-    let result = match sum["operator"].as_str() {
+    let result = match calculation["operator"].as_str() {
         Some("+") => a + b,
         Some("-") => a - b,
         Some("*") => a * b,
         Some("/") => a / b,
-        _ => return Err("The operator is none of + - * /\n"),
+        _ => return Err("The operator must be one of + - * /\n"),
     };
     if result.is_finite() {
         Ok(result)
     } else {
-        Err("There is no such number\n")
+        Err("The result is not a number\n")
     }
 }
 
@@ -151,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_without_push_is_given_hints() -> Result<(), AppError> {
+    async fn a_client_without_push_gets_early_hints() -> Result<(), AppError> {
         let page = Client::new(app).get("/").await?;
         assert_eq!(page.early_hints().len(), 1);
         Ok(())
@@ -168,15 +173,15 @@ mod tests {
             (
                 r#"{"operator":"/","a":2,"b":0}"#,
                 400,
-                "There is no such number\n",
+                "The result is not a number\n",
             ),
             (
                 r#"{"operator":"%","a":2,"b":4}"#,
                 400,
-                "The operator is none of + - * /\n",
+                "The operator must be one of + - * /\n",
             ),
             (r#"{"operator":"+","a":2}"#, 400, "A number is missing\n"),
-            ("2 + 3", 400, "No JSON\n"),
+            ("2 + 3", 400, "The body is not JSON\n"),
         ] {
             let response = client.post("/").body(sum).send().await?;
             let got = (response.status().as_u16(), response.text());
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_paths_and_methods_are_told_apart() -> Result<(), AppError> {
+    async fn other_paths_are_404_and_other_methods_405() -> Result<(), AppError> {
         let client = Client::new(app);
         assert_eq!(client.get("/nothing").await?.status(), 404);
         assert_eq!(client.request(Method::DELETE, "/").await?.status(), 405);

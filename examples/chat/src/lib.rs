@@ -1,4 +1,4 @@
-//! The library that a server loads; the app is in `app/`.
+//! The library that a server loads. The app is in `app/`.
 
 #![forbid(unsafe_code)]
 

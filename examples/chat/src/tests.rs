@@ -1,4 +1,4 @@
-//! The app in memory: several clients, and the rooms between them.
+//! Tests of the app, without a server: several clients in the same rooms.
 
 use asgi::Message;
 use asgi_testing::{Client, Started, WebSocket};
@@ -11,15 +11,15 @@ async fn chat() -> Started {
     Client::new(app).startup().await.unwrap()
 }
 
-/// Joins, and gives the welcome too.
+/// Joins a room. Also returns the welcome message.
 async fn join(client: &Client, place: &str) -> (WebSocket, Value) {
-    let mut socket = client
+    let mut websocket = client
         .websocket(&format!("/ws/{place}"))
         .connect()
         .await
         .unwrap();
-    let welcome = hear(&mut socket).await;
-    (socket, welcome)
+    let welcome = receive(&mut websocket).await;
+    (websocket, welcome)
 }
 
 #[track_caller]
@@ -27,12 +27,14 @@ fn parse(message: Message) -> Value {
     serde_json::from_slice(message.as_bytes()).unwrap()
 }
 
-async fn hear(socket: &mut WebSocket) -> Value {
-    parse(socket.receive().await.unwrap())
+async fn receive(websocket: &mut WebSocket) -> Value {
+    parse(websocket.receive().await.unwrap())
 }
 
-async fn say(socket: &mut WebSocket, text: &str) {
-    socket.send_text(json!({ "say": text }).to_string()).await;
+async fn say(websocket: &mut WebSocket, text: &str) {
+    websocket
+        .send_text(json!({ "say": text }).to_string())
+        .await;
 }
 
 fn said(name: &str, text: &str) -> Value {
@@ -40,7 +42,7 @@ fn said(name: &str, text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn all_hear_what_is_said_in_the_same_order() {
+async fn all_members_receive_the_messages_in_the_same_order() {
     let chat = chat().await;
     let (mut ann, welcome) = join(&chat, "lobby/Ann").await;
     let expected = json!({
@@ -51,38 +53,38 @@ async fn all_hear_what_is_said_in_the_same_order() {
     let (mut bob, welcome) = join(&chat, "lobby/Bob").await;
     assert_eq!(welcome["members"], json!(["Ann", "Bob"]));
     assert_eq!(
-        hear(&mut ann).await,
+        receive(&mut ann).await,
         json!({ "type": "joined", "name": "Bob" })
     );
     let (mut far, _) = join(&chat, "elsewhere/Far").await;
     say(&mut ann, "hello").await;
-    assert_eq!(hear(&mut ann).await, said("Ann", "hello"));
+    assert_eq!(receive(&mut ann).await, said("Ann", "hello"));
     say(&mut bob, " hi \n").await;
-    for socket in [&mut bob, &mut ann] {
-        let mut heard = vec![hear(socket).await];
-        if heard[0] == said("Ann", "hello") {
-            heard.push(hear(socket).await);
+    for websocket in [&mut bob, &mut ann] {
+        let mut received = vec![receive(websocket).await];
+        if received[0] == said("Ann", "hello") {
+            received.push(receive(websocket).await);
         }
-        assert_eq!(*heard.last().unwrap(), said("Bob", "hi"));
+        assert_eq!(*received.last().unwrap(), said("Bob", "hi"));
     }
     say(&mut far, "alone").await;
-    assert_eq!(hear(&mut far).await, said("Far", "alone"));
+    assert_eq!(receive(&mut far).await, said("Far", "alone"));
 }
 
 #[tokio::test]
-async fn who_leaves_or_is_lost_is_told_to_the_others() {
+async fn the_others_hear_that_a_member_left_or_was_lost() {
     let chat = chat().await;
     let (mut ann, _) = join(&chat, "lobby/Ann").await;
     let (bob, _) = join(&chat, "lobby/Bob").await;
     let (cid, _) = join(&chat, "lobby/Cid").await;
-    hear(&mut ann).await;
-    hear(&mut ann).await;
+    receive(&mut ann).await;
+    receive(&mut ann).await;
     bob.close(1000, "").await.unwrap();
     let left = |name: &str| json!({ "type": "left", "name": name, "why": "" });
-    assert_eq!(hear(&mut ann).await, left("Bob"));
+    assert_eq!(receive(&mut ann).await, left("Bob"));
     cid.lose().await.unwrap();
-    assert_eq!(hear(&mut ann).await, left("Cid"));
-    // Who comes next finds nobody else, and a room without anybody is gone.
+    assert_eq!(receive(&mut ann).await, left("Cid"));
+    // An empty room is gone: the next member is alone.
     ann.close(1000, "").await.unwrap();
     let (_dan, welcome) = join(&chat, "lobby/Dan").await;
     assert_eq!(welcome["members"], json!(["Dan"]));
@@ -99,7 +101,7 @@ async fn a_name_that_is_taken_gets_a_number() {
 }
 
 #[tokio::test]
-async fn names_that_cannot_be_shown_are_denied_with_a_reason() {
+async fn invalid_names_are_denied_with_a_reason() {
     let chat = chat().await;
     let long = "x".repeat(33);
     for (place, status) in [
@@ -116,34 +118,34 @@ async fn names_that_cannot_be_shown_are_denied_with_a_reason() {
         assert_eq!(denied.status().unwrap(), status, "{place}");
         assert!(!denied.response().unwrap().text().is_empty());
     }
-    // Letters, not bytes.
+    // The limit counts letters, not bytes.
     let longest = "%C3%BC".repeat(32);
     join(&chat, &format!("lobby/{longest}")).await;
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_answered_and_costs_nothing() {
+async fn invalid_messages_get_an_answer_and_do_not_count() {
     let chat = chat().await;
     let (mut ann, _) = join(&chat, "lobby/Ann").await;
     let long = json!({ "say": "x".repeat(2_001) }).to_string();
     for text in ["", "{", "[]", "{\"say\": 1}", "{\"say\": \" \"}", &long] {
         ann.send_text(text).await;
-        assert_eq!(hear(&mut ann).await["type"], "problem", "{text}");
+        assert_eq!(receive(&mut ann).await["type"], "problem", "{text}");
     }
     ann.send_binary("{\"say\": \"a\"}").await;
-    assert_eq!(hear(&mut ann).await["type"], "problem");
+    assert_eq!(receive(&mut ann).await["type"], "problem");
     say(&mut ann, &"x".repeat(2_000)).await;
-    assert_eq!(hear(&mut ann).await["type"], "said");
+    assert_eq!(receive(&mut ann).await["type"], "said");
 }
 
 #[tokio::test]
-async fn who_talks_too_much_is_told_to_wait() {
+async fn a_member_that_sends_too_much_must_wait() {
     let chat = chat().await;
     let (mut ann, _) = join(&chat, "lobby/Ann").await;
     let mut said = 0;
     loop {
         say(&mut ann, "again").await;
-        match hear(&mut ann).await["type"].as_str() {
+        match receive(&mut ann).await["type"].as_str() {
             Some("said") => said += 1,
             _ => break,
         }
@@ -153,34 +155,34 @@ async fn who_talks_too_much_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_listener_that_is_too_slow_is_let_go_and_the_others_miss_nothing() {
+async fn a_slow_member_is_removed_and_the_others_miss_nothing() {
     let chat = chat().await;
-    // It runs only when the test asks it for something.
+    // It runs only when the test calls it.
     let (mut slow, _) = join(&chat, "lobby/Slow").await;
     let (mut ann, _) = join(&chat, "lobby/Ann").await;
     let mut talkers = Vec::new();
     for number in 0..4 {
         talkers.push(join(&chat, &format!("lobby/T{number}")).await.0);
-        hear(&mut ann).await;
+        receive(&mut ann).await;
     }
     let mut expected = Vec::new();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for round in 0..30 {
         for (number, talker) in talkers.iter_mut().enumerate() {
             let text = format!("{round}");
             say(talker, &text).await;
             expected.push(said(&format!("T{number}"), &text));
-            // The talkers hear too, or they would be slow themselves.
-            while hear(talker).await != *expected.last().unwrap() {}
-            heard.push(hear(&mut ann).await);
+            // The talkers receive too, or they would be slow themselves.
+            while receive(talker).await != *expected.last().unwrap() {}
+            received.push(receive(&mut ann).await);
         }
     }
     let gone = json!({ "type": "left", "name": "Slow", "why": "too slow" });
-    let position = heard.iter().position(|event| *event == gone).unwrap();
+    let position = received.iter().position(|event| *event == gone).unwrap();
     assert!((50..80).contains(&position), "{position}");
-    heard.remove(position);
-    heard.push(hear(&mut ann).await);
-    assert_eq!(heard, expected);
+    received.remove(position);
+    received.push(receive(&mut ann).await);
+    assert_eq!(received, expected);
     let closed = loop {
         if let Err(closed) = slow.receive().await {
             break closed;
@@ -191,7 +193,7 @@ async fn a_listener_that_is_too_slow_is_let_go_and_the_others_miss_nothing() {
 }
 
 #[tokio::test]
-async fn the_page_is_there() {
+async fn the_page_and_the_other_paths() {
     let chat = chat().await;
     let page = chat.get("/").await.unwrap();
     assert_eq!(page.status(), 200);

@@ -2,12 +2,12 @@
 //!
 //! | path | shows |
 //! | --- | --- |
-//! | `/` | a whole response in two events |
-//! | `/echo` | a request's body, streamed back as it comes |
+//! | `/` | a complete response in two events |
+//! | `/echo` | the body of the request, sent back part by part |
 //! | `/stream?n=3` | a response in parts, with pauses |
 //! | `/sleep?ms=200` | work that stops when the client leaves |
-//! | `/info` | what an app knows of a request, and its state |
-//! | `/io` | tasks, timers, sockets and blocking work of the app's own |
+//! | `/info` | what an app knows about a request, and the app's state |
+//! | `/io` | the app's own tasks, timers, sockets and blocking work |
 //! | `/panic`, `/error`, `/abort` | three ways to fail |
 
 use std::str::FromStr;
@@ -28,17 +28,17 @@ use tracing::Instrument;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// The app: called once for each request, and once for the life of the server.
+/// The app: the server calls it once for each request, and once for its own lifespan.
 pub(crate) async fn app(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(request) => serve(*request, receive, send).await,
         Scope::Lifespan(_) => lifespan(receive, send).await,
-        // There are other kinds, and there will be more. The server goes on without us.
+        // There are other kinds of scope, and there will be more. The server continues without them.
         other => Err(AppError::unsupported(&other)),
     }
 }
 
-/// What the app makes once, at start-up, and finds again in each request.
+/// Made once, at startup. Each request finds it in the state of its scope.
 struct Service {
     started: Instant,
     requests: AtomicU64,
@@ -53,7 +53,7 @@ impl Service {
     }
 }
 
-/// Start-up and shutdown: the place to open a pool of connections and to close it again.
+/// Startup and shutdown. For example, an app can open and close a pool of connections here.
 async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     loop {
         match receive.receive().await {
@@ -73,7 +73,7 @@ async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppErro
     }
 }
 
-/// The router: no more than a `match`.
+/// The router: just a `match`.
 async fn serve(request: HttpScope, receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     if let Some(service) = request.state.get::<Service>() {
         service.requests.fetch_add(1, Ordering::Relaxed);
@@ -86,14 +86,14 @@ async fn serve(request: HttpScope, receive: Receiver, mut send: Sender) -> Resul
         "/info" => respond(&mut send, StatusCode::OK, JSON, info(&request).to_string()).await,
         "/io" => respond(&mut send, StatusCode::OK, JSON, io().await?.to_string()).await,
         "/panic" => panic!("the client asked for a panic"),
-        // Nothing is sent yet, so the server answers 500 and logs this text.
+        // Nothing is sent yet, so the server sends a 500 and logs this text.
         "/error" => Err("the client asked for an error".into()),
         "/abort" => abort(send).await,
         _ => respond(&mut send, StatusCode::NOT_FOUND, TEXT, "Not found\n").await,
     }
 }
 
-/// A whole response: a start, then a body without more to come. The server adds `content-length`.
+/// A complete response: a start, then a body with no more to come. The server adds `content-length`.
 async fn respond(
     send: &mut Sender,
     status: StatusCode,
@@ -106,8 +106,8 @@ async fn respond(
     Ok(())
 }
 
-/// Sends each part of the body as it comes. `send` waits while the client reads slowly, and while
-/// it waits nothing more is received: that is all there is to back-pressure.
+/// Sends each part of the body as it comes. If the client reads slowly, `send` waits, and the app
+/// receives nothing meanwhile. That is all that back-pressure needs.
 async fn echo(
     request: &HttpScope,
     mut receive: Receiver,
@@ -127,13 +127,13 @@ async fn echo(
                     return Ok(());
                 }
             }
-            // The client left before its body was complete: nobody is there to answer.
+            // The client left before its body was complete, so there is no one to answer.
             _ => return Ok(()),
         }
     }
 }
 
-/// Each line is an event of its own and reaches the client at once.
+/// Sends each line as one event: it reaches the client at once.
 async fn stream(request: &HttpScope, mut send: Sender) -> Result<(), AppError> {
     let lines: u64 = query(request, "n").unwrap_or(3);
     send.send(HttpResponseStart::ok().content_type(TEXT))
@@ -147,7 +147,7 @@ async fn stream(request: &HttpScope, mut send: Sender) -> Result<(), AppError> {
     Ok(())
 }
 
-/// Waits, but not for a client that is gone: `closed` resolves then.
+/// Waits, but stops if the client is gone: then `closed` is ready.
 async fn sleep(request: &HttpScope, mut send: Sender) -> Result<(), AppError> {
     let ms: u64 = query(request, "ms").unwrap_or(200);
     tokio::select! {
@@ -157,19 +157,19 @@ async fn sleep(request: &HttpScope, mut send: Sender) -> Result<(), AppError> {
     respond(&mut send, StatusCode::OK, TEXT, format!("slept {ms} ms\n")).await
 }
 
-/// Fails when half of the response is out. The server cannot take that back: it breaks the
-/// response off, so that the client sees that something is missing.
+/// Fails after half of the response. The server cannot take that back, so it aborts the response: the
+/// client can see that a part is missing.
 async fn abort(mut send: Sender) -> Result<(), AppError> {
     send.send(HttpResponseStart::ok().content_type(TEXT))
         .await?;
     send.send(HttpResponseBody::more("the first half\n"))
         .await?;
-    // Lets the first half go out before the end.
+    // Gives the server time to send the first half.
     tokio::time::sleep(Duration::from_millis(10)).await;
     Err("the client asked for half a response".into())
 }
 
-/// All that is known of a request.
+/// Everything that the app knows about a request.
 fn info(request: &HttpScope) -> Value {
     let headers: Vec<_> = request
         .headers
@@ -201,7 +201,7 @@ fn address(address: &Address) -> String {
     }
 }
 
-/// What start-up put in; null on a server that has no lifespan.
+/// The state of the startup; null if the server has no lifespan.
 fn state(state: &State) -> Value {
     let Some(service) = state.get::<Service>() else {
         return Value::Null;
@@ -212,13 +212,13 @@ fn state(state: &State) -> Value {
     })
 }
 
-/// Whatever tokio can do, an app can do, in a shared library too.
+/// An app can use all of tokio, also in a shared library.
 async fn io() -> Result<Value, AppError> {
     let task = async {
         tracing::debug!(thread = "its own", "a task counts");
         6 * 7
     };
-    // What it logs belongs to this request: the span goes along.
+    // The span goes with the task, so the log lines of the task belong to this request.
     let task = tokio::spawn(task.instrument(tracing::info_span!("io"))).await?;
     let before = Instant::now();
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -236,7 +236,7 @@ async fn io() -> Result<Value, AppError> {
     }))
 }
 
-/// Sends a text to a listener of its own and returns what comes back.
+/// Sends a text to its own listener and returns the answer.
 async fn over_tcp(text: &str) -> Result<String, AppError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -254,7 +254,7 @@ async fn over_tcp(text: &str) -> Result<String, AppError> {
     Ok(answer)
 }
 
-/// A number from the query string; `None` if it is not there, or none.
+/// A number from the query string; `None` if it is missing or invalid.
 fn query<T: FromStr>(request: &HttpScope, name: &str) -> Option<T> {
     let pairs = request.query_string().split('&');
     let mut values = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));

@@ -1,7 +1,7 @@
-//! An app in a shared library: `cargo build -p hello`, then let a server load
-//! `target/debug/libhello.so`.
+//! An app in a shared library: `cargo build -p hello` builds `target/debug/libhello.so`, and a server
+//! loads it.
 //!
-//! The app itself is in `app.rs` and knows nothing of libraries; this is all that makes one of it.
+//! The app is in `app.rs`. Only this file makes a library of it.
 
 #![forbid(unsafe_code)]
 

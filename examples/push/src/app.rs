@@ -2,12 +2,13 @@
 //!
 //! | path | what it does |
 //! | --- | --- |
-//! | `/` | leaves it to the client to find out what the page needs |
-//! | `/push` | pushes all that the page needs |
-//! | `/hints` | sends early hints of it |
-//! | `/style.css`, `/script.js`, `/tile/0` to `/tile/63` | what the page needs |
+//! | `/` | the page; the client finds its resources in the HTML |
+//! | `/push` | the page; the server pushes all resources |
+//! | `/hints` | the page, with early hints for all resources |
+//! | `/style.css`, `/script.js`, `/tile/0` to `/tile/63` | the resources |
 //!
-//! `?think=200` has a page take that many milliseconds to be made, as if it came from a database.
+//! With `?think=200`, the app waits for that many milliseconds before it sends a page, as if it asked
+//! a database.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -26,7 +27,7 @@ use crate::picture::TILES;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The app: called once for each request, for each promised one too.
+/// The app: the server calls it once for each request, also for each pushed one.
 pub(crate) async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(http) => serve(&http, &mut send).await,
@@ -77,7 +78,8 @@ fn tile(number: &str) -> Option<Bytes> {
     TILES.get(number.parse::<usize>().ok()?).cloned()
 }
 
-/// What the client may keep: a browser uses what was hinted or pushed only then.
+/// A response that the client may cache. Without that, a browser does not use hinted or pushed
+/// resources.
 async fn resource(
     send: &mut Sender,
     media_type: &'static str,
@@ -91,7 +93,7 @@ async fn resource(
     Ok(())
 }
 
-/// The page, announced as `allowed` says.
+/// The page. Its resources are announced with the extensions in `allowed`.
 async fn page(http: &HttpScope, allowed: &Extensions, send: &mut Sender) -> Result<(), AppError> {
     let resources = resources(&http.root_path);
     let mut start = HttpResponseStart::ok().content_type("text/html; charset=utf-8");
@@ -100,7 +102,7 @@ async fn page(http: &HttpScope, allowed: &Extensions, send: &mut Sender) -> Resu
         for (path, destination) in &resources {
             preload = preload.with(path.parse()?, *destination);
         }
-        // Before the work, not after it: the client gets to work meanwhile.
+        // Before the work, not after it: the client can load the resources meanwhile.
         start = start.links(preload.announce(allowed, send).await?);
     }
     if let Some(think) = think(http) {
@@ -115,7 +117,7 @@ fn think(http: &HttpScope) -> Option<Duration> {
     Some(Duration::from_millis(milliseconds).min(Duration::from_secs(10)))
 }
 
-/// What the page needs. Each load has paths of its own, so that none finds the last one's in a cache.
+/// The resources of the page. Each load of the page has new paths, so that no cache has them.
 fn resources(root: &str) -> Vec<(String, Destination)> {
     static LOADS: AtomicU64 = AtomicU64::new(1);
     let load = LOADS.fetch_add(1, Ordering::Relaxed);
@@ -170,8 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_plain_page_announces_nothing_and_all_that_it_needs_is_there()
-    -> Result<(), AppError> {
+    async fn the_plain_page_announces_nothing_and_its_resources_exist() -> Result<(), AppError> {
         let page = client().get("/").await?;
         assert!(page.pushes().is_empty() && page.early_hints().is_empty());
         assert!(page.headers().get(LINK).is_none());
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_the_page_needs_is_pushed() -> Result<(), AppError> {
+    async fn all_resources_are_pushed() -> Result<(), AppError> {
         let page = client().get("/push").await?;
         let pushed: Vec<_> = page.pushes().iter().map(|push| push.path()).collect();
         assert_eq!(pushed, paths(&page));
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_the_page_needs_is_hinted() -> Result<(), AppError> {
+    async fn all_resources_are_hinted() -> Result<(), AppError> {
         let page = client().get("/hints?think=1").await?;
         assert!(page.pushes().is_empty());
         let [hint] = page.early_hints() else {
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn there_is_no_tile_beyond_the_last() -> Result<(), AppError> {
+    async fn there_are_only_64_tiles() -> Result<(), AppError> {
         for path in ["/tile/64", "/tile/", "/tile/-1", "/nothing"] {
             assert_eq!(client().get(path).await?.status(), 404, "{path}");
         }

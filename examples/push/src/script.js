@@ -1,7 +1,7 @@
-// Says on the page how each of its resources came, and how long all took.
+// Shows how each resource of the page was loaded, and how long all of them took.
 addEventListener('load', () => {
   const entries = performance.getEntriesByType('resource');
-  // What was pushed has no sign of its own: it was there before the browser asked.
+  // A pushed resource has no mark: it was there before the browser asked for it.
   const how = (entry) => [
     entry.nextHopProtocol || 'unknown',
     entry.initiatorType === 'early-hints' ? 'after a hint' : 'for the page',

@@ -1,4 +1,4 @@
-//! The smallest app with a WebSocket: what comes goes back.
+//! The smallest app with a WebSocket: it sends each message back.
 
 use asgi::{
     AppError, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
@@ -8,17 +8,17 @@ use asgi::{
 /// The app.
 pub(crate) async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     match scope {
-        Scope::WebSocket(socket) => echo(&socket, receive, send).await,
+        Scope::WebSocket(websocket) => echo(&websocket, receive, send).await,
         Scope::Http(_) => {
             let start = HttpResponseStart::ok().content_type("text/plain; charset=utf-8");
-            let hint = "Here is a WebSocket: what you send comes back.\n";
+            let hint = "Open a WebSocket here: the app sends your messages back.\n";
             Ok(send.respond(start, hint).await?)
         }
         other => Err(AppError::unsupported(&other)),
     }
 }
 
-/// Speaks the subprotocol that the client likes best, whichever it is.
+/// Accepts the first subprotocol that the client offers, and sends each message back.
 async fn echo(
     scope: &WebSocketScope,
     mut receive: Receiver,

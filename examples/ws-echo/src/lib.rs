@@ -1,4 +1,4 @@
-//! The library that a server loads; the app is in `app.rs`.
+//! The library that a server loads. The app is in `app.rs`.
 
 #![forbid(unsafe_code)]
 

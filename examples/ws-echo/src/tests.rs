@@ -1,4 +1,4 @@
-//! The app in memory.
+//! Tests of the app, without a server.
 
 use asgi::Message;
 use asgi_testing::Client;
@@ -6,23 +6,23 @@ use asgi_testing::Client;
 use crate::app::app;
 
 #[tokio::test]
-async fn what_comes_goes_back_as_it_came() {
+async fn each_message_comes_back_unchanged() {
     let client = Client::new(app);
-    let socket = client.websocket("/").subprotocols(["b", "a"]);
-    let mut socket = socket.connect().await.unwrap();
-    assert_eq!(socket.subprotocol(), Some("b"));
+    let websocket = client.websocket("/").subprotocols(["b", "a"]);
+    let mut websocket = websocket.connect().await.unwrap();
+    assert_eq!(websocket.subprotocol(), Some("b"));
     for message in [Message::text("a"), Message::binary("b"), Message::text("")] {
         match &message {
-            Message::Text(text) => socket.send_text(&**text).await,
-            message => socket.send_binary(message.as_bytes().to_vec()).await,
+            Message::Text(text) => websocket.send_text(&**text).await,
+            message => websocket.send_binary(message.as_bytes().to_vec()).await,
         }
-        assert_eq!(socket.receive().await.unwrap(), message);
+        assert_eq!(websocket.receive().await.unwrap(), message);
     }
-    socket.close(1000, "").await.unwrap();
+    websocket.close(1000, "").await.unwrap();
 }
 
 #[tokio::test]
-async fn a_request_is_told_what_is_here() {
+async fn an_http_request_gets_an_explanation() {
     let response = Client::new(app).get("/").await.unwrap();
     assert_eq!(response.status(), 200);
     assert!(response.text().contains("WebSocket"));

@@ -1,4 +1,4 @@
-//! APP is the folder of a crate. The crates depend on nothing, so that they build in no time.
+//! APP is the folder of a crate. The crates have no dependencies, so that they build fast.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,7 +21,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-/// `ferricorn FOLDER`, building below the folder itself.
+/// `ferricorn FOLDER`, with the build output inside the folder.
 fn app(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = ferricorn(arguments);
     command
@@ -31,7 +31,7 @@ fn app(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The folder as cargo and the command name it.
+/// The path of the folder as cargo and the command print it.
 fn canonical(folder: &TempDir) -> String {
     folder.path().canonicalize().unwrap().display().to_string()
 }
@@ -39,17 +39,17 @@ fn canonical(folder: &TempDir) -> String {
 #[track_caller]
 fn build(command: &mut Command) -> Ended {
     Running::start(command)
-        .patience(crate::process::BUILD)
+        .timeout(crate::process::BUILD_TIMEOUT)
         .end()
 }
 
-/// Asserts that the library was built and handed to the loader, which finds no app in it.
+/// Asserts that the command built the library and gave it to the loader, which found no app in it.
 #[track_caller]
 fn assert_built(ended: &Ended, library: &str) {
     let begin = format!("ferricorn: error: {library}");
     assert!(
         ended.last_line().starts_with(&begin),
-        "no {begin} in\n{}",
+        "found no {begin} in\n{}",
         ended.stderr
     );
     assert_eq!(ended.code, 3);
@@ -72,7 +72,7 @@ fn a_crate_is_built_with_the_release_profile_and_its_library_loaded() {
 }
 
 #[test]
-fn another_profile_may_be_asked_for() {
+fn the_option_profile_selects_another_profile() {
     let folder = folder(&[("Cargo.toml", CDYLIB), ("src/lib.rs", "")]);
     let ended = build(&mut app(folder.path(), &["--profile", "dev"]));
     assert_built(
@@ -81,10 +81,9 @@ fn another_profile_may_be_asked_for() {
     );
 }
 
-/// cargo run's child has its toolchain in RUSTUP_TOOLCHAIN, which would win over the crate's own
-/// toolchain file.
+/// `cargo run` sets RUSTUP_TOOLCHAIN for its child. It would override the crate's own toolchain file.
 #[test]
-fn what_cargo_run_sets_does_not_reach_the_build() {
+fn variables_of_cargo_run_do_not_reach_the_build() {
     let folder = folder(&[
         ("Cargo.toml", CDYLIB),
         (
@@ -105,9 +104,9 @@ fn what_cargo_run_sets_does_not_reach_the_build() {
     );
 }
 
-/// `cargo build` in a root package's folder builds the default members, not the package.
+/// `cargo build` in the folder of a root package builds the default members, not the package.
 #[test]
-fn a_root_package_is_built_although_other_members_are_the_default() {
+fn a_root_package_is_built_even_if_other_members_are_the_default() {
     let manifest = format!("{CDYLIB}members = [\"other\"]\ndefault-members = [\"other\"]\n");
     let other = "[package]\nname = \"other\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
                  [lib]\ncrate-type = [\"cdylib\"]\n";
@@ -133,14 +132,14 @@ fn a_root_package_is_built_although_other_members_are_the_default() {
 }
 
 #[test]
-fn a_crate_that_is_no_shared_library_is_told_what_is_missing() {
+fn the_error_for_a_crate_without_a_shared_library_shows_the_missing_lines() {
     let manifest =
         "[package]\nname = \"plain\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n";
     for source in ["src/lib.rs", "src/main.rs"] {
         let folder = folder(&[("Cargo.toml", manifest), (source, "fn main() {}")]);
         let ended = run(&mut app(folder.path(), &[]));
         let expected = format!(
-            "ferricorn: error: {}: the crate \"plain\" is no shared library, expected this in its \
+            "ferricorn: error: {}: the crate \"plain\" is not a shared library, expected this in its \
              Cargo.toml:\n\n    [lib]\n    crate-type = [\"cdylib\"]\n\n",
             canonical(&folder)
         );
@@ -149,7 +148,7 @@ fn a_crate_that_is_no_shared_library_is_told_what_is_missing() {
 }
 
 #[test]
-fn a_crate_that_does_not_build_is_told_after_the_compilers_own_words() {
+fn the_error_for_a_failed_build_comes_after_the_compilers_messages() {
     let folder = folder(&[("Cargo.toml", CDYLIB), ("src/lib.rs", "not rust")]);
     let ended = build(&mut app(folder.path(), &["--profile", "dev"]));
     assert_eq!(ended.code, 3);
@@ -157,7 +156,7 @@ fn a_crate_that_does_not_build_is_told_after_the_compilers_own_words() {
     assert_eq!(
         ended.last_line(),
         format!(
-            "ferricorn: error: cargo could not build {} (exit code 101), its own messages stand \
+            "ferricorn: error: cargo could not build {} (exit code 101); see its messages \
              above",
             canonical(&folder)
         )
@@ -165,7 +164,7 @@ fn a_crate_that_does_not_build_is_told_after_the_compilers_own_words() {
 }
 
 #[test]
-fn a_manifest_that_cargo_cannot_read_is_told_after_cargos_own_words() {
+fn the_error_for_an_invalid_manifest_comes_after_cargos_message() {
     let folder = folder(&[("Cargo.toml", "[package\n")]);
     let ended = run(&mut app(folder.path(), &[]));
     assert_eq!(ended.code, 3);
@@ -173,14 +172,14 @@ fn a_manifest_that_cargo_cannot_read_is_told_after_cargos_own_words() {
     assert_eq!(
         ended.last_line(),
         format!(
-            "ferricorn: error: cargo cannot read {}/Cargo.toml, its own message stands above",
+            "ferricorn: error: cargo cannot read {}/Cargo.toml; see its message above",
             canonical(&folder)
         )
     );
 }
 
 #[test]
-fn a_workspace_is_no_crate_and_its_apps_are_named() {
+fn the_error_for_a_workspace_names_its_apps() {
     let member = CDYLIB.replace("[workspace]\n", "");
     let folder = folder(&[
         (
@@ -191,23 +190,23 @@ fn a_workspace_is_no_crate_and_its_apps_are_named() {
         ("apps/plain/src/lib.rs", ""),
     ]);
     let line = format!(
-        "ferricorn: error: {}: this is a workspace, not a crate, expected the folder of a crate; \
-         its members that can be loaded: apps/plain",
+        "ferricorn: error: {}: found a workspace, expected the folder of a crate; members that \
+         are apps: apps/plain",
         canonical(&folder)
     );
     assert_refused(&mut app(folder.path(), &[]), 3, &line);
 }
 
 #[test]
-fn what_is_neither_a_crate_nor_a_library_is_refused() {
+fn a_path_without_a_crate_or_a_library_is_an_error() {
     let folder = folder(&[]);
     let path = folder.path().display();
     assert_refused(
         &mut app(folder.path(), &[]),
         3,
         &format!(
-            "ferricorn: error: {path}: there is no Cargo.toml in this folder, expected that of a \
-             crate"
+            "ferricorn: error: {path}: found no Cargo.toml in this folder, expected the folder of \
+             a crate"
         ),
     );
     assert_refused(
@@ -221,12 +220,12 @@ fn what_is_neither_a_crate_nor_a_library_is_refused() {
 }
 
 #[test]
-fn without_cargo_in_the_path_a_crate_cannot_be_built() {
+fn the_error_without_cargo_says_how_to_get_it() {
     let folder = folder(&[("Cargo.toml", CDYLIB), ("src/lib.rs", "")]);
     assert_refused(
         app(folder.path(), &[]).env("PATH", folder.path()),
         3,
-        "ferricorn: error: cargo is not in PATH; install Rust from https://rustup.rs, or give a \
+        "ferricorn: error: found no cargo in PATH; install Rust from https://rustup.rs, or give a \
          shared library instead of a folder",
     );
 }

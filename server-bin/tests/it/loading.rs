@@ -1,4 +1,4 @@
-//! An app in a library, seen from outside of the process.
+//! Apps in shared libraries: log, panics, crashes and loading errors, seen from outside the process.
 
 use std::fs::Permissions;
 use std::io::{Read, Write};
@@ -12,13 +12,13 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::process::{BUILD, Running, assert_refused, ferricorn, repository};
+use crate::process::{BUILD_TIMEOUT, Running, assert_refused, ferricorn, repository};
 
-/// Serves the example in Rust, built if need be.
+/// Serves the Rust example `hello`, after a build if it is needed.
 fn hello(arguments: &[&str]) -> Running {
     let hello = repository("examples/hello").display().to_string();
     let mut command = ferricorn(&[&hello, "--profile", "dev", "--bind", "127.0.0.1:0"]);
-    Running::start(command.args(arguments)).patience(BUILD)
+    Running::start(command.args(arguments)).timeout(BUILD_TIMEOUT)
 }
 
 /// Sends a request.
@@ -35,29 +35,29 @@ fn request(address: SocketAddr, path: &str) -> TcpStream {
     stream
 }
 
-/// The whole response, or as much as comes.
+/// Sends a request and returns the response, or the part of it that arrives.
 fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = request(address, path);
     let mut response = Vec::new();
-    // A connection that is reset has said all that it will.
+    // After a reset, nothing more can arrive.
     let _ = stream.read_to_end(&mut response);
     String::from_utf8_lossy(&response).into_owned()
 }
 
 /// A line of the log without its time.
-fn said_of(line: &str) -> &str {
+fn without_time(line: &str) -> &str {
     line.split_once(' ')
-        .expect("a time and more")
+        .expect("a time, then the rest of the line")
         .1
         .trim_start()
 }
 
 #[test]
-fn what_the_app_logs_stands_in_the_servers_log_with_its_exchange() {
+fn the_servers_log_shows_the_apps_log_with_the_exchange() {
     let mut server = hello(&["--log-level", "info,hello=debug"]);
     let line = server.line_with("about to serve");
     assert_eq!(
-        said_of(&line),
+        without_time(&line),
         "DEBUG hello::app: the app is about to serve"
     );
     let address = server.address();
@@ -65,26 +65,26 @@ fn what_the_app_logs_stands_in_the_servers_log_with_its_exchange() {
     assert!(get(address, "/io").starts_with("HTTP/1.1 200"));
     let line = server.line_with("a task counts");
     assert_eq!(
-        said_of(&line),
+        without_time(&line),
         "DEBUG hello::app: a task counts thread=\"its own\" span=io exchange=2"
     );
 }
 
 #[test]
-fn a_panic_of_the_app_is_one_line_of_the_log_and_says_where() {
+fn a_panic_of_the_app_is_one_line_in_the_log_and_says_where() {
     let mut server = hello(&[]);
     let address = server.address();
     assert!(get(address, "/panic").starts_with("HTTP/1.1 500"));
     let line = server.line_with("panic");
     assert!(
-        said_of(&line).contains(
+        without_time(&line).contains(
             "the app panicked: the client asked for a panic, at examples/hello/src/app.rs:"
         ) && line.contains("exchange=1"),
         "{line}"
     );
 }
 
-/// A library in C, compiled into the folder.
+/// Compiles a library in C into the folder.
 fn compiled(folder: &Path, name: &str, code: &str) -> PathBuf {
     let source = folder.join(name).with_extension("c");
     let library = folder.join(name);
@@ -96,12 +96,12 @@ fn compiled(folder: &Path, name: &str, code: &str) -> PathBuf {
         .arg(repository("crates/asgi-abi/include"))
         .output()
         .expect("a C compiler called `cc` is needed for this test");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{messages}");
     library
 }
 
-/// An app in C: `init` and `poll` are these, `host` is there.
+/// An app in C with this code in `init` and `poll`. The code may use `host`.
 fn in_c(init: &str, poll: &str) -> String {
     format!(
         "#include <asgi.h>
@@ -138,9 +138,9 @@ fn in_c(init: &str, poll: &str) -> String {
     )
 }
 
-/// The command as another user, if this one may read everything.
+/// The command as another user, if the current user may read everything.
 fn as_another_user(folder: &Path, library: &Path) -> Command {
-    // That user may not reach the folder where it was built.
+    // The other user may have no access to the folder of the build.
     let program = folder.join("ferricorn");
     std::fs::copy(env!("CARGO_BIN_EXE_ferricorn"), &program).unwrap();
     let everybody = Permissions::from_mode(0o755);
@@ -154,7 +154,7 @@ fn as_another_user(folder: &Path, library: &Path) -> Command {
     command
 }
 
-/// Where in a library for a machine of 64 bits that ends which is loaded of it.
+/// The offset in a 64-bit library where its last loaded segment ends.
 fn segments_end(library: &[u8]) -> u64 {
     let number = |at: usize| u64::from_ne_bytes(library[at..at + 8].try_into().unwrap());
     let count = usize::from(library[0x38]);
@@ -167,7 +167,7 @@ fn segments_end(library: &[u8]) -> u64 {
 }
 
 #[test]
-fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
+fn the_error_for_a_bad_library_is_one_line_with_exit_code_3() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let write = |name: &str, bytes: &[u8]| std::fs::write(at(name), bytes).unwrap();
@@ -185,7 +185,7 @@ fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
     let mut other = std::fs::read(whole).unwrap();
     write("cut.so", &other[..4096]);
     let segments = segments_end(&other);
-    // e_machine: one that this is not.
+    // e_machine: another machine than this one.
     other[18] = if cfg!(target_arch = "aarch64") {
         62
     } else {
@@ -212,7 +212,7 @@ fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
         ),
         (
             "empty.so",
-            "an empty file, expected the shared library of an app: build it again, and look \
+            "an empty file, expected the shared library of an app: build it again, and check \
              whether the disk is full"
                 .to_owned(),
         ),
@@ -231,7 +231,7 @@ fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
         (
             "magic.so",
             "its symbol ASGI_APP begins with 0x0000000000001234, expected 0x5050415f49475341: the \
-             library is damaged, or of another project; export the app with \
+             library is damaged or is not a Ferricorn app; export the app with \
              `asgi_abi::export!(app);`"
                 .to_owned(),
         ),
@@ -239,7 +239,7 @@ fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
             "version.so",
             format!(
                 "built for version 7.5 of the app ABI, expected {}.{}: rebuild it with `asgi-abi = \
-                 \"{}\"`, or run it on the server that it was built for",
+                 \"{}\"`, or run it with the server that it was built for",
                 asgi_abi::abi::MAJOR,
                 asgi_abi::abi::MINOR,
                 env!("CARGO_PKG_VERSION")
@@ -256,18 +256,18 @@ fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
         (
             "cut.so",
             format!(
-                "cut off: its segments end at byte {segments}, the file at 4096; copy it again"
+                "cut off: its segments end at byte {segments}, but the file ends at byte 4096; copy it again"
             ),
         ),
         (
             "named.so",
-            "no app without a name, expected one that the library has: `admin`; name it as in \
+            "no app without a name, expected one that the library has: `admin`; give the name as in \
              `libapp.so:name`"
                 .to_owned(),
         ),
         (
             "refuses.so",
-            "the app did not start (no database), expected its init to succeed: mend what it says, \
+            "the app did not start (no database), expected its init to succeed: fix the cause, \
              then start again"
                 .to_owned(),
         ),
@@ -280,7 +280,7 @@ fn each_bad_library_is_told_on_one_line_with_exit_code_3() {
 }
 
 #[test]
-fn a_library_that_this_user_may_not_read_is_told_on_one_line_with_exit_code_3() {
+fn the_error_for_an_unreadable_library_is_one_line_with_exit_code_3() {
     let folder = tempfile::tempdir().unwrap();
     let library = compiled(folder.path(), "secret.so", &in_c("", "return ASGI_READY;"));
     std::fs::set_permissions(&library, Permissions::from_mode(0o000)).unwrap();
@@ -305,7 +305,7 @@ fn after_a_crash_the_log_names_the_library_and_the_requests_in_it() {
         let mut server = Running::start(&mut ferricorn(&[&path, "--bind", "127.0.0.1:0"]));
         let address = server.address();
         let waits = request(address, "/waits");
-        // Nothing tells that a request is in an app that says nothing.
+        // Nothing shows that a request has reached a silent app, so wait.
         std::thread::sleep(Duration::from_millis(200));
         let mut crashes = request(address, "/crash?secret=1");
         let line = server.line_with("fatal: ");
@@ -316,9 +316,9 @@ fn after_a_crash_the_log_names_the_library_and_the_requests_in_it() {
         assert!(
             server
                 .line_with("GET /waits")
-                .ends_with("also in it: GET /waits (exchange 1)")
+                .ends_with("also running: GET /waits (exchange 1)")
         );
-        // The process is gone, by that signal.
+        // The signal has ended the process.
         let mut rest = Vec::new();
         let _ = crashes.read_to_end(&mut rest);
         assert!(rest.is_empty());
@@ -332,7 +332,7 @@ fn after_a_crash_the_log_names_the_library_and_the_requests_in_it() {
     }
 }
 
-/// Sends these bytes and gives the body of the response, whichever way it is framed.
+/// Sends these bytes and returns the body of the response, with any framing.
 fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
@@ -341,21 +341,22 @@ fn exchange(address: SocketAddr, request: &[u8]) -> String {
     stream.write_all(request).unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
-    let (head, body) = response.split_once("\r\n\r\n").expect("a whole head");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a complete head");
     assert!(head.starts_with("HTTP/1.0 200"), "{head}");
     body.to_owned()
 }
 
-/// A request of HTTP/1.0, whose response is as long as the connection.
-fn old(path: &str) -> Vec<u8> {
+/// An HTTP/1.0 request. Its response ends with the connection.
+fn http10(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.0\r\nhost: test\r\nx-quote: \"\\\r\n\r\n").into_bytes()
 }
 
 #[test]
-fn an_app_in_c_serves_as_one_in_rust() {
+fn an_app_in_c_serves_like_an_app_in_rust() {
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("libc_hello.so");
-    // As the makefile does it, which `.ci/run` runs: a machine with Rust has a `cc`, not always `make`.
+    // The same flags as in the makefile, which `.ci/run` runs. Every machine with Rust has `cc`, but not
+    // every one has `make`.
     let output = Command::new("cc")
         .args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
         .args(["-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden"])
@@ -366,8 +367,8 @@ fn an_app_in_c_serves_as_one_in_rust() {
         .arg(repository("examples/c-hello/hello.c"))
         .output()
         .expect("the compiler that Rust links with");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{messages}");
 
     let path = library.display().to_string();
     let arguments = [
@@ -379,19 +380,22 @@ fn an_app_in_c_serves_as_one_in_rust() {
     ];
     let mut server = Running::start(&mut ferricorn(&arguments));
     let line = server.line_with("the app is made");
-    assert_eq!(said_of(&line), "DEBUG c_hello: the app is made");
+    assert_eq!(without_time(&line), "DEBUG c_hello: the app is made");
     let address = server.address();
 
-    assert_eq!(exchange(address, &old("/")), "Hello, world!\n");
+    assert_eq!(exchange(address, &http10("/")), "Hello, world!\n");
     let line = server.line_with("served");
-    assert_eq!(said_of(&line), "TRACE c_hello: served exchange=1");
+    assert_eq!(without_time(&line), "TRACE c_hello: served exchange=1");
 
     let echo = b"POST /echo HTTP/1.0\r\nhost: test\r\ncontent-length: 7\r\n\r\n1234567";
     assert_eq!(exchange(address, echo), "1234567");
-    assert_eq!(exchange(address, &old("/stream?n=2")), "line 1\nline 2\n");
-    assert_eq!(exchange(address, &old("/sleep?ms=20")), "slept 20 ms\n");
+    assert_eq!(
+        exchange(address, &http10("/stream?n=2")),
+        "line 1\nline 2\n"
+    );
+    assert_eq!(exchange(address, &http10("/sleep?ms=20")), "slept 20 ms\n");
 
-    let info: Value = serde_json::from_str(&exchange(address, &old("/info?a=%20b"))).unwrap();
+    let info: Value = serde_json::from_str(&exchange(address, &http10("/info?a=%20b"))).unwrap();
     let expected = serde_json::json!({
         "version": "HTTP/1.0",
         "method": "GET",
@@ -408,7 +412,7 @@ fn an_app_in_c_serves_as_one_in_rust() {
     assert!(get(address, "/error").starts_with("HTTP/1.1 500"));
     server.line_with("the app failed: the client asked for an error");
 
-    // One that sleeps for long learns that its client has left.
+    // A request that sleeps for long notices that its client has left.
     drop(request(address, "/sleep?ms=60000"));
     server.line_with("served");
     server.signal(Signal::TERM);

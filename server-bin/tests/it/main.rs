@@ -1,7 +1,7 @@
-//! The command as a process: its options, its exit codes, what it says and when.
+//! Runs the command as a process and checks its options, exit codes, output and log.
 
 #![forbid(unsafe_code)]
-// Everything here is a test, the helpers too.
+// All code here is test code, the helpers too.
 #![allow(clippy::unwrap_used)]
 
 mod building;

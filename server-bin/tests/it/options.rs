@@ -1,4 +1,4 @@
-//! Flags, variables and the file: what has precedence, and what is refused with which words.
+//! Flags, variables and the configuration file: precedence, and the text of each error.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,14 +7,14 @@ use tempfile::TempDir;
 
 use crate::process::{assert_refused, ferricorn, run, static_app};
 
-/// A configuration file, called `f.toml` in the folder where the command runs.
+/// A folder with the configuration file `f.toml`.
 fn file(text: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("f.toml"), text).unwrap();
     folder
 }
 
-/// What `--print-config` says of one key.
+/// The value that `--print-config` prints for one key.
 #[track_caller]
 fn setting(command: &mut Command, key: &str) -> String {
     let ended = run(command.arg("--print-config"));
@@ -24,12 +24,12 @@ fn setting(command: &mut Command, key: &str) -> String {
         .stdout
         .lines()
         .find_map(|line| line.trim_start_matches("# ").strip_prefix(&begin));
-    line.unwrap_or_else(|| panic!("no {key} in\n{}", ended.stdout))
+    line.unwrap_or_else(|| panic!("found no {key} in\n{}", ended.stdout))
         .to_owned()
 }
 
 #[test]
-fn a_flag_has_precedence_over_a_variable_over_the_file_over_the_default() {
+fn flags_override_variables_override_the_file_overrides_the_default() {
     let folder = file("# mine\ngraceful_timeout = \"1s\"\n");
     let command = |arguments: &[&str]| {
         let mut command = ferricorn(arguments);
@@ -53,7 +53,7 @@ fn a_flag_has_precedence_over_a_variable_over_the_file_over_the_default() {
 }
 
 #[test]
-fn the_file_may_be_named_by_a_variable() {
+fn a_variable_can_name_the_file() {
     let folder = file("threads = 7");
     let mut command = ferricorn::<&str>(&[]);
     command
@@ -63,7 +63,7 @@ fn the_file_may_be_named_by_a_variable() {
 }
 
 #[test]
-fn of_two_flags_the_last_one_counts() {
+fn the_last_of_two_flags_wins() {
     let threads = ["--threads", "3", "--threads=4"];
     assert_eq!(
         setting(&mut ferricorn(&threads), "threads"),
@@ -96,7 +96,7 @@ fn a_switch_is_true_or_false_in_a_variable_and_in_the_file() {
 }
 
 #[test]
-fn the_access_log_is_off_where_standard_output_is_no_terminal() {
+fn the_access_log_is_off_if_standard_output_is_not_a_terminal() {
     assert_eq!(
         setting(&mut ferricorn::<&str>(&[]), "access_log"),
         "false  # default"
@@ -104,7 +104,7 @@ fn the_access_log_is_off_where_standard_output_is_no_terminal() {
 }
 
 #[test]
-fn several_addresses_are_repeated_flags_or_a_list_or_separated_by_commas() {
+fn several_addresses_are_repeated_flags_a_list_or_separated_by_commas() {
     let flags = [
         "--bind",
         "127.0.0.1:1",
@@ -136,7 +136,7 @@ fn several_addresses_are_repeated_flags_or_a_list_or_separated_by_commas() {
 }
 
 #[test]
-fn values_are_read_in_each_of_their_spellings() {
+fn a_value_may_be_written_in_several_ways() {
     for (flag, value, key, shown) in [
         ("--graceful-timeout", "45", "graceful_timeout", "\"45s\""),
         (
@@ -174,7 +174,7 @@ fn values_are_read_in_each_of_their_spellings() {
 }
 
 #[test]
-fn what_print_config_prints_is_a_configuration_file() {
+fn the_output_of_print_config_is_a_configuration_file() {
     let first = run(&mut ferricorn(&[
         "--print-config",
         "--threads",
@@ -197,7 +197,7 @@ fn what_print_config_prints_is_a_configuration_file() {
 }
 
 #[test]
-fn a_bad_flag_is_told_with_what_was_found_and_expected() {
+fn the_error_for_a_bad_value_says_what_was_found_and_expected() {
     const DURATION: &str = "a duration such as 30s, 500ms, 2m or 1h, at most 365d";
     let duration =
         |flag, found, more| format!("{flag}: found \"{found}\", expected {DURATION}{more}");
@@ -237,8 +237,8 @@ fn a_bad_flag_is_told_with_what_was_found_and_expected() {
         (
             "--root-path",
             "shop/",
-            "--root-path: found \"shop/\", expected a path such as /shop, with a slash at its \
-             beginning and none at its end"
+            "--root-path: found \"shop/\", expected a path such as /shop, with a slash at the \
+             start and none at the end"
                 .to_owned(),
         ),
         (
@@ -251,7 +251,7 @@ fn a_bad_flag_is_told_with_what_was_found_and_expected() {
         (
             "--profile",
             "../x",
-            "--profile: found \"../x\", expected the name of a cargo profile, as release or dev"
+            "--profile: found \"../x\", expected the name of a cargo profile, such as release or dev"
                 .to_owned(),
         ),
     ] {
@@ -261,7 +261,7 @@ fn a_bad_flag_is_told_with_what_was_found_and_expected() {
 }
 
 #[test]
-fn an_address_that_is_none_is_refused() {
+fn an_invalid_address_is_an_error() {
     assert_refused(
         &mut ferricorn(&["app.so", "--bind", "127.0.0.1:http:80"]),
         2,
@@ -271,7 +271,7 @@ fn an_address_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_bad_variable_is_told_with_its_name() {
+fn the_error_for_a_bad_variable_names_it() {
     assert_refused(
         ferricorn(&["app.so"]).env("FERRICORN_ACCESS_LOG", "yes"),
         2,
@@ -280,7 +280,7 @@ fn a_bad_variable_is_told_with_its_name() {
 }
 
 #[test]
-fn a_bad_value_in_the_file_is_told_with_its_line_as_it_stands_there() {
+fn the_error_for_a_bad_value_in_the_file_names_its_line_and_quotes_it() {
     for (text, line) in [
         (
             "\nthreads = \"two\"",
@@ -307,7 +307,7 @@ fn a_bad_value_in_the_file_is_told_with_its_line_as_it_stands_there() {
 }
 
 #[test]
-fn a_bad_value_is_refused_also_where_another_source_overrides_it() {
+fn a_bad_value_is_an_error_even_if_another_source_overrides_it() {
     assert_refused(
         ferricorn(&["app.so", "--threads", "1"]).env("FERRICORN_THREADS", "-1"),
         2,
@@ -316,7 +316,7 @@ fn a_bad_value_is_refused_also_where_another_source_overrides_it() {
 }
 
 #[test]
-fn an_unknown_name_is_refused_with_a_suggestion() {
+fn the_error_for_an_unknown_name_suggests_a_known_one() {
     assert_refused(
         &mut ferricorn(&["app.so", "--gracefull-timeout=3"]),
         2,
@@ -335,9 +335,9 @@ fn an_unknown_name_is_refused_with_a_suggestion() {
     );
 }
 
-/// A service called "ferricorn" makes Kubernetes set these in every pod beside it.
+/// For a service called "ferricorn", Kubernetes sets these variables in every pod of the namespace.
 #[test]
-fn variables_that_kubernetes_sets_for_a_service_are_none_of_ours() {
+fn variables_that_kubernetes_sets_for_a_service_are_ignored() {
     for name in [
         "FERRICORN_SERVICE_HOST",
         "FERRICORN_SERVICE_PORT",
@@ -357,7 +357,7 @@ fn variables_that_kubernetes_sets_for_a_service_are_none_of_ours() {
 }
 
 #[test]
-fn a_negative_number_is_a_bad_value_and_no_flag() {
+fn a_negative_number_is_a_bad_value_and_not_a_flag() {
     assert_refused(
         &mut ferricorn(&["app.so", "--backlog", "-1"]),
         2,
@@ -366,7 +366,7 @@ fn a_negative_number_is_a_bad_value_and_no_flag() {
 }
 
 #[test]
-fn a_default_does_not_pin_that_of_the_machine_that_printed_it() {
+fn print_config_prints_defaults_as_comments() {
     let ended = run(&mut ferricorn(&["--print-config", "--backlog", "7"]));
     assert!(ended.stdout.contains("\n# threads = "), "{}", ended.stdout);
     assert!(
@@ -377,7 +377,7 @@ fn a_default_does_not_pin_that_of_the_machine_that_printed_it() {
 }
 
 #[test]
-fn an_unknown_name_that_is_like_no_other_is_refused_with_where_to_look() {
+fn the_error_for_an_unknown_name_without_a_similar_one_says_where_to_look() {
     assert_refused(
         &mut ferricorn(&["app.so", "--uds", "x"]),
         2,
@@ -391,11 +391,11 @@ fn an_unknown_name_that_is_like_no_other_is_refused_with_where_to_look() {
 }
 
 #[test]
-fn arguments_that_are_missing_or_too_many_are_refused() {
+fn missing_and_extra_arguments_are_errors() {
     for (arguments, line) in [
         (
             &[][..],
-            "no APP given, expected a shared library or the folder of a crate; --help says more",
+            "no APP given, expected a shared library or the folder of a crate; see --help",
         ),
         (
             &["a.so", "b.so"],
@@ -416,12 +416,12 @@ fn arguments_that_are_missing_or_too_many_are_refused() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_or_is_no_toml_is_refused() {
+fn an_unreadable_file_and_invalid_toml_are_errors() {
     assert_refused(
         &mut ferricorn(&["app.so", "--config", "/no/such.toml"]),
         2,
-        "ferricorn: error: --config: /no/such.toml cannot be read: No such file or directory (os \
-         error 2)",
+        "ferricorn: error: --config: /no/such.toml cannot be read (No such file or directory (os \
+         error 2)), expected a TOML file",
     );
     let folder = file("threads = 1\nthreads = 2\n");
     assert_refused(
@@ -452,7 +452,7 @@ fn version_and_help_go_to_standard_output() {
 }
 
 #[test]
-fn an_app_with_the_server_linked_in_has_no_app_to_name_or_build() {
+fn a_linked_in_app_has_no_argument_app_and_no_build_options() {
     let version = run(&mut static_app(&["--version"]));
     let expected = concat!(
         "static_app 1.2.3 (ferricorn ",
@@ -470,13 +470,13 @@ fn an_app_with_the_server_linked_in_has_no_app_to_name_or_build() {
         2,
         "static_app: error: unknown flag --profile; --help lists all flags",
     );
-    // One environment may serve both kinds of program.
+    // Both kinds of program may share one environment.
     let mut command = static_app(&["--print-config"]);
     assert_eq!(run(command.env("FERRICORN_PROFILE", "dev")).code, 0);
 }
 
 #[test]
-fn a_path_is_used_as_it_is_even_if_it_is_no_utf_8() {
+fn a_path_may_be_other_than_utf_8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let path = PathBuf::from(OsStr::from_bytes(b"/no/\xff.so"));

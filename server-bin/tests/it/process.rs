@@ -1,4 +1,4 @@
-//! Runs the command and waits for it, but never for ever.
+//! Runs the command and waits for it, with a time limit.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Longer than anything takes but a build.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than everything except a build takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A build of the workspace's own example, on a busy machine.
-pub(crate) const BUILD: Duration = Duration::from_secs(300);
+/// Enough for a build of an example of this workspace on a busy machine.
+pub(crate) const BUILD_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The `ferricorn` command without the variables of whoever runs the tests.
+/// The `ferricorn` command, without the ferricorn variables of the environment.
 pub(crate) fn ferricorn<S: AsRef<str>>(arguments: &[S]) -> Command {
     command(Path::new(env!("CARGO_BIN_EXE_ferricorn")), arguments)
 }
 
-/// `examples/static_app.rs`, which has the server linked in.
+/// The command of `examples/static_app.rs`, which has the server linked in.
 pub(crate) fn static_app<S: AsRef<str>>(arguments: &[S]) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_ferricorn")).with_file_name("examples/static_app");
     assert!(
@@ -38,7 +38,7 @@ fn command<S: AsRef<str>>(program: &Path, arguments: &[S]) -> Command {
         .args(arguments.iter().map(AsRef::as_ref))
         .stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        // With a backtrace, a panic is longer than a line and takes longer than a poll may.
+        // With a backtrace, a panic takes several lines, and longer than `--slow-poll`.
         let changes_a_test =
             |name: &str| name.starts_with("FERRICORN_") || name == "RUST_BACKTRACE";
         if name.to_str().is_some_and(changes_a_test) {
@@ -74,7 +74,7 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     Running::start(command).end()
 }
 
-/// Asserts that the command ends with `code` and says this one line and nothing else.
+/// Asserts that the command ends with `code` and prints only this line, to standard error.
 #[track_caller]
 pub(crate) fn assert_refused(command: &mut Command, code: i32, line: &str) {
     let ended = run(command);
@@ -86,13 +86,14 @@ pub(crate) fn assert_refused(command: &mut Command, code: i32, line: &str) {
     assert_eq!(ended, expected);
 }
 
-/// A process that runs; it is killed when this is dropped.
+/// A running process. Dropping it kills the process.
 pub(crate) struct Running {
     child: Child,
     stderr: Receiver<String>,
     stdout: Receiver<String>,
-    said: Vec<String>,
-    patience: Duration,
+    /// The lines of standard error so far.
+    seen: Vec<String>,
+    timeout: Duration,
 }
 
 impl Running {
@@ -103,35 +104,35 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the process starts");
-        let stdout = lines(child.stdout.take().expect("it is piped"));
-        let stderr = lines(child.stderr.take().expect("it is piped"));
+        let stdout = lines(child.stdout.take().expect("the output is piped"));
+        let stderr = lines(child.stderr.take().expect("the output is piped"));
         Self {
             child,
             stderr,
             stdout,
-            said: Vec::new(),
-            patience: PATIENCE,
+            seen: Vec::new(),
+            timeout: TIMEOUT,
         }
     }
 
-    /// Waits longer: it builds first.
-    pub(crate) fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    /// Sets another time limit, for a command that builds first.
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
     /// Waits for a line on standard error that holds `part`.
     #[track_caller]
     pub(crate) fn line_with(&mut self, part: &str) -> String {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         loop {
             let Ok(line) = self.stderr.recv_timeout(left(deadline)) else {
                 panic!(
-                    "no line with {part:?} on standard error, but:\n{}",
-                    self.said.join("\n")
+                    "found no line with {part:?} on standard error:\n{}",
+                    self.seen.join("\n")
                 );
             };
-            self.said.push(line.clone());
+            self.seen.push(line.clone());
             if line.contains(part) {
                 return line;
             }
@@ -142,11 +143,11 @@ impl Running {
     #[track_caller]
     pub(crate) fn stdout_line(&mut self) -> String {
         self.stdout
-            .recv_timeout(self.patience)
+            .recv_timeout(self.timeout)
             .expect("a line on standard output")
     }
 
-    /// The address in the line that says that it serves.
+    /// Waits for the line that says the server is up, and returns its address.
     #[track_caller]
     pub(crate) fn address(&mut self) -> SocketAddr {
         let line = self.line_with(" serving ");
@@ -156,31 +157,34 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it still runs");
+        kill_process(Pid::from_child(&self.child), signal).expect("the process runs");
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process has ended by itself.
     #[track_caller]
     pub(crate) fn end(mut self) -> Ended {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         let stdout = self.rest(&self.stdout, deadline);
         let stderr = self.rest(&self.stderr, deadline);
-        // Its outputs are closed, so it is about to end or has ended.
-        let status = self.child.wait().expect("it can be waited for");
-        self.said.extend(stderr);
+        // Its outputs are closed, so the process is ending or has ended.
+        let status = self.child.wait().expect("the process is our child");
+        self.seen.extend(stderr);
         Ended {
             code: status
                 .code()
                 .unwrap_or_else(|| panic!("killed by the signal {:?}", status.signal())),
             stdout: text(&stdout),
-            stderr: text(&self.said),
+            stderr: text(&self.seen),
         }
     }
 
-    /// Waits for its end by a signal; `None` if it ends by itself.
+    /// Waits for the end, and returns the signal that caused it, if any.
     #[track_caller]
     pub(crate) fn killed_by(mut self) -> Option<i32> {
-        self.child.wait().expect("it can be waited for").signal()
+        self.child
+            .wait()
+            .expect("the process is our child")
+            .signal()
     }
 
     #[track_caller]
@@ -191,8 +195,8 @@ impl Running {
                 Ok(line) => rest.push(line),
                 Err(RecvTimeoutError::Disconnected) => return rest,
                 Err(RecvTimeoutError::Timeout) => panic!(
-                    "it has not ended, but said:\n{}\n{}",
-                    self.said.join("\n"),
+                    "the process has not ended; it printed:\n{}\n{}",
+                    self.seen.join("\n"),
                     rest.join("\n")
                 ),
             }
@@ -202,7 +206,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It fails where it has ended by itself, which is as good.
+        // This fails if the process has ended by itself, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

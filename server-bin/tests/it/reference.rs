@@ -1,4 +1,4 @@
-//! The reference page says what the table of options says.
+//! Compares the reference page with the option tables.
 
 use crate::process::repository;
 
@@ -12,7 +12,7 @@ fn the_reference_page_is_up_to_date() {
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == expected,
-        "server-bin/OPTIONS.md is not what the options are; make it again with\n\n    \
+        "server-bin/OPTIONS.md differs from the option tables; make it again with\n\n    \
          UPDATE=1 cargo test -p ferricorn-cli the_reference_page\n"
     );
 }

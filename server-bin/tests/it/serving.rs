@@ -1,4 +1,4 @@
-//! A server that runs: the line that says so, signals, exit codes.
+//! A running server: its status lines, signals and exit codes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::process::{BUILD, Running, ferricorn, repository, run, static_app};
+use crate::process::{BUILD_TIMEOUT, Running, ferricorn, repository, run, static_app};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const ANY_PORT: [&str; 4] = ["--bind", "127.0.0.1:0", "--threads", "2"];
@@ -15,7 +15,7 @@ fn serving(arguments: &[&str]) -> Running {
     Running::start(&mut static_app(&[&ANY_PORT[..], arguments].concat()))
 }
 
-/// Sends a request and gives what can be read of the response.
+/// Sends a request and returns a reader for the response.
 fn request(address: SocketAddr, path: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
@@ -45,7 +45,7 @@ fn held(address: SocketAddr) -> BufReader<TcpStream> {
 }
 
 #[test]
-fn the_line_that_it_serves_names_the_app_the_address_and_the_threads() {
+fn the_serving_line_names_the_app_the_address_and_the_threads() {
     let mut server = serving(&["--log-level", "off"]);
     let line = server.line_with("serving");
     let (before, port) = line.split_once("127.0.0.1:").unwrap();
@@ -59,7 +59,7 @@ fn the_line_that_it_serves_names_the_app_the_address_and_the_threads() {
 }
 
 #[test]
-fn there_is_one_line_for_each_address() {
+fn each_address_has_its_serving_line() {
     let folder = tempfile::tempdir().unwrap();
     let socket = format!("unix:{}", folder.path().join("app.sock").display());
     let mut server = serving(&["--bind", &socket, "--threads", "1"]);
@@ -75,7 +75,7 @@ fn there_is_one_line_for_each_address() {
 }
 
 #[test]
-fn whoever_has_read_the_line_can_connect() {
+fn clients_can_connect_after_the_serving_line() {
     let mut server = serving(&[]);
     let mut status = String::new();
     request(server.address(), "/")
@@ -85,49 +85,49 @@ fn whoever_has_read_the_line_can_connect() {
 }
 
 #[test]
-fn a_signal_stops_it_with_exit_code_0() {
+fn a_signal_stops_the_server_with_exit_code_0() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut server = serving(&["--graceful-timeout", "5s"]);
         server.address();
         server.signal(signal);
         assert_eq!(
             server.line_with("stopping:"),
-            "stopping: waiting for 0 exchanges, at most 5s; again to stop at once"
+            "stopping: waiting for 0 exchanges, at most 5s; a second signal stops at once"
         );
         assert_eq!(server.end().code, 0);
     }
 }
 
 #[test]
-fn it_says_how_many_exchanges_it_waits_for_and_cuts_them_off_in_time() {
+fn the_stopping_line_counts_the_exchanges_and_they_are_cut_off_in_time() {
     let mut server = serving(&["--graceful-timeout", "100ms"]);
     let _held = held(server.address());
     server.signal(Signal::TERM);
     assert_eq!(
         server.line_with("stopping:"),
-        "stopping: waiting for 1 exchange, at most 100ms; again to stop at once"
+        "stopping: waiting for 1 exchange, at most 100ms; a second signal stops at once"
     );
     assert_eq!(server.end().code, 0);
 }
 
 #[test]
-fn a_second_signal_stops_it_at_once_with_the_signals_exit_code() {
+fn a_second_signal_stops_the_server_at_once_with_the_signals_exit_code() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut server = serving(&["--graceful-timeout", "never"]);
         let _held = held(server.address());
         server.signal(Signal::TERM);
         assert_eq!(
             server.line_with("stopping:"),
-            "stopping: waiting for 1 exchange, as long as it takes; again to stop at once"
+            "stopping: waiting for 1 exchange, without a limit; a second signal stops at once"
         );
         server.signal(signal);
         assert_eq!(server.end().code, code);
     }
 }
 
-/// An app that blocks the only thread would also keep a signal's task from running, if it ran there.
+/// The signals have a thread of their own. On a serving thread, this app would block them too.
 #[test]
-fn an_app_that_blocks_every_thread_does_not_keep_a_second_signal_from_stopping_it() {
+fn a_second_signal_stops_the_server_even_if_an_app_blocks_every_thread() {
     let mut server = serving(&["--threads", "1"]);
     let _blocked = request(server.address(), "/block");
     server.line_with("blocked");
@@ -137,8 +137,8 @@ fn an_app_that_blocks_every_thread_does_not_keep_a_second_signal_from_stopping_i
     assert_eq!(server.end().code, 130);
 }
 
-/// tokio's thread that waits for I/O runs what has become ready itself; if that is one task alone,
-/// nobody takes its place.
+/// tokio's thread that waits for I/O also runs the tasks that are ready. If there is only one, no other
+/// thread starts to wait for I/O.
 #[test]
 fn an_app_that_blocks_one_thread_does_not_stop_the_others() {
     let mut server = serving(&["--threads", "2"]);
@@ -158,7 +158,7 @@ fn an_app_that_blocks_one_thread_does_not_stop_the_others() {
     let (mut one, mut other) = (connect(), connect());
     ask(&mut one, "/block");
     server.line_with("blocked");
-    // Behind what is left of the first response.
+    // The reader also gets the rest of the first response.
     ask(&mut other, "/");
     let mut seen = String::new();
     let mut other = BufReader::new(other);
@@ -172,18 +172,18 @@ fn an_app_that_blocks_one_thread_does_not_stop_the_others() {
 }
 
 #[test]
-fn a_hangup_is_answered_with_a_line_and_nothing_else() {
+fn a_hangup_without_certificate_files_only_logs_a_line() {
     let mut server = serving(&[]);
     let address = server.address();
     server.signal(Signal::HUP);
-    server.line_with("SIGHUP: nothing can be reloaded");
+    server.line_with("SIGHUP: no certificate files to reload");
     let mut status = String::new();
     request(address, "/").read_line(&mut status).unwrap();
     assert_eq!(status, "HTTP/1.1 200 OK\r\n");
 }
 
 #[test]
-fn an_app_that_does_not_start_is_told_on_one_line() {
+fn the_error_for_an_app_that_refuses_to_start_is_one_line() {
     let ended = run(static_app(&ANY_PORT).env("STATIC_APP", "startup"));
     assert_eq!(
         (ended.code, ended.last_line()),
@@ -196,7 +196,7 @@ fn an_app_that_does_not_start_is_told_on_one_line() {
 }
 
 #[test]
-fn an_app_that_does_not_shut_down_well_is_exit_code_1() {
+fn a_failed_shutdown_of_the_app_is_exit_code_1() {
     let mut server = Running::start(static_app(&ANY_PORT).env("STATIC_APP", "shutdown"));
     server.address();
     server.signal(Signal::INT);
@@ -205,13 +205,13 @@ fn an_app_that_does_not_shut_down_well_is_exit_code_1() {
         (ended.code, ended.last_line()),
         (
             1,
-            "static_app: error: the app could not clean up: the cache is not written"
+            "static_app: error: the app's shutdown failed: the cache is not written"
         )
     );
 }
 
 #[test]
-fn an_address_that_is_taken_is_exit_code_5() {
+fn an_address_in_use_is_exit_code_5() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let ended = run(&mut static_app(&["--bind", &address]));
@@ -224,7 +224,7 @@ fn an_address_that_is_taken_is_exit_code_5() {
 }
 
 #[test]
-fn the_access_log_goes_to_standard_output_whatever_the_log_level() {
+fn the_access_log_goes_to_standard_output_at_every_log_level() {
     let mut server = serving(&["--access-log", "--log-level", "error"]);
     let mut status = String::new();
     request(server.address(), "/")
@@ -238,7 +238,7 @@ fn the_access_log_goes_to_standard_output_whatever_the_log_level() {
 fn a_crate_is_built_loaded_and_served() {
     let hello = repository("examples/hello").display().to_string();
     let mut command = ferricorn(&[&hello, "--profile", "dev", "--bind", "127.0.0.1:0"]);
-    let mut server = Running::start(&mut command).patience(BUILD);
+    let mut server = Running::start(&mut command).timeout(BUILD_TIMEOUT);
     let line = server.line_with("serving");
     let begin = format!("ferricorn {VERSION} serving hello 0.1.0 on http://127.0.0.1:");
     assert!(line.starts_with(&begin), "{line}");
@@ -247,16 +247,16 @@ fn a_crate_is_built_loaded_and_served() {
 }
 
 #[test]
-fn the_same_address_twice_is_refused() {
+fn the_same_address_twice_is_an_error() {
     let mut command = static_app(&["--bind", "127.0.0.1:1", "--bind", "127.0.0.1:1"]);
-    let expected =
-        "static_app: error: the address 127.0.0.1:1 is given twice; one of them is enough";
+    let expected = "static_app: error: found the address 127.0.0.1:1 twice, expected it once; remove one \
+                    of them";
     crate::process::assert_refused(&mut command, 2, expected);
 }
 
-/// Rust's own report would be a second one, and without the request.
+/// The report of Rust's own hook would be a second one, without the request.
 #[test]
-fn a_panic_of_the_app_is_one_line_of_the_log() {
+fn a_panic_of_the_app_is_one_line_in_the_log() {
     let mut server = serving(&[]);
     let mut status = String::new();
     request(server.address(), "/panic")
@@ -281,7 +281,7 @@ fn a_panic_of_the_app_is_one_line_of_the_log() {
 }
 
 #[test]
-fn a_request_that_cannot_be_read_has_a_line_in_the_access_log() {
+fn an_unreadable_request_has_a_line_in_the_access_log() {
     let mut server = serving(&["--access-log"]);
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(b"\x00\r\n\r\n").unwrap();

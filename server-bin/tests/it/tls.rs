@@ -1,4 +1,4 @@
-//! The options of TLS: what is refused with which words, and what a server that runs says.
+//! The TLS options: the text of each error, and reloading in a running server.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::process::{Running, assert_refused, static_app};
 
 const ANY_PORT: [&str; 4] = ["--bind", "127.0.0.1:0", "--threads", "1"];
 
-/// A folder with what an operator may mix up.
+/// A folder with good files and with files that an operator may use by mistake.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -46,49 +46,49 @@ fn put_certificate(folder: &Path, host: &str) {
 }
 
 #[test]
-fn what_is_wrong_is_told_in_one_line_with_what_to_do() {
+fn each_error_is_one_line_that_says_what_to_do() {
     let folder = folder();
     let pair = |certificate, key| vec!["--certfile", certificate, "--keyfile", key];
-    let asking = |more: &[&'static str]| [&pair("cert.pem", "cert.key")[..], more].concat();
+    let with_pair = |more: &[&'static str]| [&pair("cert.pem", "cert.key")[..], more].concat();
     let gone = "No such file or directory (os error 2)";
     let cases: Vec<(Vec<&str>, String)> =
         vec![
         (
             pair("gone.pem", "cert.key"),
-            format!("gone.pem cannot be read ({gone}), expected a file of PEM with a certificate"),
+            format!("gone.pem cannot be read ({gone}), expected a PEM file with a certificate"),
         ),
         (
             pair("cert.pem", "gone.key"),
-            format!("gone.key cannot be read ({gone}), expected a file of PEM with a private key"),
+            format!("gone.key cannot be read ({gone}), expected a PEM file with a private key"),
         ),
         (
             pair("empty.pem", "cert.key"),
-            "empty.pem: found no certificate, expected PEM with a section \
+            "empty.pem: found no certificate, expected PEM with the line \
              -----BEGIN CERTIFICATE-----"
                 .to_owned(),
         ),
         (
             pair("garbage.pem", "cert.key"),
-            "garbage.pem: found no certificate, expected PEM with a section \
+            "garbage.pem: found no certificate, expected PEM with the line \
              -----BEGIN CERTIFICATE-----"
                 .to_owned(),
         ),
         (
             pair("cert.key", "cert.key"),
-            "cert.key: found no certificate, expected PEM with a section \
+            "cert.key: found no certificate, expected PEM with the line \
              -----BEGIN CERTIFICATE-----"
                 .to_owned(),
         ),
         (
             vec!["--certfile", "cert.pem"],
-            "cert.pem: found no private key, expected PEM with a section \
+            "cert.pem: found no private key, expected PEM with the line \
              -----BEGIN PRIVATE KEY-----"
                 .to_owned(),
         ),
         (
             pair("cert.pem", "other.key"),
-            "other.key: the private key is not that of the certificate in cert.pem; the server's \
-             own certificate must be the first in its file"
+            "other.key: the private key does not belong to the certificate in cert.pem, expected the \
+             key of that certificate; the server's certificate must come first in its file"
                 .to_owned(),
         ),
         (
@@ -117,60 +117,59 @@ fn what_is_wrong_is_told_in_one_line_with_what_to_do() {
         ),
         (
             vec!["--certfile", "cert.pem", "--certfile", "cert.pem", "--keyfile", "cert.key"],
-            "found 2 of --certfile and 1 of --keyfile, expected a --keyfile for each --certfile, \
-             in the same order"
+            "found 2 --certfile and 1 --keyfile, expected one --keyfile for each --certfile, in the \
+             same order"
                 .to_owned(),
         ),
         (
             vec!["--keyfile", "cert.key"],
-            "--keyfile is given without a certificate, expected --certfile too".to_owned(),
+            "found --keyfile without a certificate, expected --certfile too".to_owned(),
         ),
         (
             vec!["--insecure-bind", "127.0.0.1:0"],
-            "--insecure-bind is given without a certificate, expected --certfile for what --bind \
-             names; without TLS all addresses are given with --bind"
+            "found --insecure-bind without a certificate, expected --certfile too; without TLS, use \
+             --bind for all addresses"
                 .to_owned(),
         ),
         (
-            asking(&["--verify-mode", "required"]),
-            "--verify-mode required is given without --ca-certs, expected the authorities that \
-             vouch for clients"
+            with_pair(&["--verify-mode", "required"]),
+            "found --verify-mode required without --ca-certs, expected the authorities that sign \
+             client certificates"
                 .to_owned(),
         ),
         (
-            asking(&["--ca-certs", "cert.pem"]),
-            "--ca-certs is given but clients are not asked for certificates, expected \
-             --verify-mode optional or required"
+            with_pair(&["--ca-certs", "cert.pem"]),
+            "found --ca-certs with --verify-mode none, expected --verify-mode optional or required"
                 .to_owned(),
         ),
         (
-            asking(&["--verify-mode", "optional", "--ca-certs", "empty.pem"]),
-            "empty.pem: found no certificate, expected PEM with a section \
+            with_pair(&["--verify-mode", "optional", "--ca-certs", "empty.pem"]),
+            "empty.pem: found no certificate, expected PEM with the line \
              -----BEGIN CERTIFICATE-----"
                 .to_owned(),
         ),
         (
-            asking(&["--verify-mode", "optional", "--ca-certs", "cert.pem", "--crl", "cert.pem"]),
-            "cert.pem: found no revocation list, expected PEM with a section \
+            with_pair(&["--verify-mode", "optional", "--ca-certs", "cert.pem", "--crl", "cert.pem"]),
+            "cert.pem: found no revocation list, expected PEM with the line \
              -----BEGIN X509 CRL-----"
                 .to_owned(),
         ),
         (
-            asking(&["--bind", "unix:s"]),
-            "--bind: TLS is not offered on a Unix socket (unix:s); make it --insecure-bind unix:s"
+            with_pair(&["--bind", "unix:s"]),
+            "--bind: found unix:s, expected a TCP address for TLS; use --insecure-bind unix:s"
                 .to_owned(),
         ),
         (
-            asking(&["--dev-cert"]),
-            "--dev-cert is given beside --certfile or --keyfile, expected one or the other"
+            with_pair(&["--dev-cert"]),
+            "found --dev-cert together with --certfile or --keyfile, expected only one of them"
                 .to_owned(),
         ),
         (
-            asking(&["--tls-min-version", "1.1"]),
+            with_pair(&["--tls-min-version", "1.1"]),
             "--tls-min-version: found \"1.1\", expected 1.2 or 1.3".to_owned(),
         ),
         (
-            asking(&["--verify-mode", "maybe"]),
+            with_pair(&["--verify-mode", "maybe"]),
             "--verify-mode: found \"maybe\", expected none, optional or required".to_owned(),
         ),
     ];
@@ -179,7 +178,7 @@ fn what_is_wrong_is_told_in_one_line_with_what_to_do() {
         command.current_dir(folder.path());
         assert_refused(&mut command, 2, &format!("static_app: error: {line}"));
     }
-    // How the parser words it is its own affair.
+    // The rest of the line is the text of the parser.
     let mut command = static_app(&pair("damaged.pem", "cert.key"));
     let ended = crate::process::run(command.current_dir(folder.path()));
     let line = "damaged.pem: found a certificate that cannot be used (";
@@ -193,7 +192,7 @@ fn serving(folder: &TempDir, arguments: &[&str]) -> Running {
 }
 
 #[test]
-fn with_a_certificate_bind_is_https_and_insecure_bind_is_not() {
+fn with_a_certificate_bind_uses_https_and_insecure_bind_does_not() {
     let folder = folder();
     let arguments = [
         "--certfile",
@@ -250,10 +249,10 @@ fn changed_files_are_reloaded_without_a_signal() {
 }
 
 #[test]
-fn a_throw_away_certificate_is_told_with_its_fingerprint() {
+fn the_log_shows_the_fingerprint_of_the_temporary_certificate() {
     let folder = folder();
     let mut server = serving(&folder, &["--dev-cert"]);
-    let line = server.line_with("--dev-cert: a throw-away certificate for localhost");
+    let line = server.line_with("--dev-cert: a temporary certificate for localhost");
     let (_, fingerprint) = line.split_once("SHA-256 fingerprint is ").unwrap();
     assert_eq!(fingerprint.split(':').count(), 32, "{line}");
     assert!(
@@ -262,5 +261,5 @@ fn a_throw_away_certificate_is_told_with_its_fingerprint() {
             .contains(" on https://127.0.0.1:")
     );
     server.signal(Signal::HUP);
-    server.line_with("SIGHUP: nothing can be reloaded");
+    server.line_with("SIGHUP: no certificate files to reload");
 }

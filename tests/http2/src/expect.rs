@@ -1,4 +1,4 @@
-//! What a script waits for.
+//! The expectations of a script.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::response::{Head, Response};
 use crate::socket::Closed;
 
 impl Peer {
-    /// Waits until the server has seen all that was sent: it answers a ping behind it.
+    /// Waits until the server has read everything so far: sends a PING and waits for its answer.
     #[track_caller]
     pub fn settle(&mut self) {
         self.pings += 1;
@@ -17,7 +17,8 @@ impl Peer {
         self.await_event(0, |event| *event == Event::Pong(payload), "a pong");
     }
 
-    /// As [`settle`](Self::settle), with a server that may have had enough; whether it has not.
+    /// [`settle`](Self::settle), but the server may end the connection instead. Returns whether it
+    /// answered.
     #[track_caller]
     pub fn settle_or_close(&mut self) -> bool {
         self.pings += 1;
@@ -28,8 +29,8 @@ impl Peer {
         loop {
             match self.next_or_close(0) {
                 Some(Event::Pong(got)) if got == payload => return true,
-                Some(goodbye @ Event::Goaway(..)) => {
-                    self.inbox.push_back((0, goodbye));
+                Some(goaway @ Event::Goaway(..)) => {
+                    self.inbox.push_back((0, goaway));
                     return false;
                 }
                 Some(_) => {}
@@ -38,7 +39,7 @@ impl Peer {
         }
     }
 
-    /// The next head on a stream, whatever it is.
+    /// Expects a head next on a stream, with any status.
     #[track_caller]
     pub fn expect_head(&mut self, stream: u32) -> Head {
         match self.next(stream) {
@@ -47,7 +48,7 @@ impl Peer {
         }
     }
 
-    /// A head with this status is next.
+    /// Expects a head with this status next.
     #[track_caller]
     pub fn expect_status(&mut self, stream: u32, status: u16) -> Head {
         let head = self.expect_head(stream);
@@ -57,18 +58,18 @@ impl Peer {
         head
     }
 
-    /// A promise is next: the stream that it promises, and the fields of its request.
+    /// Expects a PUSH_PROMISE next. Returns the promised stream and the headers of its request.
     #[track_caller]
     pub fn expect_promise(&mut self, stream: u32) -> (u32, Vec<(String, String)>) {
         match self.next(stream) {
-            Event::Promise(promised, fields) => (promised, fields),
+            Event::Promise(promised, headers) => (promised, headers),
             other => self.fail(format_args!(
                 "expected a promise on {stream}, got {other:?}"
             )),
         }
     }
 
-    /// DATA is next; whether it was the last.
+    /// Expects DATA next. Returns the data and whether it had END_STREAM.
     #[track_caller]
     pub fn expect_data(&mut self, stream: u32) -> (Vec<u8>, bool) {
         match self.next(stream) {
@@ -77,7 +78,7 @@ impl Peer {
         }
     }
 
-    /// This much of a body is next, in however many frames, and it is not over.
+    /// Expects exactly `length` bytes of a body next, in any number of frames, without END_STREAM.
     #[track_caller]
     pub fn expect_bytes(&mut self, stream: u32, length: usize) -> Vec<u8> {
         let mut body = Vec::new();
@@ -85,16 +86,16 @@ impl Peer {
             let (data, end) = self.expect_data(stream);
             body.extend(data);
             if end || body.len() > length {
-                let came = body.len();
+                let got = body.len();
                 self.fail(format_args!(
-                    "expected {length} bytes and no end, got {came}, {end}"
+                    "expected {length} bytes without END_STREAM, got {got}, END_STREAM: {end}"
                 ));
             }
         }
         body
     }
 
-    /// A whole response with this status is next, down to END_STREAM.
+    /// Expects a whole response with this status next, up to END_STREAM.
     #[track_caller]
     pub fn expect_response(&mut self, stream: u32, status: u16) -> Response {
         let head = self.expect_status(stream, status);
@@ -102,25 +103,25 @@ impl Peer {
         match end {
             None => response,
             Some(code) => self.fail(format_args!(
-                "stream {stream} was reset with code {code} behind {response:?}"
+                "stream {stream} was reset with code {code} after {response:?}"
             )),
         }
     }
 
-    /// A response that is broken off with this code is next; what came of it.
+    /// Expects a response that a reset with this code breaks off. Returns the received part.
     #[track_caller]
     pub fn expect_broken(&mut self, stream: u32, code: u32) -> Response {
         let head = self.expect_head(stream);
         let (response, end) = self.follow(stream, head);
         if end != Some(code) {
             self.fail(format_args!(
-                "expected a reset with {code}, got {end:?} behind {response:?}"
+                "expected a reset with {code}, got {end:?} after {response:?}"
             ));
         }
         response
     }
 
-    /// A stream is broken off with this code, with or without a head before that.
+    /// Expects a reset with this code, with or without a part of a response before it.
     #[track_caller]
     pub fn expect_broken_or_reset(&mut self, stream: u32, code: u32) {
         let end = match self.next(stream) {
@@ -133,7 +134,7 @@ impl Peer {
         }
     }
 
-    /// What follows a head, down to the end; the code if that is a reset.
+    /// Reads the rest of a response. Returns the code if a reset ends it.
     #[track_caller]
     fn follow(&mut self, stream: u32, head: Head) -> (Response, Option<u32>) {
         let mut over = head.end;
@@ -149,17 +150,17 @@ impl Peer {
                     over = end;
                 }
                 Event::Head(head) if head.end && head.status == 0 => {
-                    response.trailers = Some(head.fields);
+                    response.trailers = Some(head.headers);
                     over = true;
                 }
                 Event::Reset(code) => return (response, Some(code)),
-                other => self.fail(format_args!("got {other:?} behind {response:?}")),
+                other => self.fail(format_args!("got {other:?} after {response:?}")),
             }
         }
         (response, None)
     }
 
-    /// RST_STREAM with this code is next on a stream.
+    /// Expects RST_STREAM with this code next on a stream.
     #[track_caller]
     pub fn expect_reset(&mut self, stream: u32, code: u32) {
         match self.next(stream) {
@@ -170,7 +171,7 @@ impl Peer {
         }
     }
 
-    /// Nothing has come on a stream, though all that was sent so far was seen.
+    /// Expects nothing on a stream, after the server has read everything so far.
     #[track_caller]
     pub fn expect_nothing(&mut self, stream: u32) {
         self.settle();
@@ -180,7 +181,7 @@ impl Peer {
         }
     }
 
-    /// A stream is refused with this code: by its reset, or by the end of the connection.
+    /// Expects that the server refuses a stream with this code: by RST_STREAM or by GOAWAY.
     #[track_caller]
     pub fn expect_refusal(&mut self, stream: u32, code: u32) {
         match self.next_or_close(stream) {
@@ -192,11 +193,11 @@ impl Peer {
         }
     }
 
-    /// A GOAWAY with this code is next among them; its last stream.
+    /// Expects the next GOAWAY to have this code. Returns its last stream.
     #[track_caller]
     pub fn expect_goaway(&mut self, code: u32) -> u32 {
-        let goodbye = |event: &Event| matches!(event, Event::Goaway(..));
-        match self.await_event(0, goodbye, "a GOAWAY") {
+        let goaway = |event: &Event| matches!(event, Event::Goaway(..));
+        match self.await_event(0, goaway, "a GOAWAY") {
             Event::Goaway(last, got) if got == code => last,
             other => self.fail(format_args!(
                 "expected GOAWAY with code {code}, got {other:?}"
@@ -204,24 +205,25 @@ impl Peer {
         }
     }
 
-    /// The server ends the connection with this code, and closes it.
+    /// Expects a GOAWAY with this code, and then the close.
     #[track_caller]
     pub fn expect_connection_error(&mut self, code: u32) {
         self.expect_goaway(code);
         self.expect_closed();
     }
 
-    /// Both GOAWAYs of a graceful end come (RFC 9113 §6.8); the last stream of the second.
+    /// Expects both GOAWAY frames of a graceful end (RFC 9113 §6.8). Returns the last stream of the
+    /// second.
     #[track_caller]
     pub fn expect_graceful_goaway(&mut self, code: u32) -> u32 {
         let first = self.expect_goaway(code);
         if first != STREAM {
-            self.fail(format_args!("the first GOAWAY promises only {first}"));
+            self.fail(format_args!("the first GOAWAY has the last stream {first}"));
         }
         self.expect_goaway(code)
     }
 
-    /// The server closes in order. What came before is not looked at.
+    /// Expects that the server closes without a reset. Ignores everything before.
     #[track_caller]
     pub fn expect_eof(&mut self) {
         if self.wait_for_close() != Closed::Eof {
@@ -229,30 +231,30 @@ impl Peer {
         }
     }
 
-    /// The server closes, in order or not.
+    /// Expects that the server closes, with or without a reset.
     #[track_caller]
     pub fn expect_closed(&mut self) {
         self.wait_for_close();
     }
 
-    /// Another answer to our settings has come.
+    /// Expects the ACK of SETTINGS.
     #[track_caller]
     pub fn expect_settings_ack(&mut self) {
         let ack = |event: &Event| *event == Event::SettingsAck;
-        self.await_event(0, ack, "the answer to our settings");
+        self.await_event(0, ack, "the ACK of SETTINGS");
     }
 
-    /// A ping that the peer does not answer comes.
+    /// Expects a PING that the peer does not answer by itself. Returns its payload.
     #[track_caller]
     pub fn expect_ping(&mut self) -> [u8; 8] {
         let ping = |event: &Event| matches!(event, Event::Ping(_));
         match self.await_event(0, ping, "a ping") {
             Event::Ping(payload) => payload,
-            _ => unreachable!("only a ping was awaited"),
+            _ => unreachable!("the event is a ping"),
         }
     }
 
-    /// Waits until the server has given this much credit on a stream since the beginning.
+    /// Waits until the server has given this much credit on a stream, in total.
     #[track_caller]
     pub fn expect_credit(&mut self, stream: u32, at_least: u64) {
         let deadline = Instant::now() + LIMIT;
@@ -266,12 +268,12 @@ impl Peer {
         }
     }
 
-    /// How much the server lets us send on a stream beyond the first window, of what has come.
+    /// How much credit the server has given on a stream so far, without the initial window.
     pub fn credit_of(&self, stream: u32) -> u64 {
         self.credit.get(&stream).copied().unwrap_or(0)
     }
 
-    /// A setting of the server's, if it sent one.
+    /// A setting of the server, `None` if the server did not send it.
     pub fn setting(&self, name: u16) -> Option<u32> {
         self.settings.get(&name).copied()
     }

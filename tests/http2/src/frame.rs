@@ -1,4 +1,4 @@
-//! Frames as they are on the wire (RFC 9113 §4 and §6), the unlawful ones too.
+//! Frames (RFC 9113 §4 and §6), including invalid ones.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub mod flag {
     pub const PRIORITY: u8 = 0x20;
 }
 
-/// The codes of errors (RFC 9113 §7).
+/// The error codes (RFC 9113 §7).
 #[expect(missing_docs, reason = "named by the RFC")]
 pub mod code {
     pub const NO_ERROR: u32 = 0x0;
@@ -57,21 +57,21 @@ pub mod setting {
     pub const MAX_HEADER_LIST_SIZE: u16 = 0x6;
 }
 
-/// One frame. Nothing about it is checked: a script may send any.
+/// One frame. Nothing checks it, so a script can send any frame.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// One of [`kind`], or unknown.
+    /// A type of [`kind`] or an unknown one.
     pub kind: u8,
     /// Bits of [`flag`].
     pub flags: u8,
-    /// The stream, 0 for the connection.
+    /// The stream identifier, 0 for the connection.
     pub stream: u32,
-    /// What is behind the nine bytes of the header.
+    /// The payload, without the nine bytes of the frame header.
     pub payload: Vec<u8>,
 }
 
 impl Frame {
-    /// Any frame at all.
+    /// A frame of any type, without flags.
     pub fn new(kind: u8, stream: u32, payload: impl Into<Vec<u8>>) -> Self {
         Self {
             kind,
@@ -81,24 +81,24 @@ impl Frame {
         }
     }
 
-    /// A part of a body.
+    /// DATA: a part of a body.
     pub fn data(stream: u32, data: impl Into<Vec<u8>>) -> Self {
         Self::new(kind::DATA, stream, data)
     }
 
-    /// A priority as RFC 7540 had it: no dependency, weight 16.
+    /// PRIORITY (RFC 7540 §6.3) with weight 16.
     pub fn priority(stream: u32, depends_on: u32) -> Self {
         let mut payload = depends_on.to_be_bytes().to_vec();
         payload.push(15);
         Self::new(kind::PRIORITY, stream, payload)
     }
 
-    /// The end of a stream, with its code.
+    /// RST_STREAM with this code.
     pub fn reset(stream: u32, code: u32) -> Self {
         Self::new(kind::RST_STREAM, stream, code.to_be_bytes())
     }
 
-    /// Settings, each a name and a value.
+    /// SETTINGS: identifiers and values.
     pub fn settings(settings: &[(u16, u32)]) -> Self {
         let mut payload = Vec::new();
         for (name, value) in settings {
@@ -108,54 +108,54 @@ impl Frame {
         Self::new(kind::SETTINGS, 0, payload)
     }
 
-    /// A ping.
+    /// PING.
     pub fn ping(payload: [u8; 8]) -> Self {
         Self::new(kind::PING, 0, payload)
     }
 
-    /// A client's goodbye.
+    /// GOAWAY.
     pub fn goaway(last_stream: u32, code: u32) -> Self {
         let mut payload = last_stream.to_be_bytes().to_vec();
         payload.extend(code.to_be_bytes());
         Self::new(kind::GOAWAY, 0, payload)
     }
 
-    /// More room for what the other side sends.
+    /// WINDOW_UPDATE.
     pub fn window_update(stream: u32, increment: u32) -> Self {
         Self::new(kind::WINDOW_UPDATE, stream, increment.to_be_bytes())
     }
 
-    /// A further piece of a field block.
+    /// CONTINUATION: a further part of a header block.
     pub fn continuation(stream: u32, block: impl Into<Vec<u8>>) -> Self {
         Self::new(kind::CONTINUATION, stream, block)
     }
 
-    /// The frame with these flags too.
+    /// Adds these flags.
     #[must_use]
     pub fn flags(mut self, flags: u8) -> Self {
         self.flags |= flags;
         self
     }
 
-    /// The frame with END_STREAM.
+    /// Adds END_STREAM.
     #[must_use]
     pub fn end_stream(self) -> Self {
         self.flags(flag::END_STREAM)
     }
 
-    /// The frame with END_HEADERS.
+    /// Adds END_HEADERS.
     #[must_use]
     pub fn end_headers(self) -> Self {
         self.flags(flag::END_HEADERS)
     }
 
-    /// The frame with ACK.
+    /// Adds ACK.
     #[must_use]
     pub fn ack(self) -> Self {
         self.flags(flag::ACK)
     }
 
-    /// The frame with this much padding.
+    /// Adds padding of this length.
     #[must_use]
     pub fn padded(mut self, length: u8) -> Self {
         self.payload.insert(0, length);
@@ -163,12 +163,12 @@ impl Frame {
         self.flags(flag::PADDED)
     }
 
-    /// Whether one of these flags is set.
+    /// Whether at least one of these flags is set.
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0
     }
 
-    /// Writes the frame behind what is in `wire`.
+    /// Appends the encoded frame to `wire`.
     pub fn write_to(&self, wire: &mut Vec<u8>) {
         let length = u32::try_from(self.payload.len()).unwrap();
         wire.extend(&length.to_be_bytes()[1..]);
@@ -178,7 +178,7 @@ impl Frame {
         wire.extend(&self.payload);
     }
 
-    /// Takes a frame off the beginning of `wire`, if there is a whole one.
+    /// Removes a frame from the start of `wire`, if a whole one is there.
     pub(crate) fn take_from(wire: &mut Vec<u8>) -> Option<Self> {
         let header: [u8; 9] = wire.get(..9)?.try_into().unwrap();
         let length = number(&header[..3]) as usize;
@@ -192,7 +192,7 @@ impl Frame {
         })
     }
 
-    /// The number in these bytes of the payload; 0 if they are not there.
+    /// The 32-bit number at this offset of the payload, 0 if the payload is too short.
     pub fn number_at(&self, at: usize) -> u32 {
         self.payload.get(at..at + 4).map_or(0, number)
     }
@@ -207,7 +207,7 @@ impl Frame {
     }
 }
 
-/// The bits of a stream's number: the highest one is reserved.
+/// The bits of a stream identifier. The highest bit is reserved.
 pub(crate) const STREAM: u32 = 0x7fff_ffff;
 
 fn number(bytes: &[u8]) -> u32 {

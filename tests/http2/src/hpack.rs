@@ -1,21 +1,23 @@
-//! Field blocks (RFC 7541): written as literals that touch no table, or as raw bytes; read with a
-//! decoder that is not the server's.
+//! Header blocks (RFC 7541).
+//!
+//! They are written as literals that use no table, or as raw bytes. The decoder is another one than
+//! the server's.
 
 use std::fmt;
 
-/// A field: its name and its value, any bytes.
-pub type Field = (Vec<u8>, Vec<u8>);
+/// A header: the bytes of its name and of its value.
+pub type Header = (Vec<u8>, Vec<u8>);
 
-/// Writes fields as literals without indexing and without Huffman's code.
-pub fn encode(fields: &[Field]) -> Vec<u8> {
+/// Encodes headers as literals without indexing and without Huffman coding.
+pub fn encode(headers: &[Header]) -> Vec<u8> {
     let mut block = Vec::new();
-    for (name, value) in fields {
+    for (name, value) in headers {
         literal(0x00, name, value, &mut block);
     }
     block
 }
 
-/// Writes one field as a literal that enters the dynamic table.
+/// Encodes one header as a literal that enters the dynamic table.
 pub fn indexed_literal(name: &[u8], value: &[u8], block: &mut Vec<u8>) {
     literal(0x40, name, value, block);
 }
@@ -28,7 +30,7 @@ fn literal(first: u8, name: &[u8], value: &[u8], block: &mut Vec<u8>) {
     }
 }
 
-/// Writes a number with a prefix of `bits` (RFC 7541 §5.1), behind these higher bits.
+/// Encodes a number with a prefix of `bits` (RFC 7541 §5.1). `first` holds the bits before it.
 fn integer(first: u8, bits: u8, mut number: usize, block: &mut Vec<u8>) {
     let most = (1 << bits) - 1;
     if number < most {
@@ -44,7 +46,7 @@ fn integer(first: u8, bits: u8, mut number: usize, block: &mut Vec<u8>) {
     block.push(u8::try_from(number).unwrap());
 }
 
-/// Reads the blocks of one connection, in their order.
+/// Decodes the header blocks of one connection, in their order.
 pub(crate) struct Decoder(loona_hpack::Decoder<'static>);
 
 impl Decoder {
@@ -52,11 +54,11 @@ impl Decoder {
         Self(loona_hpack::Decoder::new())
     }
 
-    /// The fields of a block; the error is why it is none.
+    /// The headers of a block, or why it is invalid.
     pub(crate) fn decode(&mut self, block: &[u8]) -> Result<Vec<(String, String)>, String> {
-        let fields = self.0.decode(block).map_err(|error| format!("{error:?}"))?;
+        let headers = self.0.decode(block).map_err(|error| format!("{error:?}"))?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(fields
+        Ok(headers
             .into_iter()
             .map(|(name, value)| (text(name), text(value)))
             .collect())

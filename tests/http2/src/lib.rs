@@ -1,15 +1,16 @@
-//! A peer of HTTP/2 that says exactly what a script tells it and believes nothing that it is not
-//! told: "client sends HEADERS 1, expects RST_STREAM 3 REFUSED_STREAM".
+//! An HTTP/2 client that a test scripts frame by frame: "send HEADERS on stream 1, expect RST_STREAM
+//! on stream 3 with REFUSED_STREAM".
 //!
-//! It shares no code with the `h2` crate that the server is built on, so that the two cannot agree
-//! on a mistake: frames ([`frame`]) and field blocks ([`hpack`]) are written and read by hand here,
-//! but for HPACK's decoder. It knows none of our packages and speaks to any server.
+//! It shares no code with the `h2` crate, which the server uses, so the two cannot make the same
+//! mistake. This crate writes and reads frames ([`frame`]) and header blocks ([`hpack`]) itself; only
+//! the HPACK decoder comes from another crate. It imports no other package of this workspace, and
+//! works with any server.
 //!
-//! [`Peer`] is blocking: a script is a plain function, each of its waits has a limit, and one that
-//! fails shows every frame that went over the wire.
+//! [`Peer`] is blocking, so a script is a plain function. Each wait has a limit. A script that fails
+//! prints all frames that were sent and received.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "this is for tests alone")]
+#![expect(clippy::unwrap_used, reason = "only tests use this crate")]
 
 mod expect;
 pub mod frame;
@@ -25,5 +26,5 @@ pub use self::peer::{Event, LIMIT, Peer};
 pub use self::request::{Request, headers};
 pub use self::response::{Head, Response};
 
-/// What every client sends first (RFC 9113 §3.4).
+/// The bytes that every client sends first (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -1,13 +1,13 @@
-//! What went over the wire, for the message of a script that fails.
+//! A record of the frames that were sent and received, for the message of a script that fails.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
 
-/// How many lines are kept: a flood needs no more to be understood.
+/// How many lines it keeps. That is enough to understand a flood.
 const MOST: usize = 300;
 
-/// What went over the wire, the last of it.
+/// The last lines of the record.
 #[derive(Debug)]
 pub(crate) struct Log {
     began: Instant,
@@ -37,7 +37,7 @@ impl Log {
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.dropped != 0 {
-            writeln!(f, "... {} lines before these", self.dropped)?;
+            writeln!(f, "... {} lines are left out", self.dropped)?;
         }
         for line in &self.lines {
             writeln!(f, "{line}")?;

@@ -1,4 +1,4 @@
-//! The peer: what a script says, and what it waits for.
+//! The peer: sends frames, and sorts received frames into events.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -13,47 +13,49 @@ use crate::request::{Request, headers};
 use crate::response::Head;
 use crate::socket::{Closed, Read, Socket};
 
-/// How long one step may take. Only a failing script waits for so long.
+/// How long one step may take. Only a failing script waits that long.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// What came, as a script sees it. Continuations are joined and padding is gone; what only the peer
-/// needs to know (settings, credit, pings that it answers) is not among it.
+/// A received frame, as a script sees it.
+///
+/// CONTINUATION is joined to its HEADERS, and padding is removed. There is no event for SETTINGS,
+/// WINDOW_UPDATE and pings that the peer answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A head, an interim one, or trailers.
+    /// HEADERS: a head, an interim head or trailers.
     Head(Head),
-    /// PUSH_PROMISE: the stream that is promised, and the fields of its request, in their order.
+    /// PUSH_PROMISE: the promised stream, and the headers of its request in their order.
     Promise(u32, Vec<(String, String)>),
-    /// A part of a body, and whether it was the last.
+    /// DATA, and whether it had END_STREAM.
     Data(Vec<u8>, bool),
     /// RST_STREAM with this code.
     Reset(u32),
-    /// GOAWAY with its last stream and its code.
+    /// GOAWAY with this last stream and this code.
     Goaway(u32, u32),
-    /// A ping that the peer was told not to answer.
+    /// A PING after [`Peer::ignore_pings`].
     Ping([u8; 8]),
-    /// The answer to a ping.
+    /// The ACK of a PING.
     Pong([u8; 8]),
-    /// The answer to our settings.
+    /// The ACK of SETTINGS.
     SettingsAck,
-    /// Anything else.
+    /// Any other frame.
     Other(Frame),
 }
 
 /// One connection.
 ///
-/// What comes waits in the order in which it came until the script asks for it; an `expect_` takes
-/// the next thing on the stream that it names, whatever came on the others, and fails if that is
-/// not what it expects. Pings and settings are answered while the peer waits, unless it is told
-/// not to; credit is given only by the script.
+/// Received events wait in their order until the script asks for them. Each `expect_` method takes
+/// the next event of one stream and fails if that is not the expected one. While the peer waits, it
+/// answers PING (unless [`ignore_pings`](Self::ignore_pings) was called) and SETTINGS. It never sends
+/// WINDOW_UPDATE by itself.
 #[derive(Debug)]
 pub struct Peer {
     socket: Socket,
     unread: Vec<u8>,
     pub(crate) closed: Option<Closed>,
-    /// What came and was not taken, each with its stream.
+    /// Events that the script has not taken, each with its stream.
     pub(crate) inbox: VecDeque<(u32, Event)>,
-    /// A field block whose continuations are still to come.
+    /// A header block that needs CONTINUATION frames.
     block: Option<Frame>,
     decoder: Decoder,
     pub(crate) settings: HashMap<u16, u32>,
@@ -64,7 +66,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A connection on which nothing was said.
+    /// Connects and sends nothing.
     pub fn silent(address: SocketAddr) -> Self {
         Self {
             socket: Socket::connect(address, LIMIT),
@@ -81,13 +83,13 @@ impl Peer {
         }
     }
 
-    /// A connection on which both sides have settled.
+    /// Connects, and sends the preface and SETTINGS. Waits for the SETTINGS of the server and its ACK.
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Self {
         Self::connect_with(address, &[])
     }
 
-    /// A connection on which both sides have settled, with these settings of the client's.
+    /// [`connect`](Self::connect), with these settings of the client.
     #[track_caller]
     pub fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let mut peer = Self::silent(address);
@@ -95,12 +97,12 @@ impl Peer {
         peer.send(Frame::settings(settings));
         peer.expect_settings_ack();
         if peer.settings.is_empty() {
-            peer.fail("no settings came before their answer to ours");
+            peer.fail("the server acknowledged SETTINGS before it sent its own");
         }
         peer
     }
 
-    /// Sends bytes that need be no frames.
+    /// Sends any bytes.
     #[track_caller]
     pub fn write(&mut self, bytes: &[u8]) {
         self.log.add(format_args!("> {}", bytes.escape_ascii()));
@@ -132,9 +134,10 @@ impl Peer {
         self.socket.write(&wire)
     }
 
-    /// Sends frames until the server says goodbye or closes; whether it did before they were over.
+    /// Sends frames until the server sends GOAWAY or closes. Returns whether it did before the last
+    /// frame.
     ///
-    /// It reads as it writes, so that neither side waits for the other.
+    /// It reads while it writes, so that the two sides do not block each other.
     #[track_caller]
     pub fn flood(&mut self, frames: impl IntoIterator<Item = Frame>) -> bool {
         const BATCH: usize = 16 * 1024;
@@ -154,19 +157,19 @@ impl Peer {
                     wire.drain(..written);
                     progress = Instant::now();
                 }
-                // It has closed: what it said before may still be there.
+                // The server has closed. Its last frames may still be unread.
                 Err(_) => {
                     while self.turn(Some(Instant::now() + LIMIT)) {}
                     return true;
                 }
             }
             while self.turn(None) {}
-            let goodbye = |(_, event): &(u32, Event)| matches!(event, Event::Goaway(..));
-            if self.closed.is_some() || self.inbox.iter().any(goodbye) {
+            let goaway = |(_, event): &(u32, Event)| matches!(event, Event::Goaway(..));
+            if self.closed.is_some() || self.inbox.iter().any(goaway) {
                 return true;
             }
             if progress.elapsed() > LIMIT {
-                self.fail("the server reads no more of a flood");
+                self.fail("the server does not read the flood");
             }
         }
         false
@@ -184,13 +187,13 @@ impl Peer {
         self.request(stream, &Request::get(path));
     }
 
-    /// Sends the head of a POST whose body follows.
+    /// Sends the head of a POST. A body follows.
     #[track_caller]
     pub fn post(&mut self, stream: u32, path: &str) {
         self.send(headers(stream, &Request::post(path)));
     }
 
-    /// Sends a part of a body that others follow.
+    /// Sends a part of a body. More parts follow.
     #[track_caller]
     pub fn data(&mut self, stream: u32, data: impl Into<Vec<u8>>) {
         self.send(Frame::data(stream, data));
@@ -208,33 +211,33 @@ impl Peer {
         self.send(Frame::reset(stream, code));
     }
 
-    /// Lets the server send this much more.
+    /// Sends WINDOW_UPDATE.
     #[track_caller]
     pub fn credit(&mut self, stream: u32, increment: u32) {
         self.send(Frame::window_update(stream, increment));
     }
 
-    /// Leaves pings unanswered from now on: they come to the script.
+    /// Stops answering pings. The script gets them as events.
     pub fn ignore_pings(&mut self) {
         self.answers_pings = false;
     }
 
-    /// Says that nothing more will come, and goes on reading.
+    /// Closes the client's side. The server's side can still be read.
     pub fn shut(&self) {
         self.socket.shut();
     }
 
-    /// The next thing on a stream.
+    /// The next event on a stream.
     #[track_caller]
     pub fn next(&mut self, stream: u32) -> Event {
         self.await_event(
             stream,
             |_| true,
-            format_args!("something on stream {stream}"),
+            format_args!("an event on stream {stream}"),
         )
     }
 
-    /// The next thing on a stream, `None` if the connection ends first.
+    /// The next event on a stream, `None` if the connection ends first.
     #[track_caller]
     pub fn next_or_close(&mut self, stream: u32) -> Option<Event> {
         let deadline = Instant::now() + LIMIT;
@@ -251,7 +254,7 @@ impl Peer {
         }
     }
 
-    /// The next thing on any stream and the stream's number, `None` if the connection ends first.
+    /// The next event on any stream, with its stream. `None` if the connection ends first.
     #[track_caller]
     pub fn next_of_all(&mut self) -> Option<(u32, Event)> {
         let deadline = Instant::now() + LIMIT;
@@ -259,14 +262,14 @@ impl Peer {
             if !self.turn(Some(deadline)) {
                 match self.closed {
                     Some(_) => return None,
-                    None => self.fail(format_args!("waited {LIMIT:?} for anything")),
+                    None => self.fail(format_args!("waited {LIMIT:?} for any event")),
                 }
             }
         }
         self.inbox.pop_front()
     }
 
-    /// All that comes until the close: for what is no HTTP/2.
+    /// Reads all bytes until the close. For answers that are not HTTP/2.
     #[track_caller]
     pub fn expect_bytes_until_close(&mut self) -> Vec<u8> {
         let deadline = Instant::now() + LIMIT;
@@ -279,11 +282,11 @@ impl Peer {
         }
     }
 
-    /// Fails the script, with all that went over the wire.
+    /// Fails the script, and shows the sent and received frames.
     #[track_caller]
     pub fn fail(&self, why: impl fmt::Display) -> ! {
         panic!(
-            "{why}\n--- the wire (> sent, < came)\n{}--- closed: {:?}, not taken: {:#?}",
+            "{why}\n--- frames (> sent, < received)\n{}--- closed: {:?}, events not taken: {:#?}",
             self.log, self.closed, self.inbox
         )
     }
@@ -315,7 +318,7 @@ impl Peer {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(closed) = self.closed {
-                // As any client does that sees the end: the server waits for it.
+                // The server waits for this.
                 self.socket.shut();
                 return closed;
             }
@@ -325,7 +328,8 @@ impl Peer {
         }
     }
 
-    /// Reads once, until `deadline` or not waiting at all; whether something came.
+    /// Reads once, and waits until `deadline` at most; `None` does not wait. Returns whether it read
+    /// bytes.
     #[track_caller]
     pub(crate) fn turn(&mut self, deadline: Option<Instant>) -> bool {
         if self.closed.is_some() {
@@ -351,7 +355,7 @@ impl Peer {
     fn take(&mut self, frame: Frame) {
         if let Some(mut block) = self.block.take() {
             if frame.kind != kind::CONTINUATION || frame.stream != block.stream {
-                self.fail(format_args!("{frame} in the middle of a field block"));
+                self.fail(format_args!("{frame} in the middle of a header block"));
             }
             block.payload.extend(&frame.payload);
             block.flags |= frame.flags & flag::END_HEADERS;
@@ -404,19 +408,19 @@ impl Peer {
         let promised = (block.kind == kind::PUSH_PROMISE).then(|| block.number_at(0) & STREAM);
         let start = if promised.is_some() { 4 } else { 0 };
         match self.decoder.decode(&block.payload[start..]) {
-            Ok(fields) => {
-                self.log.add(format_args!("      {fields:?}"));
+            Ok(headers) => {
+                self.log.add(format_args!("      {headers:?}"));
                 let event = match promised {
-                    Some(promised) => Event::Promise(promised, fields),
-                    None => Event::Head(Head::new(fields, block.has(flag::END_STREAM))),
+                    Some(promised) => Event::Promise(promised, headers),
+                    None => Event::Head(Head::new(headers, block.has(flag::END_STREAM))),
                 };
                 self.inbox.push_back((block.stream, event));
             }
-            Err(error) => self.fail(format_args!("{block} is no field block: {error}")),
+            Err(error) => self.fail(format_args!("{block} has an invalid header block: {error}")),
         }
     }
 
-    /// A server that has closed needs no answer any more.
+    /// Sends an answer. Ignores errors, as a server that has closed needs none.
     fn answer(&mut self, frame: Frame) {
         let _ = self.try_send([frame]);
     }

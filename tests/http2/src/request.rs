@@ -1,20 +1,20 @@
-//! Requests, lawful unless told otherwise.
+//! Requests. They are valid unless a script changes them.
 
 use crate::frame::{Frame, kind};
-use crate::hpack::{self, Field};
+use crate::hpack::{self, Header};
 
-/// The fields of a request, to be sent as they are.
+/// The headers of a request, sent exactly as they are here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request(Vec<Field>);
+pub struct Request(Vec<Header>);
 
 impl Request {
-    /// A request with the four pseudo-headers that it needs.
+    /// A request with the four required pseudo-headers.
     pub fn new(method: &str, path: &str) -> Self {
         Self(Vec::new())
-            .field(":method", method)
-            .field(":scheme", "http")
-            .field(":authority", "a")
-            .field(":path", path)
+            .header(":method", method)
+            .header(":scheme", "http")
+            .header(":authority", "a")
+            .header(":path", path)
     }
 
     /// A GET.
@@ -27,27 +27,27 @@ impl Request {
         Self::new("POST", path)
     }
 
-    /// No fields at all: trailers, mostly.
+    /// No headers. Most uses are trailers.
     pub fn empty() -> Self {
         Self(Vec::new())
     }
 
-    /// The request with one more field behind the others.
+    /// Adds a header at the end.
     #[must_use]
-    pub fn field(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0
             .push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 
-    /// The request without the fields of this name.
+    /// Removes the headers of this name.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.0.retain(|(other, _)| other != name.as_bytes());
         self
     }
 
-    /// The request with this value for a field that it has, at the same place.
+    /// Replaces the value of a header and keeps its place.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         for (other, old) in &mut self.0 {
@@ -58,13 +58,13 @@ impl Request {
         self
     }
 
-    /// The block of its fields.
+    /// The encoded header block.
     pub fn block(&self) -> Vec<u8> {
         hpack::encode(&self.0)
     }
 }
 
-/// A request, or trailers, in one HEADERS frame with END_HEADERS; more of a body may follow.
+/// A request or trailers in one HEADERS frame with END_HEADERS and without END_STREAM.
 pub fn headers(stream: u32, request: &Request) -> Frame {
     Frame::new(kind::HEADERS, stream, request.block()).end_headers()
 }

@@ -1,19 +1,19 @@
-//! What came in answer to a request.
+//! Received responses.
 
 /// The head of a response, or trailers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The value of `:status`; 0 if there is none.
+    /// The value of `:status`, 0 if there is none.
     pub status: u16,
-    /// The fields without `:status`, in their order.
-    pub fields: Vec<(String, String)>,
-    /// Whether END_STREAM came with it.
+    /// The headers without `:status`, in their order.
+    pub headers: Vec<(String, String)>,
+    /// Whether the frame had END_STREAM.
     pub end: bool,
 }
 
 impl Head {
-    pub(crate) fn new(fields: Vec<(String, String)>, end: bool) -> Self {
-        let (pseudo, fields): (Vec<_>, Vec<_>) = fields
+    pub(crate) fn new(headers: Vec<(String, String)>, end: bool) -> Self {
+        let (pseudo, headers): (Vec<_>, Vec<_>) = headers
             .into_iter()
             .partition(|(name, _)| name.starts_with(':'));
         let status = match &pseudo[..] {
@@ -22,16 +22,16 @@ impl Head {
         };
         Self {
             status,
-            fields,
+            headers,
             end,
         }
     }
 
-    /// The one value of a field, `None` if there is none.
+    /// The value of a header, `None` if there is none. Fails if the header is repeated.
     #[track_caller]
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self
-            .fields
+            .headers
             .iter()
             .filter(|(other, _)| other == name)
             .map(|(_, value)| value.as_str());
@@ -41,26 +41,26 @@ impl Head {
     }
 }
 
-/// A response, as much of it as came.
+/// A response, or the received part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// Its head, the final one.
+    /// Its final head.
     pub head: Head,
     /// Its body.
     pub body: Vec<u8>,
-    /// The trailers behind it.
+    /// Its trailers.
     pub trailers: Option<Vec<(String, String)>>,
 }
 
 impl Response {
-    /// Its body, of which a wrong byte would show.
+    /// Its body as text. Invalid UTF-8 becomes U+FFFD.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// As [`Head::field`].
+    /// [`Head::header`] of its head.
     #[track_caller]
-    pub fn field(&self, name: &str) -> Option<&str> {
-        self.head.field(name)
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.header(name)
     }
 }

@@ -1,19 +1,19 @@
-//! A blocking socket whose waits have a limit.
+//! A blocking socket with time limits.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How the other side ended.
+/// How the server closed the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closed {
-    /// In order.
+    /// With a FIN.
     Eof,
     /// With a reset.
     Reset,
 }
 
-/// What a read gave.
+/// The result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
     Some,
@@ -32,7 +32,7 @@ impl Socket {
         Self(stream)
     }
 
-    /// Reads what is there, or waits for it until `deadline`; `None` does not wait.
+    /// Reads bytes, and waits for them until `deadline` at most; `None` does not wait.
     pub(crate) fn read(&mut self, unread: &mut Vec<u8>, deadline: Option<Instant>) -> Read {
         let mut buffer = [0; 64 * 1024];
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -64,7 +64,7 @@ impl Socket {
         self.0.write_all(bytes)
     }
 
-    /// Writes what there is room for.
+    /// Writes as many bytes as the socket accepts now.
     pub(crate) fn write_some(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.set_nonblocking(true)?;
         let written = self.0.write(bytes);
@@ -75,9 +75,9 @@ impl Socket {
         }
     }
 
-    /// Says that nothing more will be written.
+    /// Closes the client's side.
     pub(crate) fn shut(&self) {
-        // One that was reset needs it no more.
+        // It fails after a reset.
         let _ = self.0.shutdown(std::net::Shutdown::Write);
     }
 }

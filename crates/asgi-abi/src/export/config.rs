@@ -1,8 +1,8 @@
-//! What an operator has to say to an app.
+//! The operator's configuration of an app.
 
-/// What an app is started with: `--app-config` of the command line.
+/// The configuration that an app starts with: the option `--app-config` of the server.
 ///
-/// It is text, and its form is the app's to choose.
+/// It is a text; the app defines its format.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Config {
@@ -10,14 +10,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// For tests of a start function.
+    /// A configuration for the test of a start function.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: Some(text.into()),
         }
     }
 
-    /// The text; `None` if the operator gave none.
+    /// The text; `None` if the operator did not set the option.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }

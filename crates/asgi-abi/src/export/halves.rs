@@ -1,4 +1,4 @@
-//! The halves that an app in a library gets: they call the host's.
+//! The library's side of the two halves: `Receiver` and `Sender` of the app call the host's halves.
 
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
@@ -14,115 +14,118 @@ use bytes::Bytes;
 use http::header;
 
 use super::runtime::Application;
-use super::task::half_waits;
+use super::task::set_half_pending;
 use crate::abi::{self, Buffer, Str};
 use crate::{headers, waker};
 
-/// How many polls in a row may be ready before one yields.
+/// How many polls of a half may be ready until one yields.
 ///
-/// A future that the host polls knows no cooperative budget of the library's tokio: an app that
-/// echoes to a client as fast as itself would keep the thread for ever. Tokio's own budget is 128.
+/// The cooperative budget of the library's tokio has no effect in a future that the host polls. An
+/// app that echoes to a fast client would occupy the thread forever. Tokio's own budget is also 128.
 const POLLS_BEFORE_YIELD: u32 = 128;
 
-/// Counts ready polls, over the whole life of a half: that is simpler than to learn where a poll
-/// of the app begins, and costs one more turn in 128 at most.
+/// Counts the ready polls of a half. It counts across polls of the app, because a half does not know
+/// where they begin. This costs at most one extra poll in 128.
 #[derive(Default)]
-struct Budget(u32);
+struct YieldBudget(u32);
 
-impl Budget {
-    /// Whether this poll has to yield; the waker is woken then.
-    fn is_spent(&mut self, cx: &Context<'_>) -> bool {
-        let spent = self.0 >= POLLS_BEFORE_YIELD;
-        if spent {
+impl YieldBudget {
+    /// Whether this poll must yield. If so, this also wakes the waker.
+    fn must_yield(&mut self, cx: &Context<'_>) -> bool {
+        let must_yield = self.0 >= POLLS_BEFORE_YIELD;
+        if must_yield {
             self.0 = 0;
-            half_waits();
+            set_half_pending();
             cx.waker().wake_by_ref();
         }
-        spent
+        must_yield
     }
 
-    fn spend(&mut self) {
+    fn count_ready(&mut self) {
         self.0 += 1;
     }
 }
 
-/// The host's half panicked: so does the app's call, as it would without a boundary. The hook of
-/// the host has printed it, hence no second one here.
-fn panic_of_the_host() -> ! {
+/// Continues a panic of the host's half in the app's call, as without a boundary. The host's panic
+/// hook has already run, so `resume_unwind` does not call the library's.
+fn host_panicked() -> ! {
     std::panic::resume_unwind(Box::new("the server's half panicked"))
 }
 
-/// What a WebSocket's disconnect says where there was no close frame (RFC 6455 §7.4.1).
+/// The code of a WebSocket's disconnect without a close frame (RFC 6455 §7.4.1).
 const NO_CLOSE_FRAME: u16 = 1006;
 
-/// Calls the host's half for receiving.
+/// The app's half for receiving; it calls the host's.
 pub(super) struct LibraryReceive {
     host: &'static abi::Host,
     handle: abi::Receive,
-    budget: Budget,
+    budget: YieldBudget,
 }
 
-// SAFETY: the host promises that a handle may be used on any thread, by one at a time; `&mut self`
-// in every method sees to the latter.
+// SAFETY: the host promises that any thread may use a handle, one at a time. Every method takes
+// `&mut self`, so there is one user at a time.
 unsafe impl Send for LibraryReceive {}
 
 impl LibraryReceive {
     /// # Safety
     ///
-    /// `handle` must be a half of `host` that is given away to the library.
+    /// `handle` must be a half of `host`, and the library must own it.
     pub(super) unsafe fn new(host: &'static abi::Host, handle: abi::Receive) -> Self {
         Self {
             host,
             handle,
-            budget: Budget::default(),
+            budget: YieldBudget::default(),
         }
     }
 }
 
 impl Drop for LibraryReceive {
     fn drop(&mut self) {
-        // SAFETY: the handle is ours and given back once.
+        // SAFETY: we own the handle, and `drop` runs once.
         unsafe { (self.host.receive_drop)(&raw mut self.handle) }
     }
 }
 
 impl ReceiveHalf for LibraryReceive {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        if self.budget.is_spent(cx) {
+        if self.budget.must_yield(cx) {
             return Poll::Pending;
         }
         let mut event = abi::ReceiveEvent::EMPTY;
-        // SAFETY: the handle is ours, the waker is lent for the call, `event` is valid for a write.
-        let code = waker::lend(cx.waker(), |waker| unsafe {
+        // SAFETY: we own the handle, the waker is valid during the call, and `event` is a local
+        // variable that the host may write to.
+        let code = waker::with_abi_waker(cx.waker(), |waker| unsafe {
             (self.host.receive_poll)(&raw mut self.handle, waker, &raw mut event)
         });
         match code {
             abi::PENDING => {
-                half_waits();
+                set_half_pending();
                 Poll::Pending
             }
             abi::READY => {
-                self.budget.spend();
-                // SAFETY: the host filled it in; its headers are valid until the next call.
-                Poll::Ready(unsafe { receive_event(event) })
+                self.budget.count_ready();
+                // SAFETY: the host returned READY, so it has written the event. The headers are
+                // valid until the next call with this handle.
+                Poll::Ready(unsafe { event_from_abi(event) })
             }
-            _ => panic_of_the_host(),
+            _ => host_panicked(),
         }
     }
 }
 
 /// # Safety
 ///
-/// The event's headers must be valid.
-unsafe fn receive_event(mut event: abi::ReceiveEvent) -> ReceiveEvent {
+/// The headers of the event must be valid.
+unsafe fn event_from_abi(mut event: abi::ReceiveEvent) -> ReceiveEvent {
     let body = std::mem::replace(&mut event.body, Buffer::EMPTY);
     match event.kind {
         abi::RECEIVE_HTTP_REQUEST => {
             let more = event.flags & abi::FLAG_MORE != 0;
             let mut request = HttpRequest::new(Bytes::from(body), more);
             if event.flags & abi::FLAG_TRAILERS != 0 {
-                // SAFETY: the caller's promise. Trailers that are malformed are none.
-                let trailers = unsafe { headers::rebuild(event.headers, event.n_headers) };
+                // Malformed trailers are ignored.
+                // SAFETY: the caller promises that the headers are valid.
+                let trailers = unsafe { headers::from_abi(event.headers, event.n_headers) };
                 request.trailers = trailers.ok().map(Box::new);
             }
             request.into()
@@ -135,7 +138,8 @@ unsafe fn receive_event(mut event: abi::ReceiveEvent) -> ReceiveEvent {
             }
             match Text::try_from(body) {
                 Ok(text) => WebSocketReceive::new(Message::Text(text)).into(),
-                // A server tells text from what is none; this one did not (RFC 6455 §7.4.1).
+                // A server must check that a text is UTF-8; this one did not. 1007 is the code for
+                // it (RFC 6455 §7.4.1).
                 Err(_) => WebSocketDisconnect::new(1007, "").into(),
             }
         }
@@ -147,16 +151,16 @@ unsafe fn receive_event(mut event: abi::ReceiveEvent) -> ReceiveEvent {
         abi::RECEIVE_LIFESPAN_STARTUP => LifespanStartup::new().into(),
         abi::RECEIVE_LIFESPAN_SHUTDOWN => LifespanShutdown::new().into(),
         abi::RECEIVE_HTTP_DISCONNECT => HttpDisconnect::new(event.disconnect.into()).into(),
-        // No host of this version sends another; an end is the safe way to read one.
+        // A host of this version sends no other event. The safe reading is that the exchange ended.
         _ => HttpDisconnect::new(DisconnectReason::Lost).into(),
     }
 }
 
-/// Calls the host's half for sending.
+/// The app's half for sending; it calls the host's.
 pub(super) struct LibrarySend {
     application: &'static Application,
     handle: abi::Send,
-    budget: Budget,
+    budget: YieldBudget,
 }
 
 // SAFETY: as for `LibraryReceive`.
@@ -165,43 +169,45 @@ unsafe impl Send for LibrarySend {}
 impl LibrarySend {
     /// # Safety
     ///
-    /// `handle` must be a half of the application's host that is given away to the library.
+    /// `handle` must be a half of the application's host, and the library must own it.
     pub(super) unsafe fn new(application: &'static Application, handle: abi::Send) -> Self {
         Self {
             application,
             handle,
-            budget: Budget::default(),
+            budget: YieldBudget::default(),
         }
     }
 
-    /// Passes one event on.
-    fn start(&mut self, mut event: abi::SendEvent) -> Result<(), SendError> {
+    /// Passes one event to the host.
+    fn send_to_host(&mut self, mut event: abi::SendEvent) -> Result<(), SendError> {
         let mut error = MaybeUninit::uninit();
-        // SAFETY: the handle is ours, what the event lends lives until the end of the caller, and
-        // `error` is valid for a write.
+        // SAFETY: we own the handle. The caller owns the data that the event borrows, and keeps it
+        // until this function returns. `error` is a local variable that the host may write to.
         let code = unsafe {
             let host = self.application.host;
             (host.send_start)(&raw mut self.handle, &raw mut event, error.as_mut_ptr())
         };
-        // The host has taken the body, whatever it answers; nothing else is to be dropped.
+        // The host owns the body now, whatever it returned. Nothing else needs a drop.
         std::mem::forget(event);
         match code {
             abi::READY => Ok(()),
-            // SAFETY: the host has written the error, as its answer says.
-            abi::FAILED => Err(send_error(unsafe { error.assume_init() })),
-            _ => panic_of_the_host(),
+            // SAFETY: the host returned FAILED, so it has written the error.
+            abi::FAILED => Err(error_from_abi(unsafe { error.assume_init() })),
+            _ => host_panicked(),
         }
     }
-}
 
-impl LibrarySend {
     fn send_message(&mut self, message: Message) -> Result<(), SendError> {
         let (flags, body) = match message {
             Message::Text(text) => (abi::FLAG_TEXT, text.into_bytes()),
             Message::Binary(data) => (0, data),
-            other => return Err(SendError::refused(format!("{other:?} cannot cross"))),
+            other => {
+                return Err(SendError::refused(format!(
+                    "{other:?} cannot leave a compiled app"
+                )));
+            }
         };
-        self.start(abi::SendEvent {
+        self.send_to_host(abi::SendEvent {
             flags,
             body: body.into(),
             ..abi::SendEvent::new(abi::SEND_WEBSOCKET_SEND)
@@ -211,30 +217,31 @@ impl LibrarySend {
 
 impl Drop for LibrarySend {
     fn drop(&mut self) {
-        // SAFETY: the handle is ours and given back once.
+        // SAFETY: we own the handle, and `drop` runs once.
         unsafe { (self.application.host.send_drop)(&raw mut self.handle) }
     }
 }
 
 impl SendHalf for LibrarySend {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        if self.budget.is_spent(cx) {
+        if self.budget.must_yield(cx) {
             return Poll::Pending;
         }
         let mut error = MaybeUninit::uninit();
-        // SAFETY: the handle is ours, the waker is lent for the call, `error` is valid for a write.
-        let code = waker::lend(cx.waker(), |waker| unsafe {
+        // SAFETY: we own the handle, the waker is valid during the call, and `error` is a local
+        // variable that the host may write to.
+        let code = waker::with_abi_waker(cx.waker(), |waker| unsafe {
             (self.application.host.send_poll_ready)(&raw mut self.handle, waker, error.as_mut_ptr())
         });
         match code {
             abi::PENDING => {
-                half_waits();
+                set_half_pending();
                 return Poll::Pending;
             }
-            abi::READY => self.budget.spend(),
-            // SAFETY: the host has written the error, as its answer says.
-            abi::FAILED => return Poll::Ready(Err(send_error(unsafe { error.assume_init() }))),
-            _ => panic_of_the_host(),
+            abi::READY => self.budget.count_ready(),
+            // SAFETY: the host returned FAILED, so it has written the error.
+            abi::FAILED => return Poll::Ready(Err(error_from_abi(unsafe { error.assume_init() }))),
+            _ => host_panicked(),
         }
         Poll::Ready(Ok(()))
     }
@@ -242,8 +249,8 @@ impl SendHalf for LibrarySend {
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         match event {
             SendEvent::HttpResponseStart(start) => {
-                let sent = headers::with_lent(&start.headers, |headers| {
-                    self.start(abi::SendEvent {
+                let result = headers::with_abi_headers(&start.headers, |headers| {
+                    self.send_to_host(abi::SendEvent {
                         status: start.status.as_u16().into(),
                         flags: flag(start.trailers, abi::FLAG_TRAILERS),
                         headers: headers.as_ptr(),
@@ -252,16 +259,16 @@ impl SendHalf for LibrarySend {
                     })
                 });
                 headers::recycle(start.headers);
-                sent
+                result
             }
-            SendEvent::HttpResponseBody(body) => self.start(abi::SendEvent {
+            SendEvent::HttpResponseBody(body) => self.send_to_host(abi::SendEvent {
                 flags: flag(body.more_body, abi::FLAG_MORE),
                 body: body.body.into(),
                 ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_BODY)
             }),
             SendEvent::HttpResponseTrailers(trailers) => {
-                headers::with_lent(&trailers.headers, |headers| {
-                    self.start(abi::SendEvent {
+                headers::with_abi_headers(&trailers.headers, |headers| {
+                    self.send_to_host(abi::SendEvent {
                         flags: flag(trailers.more_trailers, abi::FLAG_MORE),
                         headers: headers.as_ptr(),
                         n_headers: headers.len(),
@@ -269,56 +276,60 @@ impl SendHalf for LibrarySend {
                     })
                 })
             }
-            SendEvent::HttpResponsePush(push) => headers::with_lent(&push.headers, |headers| {
-                self.start(abi::SendEvent {
-                    text: Str::new(push.path.as_str()),
-                    headers: headers.as_ptr(),
-                    n_headers: headers.len(),
-                    ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_PUSH)
+            SendEvent::HttpResponsePush(push) => {
+                headers::with_abi_headers(&push.headers, |headers| {
+                    self.send_to_host(abi::SendEvent {
+                        text: Str::new(push.path.as_str()),
+                        headers: headers.as_ptr(),
+                        n_headers: headers.len(),
+                        ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_PUSH)
+                    })
                 })
-            }),
+            }
             SendEvent::HttpResponseEarlyHint(hint) => {
                 let links = hint.links.iter();
                 let links: Vec<_> = links
-                    .map(|link| headers::lend_field(&header::LINK, link))
+                    .map(|link| headers::header_to_abi(&header::LINK, link))
                     .collect();
-                self.start(abi::SendEvent {
+                self.send_to_host(abi::SendEvent {
                     headers: links.as_ptr(),
                     n_headers: links.len(),
                     ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_EARLY_HINT)
                 })
             }
-            SendEvent::HttpResponsePathSend(send) => self.start(abi::SendEvent {
+            SendEvent::HttpResponsePathSend(send) => self.send_to_host(abi::SendEvent {
                 text: Str::from_bytes(send.path.as_os_str().as_bytes()),
                 ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_PATH_SEND)
             }),
-            SendEvent::HttpResponseZeroCopySend(send) => self.start(abi::SendEvent {
+            SendEvent::HttpResponseZeroCopySend(send) => self.send_to_host(abi::SendEvent {
                 flags: flag(send.offset.is_some(), abi::FLAG_OFFSET)
                     | flag(send.count.is_some(), abi::FLAG_COUNT)
                     | flag(send.more_body, abi::FLAG_MORE),
-                // Open until the call is over: `send` holds it.
+                // `send` keeps the file open until the call returns.
                 file: send.file.as_raw_fd(),
                 offset: send.offset.unwrap_or(0),
                 count: send.count.unwrap_or(0),
                 ..abi::SendEvent::new(abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND)
             }),
-            SendEvent::WebSocketAccept(accept) => headers::with_lent(&accept.headers, |headers| {
-                self.start(abi::SendEvent {
-                    text: accept.subprotocol.as_deref().map_or(Str::NULL, Str::new),
-                    headers: headers.as_ptr(),
-                    n_headers: headers.len(),
-                    ..abi::SendEvent::new(abi::SEND_WEBSOCKET_ACCEPT)
+            SendEvent::WebSocketAccept(accept) => {
+                headers::with_abi_headers(&accept.headers, |headers| {
+                    self.send_to_host(abi::SendEvent {
+                        text: accept.subprotocol.as_deref().map_or(Str::NULL, Str::new),
+                        headers: headers.as_ptr(),
+                        n_headers: headers.len(),
+                        ..abi::SendEvent::new(abi::SEND_WEBSOCKET_ACCEPT)
+                    })
                 })
-            }),
+            }
             SendEvent::WebSocketSend(send) => self.send_message(send.message),
-            SendEvent::WebSocketClose(close) => self.start(abi::SendEvent {
+            SendEvent::WebSocketClose(close) => self.send_to_host(abi::SendEvent {
                 status: close.code.into(),
                 text: Str::new(&close.reason),
                 ..abi::SendEvent::new(abi::SEND_WEBSOCKET_CLOSE)
             }),
             SendEvent::WebSocketHttpResponseStart(start) => {
-                headers::with_lent(&start.headers, |headers| {
-                    self.start(abi::SendEvent {
+                headers::with_abi_headers(&start.headers, |headers| {
+                    self.send_to_host(abi::SendEvent {
                         status: start.status.as_u16().into(),
                         headers: headers.as_ptr(),
                         n_headers: headers.len(),
@@ -326,31 +337,32 @@ impl SendHalf for LibrarySend {
                     })
                 })
             }
-            SendEvent::WebSocketHttpResponseBody(body) => self.start(abi::SendEvent {
+            SendEvent::WebSocketHttpResponseBody(body) => self.send_to_host(abi::SendEvent {
                 flags: flag(body.more_body, abi::FLAG_MORE),
                 body: body.body.into(),
                 ..abi::SendEvent::new(abi::SEND_WEBSOCKET_HTTP_RESPONSE_BODY)
             }),
             SendEvent::LifespanStartupComplete(complete) => {
-                // Before the host learns of it: it may call with the next scope at once.
-                let before = self.application.set_state(complete.state);
-                self.start(abi::SendEvent::new(abi::SEND_LIFESPAN_STARTUP_COMPLETE))
+                // Before the host gets the event: after it, the host may call with the next scope
+                // at once.
+                let old_state = self.application.set_state(complete.state);
+                self.send_to_host(abi::SendEvent::new(abi::SEND_LIFESPAN_STARTUP_COMPLETE))
                     .inspect_err(|_| {
-                        self.application.set_state(before);
+                        self.application.set_state(old_state);
                     })
             }
-            SendEvent::LifespanStartupFailed(failed) => self.start(abi::SendEvent {
+            SendEvent::LifespanStartupFailed(failed) => self.send_to_host(abi::SendEvent {
                 text: Str::new(&failed.message),
                 ..abi::SendEvent::new(abi::SEND_LIFESPAN_STARTUP_FAILED)
             }),
             SendEvent::LifespanShutdownComplete(_) => {
-                self.start(abi::SendEvent::new(abi::SEND_LIFESPAN_SHUTDOWN_COMPLETE))
+                self.send_to_host(abi::SendEvent::new(abi::SEND_LIFESPAN_SHUTDOWN_COMPLETE))
             }
-            SendEvent::LifespanShutdownFailed(failed) => self.start(abi::SendEvent {
+            SendEvent::LifespanShutdownFailed(failed) => self.send_to_host(abi::SendEvent {
                 text: Str::new(&failed.message),
                 ..abi::SendEvent::new(abi::SEND_LIFESPAN_SHUTDOWN_FAILED)
             }),
-            // `debug` holds Rust values, which stay where they were made; no scope offers it here.
+            // `debug` has Rust values, which cannot cross. No scope of a library offers it.
             other => Err(SendError::refused(format!(
                 "{} cannot leave a compiled app",
                 other.name()
@@ -360,9 +372,9 @@ impl SendHalf for LibrarySend {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
         let mut disconnect = abi::Disconnect::NONE;
-        // SAFETY: the handle is ours, the waker is lent for the call, `disconnect` is valid for a
-        // write.
-        let code = waker::lend(cx.waker(), |waker| unsafe {
+        // SAFETY: we own the handle, the waker is valid during the call, and `disconnect` is a
+        // local variable that the host may write to.
+        let code = waker::with_abi_waker(cx.waker(), |waker| unsafe {
             (self.application.host.send_poll_closed)(
                 &raw mut self.handle,
                 waker,
@@ -371,11 +383,11 @@ impl SendHalf for LibrarySend {
         });
         match code {
             abi::PENDING => {
-                half_waits();
+                set_half_pending();
                 Poll::Pending
             }
             abi::READY => Poll::Ready(disconnect.into()),
-            _ => panic_of_the_host(),
+            _ => host_panicked(),
         }
     }
 }
@@ -384,7 +396,7 @@ const fn flag(set: bool, flag: u32) -> u32 {
     if set { flag } else { 0 }
 }
 
-fn send_error(error: abi::SendError) -> SendError {
+fn error_from_abi(error: abi::SendError) -> SendError {
     let text = |buffer: &Buffer| String::from_utf8_lossy(buffer.as_slice()).into_owned();
     match error.kind {
         abi::SEND_ERROR_DISCONNECTED => SendError::disconnected(error.disconnect.into()),

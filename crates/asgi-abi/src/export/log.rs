@@ -1,11 +1,11 @@
-//! What the app says with `tracing` goes to the server's log.
+//! Forwards the app's `tracing` events to the server's log.
 //!
-//! A library has its own copy of `tracing`, where nobody listens. [`Bridge`] does, unless the app
-//! has installed a subscriber of its own. It asks the server once for each call site whether
-//! anybody reads it, so a line that nobody reads costs what it costs in any program.
+//! A library has its own copy of `tracing`, which has no subscriber. [`LogBridge`] is the subscriber,
+//! unless the app installs its own. It asks the server once for each call site whether the log takes
+//! its lines. So a disabled line costs no more than in any other program.
 //!
-//! A line bears the number of the exchange that it is about: the one that this thread polls, or,
-//! in a task that the app has spawned, the one in which the current span was made.
+//! A line has the number of its exchange: the exchange that this thread polls, or, in a task that
+//! the app has spawned, the exchange in which the current span was made.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -22,14 +22,14 @@ use tracing_core::{Event, Level, Metadata, Subscriber};
 use crate::abi::{self, Str};
 
 thread_local! {
-    /// The exchange that this thread polls; 0 if none.
+    /// The exchange whose call this thread polls; 0 if none.
     static EXCHANGE: Cell<u64> = const { Cell::new(0) };
     /// The spans that this thread is in, the innermost last.
     static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `f` as a part of this exchange.
-pub(super) fn within<R>(exchange: u64, f: impl FnOnce() -> R) -> R {
+/// Runs `f` with this exchange as the current one.
+pub(super) fn with_exchange<R>(exchange: u64, f: impl FnOnce() -> R) -> R {
     struct Restore(u64);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -40,12 +40,12 @@ pub(super) fn within<R>(exchange: u64, f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// The exchange that this thread polls; 0 if none.
+/// The exchange whose call this thread polls; 0 if none.
 pub(super) fn current_exchange() -> u64 {
     EXCHANGE.get()
 }
 
-/// Writes one line, without `tracing`.
+/// Writes one line without `tracing`.
 pub(super) fn line(host: &abi::Host, level: u32, target: &str, message: &str) {
     let line = abi::LogLine {
         level,
@@ -56,33 +56,33 @@ pub(super) fn line(host: &abi::Host, level: u32, target: &str, message: &str) {
         fields: std::ptr::null(),
         n_fields: 0,
     };
-    // SAFETY: the line lives until the call returns.
+    // SAFETY: the line and its texts are valid until the call returns.
     unsafe { (host.log)(&raw const line) }
 }
 
-/// Whether anybody reads this.
-pub(super) fn is_enabled(host: &abi::Host, level: u32, target: Str) -> u32 {
-    // SAFETY: the text lives until the call returns.
+/// Whether the server's log takes such lines: the flags of `log_enabled`.
+pub(super) fn enabled_flags(host: &abi::Host, level: u32, target: Str) -> u32 {
+    // SAFETY: `target` is a text of our caller, which is valid until the call returns.
     unsafe { (host.log_enabled)(level, target) }
 }
 
-/// A subscriber that passes events to the host.
-pub(super) struct Bridge {
+/// A subscriber that forwards events to the host.
+pub(super) struct LogBridge {
     host: &'static abi::Host,
-    most: LevelFilter,
+    max_level: LevelFilter,
     spans: Mutex<HashMap<u64, Span>>,
     next_span: AtomicU64,
 }
 
 struct Span {
     metadata: &'static Metadata<'static>,
-    /// As `outer{a=1}:inner{b=2}`.
+    /// For example `outer{a=1}:inner{b=2}`.
     path: Arc<str>,
     exchange: u64,
     handles: usize,
 }
 
-impl Bridge {
+impl LogBridge {
     pub(super) fn new(host: &'static abi::Host) -> Self {
         let levels = [
             (abi::LOG_TRACE, LevelFilter::TRACE),
@@ -91,20 +91,20 @@ impl Bridge {
             (abi::LOG_WARN, LevelFilter::WARN),
             (abi::LOG_ERROR, LevelFilter::ERROR),
         ];
-        let most = levels
+        let max_level = levels
             .into_iter()
-            .find(|(level, _)| is_enabled(host, *level, Str::NULL) & abi::LOG_ENABLED != 0)
+            .find(|(level, _)| enabled_flags(host, *level, Str::NULL) & abi::LOG_ENABLED != 0)
             .map_or(LevelFilter::OFF, |(_, filter)| filter);
         Self {
             host,
-            most,
+            max_level,
             spans: Mutex::default(),
             next_span: AtomicU64::new(1),
         }
     }
 
-    fn ask(&self, metadata: &Metadata<'_>) -> u32 {
-        is_enabled(
+    fn enabled_flags(&self, metadata: &Metadata<'_>) -> u32 {
+        enabled_flags(
             self.host,
             abi_level(*metadata.level()),
             Str::new(metadata.target()),
@@ -112,11 +112,11 @@ impl Bridge {
     }
 
     fn spans(&self) -> MutexGuard<'_, HashMap<u64, Span>> {
-        // No code of the app's runs while it is locked.
+        // No code of the app runs while it is locked.
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The path and the exchange of the span that a line or a new span is in.
+    /// The path and the exchange of the span that contains a line or a new span.
     fn context(&self, parent: Option<&Id>, is_contextual: bool) -> (Option<Arc<str>>, u64) {
         let parent = match parent {
             Some(id) => Some(id.into_u64()),
@@ -128,16 +128,16 @@ impl Bridge {
             let span = spans.get(&id)?;
             Some((Arc::clone(&span.path), span.exchange))
         });
-        let (path, of_span) = found.map_or((None, 0), |(path, of)| (Some(path), of));
+        let (path, span_exchange) = found.map_or((None, 0), |(path, of)| (Some(path), of));
         match current_exchange() {
-            0 => (path, of_span),
+            0 => (path, span_exchange),
             exchange => (path, exchange),
         }
     }
 }
 
 fn current_span() -> Option<u64> {
-    // While the thread ends there is none.
+    // `try_with` fails while the thread ends; then there is no span.
     ENTERED
         .try_with(|entered| entered.borrow().last().copied())
         .ok()
@@ -154,9 +154,9 @@ fn abi_level(level: Level) -> u32 {
     }
 }
 
-impl Subscriber for Bridge {
+impl Subscriber for LogBridge {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        match self.ask(metadata) {
+        match self.enabled_flags(metadata) {
             0 => Interest::never(),
             abi::LOG_ENABLED => Interest::always(),
             _ => Interest::sometimes(),
@@ -164,11 +164,11 @@ impl Subscriber for Bridge {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.ask(metadata) & abi::LOG_ENABLED != 0
+        self.enabled_flags(metadata) & abi::LOG_ENABLED != 0
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.most)
+        Some(self.max_level)
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
@@ -180,7 +180,7 @@ impl Subscriber for Bridge {
             path.push(':');
         }
         path.push_str(metadata.name());
-        let mut fields = Braces(String::new());
+        let mut fields = SpanFields(String::new());
         attributes.record(&mut fields);
         path.push_str(&fields.close());
         let id = self.next_span.fetch_add(1, Ordering::Relaxed);
@@ -195,7 +195,7 @@ impl Subscriber for Bridge {
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
-        let mut fields = Braces(String::new());
+        let mut fields = SpanFields(String::new());
         values.record(&mut fields);
         let fields = fields.close();
         if let Some(span) = self.spans().get_mut(&id.into_u64()) {
@@ -207,9 +207,9 @@ impl Subscriber for Bridge {
 
     fn event(&self, event: &Event<'_>) {
         let (path, exchange) = self.context(event.parent(), event.is_contextual());
-        let mut texts = Texts::default();
-        event.record(&mut texts);
-        let mut fields: Vec<_> = texts
+        let mut values = EventFields::default();
+        event.record(&mut values);
+        let mut fields: Vec<_> = values
             .fields
             .iter()
             .map(|(name, value, flags)| abi::LogField {
@@ -231,23 +231,23 @@ impl Subscriber for Bridge {
             reserved: 0,
             exchange,
             target: Str::new(metadata.target()),
-            message: Str::new(&texts.message),
+            message: Str::new(&values.message),
             fields: fields.as_ptr(),
             n_fields: fields.len(),
         };
-        // SAFETY: the line and all that it lends live until the call returns.
+        // SAFETY: the line, its texts and its fields are valid until the call returns.
         unsafe { (self.host.log)(&raw const line) }
     }
 
     fn enter(&self, id: &Id) {
         let id = id.into_u64();
-        // It only fails while the thread ends.
+        // It fails only while the thread ends.
         let _ = ENTERED.try_with(|entered| entered.borrow_mut().push(id));
     }
 
     fn exit(&self, id: &Id) {
         let id = id.into_u64();
-        // As above.
+        // It fails only while the thread ends.
         let _ = ENTERED.try_with(|entered| {
             let mut entered = entered.borrow_mut();
             if let Some(at) = entered.iter().rposition(|one| *one == id) {
@@ -288,10 +288,10 @@ impl Subscriber for Bridge {
     }
 }
 
-/// The fields of a span, as `{a=1 b="x"}`.
-struct Braces(String);
+/// Formats the fields of a span as `{a=1 b="x"}`.
+struct SpanFields(String);
 
-impl Braces {
+impl SpanFields {
     fn close(mut self) -> String {
         if !self.0.is_empty() {
             self.0.push('}');
@@ -300,22 +300,22 @@ impl Braces {
     }
 }
 
-impl Visit for Braces {
+impl Visit for SpanFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let before = if self.0.is_empty() { '{' } else { ' ' };
-        // A value whose `Debug` fails is cut off there.
+        // If the `Debug` of a value fails, its text ends there.
         let _ = write!(self.0, "{before}{}={value:?}", field.name());
     }
 }
 
-/// The fields of an event: name, value, flags.
+/// The message of an event, and its other fields as name, value and flags.
 #[derive(Default)]
-struct Texts {
+struct EventFields {
     message: String,
     fields: Vec<(&'static str, String, u64)>,
 }
 
-impl Visit for Texts {
+impl Visit for EventFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
@@ -325,7 +325,7 @@ impl Visit for Texts {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = String::new();
-        // As for spans.
+        // If the `Debug` of a value fails, its text ends there.
         let _ = write!(text, "{value:?}");
         match field.name() {
             "message" => self.message = text,

@@ -1,8 +1,8 @@
-//! The library's side: the functions behind `ASGI_APP`.
+//! The library's side: the functions of `ASGI_APP`.
 //!
-//! Nothing here is called by the app. [`export!`](crate::export!) makes the static, the host calls
-//! through it. Every function that the host calls catches panics, and polls and drops the app's
-//! futures within the app's own runtime.
+//! The macro [`export!`](crate::export!) makes the static, and the host calls its functions. The app
+//! calls nothing here. Every function catches panics, and polls and drops the app's futures in the
+//! app's own runtime.
 
 mod config;
 mod halves;
@@ -24,30 +24,31 @@ use bytes::Bytes;
 pub use self::config::Config;
 use self::halves::{LibraryReceive, LibrarySend};
 use self::runtime::Application;
-pub use self::runtime::Runs;
-use self::task::Task;
+pub use self::runtime::PollMode;
+use self::task::LibraryTask;
 use crate::abi::{self, Buffer, Str};
-use crate::panic::caught;
+use crate::panic::catch;
 use crate::{inline_storage, waker};
 
-/// Exports an app from a shared library, for a server to load.
+/// Exports an app from a shared library, so that a server can load it.
 ///
 /// - `export!(app)` takes any expression that is an [`asgi::App`]: the name of an `async fn`, or a
 ///   call that makes an app.
-/// - `export!(start = make)` takes a function of a [`Config`](crate::Config) that returns a
-///   `Result` of an app. Its error is why the server does not start.
-/// - `export!(admin: app)` and `export!(admin: start = make)` export an app under a name of its
-///   own: `ferricorn libshop.so:admin` serves it. A library has any number of those beside, or
-///   instead of, the one without a name.
+/// - `export!(start = make)` takes a function that gets a [`Config`](crate::Config) and returns a
+///   `Result` with an app. If it returns an error, the server does not start.
+/// - `export!(admin: app)` and `export!(admin: start = make)` export an app under a name:
+///   `ferricorn libshop.so:admin` serves it. A library can have any number of named apps, with or
+///   without an unnamed one.
 ///
-/// A call is polled by the server's threads until it waits for something of its own, a timer or a
-/// database: from then on the library's own runtime polls it. A word behind each of these forms, as
-/// in `export!(app, inline)`, forces one of both: `inline` is best for an app that hardly ever
-/// waits, `own_runtime` for one that does nothing else, or that blocks its thread.
+/// The server's threads poll a call until it waits for its own I/O, such as a timer or a database.
+/// From then on, the library's own runtime polls it. A word after each of these forms, as in
+/// `export!(app, inline)`, chooses one of the two for all calls. `inline` is best for an app that
+/// hardly ever waits; `own_runtime` is best for an app that mostly waits, or that blocks its thread.
 ///
-/// The expression is evaluated once, when the library is loaded, within the app's tokio runtime.
+/// The expression is evaluated once, when the server loads the library, in the app's tokio runtime.
 ///
-/// The crate's `Cargo.toml` says `crate-type = ["cdylib"]`, and its profile unwinds on panic.
+/// The crate needs `crate-type = ["cdylib"]` in its `Cargo.toml`, and a profile that unwinds on
+/// panic.
 ///
 /// ```
 /// use asgi::{AppError, Receiver, Scope, Sender};
@@ -77,37 +78,37 @@ use crate::{inline_storage, waker};
 /// ```
 #[macro_export]
 macro_rules! export {
-    (start = $start:expr $(, $runs:ident)? $(,)?) => {
-        $crate::export!(@unnamed ($($runs)?) |config| $crate::private::start($start, config));
+    (start = $start:expr $(, $mode:ident)? $(,)?) => {
+        $crate::export!(@unnamed ($($mode)?) |config| $crate::private::start($start, config));
     };
-    ($name:ident : start = $start:expr $(, $runs:ident)? $(,)?) => {
-        $crate::export!(@named $name ($($runs)?) |config| $crate::private::start($start, config));
+    ($name:ident : start = $start:expr $(, $mode:ident)? $(,)?) => {
+        $crate::export!(@named $name ($($mode)?) |config| $crate::private::start($start, config));
     };
-    ($name:ident : $app:expr $(, $runs:ident)? $(,)?) => {
-        $crate::export!(@named $name ($($runs)?) |config| $crate::private::make(|| $app, config));
+    ($name:ident : $app:expr $(, $mode:ident)? $(,)?) => {
+        $crate::export!(@named $name ($($mode)?) |config| $crate::private::make(|| $app, config));
     };
-    (@unnamed $runs:tt |$config:ident| $make:expr) => {
-        /// The app, as servers find it.
+    (@unnamed $mode:tt |$config:ident| $make:expr) => {
+        /// The symbol that servers look for.
         #[unsafe(no_mangle)]
         pub static ASGI_APP: $crate::abi::App =
-            $crate::export!(@declaration $runs |$config| $make);
+            $crate::export!(@declaration $mode |$config| $make);
     };
-    (@named $name:ident $runs:tt |$config:ident| $make:expr) => {
+    (@named $name:ident $mode:tt |$config:ident| $make:expr) => {
         const _: () = {
             #[unsafe(export_name = ::core::concat!("ASGI_APP_", ::core::stringify!($name)))]
-            static APP: $crate::abi::App = $crate::export!(@declaration $runs |$config| $make);
+            static APP: $crate::abi::App = $crate::export!(@declaration $mode |$config| $make);
         };
     };
-    (@runs ()) => { $crate::private::Runs::WhereItWaits };
-    (@runs (inline)) => { $crate::private::Runs::Inline };
-    (@runs (own_runtime)) => { $crate::private::Runs::OnItsOwn };
-    (@runs ($other:ident)) => {
+    (@mode ()) => { $crate::private::PollMode::Auto };
+    (@mode (inline)) => { $crate::private::PollMode::Inline };
+    (@mode (own_runtime)) => { $crate::private::PollMode::OwnRuntime };
+    (@mode ($other:ident)) => {
         ::core::compile_error!("expected `inline` or `own_runtime`, or neither")
     };
-    (@declaration $runs:tt |$config:ident| $make:expr) => {{
+    (@declaration $mode:tt |$config:ident| $make:expr) => {{
         #[cfg(panic = "abort")]
         ::core::compile_error!(
-            "an app that aborts on panic takes the whole server with it: \
+            "a panic must not abort the whole server: \
              remove `panic = \"abort\"` from the profile that builds this library"
         );
 
@@ -115,7 +116,7 @@ macro_rules! export {
         impl $crate::Exported for Exported {
             const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
             const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
-            const RUNS: $crate::private::Runs = $crate::export!(@runs $runs);
+            const POLL_MODE: $crate::private::PollMode = $crate::export!(@mode $mode);
             fn app(
                 $config: $crate::Config,
             ) -> ::core::result::Result<$crate::private::DynApp, $crate::private::AppError>
@@ -125,12 +126,12 @@ macro_rules! export {
         }
         $crate::declare::<Exported>()
     }};
-    ($app:expr $(, $runs:ident)? $(,)?) => {
-        $crate::export!(@unnamed ($($runs)?) |config| $crate::private::make(|| $app, config));
+    ($app:expr $(, $mode:ident)? $(,)?) => {
+        $crate::export!(@unnamed ($($mode)?) |config| $crate::private::make(|| $app, config));
     };
 }
 
-/// What `start = …` stands for.
+/// Makes an app with a start function: `start = …` expands to this.
 #[doc(hidden)]
 pub fn start<A: App, E: Into<AppError>>(
     start: impl FnOnce(Config) -> Result<A, E>,
@@ -139,21 +140,21 @@ pub fn start<A: App, E: Into<AppError>>(
     start(config).map(DynApp::new).map_err(Into::into)
 }
 
-/// What an app without a start function stands for.
+/// Makes an app without a start function: the other forms expand to this.
 #[doc(hidden)]
 pub fn make<A: App>(make: impl FnOnce() -> A, config: Config) -> Result<DynApp, AppError> {
     if config.text().is_some() {
-        return Err("it takes no configuration, and was given one".into());
+        return Err("the app takes no configuration, but got one".into());
     }
     Ok(DynApp::new(make()))
 }
 
-/// What [`export!`](crate::export!) knows of an app.
+/// The parameters of [`export!`](crate::export!) for one app.
 #[doc(hidden)]
 pub trait Exported: 'static {
     const NAME: &'static str;
     const VERSION: &'static str;
-    const RUNS: Runs;
+    const POLL_MODE: PollMode;
     fn app(config: Config) -> Result<DynApp, AppError>;
 }
 
@@ -183,45 +184,48 @@ unsafe extern "C" fn init<E: Exported>(
     app: *mut *mut c_void,
     error: *mut Buffer,
 ) -> u32 {
-    // SAFETY: the host passes a struct that lives as long as the process; of one with another
-    // version `check_host` reads nothing but the head, which is the same in all of them. `start` and
-    // what it lends are valid for this call.
-    let started = caught(|| unsafe {
+    // SAFETY: the host promises that its struct is valid until the process ends. `check_host` reads
+    // only the head, which is the same in all versions; the rest is used only if the version fits.
+    // `start` and its texts are valid during this call.
+    let started = catch(|| unsafe {
         check_host(host)?;
         let text = (*start).config;
         let mut config = Config::default();
         if !text.ptr.is_null() {
             config = Config::new(text.to_text());
         }
-        Application::start(&*host, (*start).threads, E::RUNS, || E::app(config))
+        Application::start(&*host, (*start).threads, E::POLL_MODE, || E::app(config))
     });
-    let refusal = match started {
+    let why = match started {
         Ok(Ok(application)) => {
-            // Never freed: tasks refer to it until the process ends.
+            // Leaked: tasks may refer to it until the process ends.
             let application: &'static Application = Box::leak(Box::new(application));
-            // SAFETY: `app` is the host's, valid for a write.
+            // SAFETY: the host passes a valid output parameter.
             unsafe { app.write((&raw const *application).cast_mut().cast()) };
             return abi::READY;
         }
-        Ok(Err(refusal)) => refusal,
-        Err(message) => format!("the app panicked as it was made: {message}"),
+        Ok(Err(why)) => why,
+        Err(message) => format!("the app panicked during startup: {message}"),
     };
-    // SAFETY: `error` is the host's, valid for a write.
-    unsafe { error.write(Bytes::from(refusal).into()) };
+    // SAFETY: the host passes a valid output parameter.
+    unsafe { error.write(Bytes::from(why).into()) };
     abi::FAILED
 }
 
+/// Checks that the host has the ABI version of this library.
+///
 /// # Safety
 ///
 /// `host` must point to the head of a host struct: magic, version and size.
 unsafe fn check_host(host: *const abi::Host) -> Result<(), String> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the head is valid.
     let (magic, major, minor, size) =
         unsafe { ((*host).magic, (*host).major, (*host).minor, (*host).size) };
-    let same = magic == abi::MAGIC && (major, minor) == (abi::MAJOR, abi::MINOR);
-    if !same || (size as usize) < size_of::<abi::Host>() {
+    let is_same = magic == abi::MAGIC && (major, minor) == (abi::MAJOR, abi::MINOR);
+    if !is_same || (size as usize) < size_of::<abi::Host>() {
         return Err(format!(
-            "the server speaks version {major}.{minor} of the app ABI ({size} bytes), this app {}.{} ({} bytes)",
+            "the server has version {major}.{minor} of the app ABI ({size} bytes), this app has {}.{} ({} \
+             bytes)",
             abi::MAJOR,
             abi::MINOR,
             size_of::<abi::Host>()
@@ -237,29 +241,31 @@ unsafe extern "C" fn call(
     send: *mut abi::Send,
     task: *mut abi::Task,
 ) -> u32 {
-    // SAFETY: `app` came out of `init`, which leaked it.
+    // SAFETY: the host passes the pointer that `init` returned. `init` leaked the application, so it
+    // is valid until the process ends.
     let application: &'static Application = unsafe { &*app.cast::<Application>() };
-    // SAFETY: the host gives both handles away with this call, and they belong to its host struct.
+    // SAFETY: with this call, the host passes the ownership of both handles to the library. They are
+    // halves of the host that `init` got.
     let (receive, send) = unsafe {
         (
             LibraryReceive::new(application.host, receive.read()),
             LibrarySend::new(application, send.read()),
         )
     };
-    // SAFETY: the scope is valid for this call; `rebuild` copies all that it takes from it.
-    let made = caught(|| unsafe {
+    // SAFETY: the scope is valid during this call, and `from_abi` copies what it needs.
+    let made = catch(|| unsafe {
         let exchange = (*scope).exchange;
-        let scope = scope::rebuild(scope, application);
-        Task::new(application, exchange, scope, receive, send)
+        let scope = scope::from_abi(scope, application);
+        LibraryTask::new(application, exchange, scope, receive, send)
     });
-    // The hook has printed a panic.
+    // The panic hook has reported a panic.
     let Ok(made) = made else {
         return abi::FAILED;
     };
     let made = abi::Task {
         store: inline_storage::put(made),
     };
-    // SAFETY: `task` is the host's, valid for a write.
+    // SAFETY: the host passes a valid output parameter.
     unsafe { task.write(made) };
     abi::READY
 }
@@ -269,28 +275,29 @@ unsafe extern "C" fn poll(
     waker: *const abi::Waker,
     outcome: *mut abi::Outcome,
 ) -> u32 {
-    // SAFETY: `task` came out of `call` and was not dropped; the host uses it on one thread at a
-    // time, so this reference is the only one.
-    let task: &mut Task = unsafe { inline_storage::get(&raw mut (*task).store) };
-    // SAFETY: the waker is lent for this call.
-    let code = unsafe { waker::borrow(waker, |waker| task.poll(waker)) };
+    // SAFETY: the host passes a task that `call` has made and that is not dropped. The host uses it
+    // on one thread at a time, so this reference is the only one.
+    let task: &mut LibraryTask = unsafe { inline_storage::get(&raw mut (*task).store) };
+    // SAFETY: the host's waker is valid during this call.
+    let code = unsafe { waker::with_rust_waker(waker, |waker| task.poll(waker)) };
     if matches!(code, abi::FAILED | abi::PANICKED) {
-        // SAFETY: `outcome` is the host's, valid for a write.
+        // SAFETY: the host passes a valid output parameter.
         unsafe { outcome.write(task.outcome()) };
     }
     code
 }
 
 unsafe extern "C" fn drop_task(task: *mut abi::Task) {
-    // SAFETY: `task` came out of `call`, and the host drops it once.
-    let mut task: Task = unsafe { inline_storage::take(&raw mut (*task).store) };
+    // SAFETY: the host passes a task that `call` has made, and drops it only once.
+    let mut task: LibraryTask = unsafe { inline_storage::take(&raw mut (*task).store) };
     task.cancel();
 }
 
 unsafe extern "C" fn shutdown(app: *mut c_void, grace_ms: u32) {
-    // SAFETY: `app` came out of `init`, which leaked it.
+    // SAFETY: the host passes the pointer that `init` returned. `init` leaked the application, so it
+    // is valid until the process ends.
     let application: &'static Application = unsafe { &*app.cast::<Application>() };
     let grace = Duration::from_millis(grace_ms.into());
-    // A panic's message went out by the hook, and nobody is left to act on it.
-    let _ = caught(|| application.shutdown(grace));
+    // The panic hook has reported a panic. There is nothing else to do about it.
+    let _ = catch(|| application.shutdown(grace));
 }

@@ -1,4 +1,4 @@
-//! How a task ended, when it did not end well.
+//! Why a task failed or panicked, as the host reads it.
 
 use std::error::Error;
 
@@ -6,16 +6,17 @@ use asgi::{AppError, DisconnectReason, SendError};
 
 use crate::abi::{self, Str};
 
-/// The texts of an error, and the array that lends them.
+/// The texts of an error, and the array of the ABI that borrows them.
 pub(super) struct Failure {
     kind: u32,
     disconnect: abi::Disconnect,
-    lent: Vec<Str>,
-    /// Holds what `lent` points to.
+    array: Vec<Str>,
+    /// Owns the texts that `array` points to.
     _messages: Vec<String>,
 }
 
-// SAFETY: `lent` points into `_messages`, which moves along and is never changed.
+// SAFETY: `array` points to the texts of `_messages`, which are on the heap. This struct owns them
+// and never changes them, so the pointers stay valid on any thread.
 unsafe impl Send for Failure {}
 
 impl Failure {
@@ -23,8 +24,8 @@ impl Failure {
         Self::new(0, None, vec![message])
     }
 
-    /// The error and its causes. A cause with a meaning of its own to a server crosses as a kind:
-    /// the host puts it back in its place, at the end.
+    /// The error and its causes. A cause that a server looks for crosses as the `kind`; the host
+    /// puts it back at the end of the chain.
     pub(super) fn error(error: &AppError) -> Self {
         let mut messages = Vec::new();
         let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_error());
@@ -39,7 +40,7 @@ impl Failure {
             cause = error.source();
         }
         if error.is_unsupported() {
-            // That error has no cause, so it was the last of them.
+            // The error "unsupported" has no cause, so it is the last message.
             messages.pop();
             return Self::new(abi::OUTCOME_UNSUPPORTED, None, messages);
         }
@@ -50,18 +51,19 @@ impl Failure {
         Self {
             kind,
             disconnect: reason.map_or(abi::Disconnect::NONE, Into::into),
-            lent: messages.iter().map(|message| Str::new(message)).collect(),
+            array: messages.iter().map(|message| Str::new(message)).collect(),
             _messages: messages,
         }
     }
 
-    pub(super) fn lend(&self) -> abi::Outcome {
+    /// Borrows the texts.
+    pub(super) fn to_abi(&self) -> abi::Outcome {
         abi::Outcome {
             kind: self.kind,
             reserved: 0,
             disconnect: self.disconnect,
-            messages: self.lent.as_ptr(),
-            n_messages: self.lent.len(),
+            messages: self.array.as_ptr(),
+            n_messages: self.array.len(),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! A call that waits for its own I/O, on the library's runtime.
+//! A call that waits for its own I/O, as a task on the library's runtime.
 //!
-//! Such a call would be woken across two runtimes for each of its steps: the app's reactor wakes
-//! the server's thread, which polls once more and waits again. As a task beside the reactor it
-//! wakes the server only when it sends, receives or ends.
+//! On a thread of the server, each step of such a call would need a wake-up across two runtimes:
+//! the app's reactor wakes the server's thread, which polls once and waits again. As a task next to
+//! the reactor, the call wakes the server only when it sends, receives or ends.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,89 +14,96 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::log;
-use super::panic_hook::caught_in_call;
-use crate::panic::caught;
+use super::panic_hook::catch_in_call;
+use crate::panic::catch;
 
-/// How a call ended; the error is the message of its panic.
-pub(super) type Ended = Result<Result<(), AppError>, String>;
+/// The result of a call. The outer error is the message of a panic.
+pub(super) type CallResult = Result<Result<(), AppError>, String>;
 
-/// The task's side of a call that was moved. Dropping it cancels the call.
-pub(super) struct Moved {
-    shared: Arc<Shared>,
+/// A call that runs on the library's runtime. Dropping it cancels the call.
+pub(super) struct SpawnedCall {
+    state: Arc<SpawnedState>,
     task: AbortHandle,
 }
 
-struct Shared {
+/// Shared by the call's [`SpawnedCall`] and its [`SpawnedFuture`].
+struct SpawnedState {
     exchange: u64,
     handle: Handle,
-    /// Locked while it is polled; gone once it has ended.
+    /// Locked during a poll; `None` after the call has ended.
     future: Mutex<Option<AppFuture<'static>>>,
     is_cancelled: AtomicBool,
-    end: Mutex<End>,
+    completion: Mutex<Completion>,
 }
 
+/// The result of a spawned call, and the waker of the server's task that waits for it.
 #[derive(Default)]
-struct End {
-    ended: Option<Ended>,
+struct Completion {
+    result: Option<CallResult>,
     waker: Option<Waker>,
 }
 
-impl Moved {
-    /// Goes on with `future` on the runtime of `handle`.
+impl SpawnedCall {
+    /// Continues `future` on the runtime of `handle`.
     pub(super) fn start(handle: &Handle, exchange: u64, future: AppFuture<'static>) -> Self {
-        let shared = Arc::new(Shared {
+        let state = Arc::new(SpawnedState {
             exchange,
             handle: handle.clone(),
             future: Mutex::new(Some(future)),
             is_cancelled: AtomicBool::new(false),
-            end: Mutex::default(),
+            completion: Mutex::default(),
         });
-        let task = handle.spawn(Run(Arc::clone(&shared))).abort_handle();
-        Self { shared, task }
+        let task = handle
+            .spawn(SpawnedFuture(Arc::clone(&state)))
+            .abort_handle();
+        Self { state, task }
     }
 
-    /// Waits for the call's end.
-    pub(super) fn poll(&self, waker: &Waker) -> Poll<Ended> {
-        let mut end = self.shared.end();
-        if let Some(ended) = end.ended.take() {
-            return Poll::Ready(ended);
+    /// Waits for the end of the call.
+    pub(super) fn poll(&self, waker: &Waker) -> Poll<CallResult> {
+        let mut completion = self.state.completion();
+        if let Some(result) = completion.result.take() {
+            return Poll::Ready(result);
         }
-        match &mut end.waker {
-            Some(kept) => kept.clone_from(waker),
+        match &mut completion.waker {
+            Some(old) => old.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
         Poll::Pending
     }
 }
 
-impl Drop for Moved {
+impl Drop for SpawnedCall {
     fn drop(&mut self) {
-        self.shared.is_cancelled.store(true, Ordering::SeqCst);
-        self.shared.end().waker = None;
-        match self.shared.future.try_lock() {
-            Ok(mut slot) => self.shared.drop_future(&mut slot),
-            Err(TryLockError::Poisoned(slot)) => self.shared.drop_future(&mut slot.into_inner()),
-            // It is being polled: whoever does that drops it afterwards.
+        self.state.is_cancelled.store(true, Ordering::SeqCst);
+        self.state.completion().waker = None;
+        match self.state.future.try_lock() {
+            Ok(mut slot) => self.state.drop_future(&mut slot),
+            Err(TryLockError::Poisoned(slot)) => self.state.drop_future(&mut slot.into_inner()),
+            // The runtime polls it now and drops it after that, because `is_cancelled` is set.
             Err(TryLockError::WouldBlock) => {}
         }
         self.task.abort();
     }
 }
 
-impl Shared {
-    fn end(&self) -> MutexGuard<'_, End> {
-        // Nothing but the host's wakers runs while it is locked, and those do not panic.
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+impl SpawnedState {
+    fn completion(&self) -> MutexGuard<'_, Completion> {
+        // Only wakers of the host run while it is locked, and they do not panic.
+        self.completion
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // What has panicked is dropped below, under the same lock.
+        // If the future panics, it is dropped below, under the same lock.
         let mut slot = self.future.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(future) = slot.as_mut() else {
             return Poll::Ready(());
         };
-        let polled = caught_in_call(|| log::within(self.exchange, || future.as_mut().poll(cx)));
-        let ended = match polled {
+        let polled =
+            catch_in_call(|| log::with_exchange(self.exchange, || future.as_mut().poll(cx)));
+        let result = match polled {
             Ok(Poll::Pending) if self.is_cancelled.load(Ordering::SeqCst) => None,
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(result)) => Some(Ok(result)),
@@ -104,17 +111,17 @@ impl Shared {
         };
         self.drop_future(&mut slot);
         drop(slot);
-        if let Some(ended) = ended {
-            self.tell(ended);
+        if let Some(result) = result {
+            self.complete(result);
         }
         Poll::Ready(())
     }
 
-    fn tell(&self, ended: Ended) {
+    fn complete(&self, result: CallResult) {
         let waker = {
-            let mut end = self.end();
-            end.ended = Some(ended);
-            end.waker.take()
+            let mut completion = self.completion();
+            completion.result = Some(result);
+            completion.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -123,19 +130,19 @@ impl Shared {
 
     fn drop_future(&self, slot: &mut Option<AppFuture<'static>>) {
         if let Some(future) = slot.take() {
-            // A panic's message went out by the hook; the call is over either way.
-            let _ = caught(|| {
-                let _within = self.handle.enter();
-                log::within(self.exchange, || drop(future));
+            // The panic hook has logged a panic. The call ends in both cases.
+            let _ = catch(|| {
+                let _runtime = self.handle.enter();
+                log::with_exchange(self.exchange, || drop(future));
             });
         }
     }
 }
 
-/// The runtime's side.
-struct Run(Arc<Shared>);
+/// The future that the runtime polls.
+struct SpawnedFuture(Arc<SpawnedState>);
 
-impl Future for Run {
+impl Future for SpawnedFuture {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -143,15 +150,16 @@ impl Future for Run {
     }
 }
 
-impl Drop for Run {
-    /// The runtime may be shut down while the call goes on: the host must not wait for ever.
+impl Drop for SpawnedFuture {
+    /// Ends the call if the runtime shuts down before the call ends. Otherwise the host would wait
+    /// forever.
     fn drop(&mut self) {
         let mut slot = self.0.future.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_some() {
             self.0.drop_future(&mut slot);
             drop(slot);
             self.0
-                .tell(Ok(Err("the app's runtime was shut down".into())));
+                .complete(Ok(Err("the app's runtime was shut down".into())));
         }
     }
 }

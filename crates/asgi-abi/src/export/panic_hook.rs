@@ -1,4 +1,4 @@
-//! The library's panic hook: a panic goes to the server's log, not to a raw standard error.
+//! The library's panic hook: it writes a panic to the server's log, not to standard error.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
@@ -7,39 +7,38 @@ use std::sync::Once;
 
 use super::log;
 use crate::abi::{self, Str};
-use crate::panic::caught;
+use crate::panic::catch;
 
-/// What the lines are said to be from.
+/// The target of the log lines.
 const TARGET: &str = "panic";
 
 thread_local! {
-    /// Whether a panic on this thread becomes the end of a call, which the server logs.
-    static TOLD_BY_THE_SERVER: Cell<bool> = const { Cell::new(false) };
-    /// Where the last such panic was.
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether a panic on this thread ends a call. Then the server logs it, not the hook.
+    static SERVER_LOGS_PANIC: Cell<bool> = const { Cell::new(false) };
+    /// Where the last such panic happened.
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Installs the hook for this copy of the standard library, once. A hook that the app sets later
-/// takes its place.
+/// Installs the hook in the library's copy of the standard library, once. An app can replace it.
 pub(super) fn install(host: &'static abi::Host) {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        let old_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let level = abi::LOG_ERROR;
-            if log::is_enabled(host, level, Str::new(TARGET)) & abi::LOG_ENABLED == 0 {
-                before(panic);
+            if log::enabled_flags(host, level, Str::new(TARGET)) & abi::LOG_ENABLED == 0 {
+                old_hook(panic);
             } else {
-                tell(host, panic);
+                log_panic(host, panic);
             }
         }));
     });
 }
 
-fn tell(host: &abi::Host, panic: &PanicHookInfo<'_>) {
-    let place = place(panic);
-    if TOLD_BY_THE_SERVER.get() {
-        PLACE.set(Some(place));
+fn log_panic(host: &abi::Host, panic: &PanicHookInfo<'_>) {
+    let location = location(panic);
+    if SERVER_LOGS_PANIC.get() {
+        LOCATION.set(Some(location));
         return;
     }
     let payload = panic.payload();
@@ -50,30 +49,30 @@ fn tell(host: &abi::Host, panic: &PanicHookInfo<'_>) {
         .unwrap_or("a panic without a message");
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("(unnamed)");
-    let message = format!("the app panicked in its thread {name}: {text}{place}");
+    let message = format!("the app panicked in its thread {name}: {text}{location}");
     log::line(host, abi::LOG_ERROR, TARGET, &message);
 }
 
-/// Where a panic was, to stand behind its message; and the way there, if RUST_BACKTRACE asks for it.
-fn place(panic: &PanicHookInfo<'_>) -> String {
-    let place = panic
+/// The text after the message of a panic: its location, and a backtrace if RUST_BACKTRACE is set.
+fn location(panic: &PanicHookInfo<'_>) -> String {
+    let location = panic
         .location()
         .map_or_else(String::new, |at| format!(", at {at}"));
     let backtrace = Backtrace::capture();
     match backtrace.status() {
-        BacktraceStatus::Captured => format!("{place}\n{backtrace}"),
-        _ => place,
+        BacktraceStatus::Captured => format!("{location}\n{backtrace}"),
+        _ => location,
     }
 }
 
-/// Runs a part of a call. A panic comes out as its message and its place, and the hook is silent:
-/// the server logs how the call ended.
-pub(super) fn caught_in_call<R>(f: impl FnOnce() -> R) -> Result<R, String> {
-    let outer = TOLD_BY_THE_SERVER.replace(true);
-    let result = caught(f);
-    TOLD_BY_THE_SERVER.set(outer);
-    result.map_err(|message| match PLACE.take() {
-        Some(place) => message + &place,
+/// Runs code of a call. Returns the message and the location of a panic as an error; the hook then
+/// logs nothing, because the server logs the end of the call.
+pub(super) fn catch_in_call<R>(f: impl FnOnce() -> R) -> Result<R, String> {
+    let outer = SERVER_LOGS_PANIC.replace(true);
+    let result = catch(f);
+    SERVER_LOGS_PANIC.set(outer);
+    result.map_err(|message| match LOCATION.take() {
+        Some(location) => message + &location,
         None => message,
     })
 }

@@ -1,4 +1,4 @@
-//! Rebuilds a scope from what the host lends.
+//! Builds the app's scope from the scope that the host passes to `call`.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -16,47 +16,49 @@ use crate::abi::{self, Str};
 use crate::extensions::EXTENSIONS;
 use crate::headers;
 
+/// Builds a scope, with a clone of the app's state.
+///
 /// # Safety
 ///
-/// `scope` must be valid.
-pub(super) unsafe fn rebuild(
+/// `scope` and all its parts must be valid.
+pub(super) unsafe fn from_abi(
     scope: *const abi::Scope,
     application: &Application,
 ) -> Result<Scope, AppError> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the scope is valid.
     let scope = unsafe { &*scope };
     match scope.kind {
         abi::SCOPE_LIFESPAN => Ok(LifespanScope::new().into()),
-        // SAFETY: as above: all parts of a valid scope are valid.
+        // SAFETY: the caller promises that all parts are valid.
         abi::SCOPE_HTTP => unsafe {
-            let mut http = rebuild_http(scope).map_err(does_not_cross)?;
+            let mut http = http_from_abi(scope).map_err(invalid_scope)?;
             http.state = application.state();
             Ok(Scope::Http(http))
         },
-        // SAFETY: as above.
+        // SAFETY: the caller promises that all parts are valid.
         abi::SCOPE_WEBSOCKET => unsafe {
-            let mut websocket = rebuild_websocket(scope).map_err(does_not_cross)?;
+            let mut websocket = websocket_from_abi(scope).map_err(invalid_scope)?;
             websocket.state = application.state();
             Ok(websocket.into())
         },
-        kind => Err(format!("the server called with a scope of unknown kind {kind}").into()),
+        kind => Err(format!("the server passed a scope of unknown kind {kind}").into()),
     }
 }
 
-fn does_not_cross(wrong: &'static str) -> AppError {
-    format!("the server's scope does not cross: {wrong}").into()
+fn invalid_scope(why: &'static str) -> AppError {
+    format!("the server passed an invalid scope: {why}").into()
 }
 
 /// # Safety
 ///
 /// All parts of the scope must be valid.
-unsafe fn rebuild_http(scope: &abi::Scope) -> Result<Box<HttpScope>, &'static str> {
-    // SAFETY: the caller's promise, for each part.
+unsafe fn http_from_abi(scope: &abi::Scope) -> Result<Box<HttpScope>, &'static str> {
+    // SAFETY: the caller promises that all parts are valid.
     unsafe {
         let method =
-            Method::from_bytes(scope.method.as_bytes()).map_err(|_| "a method that is no token")?;
+            Method::from_bytes(scope.method.as_bytes()).map_err(|_| "an invalid method")?;
         let (target, headers) = target_and_headers(scope)?;
-        // Boxed at once: it is large.
+        // Boxed at once, because it is large.
         let mut http = Box::new(HttpScope::new(method, target));
         http.version = version(scope.http_version);
         http.scheme = scheme(scope.scheme);
@@ -73,8 +75,8 @@ unsafe fn rebuild_http(scope: &abi::Scope) -> Result<Box<HttpScope>, &'static st
 /// # Safety
 ///
 /// All parts of the scope must be valid.
-unsafe fn rebuild_websocket(scope: &abi::Scope) -> Result<WebSocketScope, &'static str> {
-    // SAFETY: the caller's promise, for each part.
+unsafe fn websocket_from_abi(scope: &abi::Scope) -> Result<WebSocketScope, &'static str> {
+    // SAFETY: the caller promises that all parts are valid.
     unsafe {
         let (target, headers) = target_and_headers(scope)?;
         let mut websocket = WebSocketScope::new(target);
@@ -96,28 +98,28 @@ unsafe fn rebuild_websocket(scope: &abi::Scope) -> Result<WebSocketScope, &'stat
 
 /// # Safety
 ///
-/// The scope's target and headers must be valid.
+/// The target and the headers of the scope must be valid.
 unsafe fn target_and_headers(
     scope: &abi::Scope,
 ) -> Result<(PathAndQuery, HeaderMap), &'static str> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the target and the headers are valid.
     let (target, headers) =
-        unsafe { headers::rebuild_beside(scope.target, scope.headers, scope.n_headers)? };
-    let target = PathAndQuery::from_maybe_shared(target)
-        .map_err(|_| "a target that is no path and query")?;
+        unsafe { headers::from_abi_with_text(scope.target, scope.headers, scope.n_headers)? };
+    let target = PathAndQuery::from_maybe_shared(target).map_err(|_| "an invalid target")?;
     Ok((target, headers))
 }
 
-/// Most paths are what their target says: then this is one already.
+/// Sets `path`, unless it has this value already: for most requests, the decoded path is the path of
+/// the target.
 ///
 /// # Safety
 ///
 /// The text must be valid.
-unsafe fn set_path(path: &mut String, given: Str) {
-    // SAFETY: the caller's promise.
+unsafe fn set_path(path: &mut String, decoded: Str) {
+    // SAFETY: the caller promises that the text is valid.
     unsafe {
-        if path.as_bytes() != given.as_bytes() {
-            *path = given.to_text().into_owned();
+        if path.as_bytes() != decoded.as_bytes() {
+            *path = decoded.to_text().into_owned();
         }
     }
 }
@@ -137,7 +139,7 @@ unsafe fn root_path(root_path: Str) -> Cow<'static, str> {
     if root_path.len == 0 {
         return Cow::Borrowed("");
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the text is valid.
     Cow::Owned(unsafe { root_path.to_text() }.into_owned())
 }
 
@@ -145,20 +147,20 @@ unsafe fn root_path(root_path: Str) -> Cow<'static, str> {
 ///
 /// The text must be valid.
 unsafe fn scheme(scheme: Str) -> Cow<'static, str> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the text is valid.
     match unsafe { scheme.as_bytes() } {
         b"http" => Cow::Borrowed("http"),
         b"https" => Cow::Borrowed("https"),
         b"ws" => Cow::Borrowed("ws"),
         b"wss" => Cow::Borrowed("wss"),
-        // SAFETY: the caller's promise.
+        // SAFETY: as above.
         _ => Cow::Owned(unsafe { scheme.to_text() }.into_owned()),
     }
 }
 
 /// # Safety
 ///
-/// The path, if there is one, must be valid.
+/// The path of the address must be valid or NULL.
 unsafe fn address(address: &abi::Address) -> Option<Address> {
     let ip = address.ip;
     match address.kind {
@@ -173,7 +175,7 @@ unsafe fn address(address: &abi::Address) -> Option<Address> {
         }
         abi::ADDRESS_UNIX if address.path.ptr.is_null() => Some(Address::Unix(None)),
         abi::ADDRESS_UNIX => {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller promises that the path is valid.
             let path = unsafe { address.path.as_bytes() };
             Some(Address::Unix(Some(Arc::from(Path::new(
                 OsStr::from_bytes(path),
@@ -185,41 +187,41 @@ unsafe fn address(address: &abi::Address) -> Option<Address> {
 
 /// # Safety
 ///
-/// What TLS knows must be valid.
+/// `tls` of the scope must be NULL or valid, with all its texts.
 unsafe fn extensions(scope: &abi::Scope) -> Extensions {
     let mut extensions = EXTENSIONS
         .iter()
         .filter(|(bit, _)| scope.extensions & bit != 0)
         .fold(Extensions::new(), |all, (_, one)| all.with(*one));
-    // SAFETY: the caller's promise.
-    extensions.tls = unsafe { scope.tls.as_ref().map(|tls| Arc::new(rebuild_tls(tls))) };
+    // SAFETY: the caller promises that `tls` is NULL or valid.
+    extensions.tls = unsafe { scope.tls.as_ref().map(|tls| Arc::new(tls_from_abi(tls))) };
     extensions
 }
 
 /// # Safety
 ///
-/// All texts must be valid.
-unsafe fn rebuild_tls(tls: &abi::Tls) -> Tls {
+/// All texts of `tls` must be valid.
+unsafe fn tls_from_abi(tls: &abi::Tls) -> Tls {
     let number = |number: u32| match number {
         0 => None,
         number => u16::try_from(number).ok(),
     };
     let text = |text: Str| {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller of `tls_from_abi` promises that the text is valid.
         (!text.ptr.is_null()).then(|| unsafe { text.to_text() }.into_owned())
     };
-    let mut rebuilt = Tls::new();
-    rebuilt.version = number(tls.version);
-    rebuilt.cipher_suite = number(tls.cipher_suite);
-    rebuilt.server_cert = text(tls.server_cert);
-    // SAFETY: the caller's promise.
-    rebuilt.client_cert_chain =
+    let mut converted = Tls::new();
+    converted.version = number(tls.version);
+    converted.cipher_suite = number(tls.cipher_suite);
+    converted.server_cert = text(tls.server_cert);
+    // SAFETY: the caller promises that the array is valid.
+    converted.client_cert_chain =
         unsafe { abi::slice(tls.client_cert_chain, tls.n_client_cert_chain) }
             .iter()
             .filter_map(|certificate| text(*certificate))
             .collect();
-    rebuilt.client_cert_name = text(tls.client_cert_name);
-    rebuilt.client_cert_error = text(tls.client_cert_error);
-    rebuilt.server_name = text(tls.server_name);
-    rebuilt
+    converted.client_cert_name = text(tls.client_cert_name);
+    converted.client_cert_error = text(tls.client_cert_error);
+    converted.server_name = text(tls.server_name);
+    converted
 }

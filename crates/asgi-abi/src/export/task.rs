@@ -1,4 +1,4 @@
-//! One call of the app, as the host polls it.
+//! One call of the app, which the host polls.
 
 use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
@@ -8,48 +8,48 @@ use asgi::{AppError, AppFuture, Receiver, Scope, Sender};
 use super::halves::{LibraryReceive, LibrarySend};
 use super::log;
 use super::outcome::Failure;
-use super::own_runtime::{Ended, Moved};
-use super::panic_hook::caught_in_call;
-use super::runtime::{Application, Runs};
+use super::own_runtime::{CallResult, SpawnedCall};
+use super::panic_hook::catch_in_call;
+use super::runtime::{Application, PollMode};
 use crate::abi;
-use crate::panic::caught;
+use crate::panic::catch;
 
 thread_local! {
-    /// Whether a half was pending in the poll that this thread is in.
-    static HALF_WAITS: Cell<bool> = const { Cell::new(false) };
+    /// Whether a half was pending during the poll that this thread runs.
+    static HALF_IS_PENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A half is pending: the call waits for the host, perhaps for something else too.
-pub(super) fn half_waits() {
-    HALF_WAITS.set(true);
+/// Records that a half is pending: the call waits for the host, and perhaps for something else too.
+pub(super) fn set_half_pending() {
+    HALF_IS_PENDING.set(true);
 }
 
-/// One call, and how it ended if that was not well.
+/// One call, and how it failed if it did.
 ///
 /// ```text
-///   Here ──────▶ Over
-///    │            ▲
-///    └──▶ Moved ──┘
+///   Inline ─────────▶ Ended
+///      │                ▲
+///      └──▶ Spawned ────┘
 /// ```
-pub(super) struct Task {
+pub(super) struct LibraryTask {
     application: &'static Application,
     /// Its number in the server's log.
     exchange: u64,
-    state: State,
-    /// Boxed, since a task is to be small and seldom fails.
+    state: TaskState,
+    /// Boxed, because the task must be small and failures are rare.
     failure: Option<Box<Failure>>,
 }
 
-enum State {
-    /// The host's thread polls it.
-    Here(AppFuture<'static>),
-    /// It has shown that it waits for something of its own.
-    Moved(Moved),
-    Over,
+enum TaskState {
+    /// The host's threads poll the call.
+    Inline(AppFuture<'static>),
+    /// The library's runtime polls the call: it waits for its own I/O, or the app asked for it.
+    Spawned(SpawnedCall),
+    Ended,
 }
 
-impl Task {
-    /// A scope that could not be rebuilt makes a task that fails.
+impl LibraryTask {
+    /// If `scope` is an error, the task fails with it.
     pub(super) fn new(
         application: &'static Application,
         exchange: u64,
@@ -67,52 +67,54 @@ impl Task {
         Self {
             application,
             exchange,
-            state: State::Here(future),
+            state: TaskState::Inline(future),
             failure: None,
         }
     }
 
-    /// PENDING, READY, FAILED or PANICKED.
+    /// Returns PENDING, READY, FAILED or PANICKED.
     pub(super) fn poll(&mut self, waker: &Waker) -> u32 {
-        if matches!(self.state, State::Here(_)) && self.application.runs == Runs::OnItsOwn {
-            self.move_away();
+        let mode = self.application.poll_mode;
+        if matches!(self.state, TaskState::Inline(_)) && mode == PollMode::OwnRuntime {
+            self.spawn();
         }
         let polled = match &self.state {
-            State::Here(_) => {
-                let outer = HALF_WAITS.replace(false);
-                let polled = self.poll_here(waker);
-                let half_waits = HALF_WAITS.replace(outer);
+            TaskState::Inline(_) => {
+                let outer = HALF_IS_PENDING.replace(false);
+                let polled = self.poll_inline(waker);
+                let half_is_pending = HALF_IS_PENDING.replace(outer);
                 if polled.is_pending() {
-                    if half_waits || self.application.runs == Runs::Inline {
+                    if half_is_pending || mode == PollMode::Inline {
                         return abi::PENDING;
                     }
-                    self.move_away();
-                    self.poll_moved(waker)
+                    self.spawn();
+                    self.poll_spawned(waker)
                 } else {
                     polled
                 }
             }
-            State::Moved(_) => self.poll_moved(waker),
-            State::Over => Poll::Ready(Err("a task was polled after its end".into())),
+            TaskState::Spawned(_) => self.poll_spawned(waker),
+            TaskState::Ended => Poll::Ready(Err("the task was polled after its end".into())),
         };
         match polled {
             Poll::Pending => abi::PENDING,
-            Poll::Ready(ended) => {
-                self.state = State::Over;
-                self.ended(ended)
+            Poll::Ready(result) => {
+                self.state = TaskState::Ended;
+                self.finish(result)
             }
         }
     }
 
-    /// Drops the future, too, once it is ready: the runtime is entered only once then.
-    fn poll_here(&mut self, waker: &Waker) -> Poll<Ended> {
-        let polled = caught(|| {
-            within(self.application, self.exchange, || {
-                let State::Here(future) = &mut self.state else {
+    /// Polls the future on this thread. If it is ready, this also drops it, so that the runtime is
+    /// entered only once.
+    fn poll_inline(&mut self, waker: &Waker) -> Poll<CallResult> {
+        let polled = catch(|| {
+            enter(self.application, self.exchange, || {
+                let TaskState::Inline(future) = &mut self.state else {
                     return Poll::Pending;
                 };
                 let cx = &mut Context::from_waker(waker);
-                let polled = match caught_in_call(|| future.as_mut().poll(cx)) {
+                let polled = match catch_in_call(|| future.as_mut().poll(cx)) {
                     Ok(polled) => polled.map(Ok),
                     Err(message) => Poll::Ready(Err(message)),
                 };
@@ -125,30 +127,30 @@ impl Task {
         polled.unwrap_or_else(|message| Poll::Ready(Err(message)))
     }
 
-    fn poll_moved(&self, waker: &Waker) -> Poll<Ended> {
+    fn poll_spawned(&self, waker: &Waker) -> Poll<CallResult> {
         match &self.state {
-            State::Moved(moved) => moved.poll(waker),
-            // Its runtime is gone: the host goes on to poll it.
+            TaskState::Spawned(call) => call.poll(waker),
+            // The runtime has stopped, so the host's threads still poll the call.
             _ => Poll::Pending,
         }
     }
 
-    /// Lets the library's runtime go on, if that still runs.
-    fn move_away(&mut self) {
+    /// Moves the call to the library's runtime, if that still runs.
+    fn spawn(&mut self) {
         if !self.application.is_running() {
             return;
         }
-        if let State::Here(future) = std::mem::replace(&mut self.state, State::Over) {
-            let moved = Moved::start(&self.application.handle, self.exchange, future);
-            self.state = State::Moved(moved);
+        if let TaskState::Inline(future) = std::mem::replace(&mut self.state, TaskState::Ended) {
+            let call = SpawnedCall::start(&self.application.handle, self.exchange, future);
+            self.state = TaskState::Spawned(call);
         }
     }
 
-    fn ended(&mut self, ended: Ended) -> u32 {
-        // The text of an error is made by code of the app's.
-        let failure = match ended {
+    fn finish(&mut self, result: CallResult) -> u32 {
+        // Code of the app makes the text of an error, and may panic.
+        let failure = match result {
             Ok(Ok(())) => return abi::READY,
-            Ok(Err(error)) => caught_in_call(|| Failure::error(&error)),
+            Ok(Err(error)) => catch_in_call(|| Failure::error(&error)),
             Err(message) => Err(message),
         };
         let (code, failure) = match failure {
@@ -159,32 +161,32 @@ impl Task {
         code
     }
 
-    /// Drops the future, within the runtime as it was polled.
+    /// Drops the future in the app's runtime, in which it was also polled.
     pub(super) fn cancel(&mut self) {
-        if let State::Here(_) = self.state {
+        if let TaskState::Inline(_) = self.state {
             let (application, exchange) = (self.application, self.exchange);
-            // As in `drop_future`.
-            let _ = caught(|| within(application, exchange, || drop_future(&mut self.state)));
+            // The result is ignored for the same reason as in `drop_future`.
+            let _ = catch(|| enter(application, exchange, || drop_future(&mut self.state)));
         }
-        self.state = State::Over;
+        self.state = TaskState::Ended;
     }
 
-    /// Lends how it ended; valid while the task lives and is not polled.
+    /// Why the task failed. It borrows from the task: it is valid until the task is dropped.
     pub(super) fn outcome(&self) -> abi::Outcome {
         self.failure
             .as_deref()
-            .map_or(abi::Outcome::EMPTY, Failure::lend)
+            .map_or(abi::Outcome::EMPTY, Failure::to_abi)
     }
 }
 
-/// Runs `f` in the app's runtime and for its exchange.
-fn within<R>(application: &Application, exchange: u64, f: impl FnOnce() -> R) -> R {
-    let _within = application.handle.enter();
-    log::within(exchange, f)
+/// Runs `f` in the app's runtime, and with the call's exchange for the log.
+fn enter<R>(application: &Application, exchange: u64, f: impl FnOnce() -> R) -> R {
+    let _runtime = application.handle.enter();
+    log::with_exchange(exchange, f)
 }
 
-fn drop_future(state: &mut State) {
-    let state = std::mem::replace(state, State::Over);
-    // A panic's message went out by the hook; the task is over either way.
-    let _ = caught(|| drop(state));
+fn drop_future(state: &mut TaskState) {
+    let state = std::mem::replace(state, TaskState::Ended);
+    // The panic hook has logged a panic. The task ends in both cases.
+    let _ = catch(|| drop(state));
 }

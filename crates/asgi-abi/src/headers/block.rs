@@ -1,20 +1,20 @@
-//! Texts of the other side, copied into one allocation.
+//! Copies several texts of the other side into one allocation.
 
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 
-/// Texts one after the other in one allocation, whatever their number.
+/// Several texts, one after the other, in one allocation.
 pub(super) struct Block(pub(super) Bytes);
 
 impl Block {
-    pub(super) fn of<'a>(texts: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+    pub(super) fn new<'a>(texts: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         let len = texts.clone().map(<[u8]>::len).sum();
         Self(match len {
             0 => Bytes::new(),
-            1..=128 => Bytes::from_owner(Inline::<128>::of(texts)),
-            129..=512 => Bytes::from_owner(Inline::<512>::of(texts)),
-            513..=2048 => Bytes::from_owner(Inline::<2048>::of(texts)),
+            1..=128 => Bytes::from_owner(InlineBytes::<128>::new(texts)),
+            129..=512 => Bytes::from_owner(InlineBytes::<512>::new(texts)),
+            513..=2048 => Bytes::from_owner(InlineBytes::<2048>::new(texts)),
             _ => {
                 let mut bytes = BytesMut::with_capacity(len);
                 texts.for_each(|text| bytes.extend_from_slice(text));
@@ -23,7 +23,7 @@ impl Block {
         })
     }
 
-    /// The next text of this length.
+    /// Takes the next text, which has this length.
     pub(super) fn split_to(&mut self, len: usize) -> Bytes {
         if len == self.0.len() {
             return std::mem::take(&mut self.0);
@@ -32,20 +32,21 @@ impl Block {
     }
 }
 
-/// Bytes beside the count of those who share them. A vector that is shared costs an allocation
-/// more.
-struct Inline<const N: usize> {
+/// Bytes in the same allocation as their reference count. A shared vector needs a second
+/// allocation.
+struct InlineBytes<const N: usize> {
     bytes: [MaybeUninit<u8>; N],
     len: usize,
 }
 
-impl<const N: usize> Inline<N> {
-    /// Copies texts which have `N` bytes together at most.
-    fn of<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Self {
+impl<const N: usize> InlineBytes<N> {
+    /// Copies texts that together have at most `N` bytes.
+    fn new<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut bytes = [const { MaybeUninit::uninit() }; N];
         let mut len = 0;
         for text in texts {
-            // SAFETY: `MaybeUninit<u8>` is as `u8`, and takes what is initialised.
+            // SAFETY: `MaybeUninit<u8>` has the layout of `u8` and accepts initialised bytes. The
+            // slice borrows `text`, so its bytes stay valid.
             let text: &[MaybeUninit<u8>] =
                 unsafe { std::slice::from_raw_parts(text.as_ptr().cast(), text.len()) };
             bytes[len..len + text.len()].copy_from_slice(text);
@@ -55,9 +56,10 @@ impl<const N: usize> Inline<N> {
     }
 }
 
-impl<const N: usize> AsRef<[u8]> for Inline<N> {
+impl<const N: usize> AsRef<[u8]> for InlineBytes<N> {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `of` has written the first `len` bytes.
+        // SAFETY: `new` has initialised the first `len` bytes, and nothing changes them or `len`
+        // after that.
         unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) }
     }
 }

@@ -1,241 +1,250 @@
-//! What a thread keeps from one rebuilding of fields to the next.
+//! The header cache of a thread: it makes it cheaper to build a header map of borrowed headers.
 //!
-//! A client sends the same fields with each request, and an app's responses have the same ones: so
-//! a [`Template`] of the last fields is compared and cloned, which costs a fraction of making names
-//! and values. And the maps themselves are used again, see [`recycle`].
+//! A client sends the same headers with each request, and the responses of an app have the same
+//! headers. So the cache keeps a [`Template`] of the last ones. To compare borrowed headers with it
+//! and to clone it costs a fraction of making new names and values. The cache also reuses the
+//! allocations of header maps; see [`recycle`].
 
 use std::cell::Cell;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{Block, Lent};
+use super::{Block, BorrowedHeader};
 
-/// A map with more room is not kept.
-const MOST_ROOM: usize = 48;
-/// Room that a map has at least: a server adds fields to those of an app.
-const LEAST_ROOM: usize = 6;
-/// How many fields a template is cloned for whole; fewer are appended to a map that is there.
-const CLONED: usize = 4;
-/// A template has values of no more bytes than that, all together.
-const MOST_VALUES: usize = 2048;
-/// How often some value may be another one until the template is made anew: that costs what it saves
-/// in a few requests, and a value such as a date is always another one.
-const MOST_STALE: u8 = 64;
+/// The cache does not keep a map with a larger capacity.
+const MAX_CAPACITY: usize = 48;
+/// The smallest capacity of a new map: a server adds headers to those of an app.
+const MIN_CAPACITY: usize = 6;
+/// With this many headers or more, the template's map is cloned. With fewer, its headers are
+/// appended to a recycled map.
+const MIN_CLONED: usize = 4;
+/// The most bytes that all values of a template may have together.
+const MAX_VALUE_BYTES: usize = 2048;
+/// After this many headers with a new value, the template is replaced. To replace it costs as much
+/// as it saves in a few requests, and some values, such as a date, are always new.
+const MAX_MISSES: u8 = 64;
 const NAMES: usize = 64;
-/// Longer names are not kept.
-const MOST_NAME: usize = 40;
+/// The cache does not keep longer names.
+const MAX_NAME_LEN: usize = 40;
 
-const TOO_MANY: &str = "more header fields than fit";
+const TOO_MANY: &str = "too many headers";
 
 thread_local! {
-    static KEPT: Cell<Option<Box<Kept>>> = const { Cell::new(None) };
+    static CACHE: Cell<Option<Box<HeaderCache>>> = const { Cell::new(None) };
 }
 
-/// Within `call` nothing is kept anew.
-pub(super) fn with_cache<R>(call: impl FnOnce(&mut Kept) -> R) -> R {
-    // While the thread ends nothing is kept.
-    let kept = KEPT.try_with(Cell::take);
-    let mut kept = kept.ok().flatten().unwrap_or_default();
-    let result = call(&mut kept);
-    let _ = KEPT.try_with(|place| place.set(Some(kept)));
+/// Calls `f` with this thread's cache. A nested call gets a new cache, which is not kept.
+pub(super) fn with_cache<R>(f: impl FnOnce(&mut HeaderCache) -> R) -> R {
+    // `try_with` fails while the thread ends; then the cache is only for this call.
+    let cache = CACHE.try_with(Cell::take);
+    let mut cache = cache.ok().flatten().unwrap_or_default();
+    let result = f(&mut cache);
+    let _ = CACHE.try_with(|place| place.set(Some(cache)));
     result
 }
 
-/// Keeps the allocations of fields that are over, for the next ones that this thread rebuilds.
+/// Keeps the allocation of a header map that is no longer needed, for the next map that this
+/// thread builds.
 ///
-/// An app's response becomes the next request's fields, the server's request those of its response:
-/// what each side loses to the other's copy comes back to it this way.
-pub(crate) fn recycle(mut fields: HeaderMap) {
-    if !(1..=MOST_ROOM).contains(&fields.capacity()) {
+/// The headers of an app's response become those of the next request, and on the server's side the
+/// headers of a request become those of its response. So each side gets back the memory that it
+/// spends on the copies.
+pub(crate) fn recycle(mut headers: HeaderMap) {
+    if !(1..=MAX_CAPACITY).contains(&headers.capacity()) {
         return;
     }
-    // Here, since dropping a value may run code of anybody's.
-    fields.clear();
-    with_cache(|kept| kept.map = Some(fields));
+    // Cleared before the cache is taken: to drop a value may run any code.
+    headers.clear();
+    with_cache(|cache| cache.recycled = Some(headers));
 }
 
-pub(super) struct Kept {
-    /// Empty.
-    map: Option<HeaderMap>,
+pub(super) struct HeaderCache {
+    /// An empty map.
+    recycled: Option<HeaderMap>,
     template: Template,
-    /// Names that were met.
+    /// Names that were used before.
     names: [Option<HeaderName>; NAMES],
 }
 
-/// The last fields, without what is secret.
+/// The last headers, without secrets.
 #[derive(Default)]
 struct Template {
-    fields: HeaderMap,
-    /// What the fields that were built last looked like: only those that come again are worth a
-    /// template.
-    seen: usize,
-    /// How often some value was another one.
-    stale: u8,
+    headers: HeaderMap,
+    /// A hash of the name lengths of the headers that were built last. Headers become the template
+    /// if this is the same two times in a row.
+    last_names: usize,
+    /// How many times a value was not that of the template.
+    misses: u8,
 }
 
-/// What a template knows of fields.
-pub(super) enum Known {
-    /// It is of others.
-    Nothing,
-    /// It has the same names in the same order, and the values whose bits are set.
-    Values(u64),
-    /// It is of the very same.
+/// How borrowed headers compare with the template.
+pub(super) enum TemplateMatch {
+    /// The names differ.
+    None,
+    /// The names are the same, in the same order, and so are the values whose bits are set.
+    Names(u64),
+    /// All names and values are the same.
     All,
 }
 
-impl Default for Kept {
+impl Default for HeaderCache {
     fn default() -> Self {
         Self {
-            map: None,
+            recycled: None,
             template: Template::default(),
             names: [const { None }; NAMES],
         }
     }
 }
 
-impl Kept {
+impl HeaderCache {
     #[cfg(test)]
     pub(super) fn template(&self) -> &HeaderMap {
-        &self.template.fields
+        &self.template.headers
     }
 
-    /// Compares fields with the template.
-    pub(super) fn known<'a>(&self, lent: impl ExactSizeIterator<Item = Lent<'a>>) -> Known {
-        let kept = &self.template.fields;
-        if lent.len() != kept.len() {
-            return Known::Nothing;
+    /// Compares borrowed headers with the template.
+    pub(super) fn compare<'a>(
+        &self,
+        borrowed: impl ExactSizeIterator<Item = BorrowedHeader<'a>>,
+    ) -> TemplateMatch {
+        let template = &self.template.headers;
+        if borrowed.len() != template.len() {
+            return TemplateMatch::None;
         }
-        let (mut values, mut all) = (0, true);
-        for (n, (lent, (name, value))) in lent.zip(kept).enumerate() {
-            if name.as_str().as_bytes() != lent.name {
-                return Known::Nothing;
+        let (mut same, mut all) = (0, true);
+        for (n, (header, (name, value))) in borrowed.zip(template).enumerate() {
+            if name.as_str().as_bytes() != header.name {
+                return TemplateMatch::None;
             }
-            let is_same = value.as_bytes() == lent.value && !lent.is_sensitive;
-            values |= u64::from(is_same) << n;
+            let is_same = value.as_bytes() == header.value && !header.is_sensitive;
+            same |= u64::from(is_same) << n;
             all &= is_same;
         }
         if all {
-            Known::All
+            TemplateMatch::All
         } else {
-            Known::Values(values)
+            TemplateMatch::Names(same)
         }
     }
 
-    /// The fields of the template, which are `n`.
-    pub(super) fn again(&mut self, n: usize) -> Result<HeaderMap, &'static str> {
-        if n >= CLONED {
-            return Ok(self.template.fields.clone());
+    /// A copy of the template, which has `n` headers.
+    pub(super) fn copy_template(&mut self, n: usize) -> Result<HeaderMap, &'static str> {
+        if n >= MIN_CLONED {
+            return Ok(self.template.headers.clone());
         }
-        let mut fields = self.map(n)?;
-        for (name, value) in &self.template.fields {
-            fields
+        let mut headers = self.empty_map(n)?;
+        for (name, value) in &self.template.headers {
+            headers
                 .try_append(name, value.clone())
                 .map_err(|_| TOO_MANY)?;
         }
-        Ok(fields)
+        Ok(headers)
     }
 
-    /// Fields that the template knows the names of; `make` makes the values that it does not.
-    pub(super) fn build_again<'a>(
+    /// Builds a map of headers that have the names of the template. `make_value` makes the values
+    /// whose bits in `same` are not set.
+    pub(super) fn build_from_template<'a>(
         &mut self,
-        known: u64,
-        lent: impl ExactSizeIterator<Item = Lent<'a>>,
-        mut make: impl FnMut(&Lent<'a>) -> HeaderValue,
+        same: u64,
+        borrowed: impl ExactSizeIterator<Item = BorrowedHeader<'a>>,
+        mut make_value: impl FnMut(&BorrowedHeader<'a>) -> HeaderValue,
     ) -> Result<HeaderMap, &'static str> {
-        let mut fields = self.again(lent.len())?;
-        for (n, (lent, value)) in lent.zip(fields.values_mut()).enumerate() {
-            if known & (1 << n) == 0 {
-                *value = make(&lent);
+        let mut headers = self.copy_template(borrowed.len())?;
+        for (n, (header, value)) in borrowed.zip(headers.values_mut()).enumerate() {
+            if same & (1 << n) == 0 {
+                *value = make_value(&header);
             }
         }
-        self.template.stale += 1;
-        if self.template.stale == MOST_STALE {
-            self.template.replace(&fields);
+        self.template.misses += 1;
+        if self.template.misses == MAX_MISSES {
+            self.template.replace(&headers);
         }
-        Ok(fields)
+        Ok(headers)
     }
 
-    /// Fields of any names, with the values that `make` makes.
+    /// Builds a map of headers with any names. `make_value` makes all values.
     pub(super) fn build<'a>(
         &mut self,
-        lent: impl ExactSizeIterator<Item = Lent<'a>>,
-        mut make: impl FnMut(&Lent<'a>) -> HeaderValue,
+        borrowed: impl ExactSizeIterator<Item = BorrowedHeader<'a>>,
+        mut make_value: impl FnMut(&BorrowedHeader<'a>) -> HeaderValue,
     ) -> Result<HeaderMap, &'static str> {
-        let mut fields = self.map(lent.len())?;
-        let mut seen = 0_usize;
-        for lent in lent {
-            let name = self.name(lent.name)?;
-            let value = make(&lent);
-            fields.try_append(name, value).map_err(|_| TOO_MANY)?;
-            seen = seen.wrapping_mul(31) + lent.name.len();
+        let mut headers = self.empty_map(borrowed.len())?;
+        let mut names = 0_usize;
+        for header in borrowed {
+            let name = self.name(header.name)?;
+            let value = make_value(&header);
+            headers.try_append(name, value).map_err(|_| TOO_MANY)?;
+            names = names.wrapping_mul(31) + header.name.len();
         }
-        if self.template.seen == seen && !fields.is_empty() {
-            self.template.replace(&fields);
+        if self.template.last_names == names && !headers.is_empty() {
+            self.template.replace(&headers);
         }
-        self.template.seen = seen;
-        Ok(fields)
+        self.template.last_names = names;
+        Ok(headers)
     }
 
-    /// An empty map with room for `n` fields.
-    fn map(&mut self, n: usize) -> Result<HeaderMap, &'static str> {
+    /// An empty map with room for `n` headers.
+    fn empty_map(&mut self, n: usize) -> Result<HeaderMap, &'static str> {
         if n == 0 {
             return Ok(HeaderMap::new());
         }
-        match self.map.take() {
+        match self.recycled.take() {
             Some(map) if map.capacity() >= n => Ok(map),
-            _ => HeaderMap::try_with_capacity(n.max(LEAST_ROOM)).map_err(|_| TOO_MANY),
+            _ => HeaderMap::try_with_capacity(n.max(MIN_CAPACITY)).map_err(|_| TOO_MANY),
         }
     }
 
-    /// A name that the other side lent.
-    fn name(&mut self, lent: &[u8]) -> Result<HeaderName, &'static str> {
-        let make = || HeaderName::from_bytes(lent).map_err(|_| "a header name that is no token");
-        let [first, .., last] = lent else {
+    /// The name with these bytes, from the cache if possible.
+    fn name(&mut self, bytes: &[u8]) -> Result<HeaderName, &'static str> {
+        let make = || HeaderName::from_bytes(bytes).map_err(|_| "an invalid header name");
+        let [first, .., last] = bytes else {
             return make();
         };
-        if lent.len() > MOST_NAME {
+        if bytes.len() > MAX_NAME_LEN {
             return make();
         }
-        let middle = lent[lent.len() / 2];
-        let place = lent.len() * 7 + usize::from(*first) * 5 + usize::from(*last) * 3;
-        let kept = &mut self.names[(place + usize::from(middle)) % NAMES];
-        match kept {
-            Some(name) if name.as_str().as_bytes() == lent => Ok(name.clone()),
-            _ => make().inspect(|name| *kept = Some(name.clone())),
+        let middle = bytes[bytes.len() / 2];
+        let place = bytes.len() * 7 + usize::from(*first) * 5 + usize::from(*last) * 3;
+        let cached = &mut self.names[(place + usize::from(middle)) % NAMES];
+        match cached {
+            Some(name) if name.as_str().as_bytes() == bytes => Ok(name.clone()),
+            _ => make().inspect(|name| *cached = Some(name.clone())),
         }
     }
 }
 
 impl Template {
-    /// Is of these fields from now on.
-    fn replace(&mut self, fields: &HeaderMap) {
-        self.stale = 0;
-        self.fields = HeaderMap::new();
-        // As many as there are bits for.
-        if fields.len() > u64::BITS as usize {
+    /// Makes these headers the template.
+    fn replace(&mut self, headers: &HeaderMap) {
+        self.misses = 0;
+        self.headers = HeaderMap::new();
+        // `TemplateMatch::Names` has one bit for each header.
+        if headers.len() > u64::BITS as usize {
             return;
         }
-        let values = fields
+        let values = headers
             .iter()
             .filter(|(name, value)| !is_secret(name, value));
         let values: Vec<_> = values.map(|(_, value)| value.as_bytes()).collect();
-        if values.iter().map(|value| value.len()).sum::<usize>() > MOST_VALUES {
+        if values.iter().map(|value| value.len()).sum::<usize>() > MAX_VALUE_BYTES {
             return;
         }
-        // Copies, or the template would hold what is beside them, too: secrets, perhaps.
-        let mut block = Block::of(values.into_iter());
-        self.fields = fields.clone();
-        for ((name, value), kept) in fields.iter().zip(self.fields.values_mut()) {
+        // Copies: the original values share an allocation with the other headers, perhaps with
+        // secrets.
+        let mut block = Block::new(values.into_iter());
+        self.headers = headers.clone();
+        for ((name, value), copy) in headers.iter().zip(self.headers.values_mut()) {
             if is_secret(name, value) {
-                *kept = HeaderValue::from_static("");
+                *copy = HeaderValue::from_static("");
             } else if let Ok(value) = HeaderValue::from_maybe_shared(block.split_to(value.len())) {
-                *kept = value;
+                *copy = value;
             }
         }
     }
 }
 
-/// What must not stay in memory once its request is over.
+/// Whether the value must not stay in memory after its request.
 fn is_secret(name: &HeaderName, value: &HeaderValue) -> bool {
     let secrets = [
         header::AUTHORIZATION,

@@ -1,8 +1,8 @@
-//! The functions through which a library uses the server's halves.
+//! The host functions for the two halves: a library receives and sends through them.
 //!
-//! A half is given away in words that the library keeps, and comes back with its `drop`. A panic
-//! inside, of a middleware's closure perhaps, is answered as PANICKED: the library then ends the
-//! app's call with a panic of its own.
+//! A half crosses as a few words that the library owns, and its `drop` function frees it. If a half
+//! panics, for example in a middleware, the function returns PANICKED. The library then continues
+//! the panic in the app's call.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,25 +22,26 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode};
 
 use crate::abi::{self, Buffer};
-use crate::panic::caught;
+use crate::panic::catch;
 use crate::{headers, inline_storage, waker};
 
-/// A half for receiving, and the trailers that it lends.
+/// A half for receiving, and the trailers that the library borrows.
 struct HostReceive {
     receive: Receiver,
     trailers: Option<Box<Trailers>>,
 }
 
-/// Trailers, and the array that lends them.
+/// Trailers, and the array of the ABI that borrows them.
 struct Trailers {
-    lent: Vec<abi::Header>,
-    _fields: HeaderMap,
+    array: Vec<abi::Header>,
+    _headers: HeaderMap,
 }
 
-// SAFETY: `lent` points into the fields, which move along and are never changed.
+// SAFETY: `array` points to the texts of `_headers`. This struct owns them and never changes them,
+// so the pointers stay valid on any thread.
 unsafe impl Send for Trailers {}
 
-pub(super) fn give_receive(receive: Receiver) -> abi::Receive {
+pub(super) fn receive_to_abi(receive: Receiver) -> abi::Receive {
     abi::Receive {
         store: inline_storage::put(HostReceive {
             receive,
@@ -49,7 +50,7 @@ pub(super) fn give_receive(receive: Receiver) -> abi::Receive {
     }
 }
 
-pub(super) fn give_send(send: Sender) -> abi::Send {
+pub(super) fn send_to_abi(send: Sender) -> abi::Send {
     abi::Send {
         store: inline_storage::put(send),
     }
@@ -60,20 +61,20 @@ pub(super) unsafe extern "C" fn receive_poll(
     waker: *const abi::Waker,
     event: *mut abi::ReceiveEvent,
 ) -> u32 {
-    // SAFETY: the library got this from `give_receive`, has not dropped it, and uses it on one
-    // thread at a time.
+    // SAFETY: the library passes a handle that `receive_to_abi` has made and that is not dropped. It
+    // uses the handle on one thread at a time, so this reference is the only one.
     let half: &mut HostReceive = unsafe { inline_storage::get(&raw mut (*receive).store) };
-    // SAFETY: the waker is lent for this call.
-    let polled = caught(|| unsafe {
-        waker::borrow(waker, |waker| {
+    // SAFETY: the library's waker is valid during this call.
+    let polled = catch(|| unsafe {
+        waker::with_rust_waker(waker, |waker| {
             half.receive.poll_receive(&mut Context::from_waker(waker))
         })
     });
     match polled {
         Ok(Poll::Pending) => abi::PENDING,
         Ok(Poll::Ready(received)) => {
-            let received = half.lend(received);
-            // SAFETY: `event` is the library's, valid for a write.
+            let received = half.event_to_abi(received);
+            // SAFETY: the library passes a valid output parameter.
             unsafe { event.write(received) };
             abi::READY
         }
@@ -82,79 +83,79 @@ pub(super) unsafe extern "C" fn receive_poll(
 }
 
 pub(super) unsafe extern "C" fn receive_drop(receive: *mut abi::Receive) {
-    // SAFETY: the library got this from `give_receive` and gives it back once.
+    // SAFETY: the library passes a handle that `receive_to_abi` has made, and drops it only once.
     let half: HostReceive = unsafe { inline_storage::take(&raw mut (*receive).store) };
-    // A panic's message went out by the hook, and the half is gone either way.
-    let _ = caught(|| drop(half));
+    // The panic hook has reported a panic. The half is gone in both cases.
+    let _ = catch(|| drop(half));
 }
 
 impl Trailers {
-    fn new(fields: HeaderMap) -> Self {
+    fn new(headers: HeaderMap) -> Self {
         Self {
-            // The texts are where the entries point to, not in the map itself.
-            lent: headers::lend(&fields),
-            _fields: fields,
+            // The texts of a `HeaderMap` are on the heap or static: the map may move.
+            array: headers::to_abi(&headers),
+            _headers: headers,
         }
     }
 }
 
 impl HostReceive {
-    fn lend(&mut self, event: ReceiveEvent) -> abi::ReceiveEvent {
-        let mut lent = abi::ReceiveEvent::EMPTY;
+    fn event_to_abi(&mut self, event: ReceiveEvent) -> abi::ReceiveEvent {
+        let mut converted = abi::ReceiveEvent::EMPTY;
         match event {
             ReceiveEvent::HttpRequest(request) => {
-                lent.kind = abi::RECEIVE_HTTP_REQUEST;
+                converted.kind = abi::RECEIVE_HTTP_REQUEST;
                 if request.more_body {
-                    lent.flags |= abi::FLAG_MORE;
+                    converted.flags |= abi::FLAG_MORE;
                 }
-                lent.body = request.body.into();
+                converted.body = request.body.into();
                 if let Some(trailers) = request.trailers {
-                    lent.flags |= abi::FLAG_TRAILERS;
+                    converted.flags |= abi::FLAG_TRAILERS;
                     let trailers = self.trailers.insert(Box::new(Trailers::new(*trailers)));
-                    lent.headers = trailers.lent.as_ptr();
-                    lent.n_headers = trailers.lent.len();
+                    converted.headers = trailers.array.as_ptr();
+                    converted.n_headers = trailers.array.len();
                 }
             }
             ReceiveEvent::HttpDisconnect(disconnect) => {
-                lent.kind = abi::RECEIVE_HTTP_DISCONNECT;
-                lent.disconnect = disconnect.reason.into();
+                converted.kind = abi::RECEIVE_HTTP_DISCONNECT;
+                converted.disconnect = disconnect.reason.into();
             }
-            ReceiveEvent::WebSocketConnect(_) => lent.kind = abi::RECEIVE_WEBSOCKET_CONNECT,
+            ReceiveEvent::WebSocketConnect(_) => converted.kind = abi::RECEIVE_WEBSOCKET_CONNECT,
             ReceiveEvent::WebSocketReceive(receive) => {
-                lent.kind = abi::RECEIVE_WEBSOCKET_RECEIVE;
-                lent.body = match receive.message {
+                converted.kind = abi::RECEIVE_WEBSOCKET_RECEIVE;
+                converted.body = match receive.message {
                     Message::Text(text) => {
-                        lent.flags |= abi::FLAG_TEXT;
+                        converted.flags |= abi::FLAG_TEXT;
                         text.into_bytes().into()
                     }
                     Message::Binary(data) => data.into(),
-                    // No message of the protocol's today.
+                    // WebSocket has no other message type today.
                     other => Bytes::copy_from_slice(other.as_bytes()).into(),
                 };
             }
             ReceiveEvent::WebSocketDisconnect(disconnect) => {
-                lent.kind = abi::RECEIVE_WEBSOCKET_DISCONNECT;
-                lent.disconnect.code = disconnect.code.into();
-                lent.body = Bytes::from(disconnect.reason).into();
+                converted.kind = abi::RECEIVE_WEBSOCKET_DISCONNECT;
+                converted.disconnect.code = disconnect.code.into();
+                converted.body = Bytes::from(disconnect.reason).into();
             }
-            ReceiveEvent::LifespanStartup(_) => lent.kind = abi::RECEIVE_LIFESPAN_STARTUP,
-            ReceiveEvent::LifespanShutdown(_) => lent.kind = abi::RECEIVE_LIFESPAN_SHUTDOWN,
-            // Of a newer interface; its scope did not cross, so no half yields it.
+            ReceiveEvent::LifespanStartup(_) => converted.kind = abi::RECEIVE_LIFESPAN_STARTUP,
+            ReceiveEvent::LifespanShutdown(_) => converted.kind = abi::RECEIVE_LIFESPAN_SHUTDOWN,
+            // An event of a newer version of `asgi`. Its scope cannot cross, so no half returns it.
             _ => {
-                lent.kind = abi::RECEIVE_HTTP_DISCONNECT;
-                lent.disconnect.reason = abi::DISCONNECT_LOST;
+                converted.kind = abi::RECEIVE_HTTP_DISCONNECT;
+                converted.disconnect.reason = abi::DISCONNECT_LOST;
             }
         }
-        lent
+        converted
     }
 }
 
 /// # Safety
 ///
-/// `send` must come from [`give_send`], not be dropped, and be used by this thread alone during
-/// `'a`.
+/// [`send_to_abi`] must have made `send`, it must not be dropped, and only this thread may use it
+/// during `'a`.
 unsafe fn sender<'a>(send: *mut abi::Send) -> &'a mut Sender {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that a `Sender` is there and that nothing else uses it.
     unsafe { inline_storage::get(&raw mut (*send).store) }
 }
 
@@ -163,17 +164,17 @@ pub(super) unsafe extern "C" fn send_poll_ready(
     waker: *const abi::Waker,
     error: *mut abi::SendError,
 ) -> u32 {
-    // SAFETY: the library keeps the handle's rules; the waker is lent for this call.
-    // `error` is the library's, valid for a write.
-    let answered = caught(|| unsafe {
-        waker::borrow(waker, |waker| {
+    // SAFETY: the library keeps the rules for handles; its waker is valid during this call, and
+    // `error` is a valid output parameter.
+    let code = catch(|| unsafe {
+        waker::with_rust_waker(waker, |waker| {
             match sender(send).poll_ready(&mut Context::from_waker(waker)) {
                 Poll::Pending => abi::PENDING,
-                Poll::Ready(ready) => answer(ready, error),
+                Poll::Ready(ready) => write_result(ready, error),
             }
         })
     });
-    answered.unwrap_or(abi::PANICKED)
+    code.unwrap_or(abi::PANICKED)
 }
 
 pub(super) unsafe extern "C" fn send_start(
@@ -181,17 +182,18 @@ pub(super) unsafe extern "C" fn send_start(
     event: *mut abi::SendEvent,
     error: *mut abi::SendError,
 ) -> u32 {
-    // SAFETY: the library keeps the handle's rules. It gives the body away, and the rest of the
-    // event is valid for this call, as is `error` for a write.
-    let answered = caught(|| unsafe {
+    // SAFETY: the library keeps the rules for handles. It passes the ownership of the body, so the
+    // body is read only here. The rest of the event is valid during this call, and `error` is a
+    // valid output parameter.
+    let code = catch(|| unsafe {
         let body = (&raw const (*event).body).read();
-        let sent = match rebuild(&*event, body) {
+        let sent = match event_from_abi(&*event, body) {
             Ok(event) => sender(send).start_send(event),
             Err(malformed) => Err(malformed),
         };
-        answer(sent, error)
+        write_result(sent, error)
     });
-    answered.unwrap_or(abi::PANICKED)
+    code.unwrap_or(abi::PANICKED)
 }
 
 pub(super) unsafe extern "C" fn send_poll_closed(
@@ -199,16 +201,16 @@ pub(super) unsafe extern "C" fn send_poll_closed(
     waker: *const abi::Waker,
     disconnect: *mut abi::Disconnect,
 ) -> u32 {
-    // SAFETY: the library keeps the handle's rules; the waker is lent for this call.
-    let polled = caught(|| unsafe {
-        waker::borrow(waker, |waker| {
+    // SAFETY: the library keeps the rules for handles; its waker is valid during this call.
+    let polled = catch(|| unsafe {
+        waker::with_rust_waker(waker, |waker| {
             sender(send).poll_closed(&mut Context::from_waker(waker))
         })
     });
     match polled {
         Ok(Poll::Pending) => abi::PENDING,
         Ok(Poll::Ready(reason)) => {
-            // SAFETY: `disconnect` is the library's, valid for a write.
+            // SAFETY: the library passes a valid output parameter.
             unsafe { disconnect.write(reason.into()) };
             abi::READY
         }
@@ -217,61 +219,63 @@ pub(super) unsafe extern "C" fn send_poll_closed(
 }
 
 pub(super) unsafe extern "C" fn send_drop(send: *mut abi::Send) {
-    // SAFETY: the library got this from `give_send` and gives it back once.
+    // SAFETY: the library passes a handle that `send_to_abi` has made, and drops it only once.
     let half: Sender = unsafe { inline_storage::take(&raw mut (*send).store) };
-    // A panic's message went out by the hook, and the half is gone either way.
-    let _ = caught(|| drop(half));
+    // The panic hook has reported a panic. The half is gone in both cases.
+    let _ = catch(|| drop(half));
 }
 
+/// Returns the code of a result, and writes its error.
+///
 /// # Safety
 ///
 /// `error` must be valid for a write.
 #[inline]
-unsafe fn answer(result: Result<(), SendError>, error: *mut abi::SendError) -> u32 {
+unsafe fn write_result(result: Result<(), SendError>, error: *mut abi::SendError) -> u32 {
     match result {
         Ok(()) => abi::READY,
         Err(failed) => {
-            // SAFETY: the caller's promise.
-            unsafe { error.write(lend_error(&failed)) };
+            // SAFETY: the caller promises that `error` is valid for a write.
+            unsafe { error.write(error_to_abi(&failed)) };
             abi::FAILED
         }
     }
 }
 
 #[cold]
-fn lend_error(error: &SendError) -> abi::SendError {
-    let mut lent = abi::SendError::EMPTY;
+fn error_to_abi(error: &SendError) -> abi::SendError {
+    let mut converted = abi::SendError::EMPTY;
     if let Some(reason) = error.disconnect_reason() {
-        lent.kind = abi::SEND_ERROR_DISCONNECTED;
-        lent.disconnect = reason.into();
+        converted.kind = abi::SEND_ERROR_DISCONNECTED;
+        converted.disconnect = reason.into();
     } else if let Some((got, expected)) = error.as_misuse() {
-        lent.kind = abi::SEND_ERROR_MISUSE;
-        lent.text = Bytes::copy_from_slice(got.as_bytes()).into();
-        lent.expected = Bytes::copy_from_slice(expected.as_bytes()).into();
+        converted.kind = abi::SEND_ERROR_MISUSE;
+        converted.text = Bytes::copy_from_slice(got.as_bytes()).into();
+        converted.expected = Bytes::copy_from_slice(expected.as_bytes()).into();
     } else if let Some(why) = error.as_refused() {
-        lent.kind = abi::SEND_ERROR_REFUSED;
-        lent.text = Bytes::copy_from_slice(why.as_bytes()).into();
+        converted.kind = abi::SEND_ERROR_REFUSED;
+        converted.text = Bytes::copy_from_slice(why.as_bytes()).into();
     } else {
-        lent.kind = abi::SEND_ERROR_OVER;
+        converted.kind = abi::SEND_ERROR_OVER;
     }
-    lent
+    converted
 }
 
-/// A file of the app's, as one of ours.
+/// Duplicates a file descriptor of the app.
 ///
 /// # Safety
 ///
-/// `file` must be an open descriptor, or none at all.
+/// `file` must be an open descriptor, or negative.
 unsafe fn file(file: i32) -> Result<File, SendError> {
     if file < 0 {
-        return Err(malformed("a file that is none"));
+        return Err(malformed("an invalid file descriptor"));
     }
-    // SAFETY: the caller's promise; it is not -1.
-    let lent = unsafe { BorrowedFd::borrow_raw(file) };
-    match lent.try_clone_to_owned() {
+    // SAFETY: the caller promises that it is open; the check above excludes -1.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(file) };
+    match borrowed.try_clone_to_owned() {
         Ok(owned) => Ok(owned.into()),
         Err(error) => Err(SendError::refused(format!(
-            "the file's descriptor cannot be duplicated: {error}"
+            "the server cannot duplicate the file descriptor: {error}"
         ))),
     }
 }
@@ -284,25 +288,27 @@ fn message(flags: u32, body: Bytes) -> Result<Message, SendError> {
     if flags & abi::FLAG_TEXT == 0 {
         return Ok(Message::Binary(body));
     }
-    let text = Text::try_from(body).map_err(|_| malformed("a text message that is no UTF-8"))?;
+    let text = Text::try_from(body).map_err(|_| malformed("a text message that is not UTF-8"))?;
     Ok(Message::Text(text))
 }
 
-/// Makes an event of the interface; what cannot be one is misuse, of an app that is no Rust.
+/// Builds an event. Invalid data is an error of kind misuse: only apps that are not in Rust can send
+/// it.
 ///
 /// # Safety
 ///
 /// All parts of the event must be valid.
-unsafe fn rebuild(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, SendError> {
+unsafe fn event_from_abi(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, SendError> {
     let more = event.flags & abi::FLAG_MORE != 0;
-    // SAFETY: the caller's promise.
-    let headers = || unsafe { headers::rebuild(event.headers, event.n_headers) }.map_err(malformed);
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the headers are valid.
+    let headers =
+        || unsafe { headers::from_abi(event.headers, event.n_headers) }.map_err(malformed);
+    // SAFETY: the caller promises that the text is valid.
     let text = || unsafe { event.text.to_text() }.into_owned();
     let status = || {
         let status = u16::try_from(event.status).ok();
         let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        status.ok_or_else(|| malformed("a status that is none, not 100 to 999"))
+        status.ok_or_else(|| malformed("a status outside of 100 to 999"))
     };
     Ok(match event.kind {
         abi::SEND_HTTP_RESPONSE_START => {
@@ -319,7 +325,7 @@ unsafe fn rebuild(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, Sen
         }
         abi::SEND_HTTP_RESPONSE_PUSH => {
             let path = PathAndQuery::try_from(text())
-                .map_err(|_| malformed("a push of what is no path"))?;
+                .map_err(|_| malformed("a push with an invalid path"))?;
             let mut push = HttpResponsePush::new(path);
             push.headers = headers()?;
             push.into()
@@ -329,12 +335,12 @@ unsafe fn rebuild(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, Sen
             HttpResponseEarlyHint::new(links.into_iter().map(|(_, link)| link)).into()
         }
         abi::SEND_HTTP_RESPONSE_PATH_SEND => {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller promises that the text is valid.
             let path = OsStr::from_bytes(unsafe { event.text.as_bytes() });
             HttpResponsePathSend::new(path).into()
         }
         abi::SEND_HTTP_RESPONSE_ZERO_COPY_SEND => {
-            // SAFETY: the app lends the descriptor for this call.
+            // SAFETY: the app promises that the descriptor is open during this call.
             let mut send = HttpResponseZeroCopySend::new(unsafe { file(event.file) }?);
             send.offset = (event.flags & abi::FLAG_OFFSET != 0).then_some(event.offset);
             send.count = (event.flags & abi::FLAG_COUNT != 0).then_some(event.count);
@@ -370,7 +376,7 @@ unsafe fn rebuild(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, Sen
         abi::SEND_LIFESPAN_SHUTDOWN_FAILED => LifespanShutdownFailed::new(text()).into(),
         kind => {
             let got = format!("an event of kind {kind}");
-            return Err(SendError::misuse(got, "one that this server knows"));
+            return Err(SendError::misuse(got, "a kind that this server knows"));
         }
     })
 }

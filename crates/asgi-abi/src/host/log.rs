@@ -1,8 +1,11 @@
-//! What a library logs goes to the server's subscriber as if the server's own code had said it:
-//! under the library's own targets, so that a filter such as `info,shop::db=debug` holds for them.
+//! The host functions for the log: log lines of a library become `tracing` events of the server.
 //!
-//! `tracing` wants a static call site for each event. The library's are in another copy of it, so
-//! one is made here for each level, target and set of field names, when it is first used, and kept.
+//! The events keep the targets of the library, so a filter such as `info,shop::db=debug` applies to
+//! them.
+//!
+//! `tracing` needs a static call site for each event. The library's call sites belong to its own copy
+//! of `tracing`. So this module makes one for each combination of level, target and field names when
+//! it first sees it, and keeps it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,17 +18,18 @@ use tracing_core::subscriber::Interest;
 use tracing_core::{Event, Level, Metadata, dispatcher};
 
 use crate::abi::{self, Str};
-use crate::panic::caught;
+use crate::panic::catch;
 
-/// How many call sites are kept. A Rust app has as many as its source; one that makes up targets or
-/// names of fields must not fill the memory, and gets the last one for all the rest.
-const MOST_SITES: usize = 4096;
+/// The most call sites. The number of call sites of a Rust app is fixed by its source. An app that
+/// generates targets or field names must not fill the memory: after this many, all its new lines of
+/// a level share one call site.
+const MAX_SITES: usize = 4096;
 
-/// How many of a line's fields are taken, the message and the exchange's number among them.
-const MOST_FIELDS: usize = 32;
+/// The most fields of a line, including the message and the exchange's number. Others are dropped.
+const MAX_FIELDS: usize = 32;
 
-/// A call site that is made at run time, and never freed.
-struct Site {
+/// A call site that is made at run time and never freed.
+struct LibraryCallsite {
     metadata: OnceLock<Metadata<'static>>,
     interest: AtomicU8,
 }
@@ -34,7 +38,7 @@ const NEVER: u8 = 0;
 const SOMETIMES: u8 = 1;
 const ALWAYS: u8 = 2;
 
-impl Callsite for Site {
+impl Callsite for LibraryCallsite {
     fn set_interest(&self, interest: Interest) {
         let interest = match interest {
             interest if interest.is_never() => NEVER,
@@ -47,11 +51,11 @@ impl Callsite for Site {
     fn metadata(&self) -> &Metadata<'_> {
         self.metadata
             .get()
-            .expect("`Site::leak` sets it before anybody else sees the site")
+            .expect("`LibraryCallsite::leak` sets it before it returns the call site")
     }
 }
 
-impl Site {
+impl LibraryCallsite {
     fn leak(level: Level, target: &str, names: &[&str]) -> &'static Self {
         let leak = |text: &str| -> &'static str { Box::leak(text.into()) };
         let names: Vec<&'static str> = ["message"]
@@ -80,8 +84,8 @@ impl Site {
         site
     }
 
-    /// [`abi::LOG_ENABLED`] and [`abi::LOG_ASK_AGAIN`].
-    fn enabled(&'static self) -> u32 {
+    /// The flags [`abi::LOG_ENABLED`] and [`abi::LOG_ASK_AGAIN`].
+    fn enabled_flags(&'static self) -> u32 {
         match self.interest.load(Ordering::Acquire) {
             NEVER => 0,
             ALWAYS => abi::LOG_ENABLED,
@@ -92,11 +96,11 @@ impl Site {
         }
     }
 
-    /// The one for this level, target and these names of fields.
+    /// Finds or makes the call site of this level, target and field names.
     fn find(level: u32, target: &str, names: &[&str]) -> &'static Self {
-        static SITES: OnceLock<RwLock<HashMap<String, &'static Site>>> = OnceLock::new();
+        static SITES: OnceLock<RwLock<HashMap<String, &'static LibraryCallsite>>> = OnceLock::new();
         let sites = SITES.get_or_init(RwLock::default);
-        // Nobody panics while it is locked but for want of memory.
+        // No code panics while it is locked, unless memory runs out.
         let read = || sites.read().unwrap_or_else(PoisonError::into_inner);
 
         let level = tracing_level(level);
@@ -112,20 +116,20 @@ impl Site {
         if let Some(site) = read().get(&wanted) {
             return site;
         }
-        let (wanted, target, names): (_, _, &[_]) = if read().len() < MOST_SITES {
+        let (wanted, target, names): (_, _, &[_]) = if read().len() < MAX_SITES {
             (wanted, target, names)
         } else {
-            (key(OTHER, &[]), OTHER, &[])
+            (key(DEFAULT_TARGET, &[]), DEFAULT_TARGET, &[])
         };
-        // Two threads may both make one: the second is leaked, which happens once at most.
-        let made = Self::leak(level, target, names);
+        // If two threads make the same one at the same time, one of the two is leaked.
+        let new = Self::leak(level, target, names);
         let mut sites = sites.write().unwrap_or_else(PoisonError::into_inner);
-        sites.entry(wanted).or_insert(made)
+        sites.entry(wanted).or_insert(new)
     }
 }
 
-/// The target of lines that have none, or one too many.
-const OTHER: &str = "app";
+/// The target of lines without a target, and of all lines after [`MAX_SITES`].
+const DEFAULT_TARGET: &str = "app";
 
 fn tracing_level(level: u32) -> Level {
     match level {
@@ -140,24 +144,24 @@ fn tracing_level(level: u32) -> Level {
 pub(super) unsafe extern "C" fn log_enabled(level: u32, target: Str) -> u32 {
     let enabled = || {
         if tracing_level(level) > LevelFilter::current() {
-            // The server's hint follows its subscribers, who may change.
+            // This is the most verbose level of all subscribers; it can change.
             return 0;
         }
         if target.ptr.is_null() {
             return abi::LOG_ENABLED;
         }
-        // SAFETY: the text is valid for this call.
+        // SAFETY: the library promises that the text is valid during this call.
         let target = unsafe { target.to_text() };
-        Site::find(level, &target, &[]).enabled()
+        LibraryCallsite::find(level, &target, &[]).enabled_flags()
     };
-    // The subscriber is no code of ours; if it panics, the hook has printed that.
-    caught(enabled).unwrap_or(0)
+    // The subscriber is foreign code. If it panics, the panic hook has reported that.
+    catch(enabled).unwrap_or(0)
 }
 
 pub(super) unsafe extern "C" fn log(line: *const abi::LogLine) {
-    // As above.
-    let _ = caught(|| {
-        // SAFETY: the line and all that it lends are valid for this call.
+    // As in `log_enabled`.
+    let _ = catch(|| {
+        // SAFETY: the library promises that the line and all its parts are valid during this call.
         unsafe { write(&*line) }
     });
 }
@@ -169,7 +173,7 @@ unsafe fn write(line: &abi::LogLine) {
     if tracing_level(line.level) > LevelFilter::current() {
         return;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that all parts are valid.
     let (target, message, fields) = unsafe {
         (
             line.target.to_text(),
@@ -177,14 +181,18 @@ unsafe fn write(line: &abi::LogLine) {
             abi::slice(line.fields, line.n_fields),
         )
     };
-    let fields = &fields[..fields.len().min(MOST_FIELDS - 2)];
-    // SAFETY: the caller's promise.
+    let fields = &fields[..fields.len().min(MAX_FIELDS - 2)];
+    // SAFETY: the caller promises that all texts are valid.
     let texts = |text: Str| unsafe { text.to_text() };
     let names: Vec<_> = fields.iter().map(|field| texts(field.name)).collect();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    let target = if target.is_empty() { OTHER } else { &target };
-    let site = Site::find(line.level, target, &names);
-    if site.enabled() & abi::LOG_ENABLED == 0 {
+    let target = if target.is_empty() {
+        DEFAULT_TARGET
+    } else {
+        &target
+    };
+    let site = LibraryCallsite::find(line.level, target, &names);
+    if site.enabled_flags() & abi::LOG_ENABLED == 0 {
         return;
     }
     let message = display(message);
@@ -205,16 +213,16 @@ unsafe fn write(line: &abi::LogLine) {
         }));
     }
     let metadata = site.metadata();
-    // Fewer are left where the site is the one for all the rest.
+    // The shared call site has fewer fields: the others are dropped.
     values.truncate(metadata.fields().len() - 1);
     let exchange = (line.exchange != 0).then_some(&line.exchange as &dyn Value);
     values.push(exchange);
     let Some(first) = metadata.fields().iter().next() else {
         return;
     };
-    // The array's length is part of its type: the rest of it is a field without a value.
+    // The length of the array is part of its type, so the rest repeats a field without a value.
     let keys: Vec<_> = metadata.fields().iter().collect();
-    let mut pairs: [(_, Option<&dyn Value>); MOST_FIELDS] = [(&first, None); MOST_FIELDS];
+    let mut pairs: [(_, Option<&dyn Value>); MAX_FIELDS] = [(&first, None); MAX_FIELDS];
     for (pair, (key, value)) in pairs.iter_mut().zip(keys.iter().zip(values)) {
         *pair = (key, value);
     }

@@ -1,4 +1,4 @@
-//! The server's side: an [`App`] whose calls go into a library.
+//! The server's side: [`LoadedApp`] is an [`App`] that calls a library.
 
 mod halves;
 mod log;
@@ -14,10 +14,10 @@ use std::task::{Context, Poll};
 
 use asgi::{App, AppError, Receiver, Scope, Sender};
 
-use crate::crash::Entry;
+use crate::crash::TrackedCall;
 use crate::{abi, waker};
 
-/// What every library gets.
+/// The host functions that every library gets.
 pub(crate) static HOST: abi::Host = abi::Host {
     magic: abi::MAGIC,
     major: abi::MAJOR,
@@ -33,22 +33,22 @@ pub(crate) static HOST: abi::Host = abi::Host {
     log: log::log,
 };
 
-/// A loaded app, as a server calls it. Cloning it is cheap and gives the same app.
+/// A loaded app, which a server can call. A clone is cheap and is the same app.
 ///
-/// A panic of the app's comes out of the future's `poll` as a panic, its message as a `String`,
-/// without a second run of the panic hook: the library's own has printed it.
+/// If the app panics, `poll` of the future panics too, with the message as a `String`. It does not
+/// call the server's panic hook, because the library's hook has already run.
 #[derive(Clone, Copy)]
 pub struct LoadedApp {
     pub(crate) functions: &'static abi::App,
-    /// What the library's `init` made.
+    /// The app that the library's `init` returned.
     pub(crate) app: NonNull<c_void>,
     /// [`LoadOptions::exchange_id`](crate::LoadOptions::exchange_id).
     pub(crate) exchange_id: fn() -> Option<u64>,
 }
 
-// SAFETY: a library promises that its app may be called on any thread, also by several at once.
+// SAFETY: a library promises that any thread may call its app, and several threads at once.
 unsafe impl Send for LoadedApp {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl Sync for LoadedApp {}
 
 impl fmt::Debug for LoadedApp {
@@ -68,11 +68,11 @@ impl App for LoadedApp {
     }
 }
 
-/// One call, in whatever state it is.
+/// The future of one call.
 enum Call {
-    /// The library's task goes on.
-    Running(Task),
-    /// It never came to a task.
+    /// The library has made a task.
+    Running(HostTask),
+    /// The library has not made a task.
     Refused(Option<AppError>),
 }
 
@@ -80,28 +80,30 @@ impl Call {
     fn new(app: LoadedApp, scope: Scope, receive: Receiver, send: Sender) -> Self {
         let kind = scope.kind();
         let exchange = (app.exchange_id)();
-        let entry = Entry::new(&scope, exchange);
+        let tracked = TrackedCall::new(&scope, exchange);
         let mut task = MaybeUninit::uninit();
-        let code = scope::lend(&scope, exchange, |scope| {
-            let (mut receive, mut send) = (halves::give_receive(receive), halves::give_send(send));
-            // SAFETY: `app` is what `init` made, the scope is valid for the call, the halves are
-            // given away, and `task` is valid for a write.
-            entry.within(|| unsafe {
-                let app_made = app.app.as_ptr();
+        let code = scope::with_abi_scope(&scope, exchange, |scope| {
+            let (mut receive, mut send) =
+                (halves::receive_to_abi(receive), halves::send_to_abi(send));
+            // SAFETY: `init` has returned this pointer to an app. The scope is valid during the
+            // call, the library takes the ownership of the halves, and `task` is a local variable
+            // that the library may write to.
+            tracked.enter(|| unsafe {
+                let pointer = app.app.as_ptr();
                 let (receive, send) = (&raw mut receive, &raw mut send);
-                (app.functions.call)(app_made, scope, receive, send, task.as_mut_ptr())
+                (app.functions.call)(pointer, scope, receive, send, task.as_mut_ptr())
             })
         });
         let call = match code {
-            Some(abi::READY) => Self::Running(Task {
+            Some(abi::READY) => Self::Running(HostTask {
                 functions: app.functions,
-                // SAFETY: the library has made the task, as its answer says.
+                // SAFETY: the library returned READY, so it has written the task.
                 task: unsafe { task.assume_init() },
-                entry,
+                tracked,
                 kind,
-                ended: false,
+                has_ended: false,
             }),
-            Some(_) => Self::Refused(Some("the app's library could not take the call".into())),
+            Some(_) => Self::Refused(Some("the app's library refused the call".into())),
             None => Self::Refused(Some(AppError::unsupported(&scope))),
         };
         scope::recycle(scope);
@@ -117,56 +119,58 @@ impl Future for Call {
             Self::Running(task) => task.poll(cx),
             Self::Refused(error) => {
                 let error = error.take();
-                Poll::Ready(Err(error.unwrap_or_else(|| "polled after its end".into())))
+                Poll::Ready(Err(
+                    error.unwrap_or_else(|| "the call was polled after its end".into())
+                ))
             }
         }
     }
 }
 
-/// A task of the library's, owned.
-struct Task {
+/// A task of the library, which the host owns.
+struct HostTask {
     functions: &'static abi::App,
     task: abi::Task,
-    entry: Entry,
-    /// Of its scope: an error may have to name it again.
+    tracked: TrackedCall,
+    /// The kind of the scope, for the error of an app that does not support it.
     kind: &'static str,
-    ended: bool,
+    has_ended: bool,
 }
 
-// SAFETY: a library promises that a task may be polled and dropped on any thread; `&mut self` and
-// ownership see to one at a time.
-unsafe impl Send for Task {}
+// SAFETY: a library promises that any thread may poll and drop a task, one at a time. `poll` takes
+// `&mut self`, and only the owner can drop the task, so there is one user at a time.
+unsafe impl Send for HostTask {}
 
-impl Task {
+impl HostTask {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<(), AppError>> {
-        assert!(!self.ended, "a call must not be polled after its end");
+        assert!(!self.has_ended, "a call must not be polled after its end");
         let mut outcome = abi::Outcome::EMPTY;
-        let code = waker::lend(cx.waker(), |waker| {
-            // SAFETY: the task is ours and has not ended, the waker is lent for the call,
-            // `outcome` is valid for a write.
-            self.entry.within(|| unsafe {
+        let code = waker::with_abi_waker(cx.waker(), |waker| {
+            // SAFETY: we own the task, and it has not ended. The waker is valid during the call,
+            // and `outcome` is a local variable that the library may write to.
+            self.tracked.enter(|| unsafe {
                 (self.functions.poll)(&raw mut self.task, waker, &raw mut outcome)
             })
         });
         if code == abi::PENDING {
             return Poll::Pending;
         }
-        self.ended = true;
+        self.has_ended = true;
         match code {
             abi::READY => Poll::Ready(Ok(())),
-            // SAFETY: the library filled the outcome in, and its texts are valid until the task is
-            // dropped.
+            // SAFETY: the library returned FAILED, so it has written the outcome. Its texts are
+            // valid until the task is dropped.
             abi::FAILED => Poll::Ready(Err(unsafe { outcome::error(&outcome, self.kind) })),
-            // SAFETY: as above.
+            // SAFETY: the same for PANICKED.
             _ => std::panic::resume_unwind(Box::new(unsafe { outcome::panic_message(&outcome) })),
         }
     }
 }
 
-impl Drop for Task {
+impl Drop for HostTask {
     fn drop(&mut self) {
-        // SAFETY: the task is ours and dropped once.
-        self.entry
-            .within(|| unsafe { (self.functions.drop_task)(&raw mut self.task) });
+        // SAFETY: we own the task, and `drop` runs once.
+        self.tracked
+            .enter(|| unsafe { (self.functions.drop_task)(&raw mut self.task) });
     }
 }

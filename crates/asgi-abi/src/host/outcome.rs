@@ -1,4 +1,4 @@
-//! From how a task ended to the error that a linked app would have returned.
+//! Converts the outcome of a task to the error that a linked app would have returned.
 
 use std::error::Error;
 use std::fmt;
@@ -9,11 +9,14 @@ use crate::abi;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
+/// The error of a task that failed.
+///
 /// # Safety
 ///
 /// The outcome's texts must be valid.
 pub(super) unsafe fn error(outcome: &abi::Outcome, kind: &'static str) -> AppError {
-    // The last cause is one that servers ask for, if there is one; the texts go around it.
+    // Some kinds stand for an error that servers look for. It becomes the last cause, and each text
+    // wraps the error after it.
     let last: Option<BoxError> = match outcome.kind {
         abi::OUTCOME_UNSUPPORTED => Some(AppError::unsupported_kind(kind).into_error()),
         abi::OUTCOME_DISCONNECTED => {
@@ -21,7 +24,7 @@ pub(super) unsafe fn error(outcome: &abi::Outcome, kind: &'static str) -> AppErr
         }
         _ => None,
     };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the texts are valid.
     let messages = unsafe { messages(outcome) };
     let error = messages.into_iter().rev().fold(last, |cause, message| {
         Some(Box::new(AppFailure { message, cause }))
@@ -29,11 +32,13 @@ pub(super) unsafe fn error(outcome: &abi::Outcome, kind: &'static str) -> AppErr
     AppError::from(error.unwrap_or_else(|| "the app failed without a message".into()))
 }
 
+/// The message of a task that panicked.
+///
 /// # Safety
 ///
 /// The outcome's texts must be valid.
 pub(super) unsafe fn panic_message(outcome: &abi::Outcome) -> String {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the texts are valid.
     unsafe { messages(outcome) }.join(": ")
 }
 
@@ -41,15 +46,15 @@ pub(super) unsafe fn panic_message(outcome: &abi::Outcome) -> String {
 ///
 /// The outcome's texts must be valid.
 unsafe fn messages(outcome: &abi::Outcome) -> Vec<String> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that the array is valid.
     unsafe { abi::slice(outcome.messages, outcome.n_messages) }
         .iter()
-        // SAFETY: as above.
+        // SAFETY: the caller promises that each text is valid.
         .map(|message| unsafe { message.to_text() }.into_owned())
         .collect()
 }
 
-/// An error of a loaded app, or a cause of one: its text is all that crosses.
+/// An error of a loaded app, or a cause of one. Only the text crosses.
 #[derive(Debug)]
 struct AppFailure {
     message: String,

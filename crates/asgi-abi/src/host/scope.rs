@@ -1,4 +1,4 @@
-//! Lends a scope to a library.
+//! Converts a scope to the ABI, for one call of a library.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -11,26 +11,27 @@ use crate::abi::{self, Str};
 use crate::extensions::EXTENSIONS;
 use crate::headers;
 
-/// Lends `scope` for as long as `call` runs; `None` for a kind that cannot cross.
-pub(super) fn lend<R>(
+/// Calls `f` with `scope` as a scope of the ABI, which is valid only during `f`. Returns `None` for a
+/// kind of scope that cannot cross.
+pub(super) fn with_abi_scope<R>(
     scope: &Scope,
     exchange: Option<u64>,
-    call: impl FnOnce(*const abi::Scope) -> R,
+    f: impl FnOnce(*const abi::Scope) -> R,
 ) -> Option<R> {
     let exchange = exchange.unwrap_or(0);
-    let call = |lent: &mut abi::Scope| {
-        lent.exchange = exchange;
-        call(lent)
+    let f = |scope: &mut abi::Scope| {
+        scope.exchange = exchange;
+        f(scope)
     };
     match scope {
-        Scope::Http(http) => Some(lend_http(http, call)),
-        Scope::WebSocket(websocket) => Some(lend_websocket(websocket, call)),
-        Scope::Lifespan(_) => Some(call(&mut abi::Scope::new(abi::SCOPE_LIFESPAN))),
+        Scope::Http(http) => Some(with_http(http, f)),
+        Scope::WebSocket(websocket) => Some(with_websocket(websocket, f)),
+        Scope::Lifespan(_) => Some(f(&mut abi::Scope::new(abi::SCOPE_LIFESPAN))),
         _ => None,
     }
 }
 
-/// Drops a scope that was lent, but for what can be used again.
+/// Drops a scope, but keeps the allocation of its headers for the next one.
 pub(super) fn recycle(scope: Scope) {
     match scope {
         Scope::Http(http) => headers::recycle(http.headers),
@@ -39,8 +40,8 @@ pub(super) fn recycle(scope: Scope) {
     }
 }
 
-fn lend_http<R>(http: &HttpScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
-    headers::with_lent(&http.headers, |headers| {
+fn with_http<R>(http: &HttpScope, f: impl FnOnce(&mut abi::Scope) -> R) -> R {
+    headers::with_abi_headers(&http.headers, |headers| {
         with_tls(http.extensions.tls.as_deref(), |tls| {
             let mut scope = abi::Scope {
                 http_version: version(http.version),
@@ -57,18 +58,18 @@ fn lend_http<R>(http: &HttpScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R 
                 tls,
                 ..abi::Scope::new(abi::SCOPE_HTTP)
             };
-            call(&mut scope)
+            f(&mut scope)
         })
     })
 }
 
-fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(&mut abi::Scope) -> R) -> R {
+fn with_websocket<R>(websocket: &WebSocketScope, f: impl FnOnce(&mut abi::Scope) -> R) -> R {
     let subprotocols: Vec<Str> = websocket
         .subprotocols
         .iter()
         .map(|name| Str::new(name))
         .collect();
-    headers::with_lent(&websocket.headers, |headers| {
+    headers::with_abi_headers(&websocket.headers, |headers| {
         with_tls(websocket.extensions.tls.as_deref(), |tls| {
             let mut scope = abi::Scope {
                 http_version: version(websocket.version),
@@ -86,7 +87,7 @@ fn lend_websocket<R>(websocket: &WebSocketScope, call: impl FnOnce(&mut abi::Sco
                 tls,
                 ..abi::Scope::new(abi::SCOPE_WEBSOCKET)
             };
-            call(&mut scope)
+            f(&mut scope)
         })
     })
 }
@@ -100,33 +101,34 @@ fn version(version: Version) -> u32 {
 }
 
 fn address(address: Option<&Address>) -> abi::Address {
-    let mut lent = abi::Address::NONE;
+    let mut converted = abi::Address::NONE;
     match address {
         Some(Address::Ip(SocketAddr::V4(v4))) => {
-            lent.kind = abi::ADDRESS_IPV4;
-            lent.port = v4.port();
-            lent.ip[..4].copy_from_slice(&v4.ip().octets());
+            converted.kind = abi::ADDRESS_IPV4;
+            converted.port = v4.port();
+            converted.ip[..4].copy_from_slice(&v4.ip().octets());
         }
         Some(Address::Ip(SocketAddr::V6(v6))) => {
-            lent.kind = abi::ADDRESS_IPV6;
-            lent.port = v6.port();
-            lent.ip = v6.ip().octets();
-            lent.flow = v6.flowinfo();
-            lent.scope_id = v6.scope_id();
+            converted.kind = abi::ADDRESS_IPV6;
+            converted.port = v6.port();
+            converted.ip = v6.ip().octets();
+            converted.flow = v6.flowinfo();
+            converted.scope_id = v6.scope_id();
         }
         Some(Address::Unix(path)) => {
-            lent.kind = abi::ADDRESS_UNIX;
+            converted.kind = abi::ADDRESS_UNIX;
             if let Some(path) = path {
                 let path: &OsStr = path.as_os_str();
-                lent.path = Str::from_bytes(path.as_bytes());
+                converted.path = Str::from_bytes(path.as_bytes());
             }
         }
         _ => {}
     }
-    lent
+    converted
 }
 
-/// Without `debug`: it carries Rust values, for a test client in the same program.
+/// The bits of all extensions but `debug`, whose values are Rust types for a test client in the same
+/// program.
 fn bits(extensions: &Extensions) -> u64 {
     EXTENSIONS
         .iter()
@@ -134,15 +136,15 @@ fn bits(extensions: &Extensions) -> u64 {
         .fold(0, |bits, (bit, _)| bits | bit)
 }
 
-/// Lends what TLS knows for as long as `call` runs; NULL where there is no TLS.
-fn with_tls<R>(tls: Option<&Tls>, call: impl FnOnce(*const abi::Tls) -> R) -> R {
+/// Calls `f` with `tls` as a struct of the ABI, which is valid only during `f`; NULL without TLS.
+fn with_tls<R>(tls: Option<&Tls>, f: impl FnOnce(*const abi::Tls) -> R) -> R {
     let Some(tls) = tls else {
-        return call(std::ptr::null());
+        return f(std::ptr::null());
     };
     let text = |text: &Option<String>| text.as_deref().map_or(Str::NULL, Str::new);
     let chain = tls.client_cert_chain.iter();
     let chain: Vec<Str> = chain.map(|certificate| Str::new(certificate)).collect();
-    let lent = abi::Tls {
+    let converted = abi::Tls {
         version: tls.version.map_or(0, u32::from),
         cipher_suite: tls.cipher_suite.map_or(0, u32::from),
         server_cert: text(&tls.server_cert),
@@ -152,5 +154,5 @@ fn with_tls<R>(tls: Option<&Tls>, call: impl FnOnce(*const abi::Tls) -> R) -> R 
         client_cert_error: text(&tls.client_cert_error),
         server_name: text(&tls.server_name),
     };
-    call(&raw const lent)
+    f(&raw const converted)
 }

@@ -1,19 +1,20 @@
-//! Reads the head of an ELF file: the system's loader says too little about what is wrong with one.
+//! Checks ELF files before the system's loader gets them: its error messages say too little. Also
+//! lists the symbols that a library exports.
 
 use std::env::consts::ARCH;
 
-use crate::loader::error::Problem;
+use crate::loader::error::LoadProblem;
 
-/// How much of the file is looked at: linkers put the table of segments right behind the header.
-pub(super) const HEAD: usize = 4096;
-/// What `check` reads of it at least.
-const SHORTEST: usize = 20;
+/// How many bytes of the file are checked. Linkers put the table of segments right after the header.
+pub(super) const HEAD_LEN: usize = 4096;
+/// How many bytes `check` needs at least.
+const MIN_LEN: usize = 20;
 
 const MAGIC: &[u8] = b"\x7fELF";
 const LITTLE_ENDIAN: u8 = 1;
 const SHARED_OBJECT: u16 = 3;
 
-/// The processors of a server: the number in `e_machine`, the bits, Rust's name of it.
+/// The processors of servers: the number in `e_machine`, the bits, and Rust's name.
 const MACHINES: [(u16, u8, &str); 9] = [
     (62, 64, "x86_64"),
     (183, 64, "aarch64"),
@@ -26,9 +27,9 @@ const MACHINES: [(u16, u8, &str); 9] = [
     (243, 32, "riscv32"),
 ];
 
-/// Whether these first bytes are those of a shared library for this machine.
-pub(super) fn check(head: &[u8]) -> Result<(), Problem> {
-    if !head.starts_with(MAGIC) || head.len() < SHORTEST {
+/// Checks that these first bytes belong to a shared library for this machine.
+pub(super) fn check(head: &[u8]) -> Result<(), LoadProblem> {
+    if !head.starts_with(MAGIC) || head.len() < MIN_LEN {
         return Err(not_a_library(head));
     }
     let bits = head[4].saturating_mul(32);
@@ -46,42 +47,42 @@ pub(super) fn check(head: &[u8]) -> Result<(), Problem> {
         Some((_, _, name)) => (*name).to_owned(),
         None => format!("processor number {machine} ({bits} bits)"),
     };
-    // A machine that the table lacks is left to the system's loader.
+    // If the table does not have this machine, the system's loader decides.
     if found != ARCH && MACHINES.iter().any(|(_, _, name)| *name == ARCH) {
-        return Err(Problem::OtherMachine {
+        return Err(LoadProblem::OtherMachine {
             found,
             expected: ARCH.to_owned(),
         });
     }
     match number(16) {
         SHARED_OBJECT => Ok(()),
-        1 => Err(Problem::NotShared {
-            what: "an object file that was not linked",
+        1 => Err(LoadProblem::NotShared {
+            what: "an object file, not linked yet",
         }),
-        2 => Err(Problem::NotShared { what: "a program" }),
-        _ => Err(Problem::NotShared {
+        2 => Err(LoadProblem::NotShared { what: "a program" }),
+        _ => Err(LoadProblem::NotShared {
             what: "an ELF file of another kind",
         }),
     }
 }
 
-/// Whether a file of this many bytes, which begins with `head`, holds all that is loaded of it. The
-/// system's loader maps segments without a look at the file's end, and dies of what is not there.
-pub(super) fn check_end(head: &[u8], len: u64) -> Result<(), Problem> {
-    // Of a file of 32 bits or of the other order of bytes nothing is known.
+/// Checks that a file with this head and length contains all its segments. The system's loader does
+/// not check this: it maps the segments, and the process dies when it reads a missing part.
+pub(super) fn check_end(head: &[u8], len: u64) -> Result<(), LoadProblem> {
+    // `None` for a file with 32 bits or the other byte order: it is not checked.
     let end = segments_end(head).unwrap_or(0);
     if end > len {
-        return Err(Problem::CutOff { end, len });
+        return Err(LoadProblem::CutOff { end, len });
     }
     Ok(())
 }
 
-/// `PT_LOAD`.
+/// `PT_LOAD`: a segment that is loaded.
 const LOADED: u64 = 1;
-/// Of 64-bit files, as above.
+/// The size of an entry in the table of segments, in 64-bit files.
 const SEGMENT_SIZE: usize = 56;
 
-/// Where in the file its segments end, and their table.
+/// The end of the last segment or of their table, as a position in the file.
 fn segments_end(head: &[u8]) -> Option<u64> {
     let is_ours = head.get(4..6)? == [2, if cfg!(target_endian = "little") { 1 } else { 2 }];
     let table = number::<8>(head, 0x20)?;
@@ -101,8 +102,8 @@ fn segments_end(head: &[u8]) -> Option<u64> {
     Some(ends.fold(table_end, u64::max))
 }
 
-/// The names of the symbols that a library of this machine exports, in the order of the file; none
-/// if it is not one.
+/// The names of the symbols that a library exports, in the order of the file; none if the file is not
+/// a library for this machine.
 pub(super) fn exports(file: &[u8]) -> impl Iterator<Item = &str> {
     let sections = Sections::read(file);
     let symbols = sections
@@ -114,7 +115,7 @@ pub(super) fn exports(file: &[u8]) -> impl Iterator<Item = &str> {
         .unwrap_or_default();
     let names = names.map_or(&[][..], |names| names.bytes(file));
     symbols.chunks_exact(SYMBOL_SIZE).filter_map(move |symbol| {
-        // A symbol of section 0 is one that the library asks for.
+        // Section 0 means that the library imports the symbol.
         let is_defined = number::<2>(symbol, 6)? != 0;
         let name = names.get(number::<4>(symbol, 0)? as usize..)?;
         let end = name.iter().position(|byte| *byte == 0)?;
@@ -122,13 +123,13 @@ pub(super) fn exports(file: &[u8]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// `SHT_DYNSYM`.
+/// `SHT_DYNSYM`: the table of dynamic symbols.
 const DYNAMIC_SYMBOLS: u64 = 11;
-/// Of 64-bit files; those of others are not read.
+/// The size of an entry in the table of symbols, in 64-bit files. Other files are not read.
 const SYMBOL_SIZE: usize = 24;
 const SECTION_SIZE: usize = 64;
 
-/// The table of sections of a 64-bit file in this machine's order of bytes.
+/// The table of sections of a 64-bit file in this machine's byte order.
 struct Sections<'a>(&'a [u8]);
 
 struct Section {
@@ -175,7 +176,7 @@ impl Section {
     }
 }
 
-/// The number of `N` bytes at that place, if the file goes that far.
+/// The number in the `N` bytes at this position; `None` after the end of the file.
 fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
     let bytes = bytes.get(at..)?.get(..N)?;
     let fold = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
@@ -186,9 +187,9 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
     })
 }
 
-fn not_a_library(head: &[u8]) -> Problem {
+fn not_a_library(head: &[u8]) -> LoadProblem {
     let begins = head.get(..8).unwrap_or(head);
-    Problem::NotALibrary {
+    LoadProblem::NotALibrary {
         begins: format!("\"{}\"", begins.escape_ascii()),
     }
 }

@@ -1,4 +1,4 @@
-//! Why a library was not loaded, for the person who named it.
+//! The error of the loader: why it did not load a library.
 
 use std::error::Error;
 use std::fmt;
@@ -9,16 +9,16 @@ use crate::abi;
 
 /// Why a library was not loaded.
 ///
-/// Its text is one line that says what was found, what was expected and what to do.
+/// Its text is one line. It says what the loader found, what it expected and what the user can do.
 #[derive(Debug)]
 pub struct LoadError {
     path: PathBuf,
-    problem: Problem,
+    problem: LoadProblem,
 }
 
-/// What is wrong with the file, or with what is in it.
+/// What is wrong with the file or with its app.
 #[derive(Debug)]
-pub(crate) enum Problem {
+pub(crate) enum LoadProblem {
     Missing,
     Directory,
     NoPermission(io::Error),
@@ -38,7 +38,7 @@ pub(crate) enum Problem {
         end: u64,
         len: u64,
     },
-    /// Thread-locals of a kind that only a program has room for.
+    /// The library has thread-locals for which only a program reserves space.
     StaticTls,
     Unloadable {
         why: String,
@@ -64,30 +64,30 @@ pub(crate) enum Problem {
 }
 
 impl LoadError {
-    pub(crate) fn new(path: &Path, problem: Problem) -> Self {
+    pub(crate) fn new(path: &Path, problem: LoadProblem) -> Self {
         Self {
             path: path.to_owned(),
             problem,
         }
     }
 
-    /// The library that was to be loaded.
+    /// The path of the library.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     pub fn is_missing(&self) -> bool {
-        matches!(self.problem, Problem::Missing)
+        matches!(self.problem, LoadProblem::Missing)
     }
 
-    /// Whether the library was loaded and is a fine one, but its app would not start.
+    /// Whether the library is valid and was loaded, but its app did not start.
     pub fn is_refused(&self) -> bool {
-        matches!(self.problem, Problem::Refused { .. })
+        matches!(self.problem, LoadProblem::Refused { .. })
     }
 }
 
-impl From<io::Error> for Problem {
+impl From<io::Error> for LoadProblem {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing,
@@ -97,9 +97,9 @@ impl From<io::Error> for Problem {
     }
 }
 
-impl Problem {
-    /// What the system's loader says of a file that it knows by this path.
-    pub(crate) fn of_dlopen(path: &str, error: &str) -> Self {
+impl LoadProblem {
+    /// Converts an error of the system's loader, which knows the file by `path`.
+    pub(crate) fn from_dlopen(path: &str, error: &str) -> Self {
         if error.contains("static TLS") {
             return Self::StaticTls;
         }
@@ -116,10 +116,10 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// Where a library comes from.
+/// How to get a library.
 const BUILD: &str = "`cargo build` puts an app's library at target/debug/lib<name>.so";
 
-impl fmt::Display for Problem {
+impl fmt::Display for LoadProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => write!(
@@ -136,11 +136,11 @@ impl fmt::Display for Problem {
             ),
             Self::Unreadable(error) => write!(
                 f,
-                "not readable ({error}), expected the shared library of an app: look at the disk"
+                "not readable ({error}), expected the shared library of an app: check the disk"
             ),
             Self::Empty => write!(
                 f,
-                "an empty file, expected the shared library of an app: build it again, and look \
+                "an empty file, expected the shared library of an app: build it again, and check \
                  whether the disk is full"
             ),
             Self::NotALibrary { begins } => write!(
@@ -159,17 +159,17 @@ impl fmt::Display for Problem {
             ),
             Self::CutOff { end, len } => write!(
                 f,
-                "cut off: its segments end at byte {end}, the file at {len}; copy it again"
+                "cut off: its segments end at byte {end}, but the file ends at byte {len}; copy it again"
             ),
             Self::StaticTls => f.write_str(
-                "its thread-locals do not fit a process that runs (they are `initial-exec`), \
-                 expected dynamic ones: if it has an allocator of its own, give mimalloc the \
-                 feature `local_dynamic_tls`, or jemalloc `disable_initial_exec_tls`",
+                "its thread-locals (`initial-exec`) do not fit into a running process, expected dynamic \
+                 ones: if it uses mimalloc, turn on the feature `local_dynamic_tls`; if it uses \
+                 jemalloc, `disable_initial_exec_tls`",
             ),
             Self::Unloadable { why } => write!(
                 f,
-                "the system's loader refuses it ({why}), expected a library whose every dependency \
-                 is at hand: look at `ldd`, or build it on this machine"
+                "the system's loader refuses it ({why}), expected a library with all its \
+                 dependencies: check it with `ldd`, or build it on this machine"
             ),
             Self::NoApp => f.write_str(
                 "a shared library without an app, expected the symbol ASGI_APP: add \
@@ -182,27 +182,27 @@ impl fmt::Display for Problem {
                 }
                 write!(
                     f,
-                    ", expected one that the library has: {}; name it as in `libapp.so:name`",
+                    ", expected one that the library has: {}; give the name as in `libapp.so:name`",
                     apps.join(", "),
                 )
             }
             Self::OtherMagic(found) => write!(
                 f,
                 "its symbol ASGI_APP begins with {found:#018x}, expected {:#018x}: the library is \
-                 damaged, or of another project; export the app with `asgi_abi::export!(app);`",
+                 damaged or is not a Ferricorn app; export the app with `asgi_abi::export!(app);`",
                 abi::MAGIC
             ),
             Self::OtherVersion { major, minor } => write!(
                 f,
                 "built for version {major}.{minor} of the app ABI, expected {}.{}: rebuild it with \
-                 `asgi-abi = \"{}\"`, or run it on the server that it was built for",
+                 `asgi-abi = \"{}\"`, or run it with the server that it was built for",
                 abi::MAJOR,
                 abi::MINOR,
                 env!("CARGO_PKG_VERSION")
             ),
             Self::OtherSize { found, expected } => write!(
                 f,
-                "its ASGI_APP says that it has {found} bytes, expected {expected}: rebuild it with \
+                "the size of its ASGI_APP is {found} bytes, expected {expected}: rebuild it with \
                  `asgi-abi = \"{}\"`, or with this server's asgi.h",
                 env!("CARGO_PKG_VERSION")
             ),
@@ -213,15 +213,15 @@ impl fmt::Display for Problem {
             ),
             Self::Refused { why } => write!(
                 f,
-                "the app did not start ({}), expected its init to succeed: mend what it says, then \
-                 start again",
+                "the app did not start ({}), expected its init to succeed: fix the cause, then start \
+                 again",
                 OneLine(why)
             ),
         }
     }
 }
 
-/// A text of the library's; it must not break the line.
+/// A text of the library, on one line.
 struct OneLine<'a>(&'a str);
 
 impl fmt::Display for OneLine<'_> {
@@ -237,7 +237,7 @@ impl fmt::Display for OneLine<'_> {
 impl Error for LoadError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.problem {
-            Problem::NoPermission(error) => Some(error),
+            LoadProblem::NoPermission(error) => Some(error),
             _ => None,
         }
     }
@@ -245,15 +245,15 @@ impl Error for LoadError {
 
 #[cfg(test)]
 mod tests {
-    use super::{LoadError, Problem};
+    use super::{LoadError, LoadProblem};
     use std::io;
     use std::path::Path;
 
-    // Here and not on a real file: root, as whom containers test, may read everything.
+    // Without a real file: in containers, tests often run as root, which may read every file.
     #[test]
-    fn a_file_that_may_not_be_read_says_so() {
+    fn a_file_without_read_permission() {
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        let error = LoadError::new(Path::new("libapp.so"), Problem::from(denied));
+        let error = LoadError::new(Path::new("libapp.so"), LoadProblem::from(denied));
         assert_eq!(
             error.to_string(),
             "libapp.so: not readable by this user, expected the shared library of an app: allow it \
@@ -262,9 +262,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_of_many_lines_stays_on_one() {
+    fn a_reason_with_several_lines_becomes_one_line() {
         let why = "no database:\n  connection refused\n".to_owned();
-        let error = LoadError::new(Path::new("libapp.so"), Problem::Refused { why });
+        let error = LoadError::new(Path::new("libapp.so"), LoadProblem::Refused { why });
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
         assert!(
             error

@@ -1,7 +1,8 @@
-//! Loads a library and starts the app in it.
+//! Loads a library and starts its app.
 //!
-//! In order: look at the file and its ELF header, copy it, look whether the copy is whole, `dlopen`
-//! it, find `ASGI_APP`, compare its head, call its `init`. Whatever is wrong is a [`LoadError`] of one line.
+//! The steps: check the file and its ELF header, copy the file, check that the copy is complete,
+//! `dlopen` it, find `ASGI_APP`, check its head, call its `init`. Each failure is a [`LoadError`] with
+//! one line of text.
 
 use std::fs::File;
 use std::io::Read;
@@ -20,22 +21,22 @@ mod elf;
 mod error;
 
 pub use self::error::LoadError;
-use self::error::Problem;
+use self::error::LoadProblem;
 
-/// How a library is loaded.
+/// Options for [`Library::load_with`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// Which of the library's apps: `None`, the default, for the one without a name.
+    /// The name of the app in the library. Default: `None`, the app without a name.
     pub name: Option<String>,
-    /// What the operator has to say to the app. Default: nothing.
+    /// The operator's configuration for the app. Default: none.
     pub config: Option<String>,
-    /// How many threads the app's own runtime may well use, beside the server's, on which the app
-    /// itself runs. The app chooses if it is `None`, the default: two, or one on a single core.
+    /// How many threads the app's own runtime should use, in addition to the server's threads.
+    /// Default: `None`, the app decides. An app in Rust then uses two, or one on a single core.
     pub threads: Option<u16>,
-    /// Says which exchange the app is called for, as the server's log numbers them: asked on the
-    /// thread that polls the call for the first time, whose lines in the log then bear that number
-    /// wherever in the app they come from. The default says that there is none.
+    /// Returns the number of the current exchange in the server's log. It is called on the thread
+    /// that starts a call, and all log lines of that call get this number. Default: returns `None`,
+    /// and the lines have no number.
     pub exchange_id: fn() -> Option<u64>,
 }
 
@@ -87,47 +88,47 @@ impl LoadOptions {
 
 /// A shared library whose app has started.
 ///
-/// It stays loaded until the process ends, also when this is dropped: its threads and its
-/// thread-locals hold it. New code comes with a new process.
+/// The library stays loaded until the process ends, also after this is dropped: its threads and its
+/// thread-locals need its code. To run new code, start a new process.
 #[derive(Debug)]
 pub struct Library {
     app: LoadedApp,
 }
 
 impl Library {
-    /// Loads the library at `path` with the defaults.
+    /// Loads the library at `path` with the default options.
     ///
-    /// Its code runs in this process from now on, and may do what the process may: load only what
-    /// you would run as a program. The file may be replaced or removed afterwards, for a private
-    /// copy is loaded.
+    /// The code of the library runs in this process and may do everything that the process may. Load
+    /// only files that you would also run as a program. On Linux, a private copy is loaded, so you
+    /// may replace or remove the file afterwards.
     ///
     /// # Errors
     ///
-    /// The file is none that can be loaded here, or its app would not start.
+    /// The file cannot be loaded, or its app does not start.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, LoadError> {
         Self::load_with(path, &LoadOptions::new())
     }
 
-    /// [`load`](Self::load), with options.
+    /// Loads the library at `path`; see [`load`](Self::load).
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// The same as for [`load`](Self::load).
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
         let path = path.as_ref();
         let load = || {
             let symbol = symbol(options.name.as_deref());
             let library = open(path)?;
-            // SAFETY: the symbol's address is all that is taken here; `start` judges what is there.
-            // The library is never closed, so the address stays valid.
+            // SAFETY: this only takes the address of the symbol; `start` checks the struct. The
+            // library is never closed, so the address stays valid.
             let declaration = unsafe {
                 let found = library.get::<*const abi::App>(symbol.as_bytes());
                 *found.map_err(|_| no_app(path, &symbol))?
             };
-            // Its threads and thread-locals would outlive its code.
+            // Never closed: its threads and thread-locals would outlive its code.
             std::mem::forget(library);
-            // SAFETY: a library that exports this symbol has a struct with that head there, or is
-            // none of ours, which the head tells.
+            // SAFETY: the caller trusts the file. A library that exports this symbol has a struct
+            // with this head there, or one with another first number, which `start` rejects.
             unsafe { start(declaration, options) }
         };
         let library: Self = load().map_err(|problem| LoadError::new(path, problem))?;
@@ -139,72 +140,74 @@ impl Library {
         Ok(library)
     }
 
-    /// Starts an app that is linked into this program: one in C, or in a test.
+    /// Starts an app that is linked into this program, such as an app in C or in a test.
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// The same as for [`load`](Self::load).
     ///
     /// # Safety
     ///
-    /// What `declaration` says must be true, and its functions must keep the rules of [`abi`].
+    /// The data of `declaration` must be correct, and its functions must keep the rules of [`abi`].
     pub unsafe fn from_static(
         declaration: &'static abi::App,
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that the declaration is correct.
         unsafe { start(declaration, options) }
             .map_err(|problem| LoadError::new(Path::new("ASGI_APP"), problem))
     }
 
-    /// The app, to be called.
+    /// The app, which a server can call.
     pub fn app(&self) -> LoadedApp {
         self.app
     }
 
-    /// The app's name: that of its crate.
+    /// The app's name: the name of its crate.
     pub fn name(&self) -> &str {
         self.text(self.app.functions.name)
     }
 
-    /// The app's version: that of its crate.
+    /// The app's version: the version of its crate.
     pub fn version(&self) -> &str {
         self.text(self.app.functions.version)
     }
 
-    /// What compiled the library, such as `rustc 1.95.0 (…)`. It need not be what compiled the
-    /// server.
+    /// The compiler of the library, such as `rustc 1.95.0 (…)`. The server's can be another one.
     pub fn toolchain(&self) -> &str {
         self.text(self.app.functions.toolchain)
     }
 
-    /// Stops the app's own runtime, after the last call has ended; blocks for `grace` at most.
+    /// Stops the app's own runtime. Call it after the last call has ended; it blocks for at most
+    /// `grace`.
     ///
-    /// Tasks that the app has spawned are cancelled where they wait; `grace` is for those that run
-    /// blocking code. A call that comes after this fails.
+    /// Tasks that the app has spawned are cancelled at their next `.await`; `grace` is for tasks that
+    /// run blocking code. A call after this may fail, because the runtime is gone.
     pub fn shutdown(&self, grace: Duration) {
         let grace = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
-        // SAFETY: `app` is what `init` made.
+        // SAFETY: `init` has returned this pointer to an app, which is valid until the process ends.
         unsafe { (self.app.functions.shutdown)(self.app.app.as_ptr(), grace) }
     }
 
     fn text(&self, text: Str) -> &str {
-        // SAFETY: the declaration and its texts live as long as the process.
+        // SAFETY: the library promises that its declaration and its texts are valid until the process
+        // ends.
         std::str::from_utf8(unsafe { text.as_bytes() }).unwrap_or("?")
     }
 }
 
-/// The symbol of the app of that name.
+/// The symbol of the app with this name.
 fn symbol(name: Option<&str>) -> String {
     name.map_or_else(|| SYMBOL.to_owned(), |name| format!("{SYMBOL}_{name}"))
 }
 
-/// The app without a name; before the others' names stand this and an underscore.
+/// The symbol of the app without a name. Other apps have a symbol with an underscore and the name
+/// after it.
 const SYMBOL: &str = "ASGI_APP";
 
-/// What there is instead of that symbol.
-fn no_app(path: &Path, symbol: &str) -> Problem {
-    // The file was read before; if it is gone by now, nothing can be said of what is in it.
+/// The error of a library without this symbol: it names the apps that the library has.
+fn no_app(path: &Path, symbol: &str) -> LoadProblem {
+    // The file was read before. If it is gone now, the error names no apps.
     let bytes = std::fs::read(path).unwrap_or_default();
     let apps: Vec<String> = elf::exports(&bytes)
         .filter_map(|name| match name.strip_prefix(SYMBOL)? {
@@ -213,9 +216,9 @@ fn no_app(path: &Path, symbol: &str) -> Problem {
         })
         .collect();
     if apps.is_empty() {
-        return Problem::NoApp;
+        return LoadProblem::NoApp;
     }
-    Problem::OtherApps {
+    LoadProblem::OtherApps {
         wanted: symbol
             .strip_prefix(SYMBOL)
             .and_then(|name| name.strip_prefix('_'))
@@ -225,16 +228,16 @@ fn no_app(path: &Path, symbol: &str) -> Problem {
 }
 
 /// Opens a private copy of the file.
-fn open(path: &Path) -> Result<OpenLibrary, Problem> {
+fn open(path: &Path) -> Result<OpenLibrary, LoadProblem> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
-        return Err(Problem::Directory);
+        return Err(LoadProblem::Directory);
     }
-    let mut head = Vec::with_capacity(elf::HEAD);
-    (&file).take(elf::HEAD as u64).read_to_end(&mut head)?;
+    let mut head = Vec::with_capacity(elf::HEAD_LEN);
+    (&file).take(elf::HEAD_LEN as u64).read_to_end(&mut head)?;
     if head.is_empty() {
-        return Err(Problem::Empty);
+        return Err(LoadProblem::Empty);
     }
     if cfg!(target_os = "linux") {
         elf::check(&head)?;
@@ -242,82 +245,92 @@ fn open(path: &Path) -> Result<OpenLibrary, Problem> {
     open_copy(path, &head, &mut file)
 }
 
-/// `cp` over a loaded library changes the code under the process that runs it, and to truncate it
-/// kills that process. So what is loaded is a file in memory that nobody else can write to.
+/// Copies the file into memory and opens the copy: no other process can write to it.
+///
+/// `cp` over a loaded library changes the code of the processes that run it, and a truncated library
+/// kills them.
 #[cfg(target_os = "linux")]
-fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, Problem> {
+fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, LoadProblem> {
     use rustix::fs::{MemfdFlags, memfd_create};
     use std::io::Write;
     use std::os::fd::AsRawFd;
 
     let name = path.file_name().unwrap_or_default();
-    let mut copy_whole = || -> std::io::Result<(File, u64)> {
+    let mut copy_file = || -> std::io::Result<(File, u64)> {
         let mut copy = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
         copy.write_all(head)?;
         let more = std::io::copy(rest, &mut copy)?;
         Ok((copy, head.len() as u64 + more))
     };
-    let (copy, len) = copy_whole().map_err(|error| Problem::Unloadable {
-        why: format!("no copy in memory could be made: {error}"),
+    let (copy, len) = copy_file().map_err(|error| LoadProblem::Unloadable {
+        why: format!("the server cannot copy it into memory: {error}"),
     })?;
-    // Of the copy: somebody may be writing to the file.
+    // The length is that of the copy: another process may still write to the file.
     elf::check_end(head, len)?;
     let copy_path = format!("/proc/self/fd/{}", copy.as_raw_fd());
     let opened = dlopen(Path::new(&copy_path));
-    let opened = opened.map_err(|error| Problem::of_dlopen(&copy_path, &error));
-    // Never closed. The system's loader knows a library by its name: if the descriptor's number
-    // came to be used again, a second library would be taken for this one. And a backtrace reads
-    // its line numbers from there.
+    let opened = opened.map_err(|error| LoadProblem::from_dlopen(&copy_path, &error));
+    // Never closed. The system's loader identifies a library by its path. If the number of this
+    // descriptor were used again, the loader would take a second library for this one. A backtrace
+    // also reads its line numbers from this file.
     std::mem::forget(copy);
     opened
 }
 
-/// Other systems have no such file in memory: there, the library must not be overwritten.
+/// Opens the file itself: other systems have no files in memory. There, a loaded library must not be
+/// overwritten.
 #[cfg(not(target_os = "linux"))]
-fn open_copy(path: &Path, _: &[u8], _: &mut File) -> Result<OpenLibrary, Problem> {
+fn open_copy(path: &Path, _: &[u8], _: &mut File) -> Result<OpenLibrary, LoadProblem> {
     let path = std::path::absolute(path)?;
     let name = path.display().to_string();
-    dlopen(&path).map_err(|error| Problem::of_dlopen(&name, &error))
+    dlopen(&path).map_err(|error| LoadProblem::from_dlopen(&name, &error))
 }
 
 fn dlopen(path: &Path) -> Result<OpenLibrary, String> {
-    // Everything is resolved now, not amid a request; its symbols are not for other libraries.
-    // SAFETY: this runs the library's constructors. `Library::load` tells its caller that it runs
-    // the code in the file.
+    // RTLD_NOW resolves all symbols now, not during a request. RTLD_LOCAL hides the library's symbols
+    // from other libraries.
+    // SAFETY: this runs the library's constructors. `Library::load` documents that it runs the code
+    // in the file, so its caller trusts the file.
     unsafe { OpenLibrary::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
         let cause = std::error::Error::source(&error);
         cause.map_or_else(|| error.to_string(), ToString::to_string)
     })
 }
 
-/// Judges a declaration, then starts its app.
+/// Checks a declaration, then starts its app.
 ///
 /// # Safety
 ///
-/// `declaration` must point to memory that lives as long as the process and begins with the head
-/// of an [`abi::App`], or with another number than [`abi::MAGIC`].
-unsafe fn start(declaration: *const abi::App, options: &LoadOptions) -> Result<Library, Problem> {
-    // SAFETY: the caller's promise: magic, version and size are there in every version.
+/// `declaration` must point to memory that is valid until the process ends. The memory must begin
+/// with the head of an [`abi::App`] or with another number than [`abi::MAGIC`]. If the head is that of
+/// this version, the rest must be an [`abi::App`] too.
+unsafe fn start(
+    declaration: *const abi::App,
+    options: &LoadOptions,
+) -> Result<Library, LoadProblem> {
+    // SAFETY: the caller promises that the head is there: magic, version and size are the same in
+    // every version.
     unsafe {
         let magic = (&raw const (*declaration).magic).read_unaligned();
         if magic != abi::MAGIC {
-            return Err(Problem::OtherMagic(magic));
+            return Err(LoadProblem::OtherMagic(magic));
         }
         let (major, minor) = ((*declaration).major, (*declaration).minor);
         if (major, minor) != (abi::MAJOR, abi::MINOR) {
-            return Err(Problem::OtherVersion { major, minor });
+            return Err(LoadProblem::OtherVersion { major, minor });
         }
         if (*declaration).size as usize != size_of::<abi::App>() {
-            return Err(Problem::OtherSize {
+            return Err(LoadProblem::OtherSize {
                 found: (*declaration).size,
                 expected: size_of::<abi::App>(),
             });
         }
         if let Some(missing) = missing_function(declaration) {
-            return Err(Problem::Incomplete(missing));
+            return Err(LoadProblem::Incomplete(missing));
         }
     }
-    // SAFETY: the head says that this is a whole struct of our version, and no function is NULL.
+    // SAFETY: the head has our version and size, so the caller promises a complete struct. The check
+    // above excludes NULL in its functions.
     let functions: &'static abi::App = unsafe { &*declaration };
     let mut app = std::ptr::null_mut();
     let mut error = Buffer::EMPTY;
@@ -326,8 +339,8 @@ unsafe fn start(declaration: *const abi::App, options: &LoadOptions) -> Result<L
         threads: options.threads.map_or(0, u32::from),
         config: options.config.as_deref().map_or(Str::NULL, Str::new),
     };
-    // SAFETY: `HOST` lives as long as the process, `start` until the call returns, and both others
-    // are valid for a write.
+    // SAFETY: `HOST` is static, `start` and its texts are valid until the call returns, and both
+    // others are local variables that the library may write to.
     let code = unsafe {
         (functions.init)(
             &raw const HOST,
@@ -344,19 +357,21 @@ unsafe fn start(declaration: *const abi::App, options: &LoadOptions) -> Result<L
                 exchange_id: options.exchange_id,
             },
         }),
-        _ => Err(Problem::Refused {
+        _ => Err(LoadProblem::Refused {
             why: String::from_utf8_lossy(error.as_slice()).into_owned(),
         }),
     }
 }
 
-/// A struct written in C may lack a function, which a Rust function pointer must not.
+/// The name of a function that is NULL. A struct in C may lack a function, but a function pointer of
+/// Rust must not be NULL.
 ///
 /// # Safety
 ///
-/// `declaration` must point to a struct of this version, functions aside.
+/// `declaration` must point to a struct of this version, in which functions may be NULL.
 unsafe fn missing_function(declaration: *const abi::App) -> Option<&'static str> {
-    // SAFETY: the caller's promise; the pointers are read as plain ones.
+    // SAFETY: the caller promises that the struct is there. The functions are read as plain pointers,
+    // which may be NULL.
     unsafe {
         [
             ("init", (&raw const (*declaration).init).cast::<*const ()>()),

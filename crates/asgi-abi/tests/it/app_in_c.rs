@@ -1,4 +1,4 @@
-//! Loads an app that is no Rust, played by hand: it may answer whatever it likes.
+//! Loads apps that use the ABI directly, as an app in C does: they may return anything.
 
 use std::ffi::c_void;
 use std::io;
@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::support::{Exchange, get, start};
 
-/// What the host passed to `init`.
+/// The host that `init` got.
 static HOST: AtomicPtr<abi::Host> = AtomicPtr::new(std::ptr::null_mut());
 
 unsafe extern "C" fn init(
@@ -23,17 +23,17 @@ unsafe extern "C" fn init(
     _: *mut abi::Buffer,
 ) -> u32 {
     HOST.store(host.cast_mut(), Ordering::SeqCst);
-    // SAFETY: the host waits for it there.
+    // SAFETY: the host passes a valid output parameter.
     unsafe { app.write(std::ptr::dangling_mut()) };
     abi::READY
 }
 
 fn host() -> &'static abi::Host {
-    // SAFETY: `init` ran, and the host lives as long as the process.
+    // SAFETY: `init` has run, and the host is valid until the process ends.
     unsafe { &*HOST.load(Ordering::SeqCst) }
 }
 
-/// Takes nothing: out of memory, perhaps.
+/// Refuses the call, for example because it has no memory.
 unsafe extern "C" fn call(
     _: *mut c_void,
     _: *const abi::Scope,
@@ -41,7 +41,7 @@ unsafe extern "C" fn call(
     send: *mut abi::Send,
     _: *mut abi::Task,
 ) -> u32 {
-    // SAFETY: both were given to us.
+    // SAFETY: the library owns both halves and drops each once.
     unsafe {
         (host().receive_drop)(receive);
         (host().send_drop)(send);
@@ -49,7 +49,7 @@ unsafe extern "C" fn call(
     abi::FAILED
 }
 
-/// Keeps the half for sending as its task.
+/// Stores the half for sending as its task.
 unsafe extern "C" fn call_to_send(
     _: *mut c_void,
     _: *const abi::Scope,
@@ -57,7 +57,7 @@ unsafe extern "C" fn call_to_send(
     send: *mut abi::Send,
     task: *mut abi::Task,
 ) -> u32 {
-    // SAFETY: both were given to us, and a task has room for one.
+    // SAFETY: the library owns both halves, and a half fits into a task.
     unsafe {
         (host().receive_drop)(receive);
         task.cast::<abi::Send>().write(send.read());
@@ -69,7 +69,7 @@ unsafe extern "C" fn poll(_: *mut abi::Task, _: *const abi::Waker, _: *mut abi::
     abi::READY
 }
 
-/// Sends events that no Rust app could make; its error is what the host says to each.
+/// Sends events that an app in Rust cannot send. Its error has the host's error for each.
 unsafe extern "C" fn poll_to_send(
     task: *mut abi::Task,
     _: *const abi::Waker,
@@ -135,7 +135,7 @@ unsafe extern "C" fn poll_to_send(
         n_messages: lent.len(),
         ..abi::Outcome::EMPTY
     };
-    // SAFETY: the host waits for it there.
+    // SAFETY: the host passes a valid output parameter.
     unsafe { outcome.write(outcome_value) };
     abi::FAILED
 }
@@ -172,34 +172,33 @@ fn load(app: &'static abi::App) -> Library {
 
 #[test]
 fn an_app_that_cannot_take_a_call_fails_it() {
-    static IT: abi::App = APP;
-    let library = load(&IT);
+    static DECLARATION: abi::App = APP;
+    let library = load(&DECLARATION);
     assert_eq!((library.name(), library.version()), ("by hand", ""));
     let exchange = Exchange::default();
     let error = start(&library, get("/"), &exchange).end().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the app's library could not take the call"
-    );
-    let inner = exchange.lock();
-    assert!(inner.receive_dropped && inner.send_dropped);
+    assert_eq!(error.to_string(), "the app's library refused the call");
+    let state = exchange.lock();
+    assert!(state.receive_dropped && state.send_dropped);
 }
 
 #[test]
-fn an_event_that_makes_no_sense_is_misuse() {
-    static IT: abi::App = abi::App {
+fn invalid_events_are_misuse() {
+    static DECLARATION: abi::App = abi::App {
         call: call_to_send,
         poll: poll_to_send,
         drop_task: drop_sender,
         ..APP
     };
     let exchange = Exchange::default();
-    let error = start(&load(&IT), get("/"), &exchange).end().unwrap_err();
+    let error = start(&load(&DECLARATION), get("/"), &exchange)
+        .end()
+        .unwrap_err();
     assert_eq!(
         error.chain().to_string(),
-        "a status that is none, not 100 to 999: a status that is none, not 100 to 999: a header \
-         name that is no token: a push of what is no path: a file that is none: a text message \
-         that is no UTF-8: a close code above 65535: an event of kind 77"
+        "a status outside of 100 to 999: a status outside of 100 to 999: an invalid header name: a \
+         push with an invalid path: an invalid file descriptor: a text message that is not UTF-8: \
+         a close code above 65535: an event of kind 77"
     );
     assert!(exchange.sent().is_empty());
     assert!(exchange.lock().send_dropped);
@@ -228,9 +227,9 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 #[test]
-fn what_an_app_logs_reaches_the_servers_subscriber() {
-    static IT: abi::App = APP;
-    load(&IT);
+fn log_lines_of_an_app_reach_the_servers_subscriber() {
+    static DECLARATION: abi::App = APP;
+    load(&DECLARATION);
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(lines.clone())
@@ -257,7 +256,7 @@ fn what_an_app_logs_reaches_the_servers_subscriber() {
         field("user", "ann \"b\"", 0),
     ];
     tracing::subscriber::with_default(subscriber, || {
-        // SAFETY: all that the lines lend lives for longer than the calls.
+        // SAFETY: the lines, their texts and their fields are valid during the calls.
         unsafe {
             (host().log)(&line(abi::LOG_ERROR, 0, &[]));
             (host().log)(&line(abi::LOG_INFO, 7, &fields));
@@ -272,9 +271,9 @@ fn what_an_app_logs_reaches_the_servers_subscriber() {
 }
 
 #[test]
-fn a_filter_of_the_server_holds_for_the_targets_of_the_app() {
-    static IT: abi::App = APP;
-    load(&IT);
+fn a_filter_of_the_server_applies_to_the_targets_of_the_app() {
+    static DECLARATION: abi::App = APP;
+    load(&DECLARATION);
     let filter = tracing_subscriber::filter::Targets::new()
         .with_target("shop", tracing::Level::INFO)
         .with_target("shop::db", tracing::Level::DEBUG);
@@ -288,7 +287,7 @@ fn a_filter_of_the_server_holds_for_the_targets_of_the_app() {
             (abi::LOG_ERROR, Str::new("other")),
             (abi::LOG_DEBUG, Str::NULL),
         ]
-        // SAFETY: the texts live for ever.
+        // SAFETY: the texts are static.
         .map(|(level, target)| unsafe { (host().log_enabled)(level, target) } & abi::LOG_ENABLED)
     });
     assert_eq!(answers, [1, 0, 1, 0, 0, 1]);

@@ -1,4 +1,4 @@
-//! How a call ends, seen by the server.
+//! How a call ends, from the server's point of view.
 
 use std::any::Any;
 use std::error::Error;
@@ -31,7 +31,7 @@ impl Error for Wrapped {
     }
 }
 
-/// What the server gets when the app returns this error.
+/// The error that the server gets if the app returns this one.
 #[track_caller]
 fn crossed(make: fn(&Scope) -> AppError, scope: impl Into<Scope>) -> AppError {
     let app = move |scope: Scope, _: Receiver, _: Sender| async move {
@@ -80,7 +80,7 @@ fn unsupported_crosses_with_the_kind_of_the_scope() {
 }
 
 #[test]
-fn unsupported_crosses_inside_of_another_error() {
+fn unsupported_crosses_inside_another_error() {
     let error = crossed(
         |scope| Wrapped("the router", AppError::unsupported(scope).into_error()).into(),
         get("/"),
@@ -93,7 +93,7 @@ fn unsupported_crosses_inside_of_another_error() {
 }
 
 #[test]
-fn an_app_that_ends_because_its_client_left_says_so() {
+fn a_disconnected_error_crosses() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
         send.send(HttpResponseStart::ok()).await?;
         Ok(())
@@ -107,7 +107,7 @@ fn an_app_that_ends_because_its_client_left_says_so() {
 }
 
 #[test]
-fn disconnected_crosses_inside_of_another_error() {
+fn disconnected_crosses_inside_another_error() {
     let error = crossed(
         |_| {
             let gone = SendError::disconnected(DisconnectReason::Closed);
@@ -123,25 +123,25 @@ fn disconnected_crosses_inside_of_another_error() {
 }
 
 #[test]
-fn an_error_of_a_send_that_is_no_disconnect_is_a_fault() {
+fn an_error_of_misuse_crosses_as_a_failure() {
     let error = crossed(|_| SendError::misuse("a", "b").into(), get("/"));
     assert!(!error.is_disconnected());
     assert_eq!(error.to_string(), "the app sent a, expected b");
 }
 
-/// The payload of the panic that the server's `poll` meets.
+/// The payload of the panic of the server's `poll`.
 #[track_caller]
 fn panicked(running: Running) -> Box<dyn Any + Send> {
-    catch_unwind(AssertUnwindSafe(|| running.end())).expect_err("no panic came out")
+    catch_unwind(AssertUnwindSafe(|| running.end())).expect_err("the call did not panic")
 }
 
 #[test]
-fn a_panic_comes_out_as_a_panic_with_its_message() {
+fn a_panic_reaches_the_server_with_its_message() {
     async fn formatted(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         panic!("{} bytes", 7)
     }
     async fn constant(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
-        panic!("of the app's")
+        panic!("constant")
     }
     async fn opaque(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         panic_any(7)
@@ -153,7 +153,7 @@ fn a_panic_comes_out_as_a_panic_with_its_message() {
     let message = |running| *panicked(running).downcast::<String>().unwrap();
     let exchange = Exchange::default();
     assert_eq!(message(call(formatted, get("/"), &exchange)), "7 bytes");
-    assert_eq!(message(call(constant, get("/"), &exchange)), "of the app's");
+    assert_eq!(message(call(constant, get("/"), &exchange)), "constant");
     assert_eq!(
         message(call(opaque, get("/"), &exchange)),
         "a panic without a message"
@@ -162,7 +162,7 @@ fn a_panic_comes_out_as_a_panic_with_its_message() {
 }
 
 #[test]
-fn a_panic_in_the_text_of_an_error_is_one_of_the_app() {
+fn a_panic_in_the_text_of_an_error_is_a_panic_of_the_app() {
     #[derive(Debug)]
     struct Broken;
     impl fmt::Display for Broken {
@@ -179,7 +179,7 @@ fn a_panic_in_the_text_of_an_error_is_one_of_the_app() {
 }
 
 #[test]
-fn both_halves_come_back_whatever_the_end() {
+fn both_halves_are_dropped_at_every_end() {
     async fn ok(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         Ok(())
     }
@@ -190,8 +190,8 @@ fn both_halves_come_back_whatever_the_end() {
         std::future::pending().await
     }
     let returned = |exchange: &Exchange| {
-        let inner = exchange.lock();
-        inner.receive_dropped && inner.send_dropped
+        let state = exchange.lock();
+        state.receive_dropped && state.send_dropped
     };
     let exchange = Exchange::default();
     run(ok, get("/"), &exchange).unwrap();
@@ -206,16 +206,16 @@ fn both_halves_come_back_whatever_the_end() {
     assert!(running.poll().is_pending());
     assert!(!returned(&exchange));
     drop(running);
-    // It waits for nothing of the server's, so the app's runtime may be at it just now.
+    // The call does not wait for the server, so the app's runtime may poll it now.
     eventually(|| returned(&exchange));
 
-    // Never polled at all.
+    // Never polled.
     let exchange = Exchange::default();
     drop(call(hangs, get("/"), &exchange));
     assert!(returned(&exchange));
 }
 
-/// What an app leaves behind when it is cancelled: this needs the app's runtime to clean up.
+/// A value of a cancelled app whose destructor needs the app's runtime.
 struct CleansUp;
 
 static CLEANED_UP: AtomicU32 = AtomicU32::new(0);
@@ -227,7 +227,7 @@ impl Drop for CleansUp {
 }
 
 #[test]
-fn a_call_that_is_dropped_amid_a_sleep_is_cancelled_within_its_runtime() {
+fn a_call_that_is_dropped_during_a_sleep_is_cancelled_in_its_runtime() {
     async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         let _guard = CleansUp;
         tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -240,7 +240,7 @@ fn a_call_that_is_dropped_amid_a_sleep_is_cancelled_within_its_runtime() {
 }
 
 #[test]
-fn a_panic_amid_a_cancellation_stays_in_the_library() {
+fn a_panic_during_a_cancellation_stays_in_the_library() {
     struct Panics;
     impl Drop for Panics {
         fn drop(&mut self) {
@@ -256,20 +256,20 @@ fn a_panic_amid_a_cancellation_stays_in_the_library() {
     drop(running);
 }
 
-// It may be a closure of a middleware's that panics. Without a boundary it would end the call too.
+// For example, a closure of a middleware may panic. Without a boundary this would end the call too.
 #[test]
 fn a_panic_in_the_servers_half_ends_the_call_with_a_panic() {
     struct Panics;
     impl ReceiveHalf for Panics {
         fn poll_receive(&mut self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
-            panic!("of a middleware's")
+            panic!("in a middleware")
         }
     }
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
         receive.receive().await;
         Ok(())
     }
-    // To put the app in, only.
+    // Only to set the app.
     drop(call(app, get("/"), &Exchange::default()));
     let (_, send) = Exchange::default().halves();
     let loaded = asgi::DynApp::new(crate::support::library().app());

@@ -1,4 +1,4 @@
-//! `asgi.h` and the module `abi` say the same.
+//! `asgi.h` and the module `abi` have the same layout and the same constants.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,12 +9,12 @@ use std::process::Command;
 
 use asgi_abi::abi;
 
-/// Name of a fact to its number: sizes, offsets and constants.
+/// Sizes, offsets and constants: the name and the number of each.
 type Facts = BTreeMap<String, u64>;
 
 macro_rules! structs {
     ($($rust:ident $c:ident { $($field:ident)* })*) => {
-        /// What Rust says.
+        /// The layout in Rust.
         fn layout_in_rust() -> Facts {
             let mut facts = Facts::new();
             $(
@@ -23,13 +23,13 @@ macro_rules! structs {
                     let name = concat!(stringify!($c), ".", stringify!($field));
                     facts.insert(name.into(), offset_of!(abi::$rust, $field) as u64);
                 )*
-                // Every field is in the list: this does not compile otherwise.
+                // This compiles only if the list has every field.
                 const _: fn(&abi::$rust) = |abi::$rust { $($field: _),* }| {};
             )*
             facts
         }
 
-        /// C that prints the same.
+        /// C code that prints the layout.
         fn layout_in_c() -> String {
             let mut code = String::new();
             $(
@@ -83,7 +83,7 @@ fn crate_file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The constants of `abi.rs`, read from its text so that none can be forgotten here.
+/// The constants of `abi.rs`. They are read from its text, so that the test misses none.
 fn constants_in_rust() -> Facts {
     let value = |text: &str| -> u64 {
         let text = text.replace('_', "");
@@ -106,7 +106,7 @@ fn constants_in_rust() -> Facts {
         .collect()
 }
 
-/// C that prints every number that the header defines.
+/// C code that prints every constant of `asgi.h`.
 fn constants_in_c() -> String {
     crate_file("include/asgi.h")
         .lines()
@@ -115,7 +115,7 @@ fn constants_in_c() -> String {
         .collect()
 }
 
-/// Compiles and runs C that knows nothing but the header.
+/// Compiles and runs C code that includes only `asgi.h` and `stdio.h`.
 fn facts_in_c(body: &str) -> Facts {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("facts.c");

@@ -1,4 +1,4 @@
-//! A real library: builds the example and loads it.
+//! A real library: the tests build the example `hello` and load it.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use crate::support::{Exchange, Running, eventually, get, start};
 
-/// Builds the example; what cargo says on its standard output names the file.
+/// Builds the example. The JSON output of cargo has the path of the library.
 fn build() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    // The flags of a sanitizer would be for cargo's own helpers too, which cannot bear them.
+    // Build scripts would get the flags of a sanitizer too, and fail.
     if std::env::var("RUSTFLAGS").is_ok_and(|flags| flags.contains("sanitizer")) {
         cargo.env_remove("RUSTFLAGS");
     }
@@ -40,7 +40,7 @@ fn build() -> PathBuf {
         .filter(|message| message["reason"] == "compiler-artifact")
         .filter(|message| message["target"]["name"] == "hello")
         .find_map(|message| Some(PathBuf::from(message["filenames"][0].as_str()?)))
-        .expect("cargo names the library")
+        .expect("cargo prints the path of the library")
 }
 
 fn hello() -> &'static Library {
@@ -65,7 +65,7 @@ fn body(target: &str) -> String {
 }
 
 #[test]
-fn it_says_who_it_is() {
+fn it_has_a_name_a_version_and_a_toolchain() {
     let hello = hello();
     assert_eq!(
         (hello.name(), hello.version()),
@@ -93,7 +93,7 @@ fn it_says_hello() {
 }
 
 #[test]
-fn it_does_not_know_every_path() {
+fn an_unknown_path_is_404() {
     let exchange = Exchange::default();
     call("/nowhere", &exchange).end().unwrap();
     assert_eq!(exchange.status(), Some(404));
@@ -106,15 +106,19 @@ fn it_echoes_without_a_copy() {
     let exchange = Exchange::of([HttpRequest::more(part), HttpRequest::last("end")]);
     call("/echo", &exchange).end().unwrap();
     assert_eq!(exchange.body().len(), 50_003);
-    let inner = exchange.lock();
-    let SendEvent::HttpResponseBody(first) = &inner.sent[1] else {
+    let state = exchange.lock();
+    let SendEvent::HttpResponseBody(first) = &state.sent[1] else {
         panic!("another event");
     };
-    assert_eq!(first.body.as_ptr(), address, "there and back again");
+    assert_eq!(
+        first.body.as_ptr(),
+        address,
+        "the body is not copied in either direction"
+    );
 }
 
 #[test]
-fn it_echoes_what_comes_later() {
+fn it_echoes_a_body_that_comes_later() {
     let exchange = Exchange::default();
     let mut running = call("/echo", &exchange);
     assert!(running.poll().is_pending());
@@ -138,7 +142,7 @@ fn it_streams() {
 }
 
 #[test]
-fn its_own_runtime_does_all_that_tokio_can() {
+fn its_own_runtime_has_all_features_of_tokio() {
     let answer: Value = serde_json::from_str(&body("/io")).unwrap();
     assert_eq!(
         answer,
@@ -174,7 +178,7 @@ fn it_wakes_up_when_its_client_leaves() {
 }
 
 #[test]
-fn it_may_be_dropped_amid_a_sleep() {
+fn it_may_be_dropped_during_a_sleep() {
     let exchange = Exchange::default();
     let mut running = call("/sleep?ms=3600000", &exchange);
     assert!(running.poll().is_pending());
@@ -183,8 +187,8 @@ fn it_may_be_dropped_amid_a_sleep() {
 }
 
 #[test]
-fn it_panics_on_request_and_lives_on() {
-    // A log that takes errors: without one the library prints its panic, which looks like a failure.
+fn it_panics_on_request_and_still_works() {
+    // A log that takes errors. Without one, the library prints its panic, which looks like a failure.
     let log = tracing_subscriber::fmt()
         .with_writer(std::io::sink)
         .finish();
@@ -192,7 +196,7 @@ fn it_panics_on_request_and_lives_on() {
     let running = call("/panic", &Exchange::default());
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| running.end()));
     let message = caught.unwrap_err().downcast::<String>().unwrap();
-    // Behind it stands the place, for nothing else says it.
+    // The location follows: the message is the only place for it.
     let begin = "the client asked for a panic, at ";
     assert!(message.starts_with(begin), "{message}");
     assert_eq!(body("/"), "Hello, world!\n");
@@ -212,7 +216,7 @@ fn it_fails_on_request() {
 
 #[test]
 fn it_has_a_lifespan_with_a_state() {
-    // Of its own: the state of the one above is nothing until somebody starts it up.
+    // Another library: `hello()` must not get a state.
     let library = Library::load(build()).unwrap();
     let info = || -> Value {
         let exchange = Exchange::default();

@@ -1,4 +1,4 @@
-//! A lifespan through the boundary, and the state that stays behind it.
+//! A lifespan crosses the boundary; the app's state stays in the library.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
@@ -37,7 +37,7 @@ async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<()
 }
 
 #[test]
-fn the_state_of_start_up_reaches_each_later_scope() {
+fn the_state_of_the_startup_reaches_each_later_scope() {
     let library = own_library();
     let request = || {
         let running = call_in(&library, app, get("/"), &Exchange::default());
@@ -62,7 +62,7 @@ fn the_state_of_start_up_reaches_each_later_scope() {
 }
 
 #[test]
-fn a_start_up_that_the_server_refuses_leaves_the_state_as_it_was() {
+fn a_startup_that_the_server_refuses_does_not_change_the_state() {
     let library = own_library();
     let server = Exchange::of([LifespanStartup::new()]);
     server.lock().start_error = Some(SendError::over());

@@ -1,4 +1,4 @@
-//! What is not loaded says why, on one line.
+//! Libraries that the loader refuses: each error is one line with the reason.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 #[track_caller]
 fn refused(path: &Path) -> LoadError {
-    let error = Library::load(path).expect_err("it was loaded");
+    let error = Library::load(path).expect_err("the library was loaded");
     assert_eq!(error.path(), path);
     error
 }
 
-/// Loads this file and returns what the error says behind the path.
+/// Loads this file. Returns the text of the error after the path.
 #[track_caller]
-fn says(path: &Path) -> String {
+fn error_text(path: &Path) -> String {
     let text = refused(path).to_string();
     assert_eq!(text.lines().count(), 1, "{text}");
     let text = text.strip_prefix(&format!("{}: ", path.display()));
@@ -24,11 +24,11 @@ fn says(path: &Path) -> String {
 }
 
 #[track_caller]
-fn says_of(content: &[u8]) -> String {
+fn error_of(content: &[u8]) -> String {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("libapp.so");
     fs::write(&path, content).unwrap();
-    says(&path)
+    error_text(&path)
 }
 
 const BUILD: &str = "`cargo build` puts an app's library at target/debug/lib<name>.so";
@@ -38,7 +38,7 @@ fn a_missing_file() {
     let path = Path::new("/nowhere/libapp.so");
     assert!(refused(path).is_missing());
     assert_eq!(
-        says(path),
+        error_text(path),
         format!("no such file, expected the shared library of an app: {BUILD}")
     );
     assert!(refused(Path::new("/dev/null/libapp.so")).is_missing());
@@ -48,7 +48,7 @@ fn a_missing_file() {
 fn a_directory() {
     let directory = TempDir::new().unwrap();
     assert_eq!(
-        says(directory.path()),
+        error_text(directory.path()),
         format!("a directory, expected the shared library of an app: {BUILD}")
     );
 }
@@ -56,22 +56,22 @@ fn a_directory() {
 #[test]
 fn an_empty_file() {
     assert_eq!(
-        says_of(b""),
-        "an empty file, expected the shared library of an app: build it again, and look whether \
+        error_of(b""),
+        "an empty file, expected the shared library of an app: build it again, and check whether \
          the disk is full"
     );
 }
 
 #[test]
-fn a_file_that_is_no_library() {
+fn a_file_that_is_not_a_library() {
     assert_eq!(
-        says_of(b"#!/bin/sh\nexec true\n"),
+        error_of(b"#!/bin/sh\nexec true\n"),
         format!(
             "not a shared library (it begins with \"#!/bin/s\"), expected an ELF file: {BUILD}"
         )
     );
     assert_eq!(
-        says_of(b"\x7fELF"),
+        error_of(b"\x7fELF"),
         format!(
             "not a shared library (it begins with \"\\x7fELF\"), expected an ELF file: {BUILD}"
         )
@@ -102,7 +102,7 @@ fn a_library_for_another_machine() {
         (elf(2, 1, 3, 9999), "processor number 9999 (64 bits)"),
     ] {
         assert_eq!(
-            says_of(&head),
+            error_of(&head),
             format!(
                 "a library for {found}, expected one for x86_64: build it for this machine (see \
                  `cargo build --target`)"
@@ -113,14 +113,14 @@ fn a_library_for_another_machine() {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn an_elf_file_that_is_no_library() {
+fn an_elf_file_that_is_not_a_library() {
     for (kind, what) in [
-        (1, "an object file that was not linked"),
+        (1, "an object file, not linked yet"),
         (2, "a program"),
         (4, "an ELF file of another kind"),
     ] {
         assert_eq!(
-            says_of(&elf(2, 1, kind, 62)),
+            error_of(&elf(2, 1, kind, 62)),
             format!(
                 "{what}, expected a shared library: put `crate-type = [\"cdylib\"]` under [lib] \
                  in the app's Cargo.toml"
@@ -132,15 +132,16 @@ fn an_elf_file_that_is_no_library() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_library_that_the_systems_loader_refuses() {
-    let text = says_of(&elf(2, 1, 3, 62));
+    let text = error_of(&elf(2, 1, 3, 62));
     assert!(
-        text.starts_with("the system's loader refuses it (") && text.contains("look at `ldd`"),
+        text.starts_with("the system's loader refuses it (")
+            && text.contains("check it with `ldd`"),
         "{text}"
     );
     assert!(!text.contains("/proc/"), "{text}");
 }
 
-/// Compiles C with `asgi.h` into a library.
+/// Compiles C code that may include `asgi.h` into a library.
 #[track_caller]
 pub(crate) fn compiled(directory: &TempDir, code: &str) -> std::path::PathBuf {
     let source = directory.path().join("app.c");
@@ -162,38 +163,38 @@ pub(crate) fn compiled(directory: &TempDir, code: &str) -> std::path::PathBuf {
     library
 }
 
-/// Loads this C and returns what the error says.
+/// Compiles and loads this C code. Returns the text of the error.
 #[track_caller]
-fn says_of_c(code: &str) -> String {
+fn error_of_c(code: &str) -> String {
     let directory = TempDir::new().unwrap();
-    says(&compiled(&directory, code))
+    error_text(&compiled(&directory, code))
 }
 
 #[test]
 fn a_library_without_an_app() {
     assert_eq!(
-        says_of_c("int nothing;"),
+        error_of_c("int nothing;"),
         "a shared library without an app, expected the symbol ASGI_APP: add \
          `asgi_abi::export!(app);` to its lib.rs"
     );
 }
 
-// As mimalloc has them, unless it is told otherwise.
+// mimalloc has such thread-locals by default.
 #[cfg(target_env = "gnu")]
 #[test]
-fn a_library_with_thread_locals_that_only_a_program_has_room_for() {
+fn a_library_with_thread_locals_that_fit_only_into_a_program() {
     let code = "__thread __attribute__((tls_model(\"initial-exec\"))) char many[100000];
         char *any(void) { return many; }";
     assert_eq!(
-        says_of_c(code),
-        "its thread-locals do not fit a process that runs (they are `initial-exec`), expected \
-         dynamic ones: if it has an allocator of its own, give mimalloc the feature \
-         `local_dynamic_tls`, or jemalloc `disable_initial_exec_tls`"
+        error_of_c(code),
+        "its thread-locals (`initial-exec`) do not fit into a running process, expected dynamic \
+         ones: if it uses mimalloc, turn on the feature `local_dynamic_tls`; if it uses jemalloc, \
+         `disable_initial_exec_tls`"
     );
 }
 
 #[test]
-fn a_library_that_needs_one_that_is_not_there() {
+fn a_library_with_a_missing_dependency() {
     let directory = TempDir::new().unwrap();
     let first = compiled(&directory, "int first;");
     let needed = directory.path().join("libneeded.so");
@@ -205,32 +206,32 @@ fn a_library_that_needs_one_that_is_not_there() {
         .status();
     assert!(linked.unwrap().success());
     fs::remove_file(&needed).unwrap();
-    let said = says(&path);
+    let text = error_text(&path);
     assert!(
-        said.starts_with("the system's loader refuses it (/") && said.contains("libneeded.so: "),
-        "{said}"
+        text.starts_with("the system's loader refuses it (/") && text.contains("libneeded.so: "),
+        "{text}"
     );
 }
 
-// The system's loader maps what is not there and dies of SIGBUS, and the server with it.
+// The system's loader would map the missing part, and SIGBUS would kill the server.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn a_library_that_was_cut_off() {
     let directory = TempDir::new().unwrap();
     let path = compiled(&directory, "const char filler[100000] = { 1 };");
     let whole = fs::read(&path).unwrap();
-    let expected = says(&path);
+    let expected = error_text(&path);
     let mut cut_off = 0;
     for len in (64..whole.len()).step_by(487) {
-        let said = says_of(&whole[..len]);
-        // What comes last in a file is not loaded.
-        if said != expected {
-            let middle = format!(", the file at {len}; copy it again");
+        let text = error_of(&whole[..len]);
+        // The last part of a file is not loaded, so the loader does not need it.
+        if text != expected {
+            let end = format!(", but the file ends at byte {len}; copy it again");
             assert!(
-                said.starts_with("cut off: its segments end at byte ") && said.ends_with(&middle),
-                "{len} bytes: {said}"
+                text.starts_with("cut off: its segments end at byte ") && text.ends_with(&end),
+                "{len} bytes: {text}"
             );
-            assert_eq!(cut_off, (len - 64) / 487, "a shorter one was taken");
+            assert_eq!(cut_off, (len - 64) / 487, "a shorter file was accepted");
             cut_off += 1;
         }
     }
@@ -240,23 +241,23 @@ fn a_library_that_was_cut_off() {
 #[test]
 fn an_app_of_another_project() {
     assert_eq!(
-        says_of_c("const unsigned long long ASGI_APP = 0x1234;"),
+        error_of_c("const unsigned long long ASGI_APP = 0x1234;"),
         "its symbol ASGI_APP begins with 0x0000000000001234, expected 0x5050415f49475341: the \
-         library is damaged, or of another project; export the app with `asgi_abi::export!(app);`"
+         library is damaged or is not a Ferricorn app; export the app with `asgi_abi::export!(app);`"
     );
 }
 
 #[test]
 fn an_app_of_another_version() {
-    // Shorter than ours: nothing behind the head may be read.
+    // Shorter than our struct: the loader must not read more than the head.
     let code = "#include <asgi.h>
         struct { uint64_t magic; uint16_t major, minor; uint32_t size; } const ASGI_APP =
             { ASGI_MAGIC, 7, 5, 16 };";
     assert_eq!(
-        says_of_c(code),
+        error_of_c(code),
         format!(
             "built for version 7.5 of the app ABI, expected {}.{}: rebuild it with `asgi-abi = \
-             \"{}\"`, or run it on the server that it was built for",
+             \"{}\"`, or run it with the server that it was built for",
             abi::MAJOR,
             abi::MINOR,
             env!("CARGO_PKG_VERSION")
@@ -269,14 +270,14 @@ fn an_app_of_another_size() {
     let code = "#include <asgi.h>
         const AsgiApp ASGI_APP =
             { .magic = ASGI_MAGIC, .major = ASGI_MAJOR, .minor = ASGI_MINOR, .size = 16 };";
-    let text = says_of_c(code);
+    let text = error_of_c(code);
     assert!(
-        text.starts_with("its ASGI_APP says that it has 16 bytes, expected "),
+        text.starts_with("the size of its ASGI_APP is 16 bytes, expected "),
         "{text}"
     );
 }
 
-/// An app in C whose `init` is this.
+/// An app in C with this `init`.
 fn app_in_c(init: &str) -> String {
     format!(
         "#include <asgi.h>
@@ -295,15 +296,15 @@ fn app_in_c(init: &str) -> String {
 }
 
 #[test]
-fn an_app_that_lacks_a_function() {
+fn an_app_without_a_function() {
     assert_eq!(
-        says_of_c(&app_in_c("#define INIT 0")),
+        error_of_c(&app_in_c("#define INIT 0")),
         "its ASGI_APP has no function `init`, expected all five: fill in the struct as asgi.h says"
     );
 }
 
 #[test]
-fn an_app_that_does_not_start() {
+fn an_app_that_refuses_to_start() {
     let code = app_in_c(
         "#define INIT init
         static uint32_t init(const AsgiHost *h, const AsgiStart *n, void **app, AsgiBuffer *error) {
@@ -316,13 +317,13 @@ fn an_app_that_does_not_start() {
     let path = compiled(&directory, &code);
     assert!(refused(&path).is_refused());
     assert_eq!(
-        says(&path),
-        "the app did not start (no database), expected its init to succeed: mend what it says, \
+        error_text(&path),
+        "the app did not start (no database), expected its init to succeed: fix the cause, \
          then start again"
     );
 }
 
-/// Apps in C, exported under these names, whose `init` refuses with the configuration.
+/// Apps in C, exported under these names. Their `init` fails with the configuration as its error.
 fn apps_in_c(names: &[&str]) -> String {
     let code = app_in_c(
         "#define INIT init
@@ -341,7 +342,7 @@ fn apps_in_c(names: &[&str]) -> String {
 }
 
 #[test]
-fn an_app_is_chosen_by_its_name_and_started_with_its_configuration() {
+fn the_options_choose_the_app_and_its_configuration() {
     let directory = TempDir::new().unwrap();
     let library = compiled(&directory, &apps_in_c(&["ASGI_APP", "ASGI_APP_admin"]));
     let options = LoadOptions::new().name("admin").config("debug = true");
@@ -351,10 +352,10 @@ fn an_app_is_chosen_by_its_name_and_started_with_its_configuration() {
 }
 
 #[test]
-fn a_library_without_the_app_of_that_name_says_which_it_has() {
+fn the_error_for_an_unknown_name_lists_the_apps_of_the_library() {
     let directory = TempDir::new().unwrap();
     let library = compiled(&directory, &apps_in_c(&["ASGI_APP_shop", "ASGI_APP_admin"]));
-    let says = |options: &LoadOptions| {
+    let error_text = |options: &LoadOptions| {
         let error = Library::load_with(&library, options)
             .unwrap_err()
             .to_string();
@@ -363,19 +364,20 @@ fn a_library_without_the_app_of_that_name_says_which_it_has() {
             .unwrap()
             .to_owned()
     };
-    let rest = says(&LoadOptions::new());
+    let rest = error_text(&LoadOptions::new());
     let rest = rest.strip_prefix("no app without a name, expected one that the library has: ");
     let (apps, rest) = rest.unwrap().split_once("; ").unwrap();
     let mut apps: Vec<_> = apps.split(", ").collect();
     apps.sort_unstable();
     assert_eq!(apps, ["`admin`", "`shop`"]);
-    assert_eq!(rest, "name it as in `libapp.so:name`");
+    assert_eq!(rest, "give the name as in `libapp.so:name`");
     assert!(
-        says(&LoadOptions::new().name("shopp")).starts_with("no app called `shopp`, expected ")
+        error_text(&LoadOptions::new().name("shopp"))
+            .starts_with("no app called `shopp`, expected ")
     );
 }
 
-// `cp` over a library that a process has loaded crashes that process.
+// `cp` over a library crashes the processes that have loaded it, unless they use a copy.
 #[test]
 fn a_library_may_be_overwritten_and_loaded_again() {
     let code = |answer| {
@@ -390,8 +392,8 @@ fn a_library_may_be_overwritten_and_loaded_again() {
     };
     let directory = TempDir::new().unwrap();
     let first = compiled(&directory, &code("one"));
-    assert!(says(&first).contains("(one)"));
+    assert!(error_text(&first).contains("(one)"));
     let second = compiled(&directory, &code("two"));
     assert_eq!(first, second);
-    assert!(says(&second).contains("(two)"));
+    assert!(error_text(&second).contains("(two)"));
 }

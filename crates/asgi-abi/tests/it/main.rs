@@ -1,10 +1,10 @@
-//! The boundary, from both sides.
+//! Tests of the boundary, from both sides.
 //!
-//! Most tests need no library: the static that `export!` makes is driven by the host's side in this
-//! very process. `hello` loads a real one; `host_in_c` and `app_in_c` play the other side by hand,
-//! as code in another language would.
+//! Most tests need no library: the host's side calls the static that `export!` makes in this
+//! process. `hello` loads a real library. `host_in_c` and `app_in_c` use the functions of the ABI
+//! directly, as code in another language does.
 
-// The functions of the boundary are called by hand here.
+// These tests call the functions of the ABI directly.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 mod app_in_c;

@@ -1,5 +1,5 @@
-/* The app of `probe.rs` in C: says what it was called with and what it receives, then sends one of
- * each event. What it says, and how, must be what the app in Rust says. */
+/* The app of `probe.rs` in C. It describes its scope and the events that it receives, then sends one
+ * event of each kind. Its descriptions must be the same as those of the app in Rust. */
 #include <asgi.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,21 +13,21 @@ typedef struct Task {
     AsgiReceive receive;
     AsgiSend send;
     enum { RECEIVING, CLOSING, SENDING } phase;
-    int has_said; /* `said` waits to be sent */
-    size_t next;  /* of the events that it sends at the end */
+    int is_described; /* `text` is ready to be sent */
+    size_t next;  /* the next of the events that it sends at the end */
     size_t len;
-    char said[8192];
+    char text[8192];
 } Task;
 
-/* ---- what it says ---- */
+/* ---- descriptions ---- */
 
 static void put(Task *task, const char *bytes, size_t n) {
-    if (task->len + n > sizeof task->said) abort();
-    memcpy(task->said + task->len, bytes, n);
+    if (task->len + n > sizeof task->text) abort();
+    memcpy(task->text + task->len, bytes, n);
     task->len += n;
 }
 
-static void say(Task *task, const char *name, const uint8_t *bytes, size_t n) {
+static void describe(Task *task, const char *name, const uint8_t *bytes, size_t n) {
     put(task, name, strlen(name));
     put(task, ": ", 2);
     for (size_t i = 0; bytes && i < n; i++) {
@@ -38,87 +38,87 @@ static void say(Task *task, const char *name, const uint8_t *bytes, size_t n) {
     put(task, bytes ? "\n" : "(none)\n", bytes ? 1 : 7);
 }
 
-static void say_str(Task *task, const char *name, AsgiStr text) {
-    say(task, name, text.ptr, text.len);
+static void describe_str(Task *task, const char *name, AsgiStr text) {
+    describe(task, name, text.ptr, text.len);
 }
 
-static void say_number(Task *task, const char *name, uint64_t number) {
+static void describe_number(Task *task, const char *name, uint64_t number) {
     char line[64];
     put(task, line, (size_t)snprintf(line, 64, "%s: %llu\n", name, (unsigned long long)number));
 }
 
-static void say_headers(Task *task, const AsgiHeader *headers, size_t n) {
+static void describe_headers(Task *task, const AsgiHeader *headers, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        say_str(task, "name", headers[i].name);
-        say_str(task, "value", headers[i].value);
-        say_number(task, "sensitive", headers[i].flags & ASGI_HEADER_SENSITIVE);
+        describe_str(task, "name", headers[i].name);
+        describe_str(task, "value", headers[i].value);
+        describe_number(task, "sensitive", headers[i].flags & ASGI_HEADER_SENSITIVE);
     }
 }
 
-static void say_address(Task *task, const AsgiAddress *address) {
-    say_number(task, "address", address->kind);
-    if (address->kind == ASGI_ADDRESS_UNIX) say_str(task, "path", address->path);
+static void describe_address(Task *task, const AsgiAddress *address) {
+    describe_number(task, "address", address->kind);
+    if (address->kind == ASGI_ADDRESS_UNIX) describe_str(task, "path", address->path);
     if (address->kind < ASGI_ADDRESS_IPV4) return;
-    say(task, "ip", address->ip, address->kind == ASGI_ADDRESS_IPV4 ? 4 : 16);
-    say_number(task, "port", address->port);
-    say_number(task, "flow", address->flow);
-    say_number(task, "scope_id", address->scope_id);
+    describe(task, "ip", address->ip, address->kind == ASGI_ADDRESS_IPV4 ? 4 : 16);
+    describe_number(task, "port", address->port);
+    describe_number(task, "flow", address->flow);
+    describe_number(task, "scope_id", address->scope_id);
 }
 
-static void say_scope(Task *task, const AsgiScope *scope) {
+static void describe_scope(Task *task, const AsgiScope *scope) {
     if (scope->size != sizeof *scope) abort();
-    say_number(task, "scope", scope->kind);
+    describe_number(task, "scope", scope->kind);
     if (scope->kind == ASGI_SCOPE_LIFESPAN) return;
-    say_number(task, "version", scope->http_version);
-    say_str(task, "method", scope->method);
-    say_str(task, "scheme", scope->scheme);
-    say_str(task, "target", scope->target);
-    say_str(task, "path", scope->path);
-    say_str(task, "root_path", scope->root_path);
-    say_headers(task, scope->headers, scope->n_headers);
+    describe_number(task, "version", scope->http_version);
+    describe_str(task, "method", scope->method);
+    describe_str(task, "scheme", scope->scheme);
+    describe_str(task, "target", scope->target);
+    describe_str(task, "path", scope->path);
+    describe_str(task, "root_path", scope->root_path);
+    describe_headers(task, scope->headers, scope->n_headers);
     for (size_t i = 0; i < scope->n_subprotocols; i++)
-        say_str(task, "subprotocol", scope->subprotocols[i]);
-    say_address(task, &scope->client);
-    say_address(task, &scope->server);
-    say_number(task, "extensions", scope->extensions);
+        describe_str(task, "subprotocol", scope->subprotocols[i]);
+    describe_address(task, &scope->client);
+    describe_address(task, &scope->server);
+    describe_number(task, "extensions", scope->extensions);
     const AsgiTls *tls = scope->tls;
     if (!tls) return;
-    say_number(task, "tls", tls->version);
-    say_number(task, "cipher_suite", tls->cipher_suite);
-    say_str(task, "server_cert", tls->server_cert);
+    describe_number(task, "tls", tls->version);
+    describe_number(task, "cipher_suite", tls->cipher_suite);
+    describe_str(task, "server_cert", tls->server_cert);
     for (size_t i = 0; i < tls->n_client_cert_chain; i++)
-        say_str(task, "client_cert", tls->client_cert_chain[i]);
-    say_str(task, "client_cert_name", tls->client_cert_name);
-    say_str(task, "client_cert_error", tls->client_cert_error);
-    say_str(task, "server_name", tls->server_name);
+        describe_str(task, "client_cert", tls->client_cert_chain[i]);
+    describe_str(task, "client_cert_name", tls->client_cert_name);
+    describe_str(task, "client_cert_error", tls->client_cert_error);
+    describe_str(task, "server_name", tls->server_name);
 }
 
-static void say_disconnect(Task *task, AsgiDisconnect disconnect) {
-    say_number(task, "reason", disconnect.reason);
-    say_number(task, "code", disconnect.code);
+static void describe_disconnect(Task *task, AsgiDisconnect disconnect) {
+    describe_number(task, "reason", disconnect.reason);
+    describe_number(task, "code", disconnect.code);
 }
 
-static void say_event(Task *task, AsgiReceiveEvent *event) {
+static void describe_event(Task *task, AsgiReceiveEvent *event) {
     static const uint8_t nothing;
-    say_number(task, "event", event->kind);
+    describe_number(task, "event", event->kind);
     switch (event->kind) {
     case ASGI_RECEIVE_HTTP_DISCONNECT:
-        say_disconnect(task, event->disconnect);
+        describe_disconnect(task, event->disconnect);
         break;
     case ASGI_RECEIVE_WEBSOCKET_DISCONNECT:
-        say_number(task, "code", event->disconnect.code);
-        say(task, "reason", event->body.len ? event->body.ptr : &nothing, event->body.len);
+        describe_number(task, "code", event->disconnect.code);
+        describe(task, "reason", event->body.len ? event->body.ptr : &nothing, event->body.len);
         break;
     case ASGI_RECEIVE_HTTP_REQUEST:
     case ASGI_RECEIVE_WEBSOCKET_RECEIVE:
-        say_number(task, "flags", event->flags);
-        say(task, "body", event->body.len ? event->body.ptr : &nothing, event->body.len);
-        say_headers(task, event->headers, event->n_headers);
+        describe_number(task, "flags", event->flags);
+        describe(task, "body", event->body.len ? event->body.ptr : &nothing, event->body.len);
+        describe_headers(task, event->headers, event->n_headers);
     }
     if (event->body.drop) event->body.drop(&event->body);
 }
 
-/* ---- what it sends ---- */
+/* ---- the events that it sends ---- */
 
 #define STR(text) { (const uint8_t *)(text), sizeof(text) - 1 }
 #define BODY(text) { (const uint8_t *)(text), sizeof(text) - 1, NULL, { 0 } }
@@ -180,46 +180,46 @@ static void free_body(AsgiBuffer *body) {
     free((void *)(uintptr_t)body->ptr);
 }
 
-/* Does one thing. READY where there is more to do. */
+/* Makes one step. READY if there is more to do. */
 static uint32_t step(Task *task, const AsgiWaker *waker, int *is_over) {
     AsgiReceiveEvent event;
     AsgiDisconnect disconnect;
     AsgiSendError error;
     uint32_t code;
-    if (!task->has_said && task->phase == RECEIVING) {
+    if (!task->is_described && task->phase == RECEIVING) {
         code = host->receive_poll(&task->receive, waker, &event);
         if (code != ASGI_READY) return code;
-        say_event(task, &event);
-        task->has_said = 1;
+        describe_event(task, &event);
+        task->is_described = 1;
         if (event.kind == ASGI_RECEIVE_HTTP_DISCONNECT
             || event.kind == ASGI_RECEIVE_WEBSOCKET_DISCONNECT
             || event.kind == ASGI_RECEIVE_LIFESPAN_SHUTDOWN)
             task->phase = CLOSING;
         return code;
     }
-    if (!task->has_said && task->phase == CLOSING) {
+    if (!task->is_described && task->phase == CLOSING) {
         code = host->send_poll_closed(&task->send, waker, &disconnect);
         if (code != ASGI_READY) return code;
-        say_disconnect(task, disconnect);
-        task->has_said = 1;
+        describe_disconnect(task, disconnect);
+        task->is_described = 1;
         task->phase = SENDING;
         return code;
     }
-    if (!task->has_said && task->next == sizeof EVENTS / sizeof *EVENTS) {
+    if (!task->is_described && task->next == sizeof EVENTS / sizeof *EVENTS) {
         *is_over = 1;
         return ASGI_READY;
     }
     code = host->send_poll_ready(&task->send, waker, &error);
     if (code != ASGI_READY) return code;
-    if (!task->has_said) return start(task, EVENTS[task->next++]);
-    AsgiSendEvent said = { .kind = ASGI_SEND_HTTP_RESPONSE_BODY, .flags = ASGI_FLAG_MORE };
+    if (!task->is_described) return start(task, EVENTS[task->next++]);
+    AsgiSendEvent body_event = { .kind = ASGI_SEND_HTTP_RESPONSE_BODY, .flags = ASGI_FLAG_MORE };
     uint8_t *copy = malloc(task->len);
     if (!copy) abort();
-    memcpy(copy, task->said, task->len);
-    said.body = (AsgiBuffer){ copy, task->len, free_body, { 0 } };
-    task->has_said = 0;
+    memcpy(copy, task->text, task->len);
+    body_event.body = (AsgiBuffer){ copy, task->len, free_body, { 0 } };
+    task->is_described = 0;
     task->len = 0;
-    return start(task, said);
+    return start(task, body_event);
 }
 
 static uint32_t poll_task(AsgiTask *it, const AsgiWaker *waker, AsgiOutcome *outcome) {
@@ -240,8 +240,8 @@ static uint32_t call(void *app, const AsgiScope *scope, AsgiReceive *receive, As
     out->store[0] = (uintptr_t)task;
     task->receive = *receive;
     task->send = *send;
-    say_scope(task, scope);
-    task->has_said = 1;
+    describe_scope(task, scope);
+    task->is_described = 1;
     return ASGI_READY;
 }
 

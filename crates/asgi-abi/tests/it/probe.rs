@@ -1,5 +1,5 @@
-//! Every scope and every event through two libraries, one in Rust and one in C (`probe.c`): both
-//! say all that they were given, field by field, then send one of each event.
+//! Passes every scope and every event to two apps, one in Rust and one in C (`probe.c`). Both describe
+//! every field of their input in response bodies, then send one event of each kind.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -24,11 +24,11 @@ use crate::load::compiled;
 use crate::scope::full;
 use crate::support::{Exchange, get, run, start};
 
-/// What an app says: a line for each field.
+/// The description of a scope or an event: one line for each field.
 #[derive(Default)]
-struct Said(String);
+struct Description(String);
 
-impl Said {
+impl Description {
     fn bytes(&mut self, name: &str, value: Option<&[u8]>) {
         write!(self.0, "{name}: ").unwrap();
         for byte in value.unwrap_or(b"(none)") {
@@ -99,21 +99,21 @@ impl Said {
                 self.address(http.server.as_ref());
                 self.extensions(&http.extensions);
             }
-            Scope::WebSocket(socket) => {
+            Scope::WebSocket(websocket) => {
                 self.number("scope", abi::SCOPE_WEBSOCKET);
-                self.version(socket.version);
+                self.version(websocket.version);
                 self.bytes("method", None);
-                self.text("scheme", &socket.scheme);
-                self.text("target", socket.target.as_str());
-                self.text("path", &socket.path);
-                self.text("root_path", &socket.root_path);
-                self.headers(&socket.headers);
-                for one in &socket.subprotocols {
+                self.text("scheme", &websocket.scheme);
+                self.text("target", websocket.target.as_str());
+                self.text("path", &websocket.path);
+                self.text("root_path", &websocket.root_path);
+                self.headers(&websocket.headers);
+                for one in &websocket.subprotocols {
                     self.text("subprotocol", one);
                 }
-                self.address(socket.client.as_ref());
-                self.address(socket.server.as_ref());
-                self.extensions(&socket.extensions);
+                self.address(websocket.client.as_ref());
+                self.address(websocket.server.as_ref());
+                self.extensions(&websocket.extensions);
             }
             Scope::Lifespan(_) => self.number("scope", abi::SCOPE_LIFESPAN),
             other => panic!("another scope: {other:?}"),
@@ -203,16 +203,17 @@ impl Said {
     }
 }
 
-/// Whatever it is called for, it says so in events of a response: nobody holds it to a protocol.
+/// Describes its input in response bodies, whatever the kind of the scope: nothing checks the protocol
+/// here.
 async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
-    let mut said = Said::default();
-    said.scope(&scope);
-    send.send(HttpResponseBody::more(said.0)).await?;
+    let mut description = Description::default();
+    description.scope(&scope);
+    send.send(HttpResponseBody::more(description.0)).await?;
     loop {
         let event = receive.receive().await;
-        let mut said = Said::default();
-        said.event(&event);
-        send.send(HttpResponseBody::more(said.0)).await?;
+        let mut description = Description::default();
+        description.event(&event);
+        send.send(HttpResponseBody::more(description.0)).await?;
         if let ReceiveEvent::HttpDisconnect(_)
         | ReceiveEvent::WebSocketDisconnect(_)
         | ReceiveEvent::LifespanShutdown(_) = event
@@ -220,16 +221,16 @@ async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<()
             break;
         }
     }
-    let mut said = Said::default();
-    said.disconnect(send.closed().await);
-    send.send(HttpResponseBody::more(said.0)).await?;
+    let mut description = Description::default();
+    description.disconnect(send.closed().await);
+    send.send(HttpResponseBody::more(description.0)).await?;
     for event in events()? {
         send.send(event).await?;
     }
     Ok(())
 }
 
-/// One of each event: those of `EVENTS` in `probe.c`.
+/// One event of each kind: the same as `EVENTS` in `probe.c`.
 fn events() -> Result<Vec<SendEvent>, AppError> {
     let mut headers = HeaderMap::new();
     headers.append("set-cookie", HeaderValue::from_static("a=1"));
@@ -276,7 +277,7 @@ fn events() -> Result<Vec<SendEvent>, AppError> {
     ])
 }
 
-/// All that was sent, in words; of a file, which is another one each time, what it is.
+/// The sent events as text. For a file, it has the device: the descriptor differs in each run.
 fn sent(exchange: &Exchange) -> Vec<String> {
     let mut words = exchange.sent();
     for (event, words) in exchange.lock().sent.iter().zip(&mut words) {
@@ -292,9 +293,9 @@ fn sent(exchange: &Exchange) -> Vec<String> {
 
 type Case = (fn() -> Scope, Vec<ReceiveEvent>, DisconnectReason);
 
-/// Every scope and every event, also with as little in it as may be.
+/// Every scope and every event, with as many and with as few fields as possible.
 fn cases() -> Vec<Case> {
-    let socket: fn() -> Scope = || {
+    let websocket: fn() -> Scope = || {
         let http = full();
         let mut scope = WebSocketScope::new(http.target).mounted_at("/api");
         (scope.version, scope.scheme) = (Version::HTTP_2, "wss".into());
@@ -344,7 +345,7 @@ fn cases() -> Vec<Case> {
         cases.push((scopes[n % 3], events, reason));
     }
     let little: fn() -> Scope = || WebSocketScope::new("/".parse().unwrap()).into();
-    for (scope, code, reason) in [(socket, 4999, "bye \u{fc}"), (little, 1005, "")] {
+    for (scope, code, reason) in [(websocket, 4999, "bye \u{fc}"), (little, 1005, "")] {
         let events = vec![
             WebSocketConnect::new().into(),
             WebSocketReceive::new(Message::text("grüß")).into(),
@@ -365,7 +366,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn an_app_in_c_receives_and_sends_what_one_in_rust_does() {
+fn apps_in_c_and_in_rust_receive_and_send_the_same() {
     let directory = TempDir::new().unwrap();
     let in_c = Library::load(compiled(&directory, include_str!("probe.c"))).unwrap();
     for ((scope, given, closed), (_, again, _)) in cases().into_iter().zip(cases()) {

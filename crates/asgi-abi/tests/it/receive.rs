@@ -1,4 +1,4 @@
-//! What an app receives crosses, and its halves wait as the server's do.
+//! The events that an app receives cross the boundary, and its half waits as the server's does.
 
 use asgi::{
     AppError, DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup,
@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::support::{Exchange, call, get, run};
 
-/// Sends an event through and returns what came out.
+/// Passes an event through the boundary and returns the result.
 #[track_caller]
 fn crossed(event: impl Into<ReceiveEvent>) -> ReceiveEvent {
     let (give, take) = std::sync::mpsc::channel();
@@ -93,7 +93,8 @@ fn a_body_is_not_copied() {
     assert_eq!(request.body, vec![7; 100_000]);
 }
 
-// The library frees nothing of the host's: it asks the host to. A short body would be a copy.
+// The library does not free a body of the host: it calls the body's `drop`. (A short body would be
+// copied.)
 #[test]
 fn a_body_lives_as_long_as_its_last_slice() {
     struct Owner(std::sync::mpsc::Sender<()>);
@@ -114,14 +115,14 @@ fn a_body_lives_as_long_as_its_last_slice() {
     };
     let slice = request.body.slice(1..3);
     drop(request);
-    assert!(take.try_recv().is_err(), "it is still in use");
+    assert!(take.try_recv().is_err(), "the slice still uses the body");
     assert_eq!(slice, [7, 7][..]);
     drop(slice);
-    take.try_recv().expect("its owner was dropped");
+    take.try_recv().expect("the owner was dropped");
 }
 
 #[test]
-fn a_whole_body_is_read_through_the_boundary() {
+fn a_complete_body_crosses() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
         assert_eq!(receive.body(100).await?, "onetwothree");
         Ok(())
@@ -135,7 +136,7 @@ fn a_whole_body_is_read_through_the_boundary() {
 }
 
 #[test]
-fn a_receive_waits_until_the_server_wakes_it() {
+fn receive_waits_until_the_server_wakes_it() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
         assert_eq!(receive.body(100).await?, "late");
         Ok(())
@@ -151,9 +152,9 @@ fn a_receive_waits_until_the_server_wakes_it() {
     thread.join().unwrap();
 }
 
-// Tokio's own budget does not count in a future that a foreign thread polls.
+// Tokio's own budget has no effect in a future that the host's threads poll.
 #[test]
-fn a_future_that_always_finds_an_event_yields_at_times() {
+fn an_app_that_always_finds_an_event_yields_sometimes() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
         for _ in 0..1000 {
             receive.receive().await;
@@ -165,7 +166,7 @@ fn a_future_that_always_finds_an_event_yields_at_times() {
     let polls = 1 + (0..100).take_while(|_| running.poll().is_pending()).count();
     assert_eq!(polls, 8);
 
-    // And it is woken each time.
+    // It also wakes its waker each time.
     let exchange = Exchange::of((0..1000).map(|_| HttpRequest::more("x")));
     run(app, get("/"), &exchange).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Scopes cross field by field.
+//! Every field of a scope crosses.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Version};
 
 use crate::support::{Exchange, get, run};
 
-/// Sends a scope through and returns what came out.
+/// Passes a scope through the boundary and returns the result.
 #[track_caller]
 fn crossed(scope: impl Into<Scope>) -> Scope {
     let (give, take) = std::sync::mpsc::channel();
@@ -66,7 +66,7 @@ pub(crate) fn full() -> HttpScope {
     scope
 }
 
-// `Debug` shows every field; both are made by the same derive.
+// Compares with `Debug`, which shows every field.
 #[test]
 fn every_field_of_an_http_scope_crosses() {
     assert_eq!(
@@ -76,7 +76,7 @@ fn every_field_of_an_http_scope_crosses() {
 }
 
 #[test]
-fn a_scope_of_which_little_is_known_crosses() {
+fn a_scope_with_few_fields_crosses() {
     assert_eq!(
         format!("{:#?}", crossed_http(get("/"))),
         format!("{:#?}", get("/"))
@@ -84,7 +84,7 @@ fn a_scope_of_which_little_is_known_crosses() {
 }
 
 #[test]
-fn a_request_for_the_server_itself_crosses() {
+fn an_options_request_for_the_whole_server_crosses() {
     let scope = HttpScope::new(Method::OPTIONS, "*".parse().unwrap());
     assert_eq!(
         format!("{:#?}", crossed_http(scope.clone())),
@@ -102,7 +102,7 @@ fn each_version_crosses() {
 }
 
 #[test]
-fn a_scheme_of_another_kind_crosses() {
+fn any_scheme_crosses() {
     let mut scope = get("/");
     scope.scheme = "coap".into();
     assert_eq!(crossed_http(scope).scheme, "coap");
@@ -121,7 +121,7 @@ fn unix_addresses_cross() {
 }
 
 #[test]
-fn a_header_field_may_be_empty() {
+fn a_header_may_be_empty() {
     let mut scope = get("/");
     scope
         .headers
@@ -151,7 +151,7 @@ fn every_extension_crosses_but_debug() {
 fn the_state_of_the_server_does_not_cross() {
     let mut scope = get("/");
     let mut state = State::new();
-    state.insert("of the server's");
+    state.insert("a value of the server");
     scope.state = state;
     assert!(crossed_http(scope).state.get::<&str>().is_none());
 }

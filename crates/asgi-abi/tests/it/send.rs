@@ -1,4 +1,4 @@
-//! What an app sends crosses, and so do the errors that come back.
+//! The events that an app sends cross the boundary, and so do the errors of the server.
 
 use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -19,7 +19,7 @@ use crate::support::{Exchange, call, get, run};
 
 type Events = Vec<SendEvent>;
 
-/// An app that sends these and reports the error of the first that fails.
+/// An app that sends these events and returns the first error.
 fn sending(
     make: fn() -> Events,
 ) -> impl Fn(Scope, Receiver, Sender) -> asgi::AppFuture<'static> + Send + Sync + 'static {
@@ -133,7 +133,7 @@ fn every_field_of_a_path_send_crosses() {
     });
 }
 
-// The descriptor is duplicated, so the app's own may be closed and both share the position.
+// The server duplicates the descriptor: the app may close its own, and both share the position.
 #[test]
 fn every_field_of_a_zero_copy_send_crosses() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
@@ -205,8 +205,8 @@ fn a_body_is_not_copied() {
     };
     let exchange = Exchange::default();
     run(app, get("/"), &exchange).unwrap();
-    let inner = exchange.lock();
-    let SendEvent::HttpResponseBody(sent) = &inner.sent[0] else {
+    let state = exchange.lock();
+    let SendEvent::HttpResponseBody(sent) = &state.sent[0] else {
         panic!("another event");
     };
     assert_eq!(sent.body.as_ptr() as usize, take.recv().unwrap());
@@ -214,7 +214,7 @@ fn a_body_is_not_copied() {
 }
 
 #[test]
-fn what_cannot_cross_is_refused_and_the_exchange_goes_on() {
+fn an_event_that_cannot_cross_is_refused_and_the_exchange_continues() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
         let events: Events = vec![HttpResponseDebug::new(State::new()).into()];
         for event in events {
@@ -245,7 +245,7 @@ fn errors() -> Vec<SendError> {
     ]
 }
 
-/// The error that an app's `send` returns when the server's half answers as `set` says.
+/// The error that an app's `send` returns if `set` has prepared the server's half.
 fn error_crossed(set: impl FnOnce(&Exchange)) -> SendError {
     let (give, take) = std::sync::mpsc::channel();
     let app = move |_: Scope, _: Receiver, mut send: Sender| {
@@ -272,7 +272,7 @@ fn every_error_of_a_send_crosses() {
 }
 
 #[test]
-fn a_send_waits_for_room() {
+fn send_waits_for_room() {
     let exchange = Exchange::default();
     exchange.lock().full = true;
     let mut running = call(
@@ -293,7 +293,7 @@ fn a_send_waits_for_room() {
 }
 
 #[test]
-fn the_app_learns_that_its_client_left() {
+fn an_app_can_wait_for_the_disconnect() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
         assert_eq!(send.closed().await, DisconnectReason::Reset(8));
         Ok(())
@@ -306,7 +306,7 @@ fn the_app_learns_that_its_client_left() {
 }
 
 #[test]
-fn an_app_that_always_finds_room_yields_at_times() {
+fn an_app_that_always_finds_room_yields_sometimes() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
         for _ in 0..1000 {
             send.send(HttpResponseBody::more("x")).await?;
@@ -319,7 +319,7 @@ fn an_app_that_always_finds_room_yields_at_times() {
 }
 
 #[test]
-fn many_fields_cross() {
+fn many_headers_cross() {
     assert_cross(|| {
         let mut start = HttpResponseStart::ok();
         for n in 0..1000 {

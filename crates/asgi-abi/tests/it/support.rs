@@ -1,4 +1,4 @@
-//! A server without sockets, and a way to put any app behind the boundary.
+//! A server without sockets, and functions that call any app through the boundary.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,22 +19,22 @@ thread_local! {
     static CURRENT: RefCell<Option<DynApp>> = const { RefCell::new(None) };
 }
 
-/// The exported app: it becomes the one that the test on this thread has put in.
+/// The exported app: it calls the app that the test on this thread has set.
 pub(crate) async fn current(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
     let app = CURRENT.with_borrow(Clone::clone).expect("the test's app");
     app.call(scope, receive, send).await
 }
 
-/// The exported app, started once for all tests that do not mind.
+/// The exported app, started once and shared by tests.
 pub(crate) fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(own_library)
 }
 
-/// The exported app with a runtime and a state of its own.
+/// The exported app, with its own runtime and state.
 pub(crate) fn own_library() -> Library {
     let options = LoadOptions::new().threads(1);
-    // SAFETY: `export!` made the declaration.
+    // SAFETY: `export!` has made the declaration.
     unsafe { Library::from_static(&crate::ASGI_APP, &options) }.unwrap()
 }
 
@@ -59,25 +59,25 @@ pub(crate) fn start(library: &Library, scope: impl Into<Scope>, exchange: &Excha
     Running(DynApp::new(library.app()).start(scope.into(), receive, send))
 }
 
-/// A call that goes on.
+/// A running call.
 pub(crate) struct Running(pub(crate) AppFuture<'static>);
 
 impl Running {
-    /// One poll, with a waker that does nothing.
+    /// Polls once, with a waker that does nothing.
     pub(crate) fn poll(&mut self) -> Poll<Result<(), AppError>> {
         self.0
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// Polls until the end, when woken and at no other time. The thread has no runtime.
+    /// Polls until the end, but only after a wake-up. The thread has no runtime.
     #[track_caller]
     pub(crate) fn end(self) -> Result<(), AppError> {
         block_on(self.0)
     }
 }
 
-/// `call`, to the end.
+/// Calls `app` and waits for the end.
 #[track_caller]
 pub(crate) fn run(
     app: impl App,
@@ -110,30 +110,33 @@ pub(crate) fn block_on<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -
             return output;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "nobody woke the future");
+        assert!(!left.is_zero(), "no wake-up came in time");
         std::thread::park_timeout(left);
     }
 }
 
-/// Waits for something that another thread does.
+/// Waits until a condition is true, because of another thread.
 #[track_caller]
-pub(crate) fn eventually(mut what: impl FnMut() -> bool) {
+pub(crate) fn eventually(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !what() {
-        assert!(Instant::now() < deadline, "it never came to that");
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "the condition did not become true in time"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// The server's side of one exchange: what it yields and what it was sent.
+/// The server's side of one exchange: the events for the app, and the events that it sent.
 #[derive(Clone, Default)]
-pub(crate) struct Exchange(Arc<Mutex<Inner>>);
+pub(crate) struct Exchange(Arc<Mutex<ExchangeState>>);
 
 #[derive(Default)]
-pub(crate) struct Inner {
+pub(crate) struct ExchangeState {
     pub(crate) events: VecDeque<ReceiveEvent>,
     pub(crate) sent: Vec<SendEvent>,
-    /// What `poll_ready` says; pending while `full`.
+    /// While it is set, `poll_ready` is pending.
     pub(crate) full: bool,
     pub(crate) ready_error: Option<SendError>,
     pub(crate) start_error: Option<SendError>,
@@ -146,14 +149,14 @@ pub(crate) struct Inner {
 }
 
 impl Exchange {
-    /// One that yields these.
+    /// An exchange whose app receives these events.
     pub(crate) fn of<E: Into<ReceiveEvent>>(events: impl IntoIterator<Item = E>) -> Self {
         let exchange = Self::default();
         exchange.lock().events = events.into_iter().map(Into::into).collect();
         exchange
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ExchangeState> {
         self.0.lock().unwrap()
     }
 
@@ -165,37 +168,37 @@ impl Exchange {
     }
 
     pub(crate) fn push(&self, event: impl Into<ReceiveEvent>) {
-        let mut inner = self.lock();
-        inner.events.push_back(event.into());
-        wake(inner.receive_waker.take());
+        let mut state = self.lock();
+        state.events.push_back(event.into());
+        wake(state.receive_waker.take());
     }
 
     pub(crate) fn make_room(&self) {
-        let mut inner = self.lock();
-        inner.full = false;
-        wake(inner.ready_waker.take());
+        let mut state = self.lock();
+        state.full = false;
+        wake(state.ready_waker.take());
     }
 
     pub(crate) fn close(&self, reason: DisconnectReason) {
-        let mut inner = self.lock();
-        inner.closed = Some(reason);
-        wake(inner.closed_waker.take());
+        let mut state = self.lock();
+        state.closed = Some(reason);
+        wake(state.closed_waker.take());
     }
 
-    /// What was sent, in words: `Debug` shows every field.
+    /// The sent events as text: `Debug` shows every field.
     pub(crate) fn sent(&self) -> Vec<String> {
-        let inner = self.lock();
-        inner
+        let state = self.lock();
+        state
             .sent
             .iter()
             .map(|event| format!("{event:?}"))
             .collect()
     }
 
-    /// The bytes of all body events together.
+    /// The bytes of all sent body events.
     pub(crate) fn body(&self) -> Vec<u8> {
-        let inner = self.lock();
-        let bodies = inner.sent.iter().filter_map(|event| match event {
+        let state = self.lock();
+        let bodies = state.sent.iter().filter_map(|event| match event {
             SendEvent::HttpResponseBody(body) => Some(&body.body[..]),
             _ => None,
         });
@@ -220,11 +223,11 @@ struct ReceiveSide(Exchange);
 
 impl ReceiveHalf for ReceiveSide {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut inner = self.0.lock();
-        if let Some(event) = inner.events.pop_front() {
+        let mut state = self.0.lock();
+        if let Some(event) = state.events.pop_front() {
             return Poll::Ready(event);
         }
-        inner.receive_waker = Some(cx.waker().clone());
+        state.receive_waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -239,32 +242,32 @@ struct SendSide(Exchange);
 
 impl SendHalf for SendSide {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let mut inner = self.0.lock();
-        if let Some(error) = inner.ready_error.clone() {
+        let mut state = self.0.lock();
+        if let Some(error) = state.ready_error.clone() {
             return Poll::Ready(Err(error));
         }
-        if inner.full {
-            inner.ready_waker = Some(cx.waker().clone());
+        if state.full {
+            state.ready_waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let mut inner = self.0.lock();
-        if let Some(error) = inner.start_error.clone() {
+        let mut state = self.0.lock();
+        if let Some(error) = state.start_error.clone() {
             return Err(error);
         }
-        inner.sent.push(event);
+        state.sent.push(event);
         Ok(())
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
-        let mut inner = self.0.lock();
-        if let Some(reason) = inner.closed {
+        let mut state = self.0.lock();
+        if let Some(reason) = state.closed {
             return Poll::Ready(reason);
         }
-        inner.closed_waker = Some(cx.waker().clone());
+        state.closed_waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }

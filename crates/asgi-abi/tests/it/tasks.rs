@@ -1,4 +1,4 @@
-//! The app's own runtime: what it spawns, and halves that leave the call.
+//! The app's own runtime: tasks that it spawns, and halves that it uses outside of the call.
 
 use std::future::poll_fn;
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use crate::support::{Exchange, call, call_in, eventually, get, library, own_library, run, start};
 
 #[test]
-fn whatever_tokio_can_do_works_on_a_thread_that_has_no_runtime() {
+fn tokio_works_on_a_thread_without_a_runtime() {
     async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         assert_eq!(tokio::spawn(async { 1 }).await?, 1);
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -28,9 +28,9 @@ fn whatever_tokio_can_do_works_on_a_thread_that_has_no_runtime() {
     run(app, get("/"), &Exchange::default()).unwrap();
 }
 
-// A server's own runtime is another one, and may be a single-threaded one.
+// The server has another runtime, perhaps with a single thread.
 #[test]
-fn a_call_may_be_polled_within_another_runtime() {
+fn a_call_may_be_polled_in_another_runtime() {
     async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         let name = tokio::spawn(async { std::thread::current().name().map(str::to_owned) }).await?;
         assert_eq!(name.as_deref(), Some("app"));
@@ -69,7 +69,7 @@ fn both_halves_may_be_used_from_other_tasks() {
     let exchange = Exchange::default();
     let mut running = call(app, get("/"), &exchange);
     assert!(running.poll().is_pending());
-    // The half waits in a task of the library's; the server wakes it.
+    // The half waits in a task of the library; the server wakes it.
     eventually(|| exchange.lock().receive_waker.is_some());
     exchange.push(HttpRequest::more("one "));
     eventually(|| exchange.body() == b"one ");
@@ -107,7 +107,7 @@ fn a_half_may_outlive_its_call() {
     eventually(|| exchange.lock().send_dropped);
 }
 
-// A waker that comes home is the one that was lent: the server can tell that it is its own.
+// The server gets back the same waker that it passed.
 #[test]
 fn the_servers_own_waker_comes_back_to_its_half() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
@@ -134,7 +134,7 @@ fn the_servers_own_waker_comes_back_to_its_half() {
 #[test]
 fn a_call_may_move_to_another_thread_between_two_polls() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
-        // A timer may be over at its first poll, this never is.
+        // A timer may be ready at its first poll; `yield_now` never is.
         tokio::task::yield_now().await;
         tokio::time::sleep(Duration::from_millis(1)).await;
         receive.receive().await;
@@ -175,7 +175,7 @@ fn many_calls_run_at_once_on_many_threads() {
     }
 }
 
-// All of it after the shutdown: nothing may crash, whatever the order in which a server stops.
+// No order in which a server stops may crash: here, all of it happens after the shutdown.
 #[test]
 fn a_call_outlives_the_shutdown_of_its_app() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
@@ -207,7 +207,7 @@ fn a_call_outlives_the_shutdown_of_its_app() {
 }
 
 #[test]
-fn a_shutdown_waits_no_longer_than_its_grace() {
+fn a_shutdown_waits_at_most_for_its_grace() {
     async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(2)));
         Ok(())
@@ -244,12 +244,12 @@ fn a_poll_that_wakes_itself_is_polled_again() {
     run(app, get("/"), &Exchange::default()).unwrap();
 }
 
-static ALONE: Mutex<()> = Mutex::new(());
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Threads that polled an app: before it waited and afterwards.
+/// The threads that polled an app: before it waited, and after that.
 type Threads = [ThreadId; 2];
 
-/// Calls an app that first waits for `wait`, and says which threads polled it.
+/// Calls an app that waits for `wait`. Returns the threads that polled it.
 #[track_caller]
 fn threads<W: Future + Send>(
     declaration: &'static abi::App,
@@ -265,13 +265,13 @@ fn threads<W: Future + Send>(
             Ok::<(), AppError>(give.send([before, std::thread::current().id()])?)
         }
     };
-    // SAFETY: `declare` made the declaration.
+    // SAFETY: `declare` has made the declaration.
     let library = unsafe { Library::from_static(declaration, &LoadOptions::new()) }.unwrap();
     let exchange = Exchange::default();
-    let _alone = ALONE
+    let _lock = ONE_AT_A_TIME
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-    *exported::CHOSEN.lock().unwrap() = Some(DynApp::new(app));
+    *exported::TEST_APP.lock().unwrap() = Some(DynApp::new(app));
     let mut running = start(&library, get("/"), &exchange);
     assert!(running.poll().is_pending());
     exchange.push(HttpRequest::last(""));
@@ -299,43 +299,43 @@ mod exported {
     use std::sync::Mutex;
 
     use asgi::{App, AppError, DynApp, Receiver, Scope, Sender};
-    use asgi_abi::private::Runs;
+    use asgi_abi::private::PollMode;
     use asgi_abi::{Config, Exported, abi, declare};
 
-    /// What they are, whichever thread calls them: one test at a time.
-    pub(super) static CHOSEN: Mutex<Option<DynApp>> = Mutex::new(None);
+    /// The app that they call, on any thread. So only one test at a time may use them.
+    pub(super) static TEST_APP: Mutex<Option<DynApp>> = Mutex::new(None);
 
-    async fn chosen(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
-        let app = CHOSEN.lock().unwrap().clone();
+    async fn test_app(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
+        let app = TEST_APP.lock().unwrap().clone();
         app.expect("the test's app")
             .call(scope, receive, send)
             .await
     }
 
     macro_rules! app {
-        ($name:ident, $type:ident, $runs:ident) => {
+        ($name:ident, $type:ident, $mode:ident) => {
             struct $type;
             impl Exported for $type {
                 const NAME: &'static str = stringify!($type);
                 const VERSION: &'static str = "";
-                const RUNS: Runs = Runs::$runs;
+                const POLL_MODE: PollMode = PollMode::$mode;
                 fn app(config: Config) -> Result<DynApp, AppError> {
-                    asgi_abi::private::make(|| chosen, config)
+                    asgi_abi::private::make(|| test_app, config)
                 }
             }
             pub(super) static $name: abi::App = declare::<$type>();
         };
     }
 
-    app!(WHERE_IT_WAITS, WhereItWaits, WhereItWaits);
+    app!(AUTO, Auto, Auto);
     app!(INLINE, Inline, Inline);
-    app!(ON_ITS_OWN, OnItsOwn, OnItsOwn);
+    app!(OWN_RUNTIME, OwnRuntime, OwnRuntime);
 }
 
 #[test]
-fn a_call_that_waits_for_something_of_its_own_moves_to_the_apps_runtime() {
+fn a_call_that_waits_for_its_own_io_moves_to_the_apps_runtime() {
     let here = std::thread::current().id();
-    let [before, after] = threads(&exported::WHERE_IT_WAITS, sleep);
+    let [before, after] = threads(&exported::AUTO, sleep);
     assert_eq!(before, here);
     assert_ne!(after, here);
 }
@@ -343,19 +343,19 @@ fn a_call_that_waits_for_something_of_its_own_moves_to_the_apps_runtime() {
 #[test]
 fn a_call_that_waits_for_the_server_stays_on_the_servers_thread() {
     let here = std::thread::current().id();
-    assert_eq!(threads(&exported::WHERE_IT_WAITS, receive), [here; 2]);
-    assert_eq!(threads(&exported::WHERE_IT_WAITS, either), [here; 2]);
+    assert_eq!(threads(&exported::AUTO, receive), [here; 2]);
+    assert_eq!(threads(&exported::AUTO, either), [here; 2]);
 }
 
 #[test]
-fn an_app_may_choose_one_for_all_its_calls() {
+fn an_app_may_choose_its_threads() {
     let here = std::thread::current().id();
     assert_eq!(threads(&exported::INLINE, sleep), [here; 2]);
-    assert!(!threads(&exported::ON_ITS_OWN, receive).contains(&here));
+    assert!(!threads(&exported::OWN_RUNTIME, receive).contains(&here));
 }
 
 #[test]
-fn a_call_that_was_moved_ends_as_any_other() {
+fn a_moved_call_returns_its_error() {
     async fn fails(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         tokio::time::sleep(Duration::from_millis(1)).await;
         Err("too late".into())
@@ -365,11 +365,11 @@ fn a_call_that_was_moved_ends_as_any_other() {
 }
 
 #[test]
-fn a_call_that_was_moved_is_cancelled_where_it_is() {
+fn a_moved_call_is_cancelled_in_the_apps_runtime() {
     struct OnDrop(mpsc::Sender<ThreadId>);
     impl Drop for OnDrop {
         fn drop(&mut self) {
-            // It is still within the runtime.
+            // This works only in the runtime.
             tokio::spawn(async {});
             self.0.send(std::thread::current().id()).unwrap();
         }
@@ -392,7 +392,7 @@ fn a_call_that_was_moved_is_cancelled_where_it_is() {
 }
 
 #[test]
-fn a_call_that_was_moved_fails_when_the_runtime_stops() {
+fn a_moved_call_fails_when_the_runtime_stops() {
     async fn app(_: Scope, _receive: Receiver, _send: Sender) -> Result<(), AppError> {
         tokio::time::sleep(Duration::from_secs(3600)).await;
         Ok(())

@@ -1,206 +1,215 @@
-//! The life of an open WebSocket on the wire: its pings and its closing handshake.
+//! The pings and the closing handshake of an open WebSocket.
 //!
-//! It has no clock: each `now` is the time since the socket was opened.
+//! This module has no clock. Each `now` is the time since the WebSocket was opened.
 
 use core::time::Duration;
 
-/// How long a server waits for what a client owes it.
+/// How long a server waits for its client.
 #[derive(Debug, Clone, Copy)]
 pub struct WebSocketTimeouts {
-    /// A client that has said nothing for this long is sent a ping; `None` sends none.
+    /// The server sends a ping after it has received nothing for this long; `None` means never.
     pub ping_interval: Option<Duration>,
-    /// How long it may then go on saying nothing.
+    /// The client is gone if it sends nothing for this long after the ping.
     pub ping_timeout: Duration,
-    /// How long its close frame may take behind ours.
+    /// How long the server waits for the client's close frame after it has sent its own.
     pub close_timeout: Duration,
 }
 
-/// What becomes of a ping.
+/// What the server does with a ping of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebSocketPing {
-    /// It is answered. (WS-016)
+    /// Answer it. (WS-016)
     Answer,
-    /// It came too late to be answered: the socket is closing.
+    /// Ignore it, because the WebSocket is closing.
     Ignore,
-    /// It is one too many: the socket fails with 1008. (WS-033)
+    /// The client has sent too many pings: fail the WebSocket with 1008. (WS-033)
     Flood,
 }
 
-/// What is due at a point in time.
+/// What the server must do at a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebSocketDue {
     /// Nothing yet.
     Nothing,
-    /// A ping is to be sent.
+    /// Send a ping.
     Ping,
-    /// The client answers no ping: it is gone. (WS-032)
+    /// The client has not reacted to a ping, so it is gone. (WS-032)
     NoPong,
-    /// The client does not close its side: the connection is closed without it. (WS-026)
+    /// The client has not sent its close frame: close the connection without it. (WS-026)
     NoClose,
 }
 
-/// Follows an open WebSocket to its end, for any version of HTTP.
+/// Tracks an open WebSocket until its end, for any version of HTTP.
 ///
 /// ```text
-///                 we close                 they close
+///              server closes             client closes
 ///       Open ───────────────▶ Closing ────────────────▶ Over
-///         │                      │      or their time is up
-///         │ they close: we answer│                        ▲
+///         │                      │     or its time is up  ▲
+///         │ client closes:       │                        │
+///         │ the server answers   │                        │
 ///         ├──────────────────────┼────────────────────────┤
-///         │ they break a rule    │ they break a rule      │
+///         │ client breaks a rule │ client breaks a rule   │
 ///         └──────────────────────┴────────────────────────┘
 /// ```
 ///
-/// Behind `Over` the connection is closed as soon as what was sent is written: RFC 6455 §7.1.1 has
-/// the server do that first. Beside the phase there is what the client's silence means: after
-/// [`ping_interval`](WebSocketTimeouts::ping_interval) it is asked, and when it goes on for
-/// [`ping_timeout`](WebSocketTimeouts::ping_timeout) it is gone. Any byte breaks the silence, for
-/// who sends is there.
+/// In `Over`, the server closes the connection as soon as everything is written. RFC 6455 §7.1.1
+/// says that the server closes first.
 ///
-/// What goes to and fro between the app and the client is for
-/// [`WebSocketRules`](crate::WebSocketRules) to say; this one knows no app.
+/// The silence of the client is tracked separately. After
+/// [`ping_interval`](WebSocketTimeouts::ping_interval) without a byte from the client, the server
+/// sends a ping. After another [`ping_timeout`](WebSocketTimeouts::ping_timeout), the client is
+/// gone. Any byte ends the silence, because it shows that the client is there.
+///
+/// This type knows no app. [`WebSocketRules`](crate::WebSocketRules) decides what the app and the
+/// client may send.
 #[derive(Debug)]
 pub struct WebSocketKeepAlive {
-    phase: Phase,
+    phase: KeepAlivePhase,
     timeouts: WebSocketTimeouts,
     heard_at: Duration,
-    /// When the ping was sent that the silence has not been broken since.
-    asked_at: Option<Duration>,
-    pings: Account,
+    /// When the server sent a ping, if it has heard nothing since.
+    pinged_at: Option<Duration>,
+    pings: PingBudget,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum KeepAlivePhase {
     Open,
-    /// Our close frame is out since then, theirs is awaited.
+    /// The server sent its close frame at this time and waits for the client's.
     Closing(Duration),
     Over,
 }
 
 impl WebSocketKeepAlive {
-    /// A socket that is open from now on.
+    /// Creates the tracker of a WebSocket that has just been opened.
     pub fn new(timeouts: WebSocketTimeouts) -> Self {
         Self {
-            phase: Phase::Open,
+            phase: KeepAlivePhase::Open,
             timeouts,
             heard_at: Duration::ZERO,
-            asked_at: None,
-            pings: Account::new(),
+            pinged_at: None,
+            pings: PingBudget::new(),
         }
     }
 
-    /// Something of the client's came; or nothing could, because it was not read.
+    /// Records that the client has sent something, or that the server has not read and so cannot
+    /// know.
     pub fn heard(&mut self, now: Duration) {
         self.heard_at = now;
-        self.asked_at = None;
+        self.pinged_at = None;
     }
 
-    /// A message came: what the client may ping for.
+    /// Records a message, which allows the client one more ping.
     pub fn message(&mut self) {
-        self.pings.earn();
+        self.pings.add_one();
     }
 
-    /// A ping came.
+    /// Records a ping and returns what to do with it.
     pub fn ping(&mut self, now: Duration) -> WebSocketPing {
         if !self.pings.spend(now) {
             WebSocketPing::Flood
-        } else if self.phase == Phase::Open {
+        } else if self.phase == KeepAlivePhase::Open {
             WebSocketPing::Answer
         } else {
             WebSocketPing::Ignore
         }
     }
 
-    /// We want to close. Whether our close frame goes out: it does so once.
+    /// Records that the server wants to close. Returns whether it must send its close frame, which
+    /// it does only once.
     pub fn close(&mut self, now: Duration) -> bool {
-        let open = self.phase == Phase::Open;
+        let open = self.phase == KeepAlivePhase::Open;
         if open {
-            self.phase = Phase::Closing(now);
+            self.phase = KeepAlivePhase::Closing(now);
         }
         open
     }
 
-    /// Their close frame came. Whether ours goes out in answer. (WS-028)
+    /// Records the client's close frame. Returns whether the server must answer with its own.
+    /// (WS-028)
     pub fn closed(&mut self) -> bool {
-        std::mem::replace(&mut self.phase, Phase::Over) == Phase::Open
+        std::mem::replace(&mut self.phase, KeepAlivePhase::Over) == KeepAlivePhase::Open
     }
 
-    /// They broke a rule: nothing of theirs is read any more. Whether our close frame goes out.
+    /// Records that the client broke a rule, so that the server reads nothing more from it. Returns
+    /// whether the server must send its close frame.
     pub fn fail(&mut self) -> bool {
         self.closed()
     }
 
-    /// Whether the connection is to be closed, once what was sent is written.
+    /// Returns whether the server must close the connection after everything is written.
     pub fn is_over(&self) -> bool {
-        self.phase == Phase::Over
+        self.phase == KeepAlivePhase::Over
     }
 
-    /// When [`overdue`](Self::overdue) is to be asked next; `None` if nothing can become due.
+    /// Returns when to call [`overdue`](Self::overdue) next, or `None` if nothing can become due.
     pub fn deadline(&self) -> Option<Duration> {
-        match (self.phase, self.asked_at) {
-            (Phase::Open, Some(asked_at)) => Some(asked_at + self.timeouts.ping_timeout),
-            (Phase::Open, None) => Some(self.heard_at + self.timeouts.ping_interval?),
-            (Phase::Closing(since), _) => Some(since + self.timeouts.close_timeout),
-            (Phase::Over, _) => None,
+        match (self.phase, self.pinged_at) {
+            (KeepAlivePhase::Open, Some(pinged_at)) => Some(pinged_at + self.timeouts.ping_timeout),
+            (KeepAlivePhase::Open, None) => Some(self.heard_at + self.timeouts.ping_interval?),
+            (KeepAlivePhase::Closing(since), _) => Some(since + self.timeouts.close_timeout),
+            (KeepAlivePhase::Over, _) => None,
         }
     }
 
-    /// What is due now.
+    /// Returns what the server must do now.
     pub fn overdue(&mut self, now: Duration) -> WebSocketDue {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return WebSocketDue::Nothing;
         }
-        match (self.phase, self.asked_at) {
-            (Phase::Closing(_), _) => {
-                self.phase = Phase::Over;
+        match (self.phase, self.pinged_at) {
+            (KeepAlivePhase::Closing(_), _) => {
+                self.phase = KeepAlivePhase::Over;
                 WebSocketDue::NoClose
             }
             (_, Some(_)) => {
-                self.phase = Phase::Over;
+                self.phase = KeepAlivePhase::Over;
                 WebSocketDue::NoPong
             }
             (_, None) => {
-                self.asked_at = Some(now);
+                self.pinged_at = Some(now);
                 WebSocketDue::Ping
             }
         }
     }
 }
 
-/// How many pings a client may send: each wants an answer and brings nobody anything.
+/// The number of pings that a client may send: each ping costs the server an answer and does
+/// nothing useful.
 ///
-/// Time puts some back, and so does each message, never above what it began with: whoever measures
-/// the way with a ping is not counted out. The figures are those for PING on HTTP/2.
+/// Time refills the budget, and so does each message, up to its first size. So a client can measure
+/// the round-trip time with pings. The numbers are those of the limit for PING on HTTP/2.
 #[derive(Debug)]
-struct Account {
+struct PingBudget {
     left: u32,
-    since: Duration,
+    /// The time up to which the budget has been refilled.
+    refilled_at: Duration,
 }
 
-impl Account {
+impl PingBudget {
     const BURST: u32 = 100;
-    const A_SECOND: u32 = 50;
+    const PER_SECOND: u32 = 50;
 
     fn new() -> Self {
         Self {
             left: Self::BURST,
-            since: Duration::ZERO,
+            refilled_at: Duration::ZERO,
         }
     }
 
-    fn earn(&mut self) {
+    fn add_one(&mut self) {
         self.left = Self::BURST.min(self.left + 1);
     }
 
     fn spend(&mut self, now: Duration) -> bool {
-        let one = Duration::from_secs(1) / Self::A_SECOND;
-        let passed = now.saturating_sub(self.since);
-        let earned = passed.as_nanos() / one.as_nanos();
+        let interval = Duration::from_secs(1) / Self::PER_SECOND;
+        let elapsed = now.saturating_sub(self.refilled_at);
+        let earned = elapsed.as_nanos() / interval.as_nanos();
         let earned = u32::try_from(earned).unwrap_or(Self::BURST);
-        // What is not a whole one yet goes on counting.
-        self.since += one * earned.min(Self::BURST);
+        // A part of an interval counts towards the next refill.
+        self.refilled_at += interval * earned.min(Self::BURST);
         if earned >= Self::BURST {
-            self.since = now;
+            self.refilled_at = now;
         }
         self.left = Self::BURST.min(self.left.saturating_add(earned));
         match self.left.checked_sub(1) {

@@ -1,4 +1,4 @@
-//! One WebSocket, from its handshake on.
+//! The rules of one WebSocket, including its handshake.
 
 mod keep_alive;
 
@@ -13,49 +13,50 @@ use http::{Method, StatusCode};
 
 use crate::end::fault;
 use crate::http::not_offered;
-use crate::response::{is_connection_field, remove_fields};
+use crate::response::{is_connection_header, remove_headers};
 use crate::{AppEnd, Ending, Fault, HttpRules, WireEvent};
 
 pub use self::keep_alive::{WebSocketDue, WebSocketKeepAlive, WebSocketPing, WebSocketTimeouts};
 
-/// What goes on the wire: an answer to the handshake, then, if that accepts it, messages and a
-/// close.
+/// What the server sends to the client.
+///
+/// The answer to the handshake comes first. If it accepts, messages and a close frame follow.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WebSocketWireEvent {
-    /// Nothing, for now.
+    /// Nothing yet.
     Nothing,
-    /// The handshake is accepted, with these fields and this subprotocol.
+    /// The server accepts the handshake, with these headers and this subprotocol.
     Accept(WebSocketAccept),
-    /// The handshake is denied: a part of an HTTP response.
+    /// The server denies the handshake. This is a part of the HTTP response.
     Denial(WireEvent),
     /// A message.
     Message(Message),
-    /// A close frame; nothing follows.
+    /// A close frame. Nothing follows it.
     Close(WebSocketClose),
 }
 
-/// What becomes of a WebSocket whose app has ended.
+/// The result of a WebSocket whose app has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebSocketVerdict {
-    /// What the client sees.
+    /// What the server does for the client.
     pub ending: WebSocketEnding,
-    /// What is to be logged as the app's fault, once.
+    /// The app's fault, if any. The server logs it once.
     pub fault: Option<Fault>,
 }
 
-/// What the client sees of an app's end.
+/// What the server does for the client after the app has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebSocketEnding {
-    /// A whole denial, or a close frame; nothing is left to do.
+    /// The app has sent a complete denial or a close frame, so there is nothing to do.
     Complete,
-    /// No answer to its handshake yet: answer 500.
+    /// The handshake has no answer yet: answer 500.
     ServerError,
-    /// No answer to its handshake, or half of one: break it off so that the client can tell.
+    /// The handshake has no answer or only a part of one: abort it, so that the client notices.
     Abort,
-    /// An open socket: send a close frame with this code.
+    /// The WebSocket is open: send a close frame with this code.
     Close(u16),
-    /// Nothing more; it is gone.
+    /// The client is gone, so there is nothing to do.
     Gone,
 }
 
@@ -72,133 +73,137 @@ pub enum WebSocketEnding {
 ///                              ▲─────┘
 /// ```
 ///
-/// Beside that there are two more facts: whether the client is gone, or the server has closed the
-/// socket itself, and whether the app has ended. Both can come at any time. An event that is not
-/// taken changes nothing (CORE-012). What an open socket owes its client on the wire is for
-/// [`WebSocketKeepAlive`] to say.
+/// In every phase, the client can leave, the server can close the WebSocket, and the app can end;
+/// these are separate fields. An event that is not taken changes nothing (CORE-012).
+/// [`WebSocketKeepAlive`] decides about pings and the closing handshake.
 #[derive(Debug)]
 pub struct WebSocketRules {
-    phase: Phase,
-    /// What the client offers.
+    phase: WebSocketPhase,
+    /// The subprotocols that the client offers.
     subprotocols: Vec<String>,
     extensions: Extensions,
     connect_received: bool,
-    left: Option<Left>,
-    /// The app has been told that the client is gone.
-    told: bool,
+    /// How the WebSocket ended, if the client or the server ended it.
+    disconnection: Option<Disconnection>,
+    /// The app has learned that the client is gone.
+    reported: bool,
     app_ended: bool,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum WebSocketPhase {
     Handshake,
     Denial(Box<HttpRules>),
     Open,
     Closed(WebSocketClose),
 }
 
-/// How the client left.
+/// How the client left, or how the server closed the WebSocket.
 #[derive(Debug)]
-struct Left {
+struct Disconnection {
     reason: DisconnectReason,
-    disconnect: WebSocketDisconnect,
+    event: WebSocketDisconnect,
 }
 
-/// There was no close frame (RFC 6455 §7.4.1).
+/// The code that means that there was no close frame (RFC 6455 §7.4.1).
 const NO_CLOSE_FRAME: u16 = 1006;
 
-/// What a close frame holds beside its code: a control frame carries 125 bytes (RFC 6455 §5.5).
+/// The longest close reason in bytes: a control frame carries 125 bytes, and the code takes 2
+/// (RFC 6455 §5.5).
 const MAX_REASON: usize = 123;
 
 impl WebSocketRules {
-    /// A handshake that offers these subprotocols, on a connection that can do these things.
+    /// Creates the rules for a handshake that offers these subprotocols, on a connection with these
+    /// extensions.
     pub fn new(subprotocols: Vec<String>, extensions: Extensions) -> Self {
         Self {
-            phase: Phase::Handshake,
+            phase: WebSocketPhase::Handshake,
             subprotocols,
             extensions,
             connect_received: false,
-            left: None,
-            told: false,
+            disconnection: None,
+            reported: false,
             app_ended: false,
         }
     }
 
-    /// Whether the app receives `websocket.connect` now: yes, the first time. (WS-004)
+    /// Returns whether the app receives `websocket.connect` now: only the first time. (WS-004)
     pub fn connect(&mut self) -> bool {
         !std::mem::replace(&mut self.connect_received, true)
     }
 
-    /// Whether the app may send at all.
+    /// Checks whether the app may send.
     ///
     /// # Errors
     ///
-    /// The app has ended, or the client is gone.
+    /// Returns an error if the app has ended or if the client is gone.
     pub fn ready(&mut self) -> Result<(), SendError> {
         if self.app_ended {
             // CORE-004
             return Err(SendError::over());
         }
-        match &self.left {
+        match &self.disconnection {
             None => Ok(()),
-            Some(left) => {
+            Some(disconnection) => {
                 // CORE-015
-                self.told = true;
-                Err(SendError::disconnected(left.reason))
+                self.reported = true;
+                Err(SendError::disconnected(disconnection.reason))
             }
         }
     }
 
-    /// Takes an event of the app and says what goes on the wire.
+    /// Takes an event of the app and returns what the server sends to the client.
     ///
     /// # Errors
     ///
-    /// As [`ready`](Self::ready); and if the event breaks the rules, or the connection cannot do
-    /// it. Then nothing has changed. Which error it is if several hold is said by CORE-027.
+    /// Returns the errors of [`ready`](Self::ready). Also returns an error if the event breaks the
+    /// rules or if the connection does not support it. An error changes nothing. If several errors
+    /// apply, CORE-027 says which one comes first.
     pub fn send(&mut self, event: SendEvent) -> Result<WebSocketWireEvent, SendError> {
         self.ready()?;
         if !self.is_complete()
             && let SendEvent::WebSocketHttpResponseStart(_)
             | SendEvent::WebSocketHttpResponseBody(_) = event
         {
-            self.offered()?;
+            self.require_denial_extension()?;
         }
         match (&mut self.phase, event) {
-            (Phase::Handshake, SendEvent::WebSocketAccept(accept)) => self.accept(accept),
-            (Phase::Handshake, SendEvent::WebSocketClose(close)) => {
+            (WebSocketPhase::Handshake, SendEvent::WebSocketAccept(accept)) => self.accept(accept),
+            (WebSocketPhase::Handshake, SendEvent::WebSocketClose(close)) => {
                 check_close(&close)?;
                 // WS-007
                 let start = HttpResponseStart::new(StatusCode::FORBIDDEN);
                 self.deny(start, Some(HttpResponseBody::last(Bytes::new())))
             }
-            (Phase::Handshake, SendEvent::WebSocketHttpResponseStart(start)) => {
-                self.deny(denial(start)?, None)
+            (WebSocketPhase::Handshake, SendEvent::WebSocketHttpResponseStart(start)) => {
+                self.deny(denial_start(start)?, None)
             }
-            (Phase::Denial(response), SendEvent::WebSocketHttpResponseBody(part))
+            (WebSocketPhase::Denial(response), SendEvent::WebSocketHttpResponseBody(part))
                 if !response.is_complete() =>
             {
                 let part = HttpResponseBody::new(part.body, part.more_body);
                 response.send(part.into()).map(WebSocketWireEvent::Denial)
             }
-            (Phase::Open, SendEvent::WebSocketSend(send)) => {
+            (WebSocketPhase::Open, SendEvent::WebSocketSend(send)) => {
                 Ok(WebSocketWireEvent::Message(send.message))
             }
-            (Phase::Open, SendEvent::WebSocketClose(close)) => {
+            (WebSocketPhase::Open, SendEvent::WebSocketClose(close)) => {
                 check_close(&close)?;
-                self.phase = Phase::Closed(close.clone());
+                self.phase = WebSocketPhase::Closed(close.clone());
                 Ok(WebSocketWireEvent::Close(close))
             }
             (_, event) => Err(self.unexpected(event.name())),
         }
     }
 
-    /// The app waits for something: the head of a denial that was held back goes out. (HTTP-024)
+    /// Returns the head of a denial that was held back, if any, because the app waits for
+    /// something. (HTTP-024)
     pub fn waiting(&mut self) -> WebSocketWireEvent {
-        if self.app_ended || self.left.is_some() {
+        if self.app_ended || self.disconnection.is_some() {
             return WebSocketWireEvent::Nothing;
         }
         match &mut self.phase {
-            Phase::Denial(response) => match response.waiting() {
+            WebSocketPhase::Denial(response) => match response.waiting() {
                 WireEvent::Nothing => WebSocketWireEvent::Nothing,
                 head => WebSocketWireEvent::Denial(head),
             },
@@ -206,60 +211,65 @@ impl WebSocketRules {
         }
     }
 
-    /// Whether messages go to and fro: those of the client's that come before are kept for the
-    /// app, those that come after are dropped. (WS-013, WS-014)
+    /// Returns whether the WebSocket carries messages.
+    ///
+    /// The server keeps messages of the client that come before this for the app, and drops those
+    /// that come after it. (WS-013, WS-014)
     pub fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open) && self.left.is_none() && !self.app_ended
+        matches!(self.phase, WebSocketPhase::Open)
+            && self.disconnection.is_none()
+            && !self.app_ended
     }
 
-    /// Whether the app has sent its last event: the rest of a denial, or a close.
+    /// Returns whether the app has sent its last event: the end of a denial, or a close.
     pub fn is_complete(&self) -> bool {
         match &self.phase {
-            Phase::Handshake | Phase::Open => false,
-            Phase::Denial(response) => response.is_complete(),
-            Phase::Closed(_) => true,
+            WebSocketPhase::Handshake | WebSocketPhase::Open => false,
+            WebSocketPhase::Denial(response) => response.is_complete(),
+            WebSocketPhase::Closed(_) => true,
         }
     }
 
-    /// The client's close frame came; its code is 1005 if it had none. (WS-020)
+    /// Records the client's close frame. `code` is 1005 if the frame had none. (WS-020)
     pub fn closed(&mut self, code: u16, reason: impl Into<String>) {
-        self.leave(
+        self.record_disconnection(
             DisconnectReason::Closed,
             WebSocketDisconnect::new(code, reason),
         );
     }
 
-    /// The client is gone without a close frame. (WS-021)
+    /// Records that the client is gone and has sent no close frame. (WS-021)
     pub fn disconnected(&mut self, reason: DisconnectReason) {
-        self.leave(reason, WebSocketDisconnect::new(NO_CLOSE_FRAME, ""));
+        self.record_disconnection(reason, WebSocketDisconnect::new(NO_CLOSE_FRAME, ""));
     }
 
-    /// The server closes the socket itself: it stops, or the client broke a rule or was too slow.
-    /// Whether a close frame goes out: on an open socket alone. (WS-029 to WS-031)
+    /// Records that the server closes the WebSocket itself: it stops, or the client broke a rule or
+    /// was too slow. (WS-029 to WS-031)
     ///
-    /// The app is told the code and the reason of that frame, and 1006 where there is none.
-    pub fn close(&mut self, why: DisconnectReason, close: &WebSocketClose) -> bool {
+    /// Returns whether the server must send `frame`. It does so only if the WebSocket is open. Then
+    /// the app receives the code and the reason of the frame. Otherwise it receives the code 1006.
+    pub fn close(&mut self, reason: DisconnectReason, frame: &WebSocketClose) -> bool {
         let open = self.is_open();
         if open {
-            let told = WebSocketDisconnect::new(close.code, close.reason.as_str());
-            self.leave(why, told);
+            let event = WebSocketDisconnect::new(frame.code, frame.reason.as_str());
+            self.record_disconnection(reason, event);
         } else {
-            self.disconnected(why);
+            self.disconnected(reason);
         }
         open
     }
 
-    /// What `receive` yields behind the last message, if the socket came to its end.
+    /// Returns the event that `receive` yields after the last message, if the WebSocket has ended.
     ///
-    /// Once it has said something it says the same for ever. (CORE-008)
+    /// After the first `Some`, the result never changes. (CORE-008)
     pub fn disconnect(&mut self) -> Option<WebSocketDisconnect> {
-        if let Some(left) = &self.left {
-            self.told = true;
-            return Some(left.disconnect.clone());
+        if let Some(disconnection) = &self.disconnection {
+            self.reported = true;
+            return Some(disconnection.event.clone());
         }
         match &self.phase {
             // WS-022
-            Phase::Closed(close) => {
+            WebSocketPhase::Closed(close) => {
                 Some(WebSocketDisconnect::new(close.code, close.reason.as_str()))
             }
             _ if self.is_complete() || self.app_ended => {
@@ -269,54 +279,54 @@ impl WebSocketRules {
         }
     }
 
-    /// What the sender's `closed` tells, if the socket came to its end.
+    /// Returns the result of the sender's `closed`, if the WebSocket has ended.
     pub fn disconnect_reason(&mut self) -> Option<DisconnectReason> {
-        if let Some(left) = &self.left {
-            self.told = true;
-            return Some(left.reason);
+        if let Some(disconnection) = &self.disconnection {
+            self.reported = true;
+            return Some(disconnection.reason);
         }
         (self.is_complete() || self.app_ended).then_some(DisconnectReason::Complete)
     }
 
-    /// The app has ended. Whatever its halves do from now on is told that it is over.
+    /// Records that the app has ended. From now on, each `send` fails with `is_over`.
     pub fn ended(&mut self, end: AppEnd) -> WebSocketVerdict {
         self.app_ended = true;
         let complete = self.is_complete();
         let ending = match &mut self.phase {
             _ if complete => WebSocketEnding::Complete,
-            _ if self.left.is_some() => WebSocketEnding::Gone,
-            Phase::Denial(response) => match response.ended(end).ending {
-                // A head that was held back is not on the wire. (HTTP-038)
+            _ if self.disconnection.is_some() => WebSocketEnding::Gone,
+            WebSocketPhase::Denial(response) => match response.ended(end).ending {
+                // A head that is held back has not been sent. (HTTP-038)
                 Ending::ServerError => WebSocketEnding::ServerError,
                 _ => WebSocketEnding::Abort,
             },
-            Phase::Handshake if end == AppEnd::Cancelled => WebSocketEnding::Abort,
+            WebSocketPhase::Handshake if end == AppEnd::Cancelled => WebSocketEnding::Abort,
             // WS-011
-            Phase::Handshake => WebSocketEnding::ServerError,
-            Phase::Open | Phase::Closed(_) => {
+            WebSocketPhase::Handshake => WebSocketEnding::ServerError,
+            WebSocketPhase::Open | WebSocketPhase::Closed(_) => {
                 let code = match end {
                     AppEnd::Returned => 1000,                                        // WS-023
                     AppEnd::Cancelled => 1001,                                       // WS-025
                     AppEnd::Failed | AppEnd::Unsupported | AppEnd::Panicked => 1011, // WS-024
                 };
-                self.phase = Phase::Closed(WebSocketClose::new(code));
+                self.phase = WebSocketPhase::Closed(WebSocketClose::new(code));
                 WebSocketEnding::Close(code)
             }
         };
-        let left_out = match (ending, &self.phase) {
-            (WebSocketEnding::ServerError, Phase::Handshake) => Some(Fault::NoResponse),
+        let unfinished = match (ending, &self.phase) {
+            (WebSocketEnding::ServerError, WebSocketPhase::Handshake) => Some(Fault::NoResponse),
             (WebSocketEnding::ServerError | WebSocketEnding::Abort, _) => Some(Fault::Incomplete),
             _ => None,
         };
         WebSocketVerdict {
             ending,
-            fault: fault(end, self.told, left_out),
+            fault: fault(end, self.reported, unfinished),
         }
     }
 
-    fn leave(&mut self, reason: DisconnectReason, disconnect: WebSocketDisconnect) {
-        if self.left.is_none() && !self.is_complete() {
-            self.left = Some(Left { reason, disconnect });
+    fn record_disconnection(&mut self, reason: DisconnectReason, event: WebSocketDisconnect) {
+        if self.disconnection.is_none() && !self.is_complete() {
+            self.disconnection = Some(Disconnection { reason, event });
         }
     }
 
@@ -327,22 +337,25 @@ impl WebSocketRules {
         {
             return Err(SendError::misuse(
                 format!("websocket.accept with the subprotocol {chosen:?}"),
-                format!("one that the client offers: {:?}", self.subprotocols),
+                format!(
+                    "one of those that the client offers: {:?}",
+                    self.subprotocols
+                ),
             ));
         }
         // WS-010
         let mut names = accept.headers.keys();
         if let Some(name) = names.find(|name| name.as_str().starts_with("sec-websocket-")) {
             return Err(SendError::misuse(
-                format!("websocket.accept with the field {name}"),
-                "no field of the handshake's own; a subprotocol goes into `subprotocol`",
+                format!("websocket.accept with the header {name}"),
+                "no sec-websocket-* header; use `subprotocol` to choose a subprotocol",
             ));
         }
-        // RFC 9110 §8.6 forbids a content-length beside 101. (HTTP-028, HTTP-034)
-        remove_fields(&mut accept.headers, |name| {
-            is_connection_field(name) || name == CONTENT_LENGTH
+        // RFC 9110 §8.6 forbids a content-length in a 101 response. (HTTP-028, HTTP-034)
+        remove_headers(&mut accept.headers, |name| {
+            is_connection_header(name) || name == CONTENT_LENGTH
         });
-        self.phase = Phase::Open;
+        self.phase = WebSocketPhase::Open;
         Ok(WebSocketWireEvent::Accept(accept))
     }
 
@@ -359,42 +372,42 @@ impl WebSocketRules {
         if let Some(body) = body {
             event = WebSocketWireEvent::Denial(response.send(body.into())?);
         }
-        self.phase = Phase::Denial(Box::new(response));
+        self.phase = WebSocketPhase::Denial(Box::new(response));
         Ok(event)
     }
 
-    fn offered(&self) -> Result<(), SendError> {
+    fn require_denial_extension(&self) -> Result<(), SendError> {
         if self.extensions.has(Extension::WebSocketHttpResponse) {
             return Ok(());
         }
         Err(not_offered(Extension::WebSocketHttpResponse))
     }
 
-    /// CORE-013; and CORE-014 behind the last event.
+    /// CORE-013; after the last event CORE-014.
     fn unexpected(&self, got: &'static str) -> SendError {
         SendError::misuse(
             got,
             match &self.phase {
-                Phase::Handshake => "websocket.accept or websocket.close",
-                Phase::Open => "websocket.send or websocket.close",
-                Phase::Denial(response) if !response.is_complete() => {
+                WebSocketPhase::Handshake => "websocket.accept or websocket.close",
+                WebSocketPhase::Open => "websocket.send or websocket.close",
+                WebSocketPhase::Denial(response) if !response.is_complete() => {
                     "websocket.http.response.body"
                 }
-                Phase::Denial(_) => "nothing: the handshake was denied",
-                Phase::Closed(_) => "nothing: the socket is closed",
+                WebSocketPhase::Denial(_) => "nothing: the handshake was denied",
+                WebSocketPhase::Closed(_) => "nothing: the socket is closed",
             },
         )
     }
 }
 
-/// A denial as a response. (WS-008)
+/// Converts the start of a denial into the start of a response. (WS-008)
 ///
-/// On HTTP/2 a 2xx is what accepts the handshake (RFC 8441 §5).
-fn denial(start: WebSocketHttpResponseStart) -> Result<HttpResponseStart, SendError> {
+/// A 2xx status is misuse, because on HTTP/2 it accepts the handshake (RFC 8441 §5).
+fn denial_start(start: WebSocketHttpResponseStart) -> Result<HttpResponseStart, SendError> {
     if start.status.is_success() {
         return Err(SendError::misuse(
             format!("a denial with status {}", start.status.as_u16()),
-            "a status that denies, 300 or above",
+            "a status of 300 or above",
         ));
     }
     let mut response = HttpResponseStart::new(start.status);
@@ -402,10 +415,10 @@ fn denial(start: WebSocketHttpResponseStart) -> Result<HttpResponseStart, SendEr
     Ok(response)
 }
 
-/// Whether a server may send this close frame.
+/// Checks whether a server may send this close frame.
 fn check_close(close: &WebSocketClose) -> Result<(), SendError> {
-    // RFC 6455 §7.4: 1004 is reserved, 1005, 1006 and 1015 never go on the wire, 1010 is the
-    // client's; 1012 to 1014 were registered later; applications have 3000 to 4999. (WS-018)
+    // RFC 6455 §7.4: 1004 is reserved. 1005, 1006 and 1015 never appear in a frame. Only clients
+    // send 1010. 1012 to 1014 were registered later. Applications use 3000 to 4999. (WS-018)
     if !matches!(close.code, 1000..=1003 | 1007..=1009 | 1011..=1014 | 3000..=4999) {
         return Err(SendError::misuse(
             format!("websocket.close with code {}", close.code),

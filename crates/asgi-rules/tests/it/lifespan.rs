@@ -1,4 +1,4 @@
-//! What an app may send in its lifespan, and what becomes of its end.
+//! Tests of `LifespanRules`.
 
 use asgi::{
     DisconnectReason, HttpResponseStart, LifespanShutdownComplete, LifespanShutdownFailed,
@@ -8,23 +8,21 @@ use asgi_rules::{AppEnd, LifespanOutcome, LifespanRules, LifespanVerdict};
 
 use crate::support::{ENDS, Make, Random, assert_text, show};
 
-type Phase = (&'static str, fn() -> LifespanRules);
+type NamedPhase = (&'static str, fn() -> LifespanRules);
 
-const PHASES: [Phase; 5] = [
+const PHASES: [NamedPhase; 5] = [
     ("starting", LifespanRules::new),
     ("refused", || {
-        let mut exchange = LifespanRules::default();
-        exchange.send(refuse()).unwrap();
-        exchange
+        let mut rules = LifespanRules::default();
+        rules.send(refuse()).unwrap();
+        rules
     }),
     ("running", running),
     ("stopping", stopping),
     ("stopped", || {
-        let mut exchange = stopping();
-        exchange
-            .send(LifespanShutdownComplete::new().into())
-            .unwrap();
-        exchange
+        let mut rules = stopping();
+        rules.send(LifespanShutdownComplete::new().into()).unwrap();
+        rules
     }),
 ];
 
@@ -33,17 +31,15 @@ fn refuse() -> asgi::SendEvent {
 }
 
 fn running() -> LifespanRules {
-    let mut exchange = LifespanRules::new();
-    exchange
-        .send(LifespanStartupComplete::new().into())
-        .unwrap();
-    exchange
+    let mut rules = LifespanRules::new();
+    rules.send(LifespanStartupComplete::new().into()).unwrap();
+    rules
 }
 
 fn stopping() -> LifespanRules {
-    let mut exchange = running();
-    assert!(exchange.shutdown());
-    exchange
+    let mut rules = running();
+    assert!(rules.shutdown());
+    rules
 }
 
 const EVENTS: [(&str, Make); 5] = [
@@ -67,11 +63,11 @@ fn every_event_in_every_phase() {
     let mut table = String::new();
     for (phase, make) in PHASES {
         for (name, event) in EVENTS {
-            let mut exchange = make();
-            let before = format!("{exchange:?}");
-            let result = exchange.send(event());
+            let mut rules = make();
+            let before = format!("{rules:?}");
+            let result = rules.send(event());
             if result.is_err() {
-                assert_eq!(format!("{exchange:?}"), before, "{name} in {phase}");
+                assert_eq!(format!("{rules:?}"), before, "{name} in {phase}");
             }
             let shown = show(result, |outcome| format!("{outcome:?}"));
             table += &format!("{phase} | {name} | {shown}\n");
@@ -93,41 +89,35 @@ fn every_end_in_every_phase() {
 }
 
 #[test]
-fn the_app_receives_the_startup_once_and_the_shutdown_for_ever() {
-    let mut exchange = LifespanRules::new();
-    let startup = exchange.receive();
+fn the_app_receives_the_startup_once_and_the_shutdown_on_each_call() {
+    let mut rules = LifespanRules::new();
+    let startup = rules.receive();
     assert!(matches!(startup, Some(ReceiveEvent::LifespanStartup(_))));
-    assert!(exchange.receive().is_none());
-    exchange
-        .send(LifespanStartupComplete::new().into())
-        .unwrap();
-    assert!(exchange.receive().is_none());
-    assert!(exchange.shutdown());
+    assert!(rules.receive().is_none());
+    rules.send(LifespanStartupComplete::new().into()).unwrap();
+    assert!(rules.receive().is_none());
+    assert!(rules.shutdown());
     for _ in 0..2 {
-        let shutdown = exchange.receive();
+        let shutdown = rules.receive();
         assert!(matches!(shutdown, Some(ReceiveEvent::LifespanShutdown(_))));
     }
-    exchange
-        .send(LifespanShutdownComplete::new().into())
-        .unwrap();
-    let shutdown = exchange.receive();
+    rules.send(LifespanShutdownComplete::new().into()).unwrap();
+    let shutdown = rules.receive();
     assert!(matches!(shutdown, Some(ReceiveEvent::LifespanShutdown(_))));
-    // A shutdown that failed is one too.
-    let mut exchange = stopping();
-    exchange
-        .send(LifespanShutdownFailed::new("").into())
-        .unwrap();
-    let shutdown = exchange.receive();
+    // After a failed shutdown, it is the same.
+    let mut rules = stopping();
+    rules.send(LifespanShutdownFailed::new("").into()).unwrap();
+    let shutdown = rules.receive();
     assert!(matches!(shutdown, Some(ReceiveEvent::LifespanShutdown(_))));
 }
 
 #[test]
 fn an_app_that_refused_to_start_receives_no_shutdown() {
-    let mut exchange = LifespanRules::new();
-    exchange.receive();
-    exchange.send(refuse()).unwrap();
-    assert!(!exchange.shutdown());
-    assert!(exchange.receive().is_none());
+    let mut rules = LifespanRules::new();
+    rules.receive();
+    rules.send(refuse()).unwrap();
+    assert!(!rules.shutdown());
+    assert!(rules.receive().is_none());
 }
 
 #[test]
@@ -142,21 +132,21 @@ fn only_an_app_that_runs_is_asked_to_shut_down() {
         let (_, make) = PHASES.into_iter().find(|(name, _)| *name == phase).unwrap();
         assert_eq!(make().shutdown(), asked, "{phase}");
     }
-    let mut exchange = running();
-    exchange.ended(AppEnd::Returned);
-    assert!(!exchange.shutdown(), "it has ended");
+    let mut rules = running();
+    rules.ended(AppEnd::Returned);
+    assert!(!rules.shutdown(), "the app has ended");
 }
 
 #[test]
-fn closed_is_told_once_nothing_that_the_app_sends_matters() {
+fn closed_resolves_once_the_server_takes_no_more_events() {
     for (phase, make) in PHASES {
         let over = phase == "refused" || phase == "stopped";
         let reason = over.then_some(DisconnectReason::Complete);
         assert_eq!(make().closed(), reason, "{phase}");
-        let mut exchange = make();
-        exchange.ended(AppEnd::Returned);
-        assert_eq!(exchange.closed(), Some(DisconnectReason::Complete));
-        assert_eq!(exchange.ready(), Err(SendError::over()), "{phase}");
+        let mut rules = make();
+        rules.ended(AppEnd::Returned);
+        assert_eq!(rules.closed(), Some(DisconnectReason::Complete));
+        assert_eq!(rules.ready(), Err(SendError::over()), "{phase}");
     }
 }
 
@@ -165,32 +155,32 @@ fn no_sequence_of_events_starts_or_stops_a_server_twice() {
     let mut stopped = 0;
     for seed in 0..2_000 {
         let mut random = Random::new(seed);
-        let mut exchange = LifespanRules::new();
-        // What the server has learned, in order.
-        let mut learned = Vec::new();
+        let mut rules = LifespanRules::new();
+        // The outcomes so far, in order.
+        let mut outcomes = Vec::new();
         let mut asked = false;
         for _ in 0..random.below(16) {
             match random.below(8) {
-                0 => asked |= exchange.shutdown(),
+                0 => asked |= rules.shutdown(),
                 1 => {
-                    let event = exchange.receive();
+                    let event = rules.receive();
                     let shutdown = matches!(event, Some(ReceiveEvent::LifespanShutdown(_)));
                     assert_eq!(shutdown, asked, "seed {seed}");
                 }
                 _ => {
                     let (_, event) = random.pick(&EVENTS);
-                    let before = format!("{exchange:?}");
-                    match exchange.send(event()) {
-                        Ok(outcome) => learned.push(outcome),
-                        Err(_) => assert_eq!(format!("{exchange:?}"), before, "seed {seed}"),
+                    let before = format!("{rules:?}");
+                    match rules.send(event()) {
+                        Ok(outcome) => outcomes.push(outcome),
+                        Err(_) => assert_eq!(format!("{rules:?}"), before, "seed {seed}"),
                     }
                 }
             }
         }
-        let verdict = exchange.ended(random.pick(&ENDS));
-        learned.extend(verdict.outcome);
-        assert!(exchange.send(refuse()).unwrap_err().is_over());
-        let lawful = match &learned[..] {
+        let verdict = rules.ended(random.pick(&ENDS));
+        outcomes.extend(verdict.outcome);
+        assert!(rules.send(refuse()).unwrap_err().is_over());
+        let valid = match &outcomes[..] {
             [LifespanOutcome::Serve(_), end] => match end {
                 LifespanOutcome::Gone => true,
                 LifespanOutcome::ShutdownComplete | LifespanOutcome::ShutdownFailed(_) => asked,
@@ -203,8 +193,8 @@ fn no_sequence_of_events_starts_or_stops_a_server_twice() {
             ] => !asked,
             _ => false,
         };
-        assert!(lawful, "seed {seed}: {learned:?}");
+        assert!(valid, "seed {seed}: {outcomes:?}");
         stopped += usize::from(asked);
     }
-    assert!(stopped > 200, "{stopped} were stopped");
+    assert!(stopped > 200, "only {stopped} runs reached the shutdown");
 }

@@ -1,6 +1,6 @@
-//! The machines against the written spec.
+//! Tests the state machines against the written spec.
 
-// What clippy.toml allows in tests it allows in `#[test]` functions, not in their helpers.
+// clippy.toml allows these in `#[test]` functions, but not in the functions that they call.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod http;

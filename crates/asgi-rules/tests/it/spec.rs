@@ -1,10 +1,10 @@
-//! The ids of the spec, against themselves and against what cites them.
+//! Checks the ids and the tables of the spec against the code and the tests that cite them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The files with requirements, and the prefix of the ids in each.
+/// The files with requirements, each with the prefix of its ids.
 const FILES: [(&str, &str); 5] = [
     ("core", "CORE-"),
     ("http", "HTTP-"),
@@ -17,7 +17,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The ids in a text, with their places: a prefix and three digits, neither inside a longer word.
+/// Returns the ids in a text and their positions. An id is a prefix and three digits, and is not a
+/// part of a longer word.
 fn ids(text: &str) -> Vec<(usize, &str)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -38,7 +39,7 @@ fn ids(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// The requirements of each file of the spec, in the file's order.
+/// Returns the ids of the requirements of each file of the spec, in the order of the file.
 fn requirements() -> BTreeMap<&'static str, Vec<String>> {
     FILES
         .into_iter()
@@ -80,10 +81,10 @@ fn ids_are_unique_and_ascend_within_a_file_that_has_one_prefix() {
         let defined = &requirements[file];
         assert!(!defined.is_empty(), "{file} has no requirements");
         for id in defined {
-            assert_eq!(ids(id).len(), 1, "{id} in {file} is no id");
-            assert!(id.starts_with(prefix), "{id} is in {file}");
+            assert_eq!(ids(id).len(), 1, "{id} in {file} is not an id");
+            assert!(id.starts_with(prefix), "{id} does not belong in {file}");
         }
-        // All of one form, so that the order of the text is that of the numbers.
+        // All ids have the same length, so their order as text is their order as numbers.
         for pair in defined.windows(2) {
             assert!(pair[0] < pair[1], "{} comes before {}", pair[0], pair[1]);
         }
@@ -107,17 +108,33 @@ fn each_requirement_says_must_should_or_may_and_is_one_sentence() {
     }
 }
 
-/// The events of a file of the crate `asgi`, each with its fields: what its types say.
-fn events_of_the_types(file: &str) -> BTreeMap<String, Vec<String>> {
-    let text = fs::read_to_string(root().join("crates/asgi/src").join(file)).unwrap();
+/// Returns the events of an enum of the crate `asgi`, each with the fields of its struct.
+///
+/// `path` is a file, or a folder whose `mod.rs` contains the enum and whose other files contain the
+/// structs.
+fn events_of_the_types(path: &str) -> BTreeMap<String, Vec<String>> {
+    let path = root().join("crates/asgi/src").join(path);
+    let mut files = Vec::new();
+    if path.is_dir() {
+        rust_files(&path, &mut files);
+        // The first text must be the one with the enum.
+        files.sort_by_key(|file| !file.ends_with("mod.rs"));
+    } else {
+        files.push(path);
+    }
+    let texts: Vec<_> = files
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let all = texts.concat();
     let mut events = BTreeMap::new();
-    // "/// `http.request`: …" above the variant "HttpRequest(HttpRequest),".
-    for place in text.split("\n    /// `").skip(1) {
+    // A line "/// `http.request`: …" comes before each variant "HttpRequest(HttpRequest),".
+    for place in texts[0].split("\n    /// `").skip(1) {
         let (name, rest) = place.split_once('`').unwrap();
         let variant = rest.lines().nth(1).unwrap().trim();
         let (_, type_name) = variant.split_once('(').unwrap();
         let opening = format!("pub struct {} {{", type_name.trim_end_matches("),"));
-        let (_, body) = text.split_once(&opening).unwrap();
+        let (_, body) = all.split_once(&opening).unwrap();
         let body = body.split('}').next().unwrap();
         let fields = body
             .lines()
@@ -128,7 +145,7 @@ fn events_of_the_types(file: &str) -> BTreeMap<String, Vec<String>> {
     events
 }
 
-/// The events in the spec's tables, of those that this side sends.
+/// Returns the events in the spec's tables that this side sends.
 fn events_of_the_tables(side: &str) -> BTreeMap<String, Vec<String>> {
     let mut events = BTreeMap::new();
     for file in ["http", "lifespan", "websocket"] {
@@ -147,15 +164,15 @@ fn events_of_the_tables(side: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn the_tables_of_events_are_those_of_the_types() {
-    for (side, file) in [("server", "receive_event.rs"), ("app", "send_event.rs")] {
+fn the_tables_of_events_agree_with_the_types() {
+    for (side, file) in [("server", "receive_event.rs"), ("app", "send_event")] {
         let types = events_of_the_types(file);
         assert!(types.len() > 5, "{types:?}");
         assert_eq!(events_of_the_tables(side), types);
     }
 }
 
-/// The code that may cite the spec, without this file and its examples.
+/// Returns the files that may cite the spec. This file is not one of them, because of its examples.
 fn citing_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in ["crates", "tests"] {
@@ -185,10 +202,10 @@ fn each_id_that_is_cited_is_in_the_spec() {
             cited += 1;
         }
     }
-    assert!(cited > 0, "nothing was searched");
+    assert!(cited > 0, "no citation was found");
 }
 
-/// What is observable has a test that says so; the rest explains itself in the text.
+/// A requirement with MUST can be observed, so a test must cite it.
 #[test]
 fn each_must_of_an_extension_is_cited_by_a_test() {
     let mut cited = String::new();
@@ -229,5 +246,5 @@ fn each_section_that_is_cited_is_in_the_spec() {
             cited += 1;
         }
     }
-    assert!(cited > 0, "nothing was searched");
+    assert!(cited > 0, "no citation was found");
 }

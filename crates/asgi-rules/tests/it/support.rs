@@ -1,4 +1,4 @@
-//! What the tests of all machines share: events in short, results as text, seeded randomness.
+//! Helpers for the tests of all state machines: results as text, and seeded randomness.
 
 use asgi::{SendError, SendEvent};
 use asgi_rules::{AppEnd, ResponseHead, WireEvent};
@@ -12,7 +12,7 @@ pub(crate) const ENDS: [AppEnd; 5] = [
     AppEnd::Cancelled,
 ];
 
-/// Compares line by line without indentation; prints the whole actual text if it differs.
+/// Compares two texts line by line, without indentation. Prints the actual text if they differ.
 #[track_caller]
 pub(crate) fn assert_text(actual: &str, expected: &str) {
     let lines = |text: &str| -> Vec<String> {
@@ -20,16 +20,19 @@ pub(crate) fn assert_text(actual: &str, expected: &str) {
         lines.filter(|line| !line.is_empty()).collect()
     };
     let (actual, expected) = (lines(actual), lines(expected));
-    for (at, line) in actual.iter().enumerate() {
-        if expected.get(at) != Some(line) {
+    for (number, line) in actual.iter().enumerate() {
+        if expected.get(number) != Some(line) {
             println!("{}", actual.join("\n"));
-            panic!("line {at} is\n  {line}\nexpected\n  {:?}", expected.get(at));
+            panic!(
+                "line {number} is\n  {line}\nexpected\n  {:?}",
+                expected.get(number)
+            );
         }
     }
-    assert_eq!(actual.len(), expected.len(), "fewer lines than expected");
+    assert_eq!(actual.len(), expected.len(), "too few lines");
 }
 
-/// A result of `send` on one line.
+/// Returns a result of `send` as one line.
 pub(crate) fn show<T>(result: Result<T, SendError>, wire: impl Fn(&T) -> String) -> String {
     match result {
         Ok(event) => wire(&event),
@@ -46,7 +49,7 @@ pub(crate) fn show<T>(result: Result<T, SendError>, wire: impl Fn(&T) -> String)
     }
 }
 
-/// What goes on the wire on one line.
+/// Returns what the server sends as one line.
 pub(crate) fn wire(event: &WireEvent) -> String {
     match event {
         WireEvent::Nothing => "nothing".to_owned(),
@@ -56,7 +59,7 @@ pub(crate) fn wire(event: &WireEvent) -> String {
         WireEvent::Head(head, data) => format!("head {} {}", show_head(head), text(data)),
         WireEvent::Data(data) => format!("data {}", text(data)),
         WireEvent::Last(data) => format!("last {}", text(data)),
-        WireEvent::Trailers(fields) => format!("trailers {fields:?}"),
+        WireEvent::Trailers(headers) => format!("trailers {headers:?}"),
         WireEvent::Debug(info) => format!("debug {info:?}"),
         _ => "unknown".to_owned(),
     }
@@ -81,10 +84,10 @@ fn text(data: &Bytes) -> String {
     format!("{:?}", String::from_utf8_lossy(data))
 }
 
-/// Events are not `Clone`: a list of ways to make them.
+/// A function that makes an event. Events are not `Clone`, so the tests keep lists of these.
 pub(crate) type Make = fn() -> SendEvent;
 
-/// Marsaglia's xorshift64: the same sequence for the same seed.
+/// Marsaglia's xorshift64. The same seed gives the same sequence.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -92,7 +95,7 @@ impl Random {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -1,4 +1,4 @@
-//! What an app may send on a WebSocket, and what becomes of its end.
+//! Tests of `WebSocketRules`.
 
 use asgi::{
     DisconnectReason, Extension, Extensions, HttpResponseStart, SendError, SendEvent,
@@ -18,11 +18,11 @@ fn handshake() -> WebSocketRules {
 }
 
 fn after(events: impl IntoIterator<Item = SendEvent>) -> WebSocketRules {
-    let mut exchange = handshake();
+    let mut rules = handshake();
     for event in events {
-        exchange.send(event).unwrap();
+        rules.send(event).unwrap();
     }
-    exchange
+    rules
 }
 
 fn deny(status: u16) -> SendEvent {
@@ -54,18 +54,18 @@ fn show_wire(event: &WebSocketWireEvent) -> String {
     }
 }
 
-/// Sends an event that must not be taken; the exchange must stay as it was. (CORE-012)
+/// Sends an event that the rules must not take, and checks that nothing changes. (CORE-012)
 #[track_caller]
-fn rejected(exchange: &mut WebSocketRules, event: impl Into<SendEvent>) -> SendError {
-    let before = format!("{exchange:?}");
-    let error = exchange.send(event.into()).unwrap_err();
-    assert_eq!(format!("{exchange:?}"), before);
+fn rejected(rules: &mut WebSocketRules, event: impl Into<SendEvent>) -> SendError {
+    let before = format!("{rules:?}");
+    let error = rules.send(event.into()).unwrap_err();
+    assert_eq!(format!("{rules:?}"), before);
     error
 }
 
-type Phase = (&'static str, fn() -> WebSocketRules);
+type NamedPhase = (&'static str, fn() -> WebSocketRules);
 
-const PHASES: [Phase; 7] = [
+const PHASES: [NamedPhase; 7] = [
     ("handshake", handshake),
     ("held", || after([deny(401)])),
     ("denial", || after([deny(401), part("a", true)])),
@@ -93,11 +93,11 @@ fn every_event_in_every_phase() {
     let mut table = String::new();
     for (phase, make) in PHASES {
         for (name, event) in EVENTS {
-            let mut exchange = make();
-            let before = format!("{exchange:?}");
-            let result = exchange.send(event());
+            let mut rules = make();
+            let before = format!("{rules:?}");
+            let result = rules.send(event());
             if result.is_err() {
-                assert_eq!(format!("{exchange:?}"), before, "{name} in {phase}");
+                assert_eq!(format!("{rules:?}"), before, "{name} in {phase}");
             }
             table += &format!("{phase} | {name} | {}\n", show(result, show_wire));
         }
@@ -107,26 +107,26 @@ fn every_event_in_every_phase() {
 
 #[test]
 fn every_end_in_every_phase() {
-    type Leave = (&'static str, fn(&mut WebSocketRules));
-    const LEAVES: [Leave; 4] = [
+    type Disconnect = (&'static str, fn(&mut WebSocketRules));
+    const DISCONNECTS: [Disconnect; 4] = [
         ("connected", |_| {}),
-        ("closed", |exchange| exchange.closed(1001, "")),
-        ("lost", |exchange| {
-            exchange.disconnected(DisconnectReason::Lost);
+        ("closed", |rules| rules.closed(1001, "")),
+        ("lost", |rules| {
+            rules.disconnected(DisconnectReason::Lost);
         }),
-        ("lost and told", |exchange| {
-            exchange.disconnected(DisconnectReason::Lost);
-            exchange.disconnect();
+        ("lost and reported", |rules| {
+            rules.disconnected(DisconnectReason::Lost);
+            rules.disconnect();
         }),
     ];
     let mut table = String::new();
     for (phase, make) in PHASES {
-        for (leave, apply) in LEAVES {
-            let mut line = format!("{phase} | {leave}");
+        for (disconnect, apply) in DISCONNECTS {
+            let mut line = format!("{phase} | {disconnect}");
             for end in ENDS {
-                let mut exchange = make();
-                apply(&mut exchange);
-                let WebSocketVerdict { ending, fault } = exchange.ended(end);
+                let mut rules = make();
+                apply(&mut rules);
+                let WebSocketVerdict { ending, fault } = rules.ended(end);
                 line += &format!(" | {ending:?}");
                 line += &fault.map_or(String::new(), |fault| format!(", {fault:?}"));
             }
@@ -138,24 +138,24 @@ fn every_end_in_every_phase() {
 
 #[test]
 fn connect_is_received_once() {
-    let mut exchange = handshake();
-    assert!(exchange.connect());
-    assert!(!exchange.connect());
+    let mut rules = handshake();
+    assert!(rules.connect());
+    assert!(!rules.connect());
 }
 
 #[test]
-fn messages_flow_only_while_the_socket_is_open() {
+fn the_websocket_is_open_only_between_accept_and_close() {
     for (phase, make) in PHASES {
-        let mut exchange = make();
-        assert_eq!(exchange.is_open(), phase == "open", "{phase}");
+        let mut rules = make();
+        assert_eq!(rules.is_open(), phase == "open", "{phase}");
         let complete = ["denied", "forbidden", "closed"].contains(&phase);
-        assert_eq!(exchange.is_complete(), complete, "{phase}");
-        exchange.closed(1000, "");
-        assert!(!exchange.is_open(), "{phase}");
+        assert_eq!(rules.is_complete(), complete, "{phase}");
+        rules.closed(1000, "");
+        assert!(!rules.is_open(), "{phase}");
     }
-    let mut exchange = after([accept()]);
-    exchange.ended(AppEnd::Returned);
-    assert!(!exchange.is_open());
+    let mut rules = after([accept()]);
+    rules.ended(AppEnd::Returned);
+    assert!(!rules.is_open());
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_subprotocol_that_the_client_does_not_offer_is_misuse() {
 }
 
 #[test]
-fn a_field_of_the_handshake_in_an_accept_is_misuse() {
+fn a_sec_websocket_header_in_an_accept_is_misuse() {
     for name in [
         "sec-websocket-protocol",
         "sec-websocket-accept",
@@ -190,7 +190,7 @@ fn a_field_of_the_handshake_in_an_accept_is_misuse() {
 }
 
 #[test]
-fn fields_of_the_connection_in_an_accept_do_not_go_out() {
+fn connection_headers_in_an_accept_are_not_sent() {
     let mut accept = WebSocketAccept::new();
     for name in ["connection", "upgrade", "content-length", "x"] {
         accept.headers.append(name, HeaderValue::from_static("y"));
@@ -200,24 +200,21 @@ fn fields_of_the_connection_in_an_accept_do_not_go_out() {
 }
 
 #[test]
-fn a_close_code_that_no_server_may_send_is_misuse() {
-    let lawful = |code: u16| {
+fn a_close_code_that_a_server_must_not_send_is_misuse() {
+    let valid = |code: u16| {
         let registered = [
             1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 1014,
         ];
         registered.contains(&code) || (3000..5000).contains(&code)
     };
     for code in 0..=u16::MAX {
-        for mut exchange in [handshake(), after([accept()])] {
-            if lawful(code) {
-                exchange.send(close(code)).unwrap();
-                assert!(exchange.is_complete());
+        for mut rules in [handshake(), after([accept()])] {
+            if valid(code) {
+                rules.send(close(code)).unwrap();
+                assert!(rules.is_complete());
             } else {
-                assert!(
-                    exchange.send(close(code)).unwrap_err().is_misuse(),
-                    "{code}"
-                );
-                assert!(!exchange.is_complete());
+                assert!(rules.send(close(code)).unwrap_err().is_misuse(), "{code}");
+                assert!(!rules.is_complete());
             }
         }
     }
@@ -226,43 +223,43 @@ fn a_close_code_that_no_server_may_send_is_misuse() {
 #[test]
 fn a_close_reason_beyond_123_bytes_is_misuse() {
     let close = |length| WebSocketClose::new(1000).reason("x".repeat(length));
-    let mut exchange = after([accept()]);
-    let error = rejected(&mut exchange, close(124));
+    let mut rules = after([accept()]);
+    let error = rejected(&mut rules, close(124));
     assert_eq!(
         error.to_string(),
         "the app sent websocket.close with a reason of 124 bytes, expected at most 123"
     );
-    exchange.send(close(123).into()).unwrap();
+    rules.send(close(123).into()).unwrap();
 }
 
 #[test]
 fn a_denial_needs_its_extension() {
     let events: [Make; 2] = [|| deny(401), || part("", false)];
     for event in events {
-        let mut exchange = WebSocketRules::new(Vec::new(), Extensions::new());
-        assert!(rejected(&mut exchange, event()).is_refused());
-        exchange.send(accept()).unwrap();
-        assert!(rejected(&mut exchange, event()).is_refused());
-        exchange.send(close(1000)).unwrap();
-        assert!(rejected(&mut exchange, event()).is_misuse());
+        let mut rules = WebSocketRules::new(Vec::new(), Extensions::new());
+        assert!(rejected(&mut rules, event()).is_refused());
+        rules.send(accept()).unwrap();
+        assert!(rejected(&mut rules, event()).is_refused());
+        rules.send(close(1000)).unwrap();
+        assert!(rejected(&mut rules, event()).is_misuse());
     }
 }
 
 /// CORE-027
 #[test]
-fn of_several_errors_the_first_of_over_gone_complete_not_offered_and_misuse_is_told() {
+fn several_errors_at_once_have_an_order() {
     let plain = || WebSocketRules::new(Vec::new(), Extensions::new());
-    let mut exchange = plain();
-    assert!(rejected(&mut exchange, deny(200)).is_refused());
-    exchange.send(close(1000)).unwrap();
-    assert!(rejected(&mut exchange, deny(200)).is_misuse());
+    let mut rules = plain();
+    assert!(rejected(&mut rules, deny(200)).is_refused());
+    rules.send(close(1000)).unwrap();
+    assert!(rejected(&mut rules, deny(200)).is_misuse());
 
-    let mut exchange = plain();
-    exchange.disconnected(DisconnectReason::Lost);
-    assert!(exchange.ready().is_err());
-    assert!(rejected(&mut exchange, deny(200)).is_disconnected());
-    exchange.ended(AppEnd::Returned);
-    assert!(rejected(&mut exchange, deny(200)).is_over());
+    let mut rules = plain();
+    rules.disconnected(DisconnectReason::Lost);
+    assert!(rules.ready().is_err());
+    assert!(rejected(&mut rules, deny(200)).is_disconnected());
+    rules.ended(AppEnd::Returned);
+    assert!(rejected(&mut rules, deny(200)).is_over());
 }
 
 #[test]
@@ -279,15 +276,15 @@ fn a_denial_with_a_status_that_would_accept_is_misuse() {
 }
 
 #[test]
-fn a_denial_is_a_response_with_its_rules() {
+fn a_denial_follows_the_rules_of_a_response() {
     let mut start = WebSocketHttpResponseStart::new(StatusCode::UNAUTHORIZED);
     for (name, value) in [("content-length", "3"), ("connection", "close"), ("x", "y")] {
         start.headers.append(name, HeaderValue::from_static(value));
     }
-    let mut exchange = after([start.into()]);
-    assert!(rejected(&mut exchange, part("abcd", true)).is_misuse());
-    assert!(rejected(&mut exchange, part("ab", false)).is_misuse());
-    let event = exchange.send(part("abc", false)).unwrap();
+    let mut rules = after([start.into()]);
+    assert!(rejected(&mut rules, part("abcd", true)).is_misuse());
+    assert!(rejected(&mut rules, part("ab", false)).is_misuse());
+    let event = rules.send(part("abc", false)).unwrap();
     assert_eq!(
         show_wire(&event),
         r#"denial: response 401 Length(3) close {"content-length": "3", "x": "y"} "abc""#
@@ -295,15 +292,15 @@ fn a_denial_is_a_response_with_its_rules() {
 }
 
 #[test]
-fn the_head_of_a_denial_goes_out_when_the_app_waits() {
-    let mut exchange = handshake();
-    assert_eq!(show_wire(&exchange.waiting()), "nothing");
-    exchange.send(deny(401)).unwrap();
+fn the_head_of_a_denial_is_sent_when_the_app_waits() {
+    let mut rules = handshake();
+    assert_eq!(show_wire(&rules.waiting()), "nothing");
+    rules.send(deny(401)).unwrap();
     assert_eq!(
-        show_wire(&exchange.waiting()),
+        show_wire(&rules.waiting()),
         r#"denial: head 401 Stream {} """#
     );
-    assert_eq!(show_wire(&exchange.waiting()), "nothing");
+    assert_eq!(show_wire(&rules.waiting()), "nothing");
 
     let mut gone = after([deny(401)]);
     gone.disconnected(DisconnectReason::Lost);
@@ -316,144 +313,144 @@ fn the_head_of_a_denial_goes_out_when_the_app_waits() {
 #[test]
 fn nothing_is_taken_once_the_client_is_gone() {
     for (phase, make) in PHASES {
-        let mut exchange = make();
-        let complete = exchange.is_complete();
-        exchange.disconnected(DisconnectReason::Lost);
-        let error = exchange.send(WebSocketSend::text("a").into()).unwrap_err();
+        let mut rules = make();
+        let complete = rules.is_complete();
+        rules.disconnected(DisconnectReason::Lost);
+        let error = rules.send(WebSocketSend::text("a").into()).unwrap_err();
         assert_eq!(error.is_disconnected(), !complete, "{phase}: {error}");
-        assert_eq!(exchange.ready().is_err(), !complete, "{phase}");
+        assert_eq!(rules.ready().is_err(), !complete, "{phase}");
     }
-    let mut exchange = after([accept()]);
-    exchange.closed(1001, "");
-    let error = exchange.send(WebSocketSend::text("a").into()).unwrap_err();
+    let mut rules = after([accept()]);
+    rules.closed(1001, "");
+    let error = rules.send(WebSocketSend::text("a").into()).unwrap_err();
     assert_eq!(error.disconnect_reason(), Some(DisconnectReason::Closed));
 }
 
 #[test]
-fn the_app_is_told_the_code_of_whoever_closed_first() {
-    let mut exchange = after([accept()]);
-    assert_eq!(exchange.disconnect(), None);
-    assert_eq!(exchange.disconnect_reason(), None);
-    exchange.closed(4000, "bye");
-    exchange.disconnected(DisconnectReason::Lost);
+fn the_app_receives_the_code_of_the_side_that_closed_first() {
+    let mut rules = after([accept()]);
+    assert_eq!(rules.disconnect(), None);
+    assert_eq!(rules.disconnect_reason(), None);
+    rules.closed(4000, "bye");
+    rules.disconnected(DisconnectReason::Lost);
     for _ in 0..2 {
-        let told = WebSocketDisconnect::new(4000, "bye");
-        assert_eq!(exchange.disconnect(), Some(told));
-        let reason = exchange.disconnect_reason();
+        let reported = WebSocketDisconnect::new(4000, "bye");
+        assert_eq!(rules.disconnect(), Some(reported));
+        let reason = rules.disconnect_reason();
         assert_eq!(reason, Some(DisconnectReason::Closed));
     }
 
-    let mut exchange = after([accept(), WebSocketClose::new(3000).reason("bye").into()]);
-    exchange.closed(3001, "");
-    let told = WebSocketDisconnect::new(3000, "bye");
-    assert_eq!(exchange.disconnect(), Some(told));
-    let reason = exchange.disconnect_reason();
+    let mut rules = after([accept(), WebSocketClose::new(3000).reason("bye").into()]);
+    rules.closed(3001, "");
+    let reported = WebSocketDisconnect::new(3000, "bye");
+    assert_eq!(rules.disconnect(), Some(reported));
+    let reason = rules.disconnect_reason();
     assert_eq!(reason, Some(DisconnectReason::Complete));
 }
 
 /// WS-029 to WS-031
 #[test]
-fn an_app_whose_socket_the_server_closes_is_told_the_code_that_goes_out() {
+fn if_the_server_closes_the_app_receives_the_code_of_its_close_frame() {
     let frame = WebSocketClose::new(1001).reason("the server stops");
     for (phase, make) in PHASES {
-        let mut exchange = make();
-        let goes_out = exchange.close(DisconnectReason::Shutdown, &frame);
-        assert_eq!(goes_out, phase == "open", "{phase}");
+        let mut rules = make();
+        let sends_frame = rules.close(DisconnectReason::Shutdown, &frame);
+        assert_eq!(sends_frame, phase == "open", "{phase}");
         let (code, reason) = match phase {
             "open" => (1001, DisconnectReason::Shutdown),
             "closed" => (1000, DisconnectReason::Complete),
             "denied" | "forbidden" => (1006, DisconnectReason::Complete),
             _ => (1006, DisconnectReason::Shutdown),
         };
-        assert_eq!(exchange.disconnect_reason(), Some(reason), "{phase}");
-        assert_eq!(exchange.disconnect().unwrap().code, code, "{phase}");
-        // It closes once.
-        assert!(!exchange.close(DisconnectReason::ProtocolError, &frame));
-        assert_eq!(exchange.disconnect().unwrap().code, code, "{phase}");
+        assert_eq!(rules.disconnect_reason(), Some(reason), "{phase}");
+        assert_eq!(rules.disconnect().unwrap().code, code, "{phase}");
+        // The server closes only once.
+        assert!(!rules.close(DisconnectReason::ProtocolError, &frame));
+        assert_eq!(rules.disconnect().unwrap().code, code, "{phase}");
     }
-    let mut exchange = after([accept()]);
-    exchange.close(DisconnectReason::Shutdown, &frame);
-    assert_eq!(exchange.disconnect().unwrap().reason, "the server stops");
-    let error = exchange.send(WebSocketSend::text("a").into()).unwrap_err();
+    let mut rules = after([accept()]);
+    rules.close(DisconnectReason::Shutdown, &frame);
+    assert_eq!(rules.disconnect().unwrap().reason, "the server stops");
+    let error = rules.send(WebSocketSend::text("a").into()).unwrap_err();
     assert_eq!(error.disconnect_reason(), Some(DisconnectReason::Shutdown));
-    let ending = exchange.ended(AppEnd::Returned).ending;
+    let ending = rules.ended(AppEnd::Returned).ending;
     assert_eq!(ending, WebSocketEnding::Gone);
-    let mut exchange = after([accept()]);
-    exchange.ended(AppEnd::Returned);
-    assert!(!exchange.close(DisconnectReason::Shutdown, &frame));
+    let mut rules = after([accept()]);
+    rules.ended(AppEnd::Returned);
+    assert!(!rules.close(DisconnectReason::Shutdown, &frame));
 }
 
 #[test]
-fn without_a_close_frame_the_app_is_told_1006() {
+fn without_a_close_frame_the_app_receives_1006() {
     let abnormal = Some(WebSocketDisconnect::new(1006, ""));
     for (phase, make) in PHASES {
-        let mut exchange = make();
-        exchange.disconnected(DisconnectReason::Lost);
+        let mut rules = make();
+        rules.disconnected(DisconnectReason::Lost);
         let (code, reason) = match phase {
             "closed" => (1000, DisconnectReason::Complete),
             "denied" | "forbidden" => (1006, DisconnectReason::Complete),
             _ => (1006, DisconnectReason::Lost),
         };
-        assert_eq!(exchange.disconnect_reason(), Some(reason), "{phase}");
-        assert_eq!(exchange.disconnect().unwrap().code, code, "{phase}");
+        assert_eq!(rules.disconnect_reason(), Some(reason), "{phase}");
+        assert_eq!(rules.disconnect().unwrap().code, code, "{phase}");
     }
-    let mut exchange = handshake();
-    assert_eq!(exchange.disconnect(), None);
-    exchange.ended(AppEnd::Failed);
-    assert_eq!(exchange.disconnect(), abnormal);
-    let reason = exchange.disconnect_reason();
+    let mut rules = handshake();
+    assert_eq!(rules.disconnect(), None);
+    rules.ended(AppEnd::Failed);
+    assert_eq!(rules.disconnect(), abnormal);
+    let reason = rules.disconnect_reason();
     assert_eq!(reason, Some(DisconnectReason::Complete));
 }
 
 #[test]
-fn what_told_the_app_that_its_client_left_excuses_its_error() {
-    type Tell = fn(&mut WebSocketRules);
-    let ways: [Tell; 3] = [
-        |exchange| {
-            exchange.disconnect();
+fn an_app_that_knows_that_its_client_left_is_not_at_fault() {
+    type Learn = fn(&mut WebSocketRules);
+    let ways: [Learn; 3] = [
+        |rules| {
+            rules.disconnect();
         },
-        |exchange| {
-            exchange.disconnect_reason();
+        |rules| {
+            rules.disconnect_reason();
         },
-        |exchange| {
-            let _ = exchange.ready();
+        |rules| {
+            let _ = rules.ready();
         },
     ];
-    for tell in ways {
-        let mut exchange = after([accept()]);
-        tell(&mut exchange);
-        exchange.closed(1001, "");
-        tell(&mut exchange);
-        assert_eq!(exchange.ended(AppEnd::Failed).fault, None);
+    for learn in ways {
+        let mut rules = after([accept()]);
+        learn(&mut rules);
+        rules.closed(1001, "");
+        learn(&mut rules);
+        assert_eq!(rules.ended(AppEnd::Failed).fault, None);
     }
 }
 
 #[test]
-fn a_half_that_outlives_its_app_is_told_that_it_is_over() {
+fn after_the_app_has_ended_each_send_fails_with_over() {
     for (phase, make) in PHASES {
-        let mut exchange = make();
-        exchange.ended(AppEnd::Failed);
-        assert_eq!(exchange.ready(), Err(SendError::over()), "{phase}");
-        assert!(rejected(&mut exchange, close(1000)).is_over(), "{phase}");
+        let mut rules = make();
+        rules.ended(AppEnd::Failed);
+        assert_eq!(rules.ready(), Err(SendError::over()), "{phase}");
+        assert!(rejected(&mut rules, close(1000)).is_over(), "{phase}");
         let code = match phase {
             "open" => 1011,
             "closed" => 1000,
             _ => 1006,
         };
-        assert_eq!(exchange.disconnect().unwrap().code, code, "{phase}");
+        assert_eq!(rules.disconnect().unwrap().code, code, "{phase}");
     }
 }
 
-/// What a client has seen.
+/// What the client has seen so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
+enum ClientView {
     Nothing,
     Denial,
     Open,
     Complete,
 }
 
-impl Seen {
+impl ClientView {
     fn then(self, event: &WebSocketWireEvent) -> Self {
         use WebSocketWireEvent::{Accept, Close, Denial, Message, Nothing};
         match (self, event) {
@@ -465,76 +462,76 @@ impl Seen {
             (Self::Nothing, Denial(WireEvent::Response(..)))
             | (Self::Denial, Denial(WireEvent::Last(_)))
             | (Self::Open, Close(_)) => Self::Complete,
-            _ => panic!("{event:?} behind {self:?}"),
+            _ => panic!("{event:?} after {self:?}"),
         }
     }
 }
 
 #[test]
-fn no_sequence_of_events_breaks_the_rules_of_the_wire() {
+fn no_sequence_of_events_breaks_the_order_for_the_client() {
     let mut endings = [0; 5];
     for seed in 0..4_000 {
         let mut random = Random::new(seed);
-        let mut exchange = handshake();
-        let mut seen = Seen::Nothing;
+        let mut rules = handshake();
+        let mut seen = ClientView::Nothing;
         let mut gone = false;
-        let mut told = None;
+        let mut reported = None;
         for _ in 0..random.below(12) {
             match random.below(20) {
-                0 | 1 => seen = seen.then(&exchange.waiting()),
+                0 | 1 => seen = seen.then(&rules.waiting()),
                 2 if random.one_in(2) => {
-                    gone |= seen != Seen::Complete;
+                    gone |= seen != ClientView::Complete;
                     match random.below(3) {
-                        0 => exchange.closed(1001, ""),
-                        1 => exchange.disconnected(DisconnectReason::Lost),
+                        0 => rules.closed(1001, ""),
+                        1 => rules.disconnected(DisconnectReason::Lost),
                         _ => {
                             let frame = WebSocketClose::new(1001);
-                            let open = exchange.is_open();
-                            let goes_out = exchange.close(DisconnectReason::Shutdown, &frame);
-                            assert_eq!(goes_out, open, "seed {seed}");
+                            let open = rules.is_open();
+                            let sends_frame = rules.close(DisconnectReason::Shutdown, &frame);
+                            assert_eq!(sends_frame, open, "seed {seed}");
                         }
                     }
                 }
                 3 => {
-                    let disconnect = exchange.disconnect();
-                    assert!(told.is_none() || disconnect == told, "seed {seed}");
-                    told = disconnect;
+                    let disconnect = rules.disconnect();
+                    assert!(reported.is_none() || disconnect == reported, "seed {seed}");
+                    reported = disconnect;
                 }
                 _ => {
                     let (_, event) = random.pick(&EVENTS);
-                    let before = format!("{exchange:?}");
-                    match exchange.send(event()) {
+                    let before = format!("{rules:?}");
+                    match rules.send(event()) {
                         Ok(event) => {
-                            assert!(!gone, "seed {seed}: sent to nobody");
+                            assert!(!gone, "seed {seed}: sent after the client was gone");
                             seen = seen.then(&event);
                         }
                         Err(error) if error.is_disconnected() => assert!(gone, "seed {seed}"),
-                        Err(_) => assert_eq!(format!("{exchange:?}"), before, "seed {seed}"),
+                        Err(_) => assert_eq!(format!("{rules:?}"), before, "seed {seed}"),
                     }
                 }
             }
             assert_eq!(
-                exchange.is_complete(),
-                seen == Seen::Complete,
+                rules.is_complete(),
+                seen == ClientView::Complete,
                 "seed {seed}"
             );
         }
         let end = random.pick(&ENDS);
-        let ending = exchange.ended(end).ending;
-        let (index, lawful) = match ending {
-            WebSocketEnding::Complete => (0, seen == Seen::Complete),
-            WebSocketEnding::Gone => (1, gone && seen != Seen::Complete),
-            WebSocketEnding::ServerError => (2, !gone && seen == Seen::Nothing),
+        let ending = rules.ended(end).ending;
+        let (index, valid) = match ending {
+            WebSocketEnding::Complete => (0, seen == ClientView::Complete),
+            WebSocketEnding::Gone => (1, gone && seen != ClientView::Complete),
+            WebSocketEnding::ServerError => (2, !gone && seen == ClientView::Nothing),
             WebSocketEnding::Abort => {
-                let half = seen == Seen::Denial || end == AppEnd::Cancelled;
-                (3, !gone && half && seen != Seen::Open)
+                let half = seen == ClientView::Denial || end == AppEnd::Cancelled;
+                (3, !gone && half && seen != ClientView::Open)
             }
-            WebSocketEnding::Close(_) => (4, !gone && seen == Seen::Open),
+            WebSocketEnding::Close(_) => (4, !gone && seen == ClientView::Open),
         };
-        assert!(lawful, "seed {seed}: {ending:?} after {seen:?}");
+        assert!(valid, "seed {seed}: {ending:?} after {seen:?}");
         endings[index] += 1;
-        assert_eq!(show_wire(&exchange.waiting()), "nothing");
-        assert!(exchange.send(close(1000)).unwrap_err().is_over());
+        assert_eq!(show_wire(&rules.waiting()), "nothing");
+        assert!(rules.send(close(1000)).unwrap_err().is_over());
     }
     assert!(endings.iter().all(|times| *times > 100), "{endings:?}");
 }

@@ -36,7 +36,7 @@ async fn echo(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), A
 }
 
 #[tokio::test]
-async fn the_scope_says_what_was_asked_for() {
+async fn the_scope_describes_the_request() {
     let client = Client::new(async |scope: Scope, _: Receiver, mut send: Sender| {
         let http = http(scope);
         assert_eq!(http.method, Method::PATCH);
@@ -80,7 +80,7 @@ async fn a_request_can_run_on_another_task() {
 }
 
 #[tokio::test]
-async fn the_body_comes_in_the_parts_in_which_it_was_sent() {
+async fn chunks_are_the_parts_that_the_app_sent() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         send.send(HttpResponseStart::ok()).await?;
         for part in ["a", "", "b"] {
@@ -96,7 +96,7 @@ async fn the_body_comes_in_the_parts_in_which_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_response_to_head_has_no_body_but_its_length() {
+async fn a_response_to_head_has_no_body_but_a_length() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         respond(&mut send, "four").await
     });
@@ -139,7 +139,7 @@ async fn the_start_is_held_back_until_the_body() {
 }
 
 #[tokio::test]
-async fn the_start_goes_out_when_the_app_waits() {
+async fn the_start_is_sent_when_the_app_waits() {
     let (go, wait) = oneshot::channel::<()>();
     let wait = Mutex::new(Some(wait));
     let client = Client::new(move |_: Scope, _: Receiver, mut send: Sender| {
@@ -161,13 +161,13 @@ async fn the_start_goes_out_when_the_app_waits() {
 }
 
 #[tokio::test]
-async fn the_start_goes_out_when_another_task_sends_it_while_the_app_waits() {
+async fn the_start_is_sent_when_another_task_sends_it_while_the_app_waits() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         let (finished, wait) = oneshot::channel::<()>();
         tokio::spawn(async move {
             tokio::task::yield_now().await;
             send.send(HttpResponseStart::ok()).await.unwrap();
-            // Does not end before its client has seen the head and left.
+            // This task runs until the client has received the head and left.
             send.closed().await;
             finished.send(()).unwrap();
         });
@@ -185,7 +185,7 @@ async fn the_start_goes_out_when_another_task_sends_it_while_the_app_waits() {
 }
 
 #[tokio::test]
-async fn the_body_of_a_request_comes_part_by_part_with_its_trailers() {
+async fn the_app_receives_the_body_part_by_part_and_then_the_trailers() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         send.send(HttpResponseStart::ok()).await?;
         loop {
@@ -247,7 +247,7 @@ async fn an_event_without_room_is_misuse() {
             .start_send(HttpResponseBody::last("").into())
             .unwrap_err();
         assert!(error.is_misuse(), "{error}");
-        // It has changed nothing.
+        // The error has changed nothing.
         send.send(HttpResponseBody::last("fine")).await?;
         Ok::<_, AppError>(())
     });
@@ -255,7 +255,7 @@ async fn an_event_without_room_is_misuse() {
 }
 
 #[tokio::test]
-async fn room_that_was_promised_stays_when_a_held_head_goes_out() {
+async fn promised_room_stays_when_a_held_head_is_sent() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         send.send(HttpResponseStart::ok()).await?;
         poll_fn(|cx| send.poll_ready(cx)).await?;
@@ -267,9 +267,9 @@ async fn room_that_was_promised_stays_when_a_held_head_goes_out() {
 }
 
 #[tokio::test]
-async fn an_app_that_fails_before_its_response_is_a_500() {
+async fn an_app_that_fails_before_its_response_gives_a_500() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
-        // Held back, so nobody has seen it.
+        // The head is held back, so the client has not received it.
         send.send(HttpResponseStart::ok()).await?;
         Err::<(), AppError>("out of order".into())
     });
@@ -280,7 +280,7 @@ async fn an_app_that_fails_before_its_response_is_a_500() {
 }
 
 #[tokio::test]
-async fn an_app_that_returns_without_a_response_is_a_500() {
+async fn an_app_that_returns_without_a_response_gives_a_500() {
     let client = Client::new(async |_: Scope, _: Receiver, _: Sender| Ok::<_, AppError>(()));
     let response = client.get("/").await.unwrap();
     assert_eq!(response.status(), 500);
@@ -288,7 +288,7 @@ async fn an_app_that_returns_without_a_response_is_a_500() {
 }
 
 #[tokio::test]
-async fn an_app_that_fails_after_its_head_breaks_the_response_off() {
+async fn an_app_that_fails_after_its_head_aborts_the_response() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         send.send(HttpResponseStart::ok()).await?;
         send.send(HttpResponseBody::more("half")).await?;
@@ -314,7 +314,7 @@ async fn an_app_that_fails_after_its_head_breaks_the_response_off() {
 }
 
 #[tokio::test]
-async fn an_app_that_returns_in_the_middle_breaks_the_response_off() {
+async fn an_app_that_returns_too_early_aborts_the_response() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         send.send(HttpResponseStart::ok()).await?;
         send.send(HttpResponseBody::more("half")).await?;
@@ -325,16 +325,16 @@ async fn an_app_that_returns_in_the_middle_breaks_the_response_off() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "the app's own words")]
-async fn an_app_that_panics_panics_in_the_test() {
+#[should_panic(expected = "the app panics")]
+async fn a_panic_of_the_app_panics_in_the_test() {
     async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
-        panic!("the app's own words")
+        panic!("the app panics")
     }
     let _ = Client::new(app).get("/").await;
 }
 
 #[tokio::test]
-async fn misuse_is_told_to_the_app_and_changes_nothing() {
+async fn misuse_is_an_error_and_changes_nothing() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         let error = send.send(HttpResponseBody::last("")).await.unwrap_err();
         assert!(error.is_misuse());
@@ -347,15 +347,15 @@ async fn misuse_is_told_to_the_app_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn after_the_response_the_app_receives_a_disconnect_again_and_again() {
+async fn after_the_response_each_receive_returns_a_disconnect() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         respond(&mut send, "").await?;
         assert_eq!(send.closed().await, DisconnectReason::Complete);
         for _ in 0..2 {
             let event = receive.receive().await;
             assert!(
-                matches!(&event, ReceiveEvent::HttpDisconnect(end)
-                    if end.reason == DisconnectReason::Complete),
+                matches!(&event, ReceiveEvent::HttpDisconnect(disconnect)
+                    if disconnect.reason == DisconnectReason::Complete),
                 "{event:?}"
             );
         }
@@ -368,7 +368,7 @@ async fn after_the_response_the_app_receives_a_disconnect_again_and_again() {
 async fn a_client_that_closed_its_side_still_gets_the_response() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         assert_eq!(send.closed().await, DisconnectReason::Closed);
-        // What it sent before that is not lost.
+        // The app still receives what the client sent before that.
         assert_eq!(receive.body(100).await?, "all of it");
         assert!(matches!(
             receive.receive().await,
@@ -382,7 +382,7 @@ async fn a_client_that_closed_its_side_still_gets_the_response() {
 }
 
 #[tokio::test]
-async fn after_a_loss_the_send_fails_and_nobody_is_at_fault() {
+async fn after_a_reset_the_send_fails_without_a_fault() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         send.send(HttpResponseStart::ok()).await?;
         loop {
@@ -419,7 +419,7 @@ async fn a_disconnect_wakes_an_app_that_waits_in_another_task() {
 }
 
 #[tokio::test]
-async fn a_half_that_outlives_its_app_is_told_so() {
+async fn after_the_app_has_returned_each_send_fails_with_over() {
     let (hand_over, halves) = oneshot::channel();
     let hand_over = Mutex::new(Some(hand_over));
     let client = Client::new(move |_: Scope, receive: Receiver, send: Sender| {
@@ -444,7 +444,7 @@ async fn a_half_that_outlives_its_app_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_half_of_an_exchange_that_was_dropped_is_told_so() {
+async fn after_the_exchange_is_dropped_each_send_fails_with_over() {
     let (hand_over, halves) = oneshot::channel();
     let hand_over = Mutex::new(Some(hand_over));
     let client = Client::new(move |_: Scope, _: Receiver, send: Sender| {
@@ -490,7 +490,7 @@ async fn an_app_that_was_not_woken_is_not_polled() {
 }
 
 #[tokio::test]
-async fn trailers_come_behind_the_body() {
+async fn trailers_come_after_the_body() {
     let client = Client::new(async |scope: Scope, _: Receiver, mut send: Sender| {
         assert!(http(scope).extensions.has(Extension::Trailers));
         send.send(HttpResponseStart::ok().with_trailers()).await?;
@@ -517,7 +517,7 @@ async fn early_hints_come_before_the_head() {
     let response = client.get("/").await.unwrap();
     assert_eq!(response.early_hints().len(), 2);
     assert_eq!(response.header(LINK.as_str()), None);
-    // Two events are under way here, and the head is still behind the hint.
+    // Two events are queued here, and the head still comes after the hint.
     let mut exchange = client.get("/").start();
     for _ in 0..2 {
         assert!(matches!(
@@ -529,7 +529,7 @@ async fn early_hints_come_before_the_head() {
 }
 
 #[tokio::test]
-async fn each_usual_method_has_a_call_of_its_own() {
+async fn each_common_method_has_its_own_function() {
     let client = Client::new(async |scope: Scope, _: Receiver, mut send: Sender| {
         respond(&mut send, http(scope).method.to_string()).await
     });
@@ -546,9 +546,9 @@ async fn each_usual_method_has_a_call_of_its_own() {
     assert_eq!(client.head("/").await.unwrap().text(), "");
 }
 
-/// It once showed an empty record of what had come beside what had come.
+/// The `Debug` output once contained everything twice: filled, and as an empty record.
 #[tokio::test]
-async fn a_response_shows_what_came_and_nothing_twice() {
+async fn debug_output_contains_only_what_the_client_received() {
     let response = Client::new(echo).post("/").body("hi").await.unwrap();
     assert_eq!(
         format!("{response:?}"),
@@ -567,7 +567,7 @@ async fn a_response_shows_what_came_and_nothing_twice() {
 }
 
 #[tokio::test]
-async fn debug_reaches_the_test() {
+async fn debug_values_reach_the_test() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         let mut state = State::new();
         state.insert(String::from("the template"));
@@ -601,7 +601,7 @@ async fn pushing(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppE
 }
 
 #[tokio::test]
-async fn a_client_that_takes_pushes_gets_their_responses() {
+async fn a_client_that_accepts_pushes_gets_their_responses() {
     let client = Client::new(pushing).extensions(Extensions::new().with(Extension::Push));
     let response = client.get("/").header("host", "example.org").await.unwrap();
     assert_eq!(response.text(), "<html>");
@@ -613,14 +613,14 @@ async fn a_client_that_takes_pushes_gets_their_responses() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_no_pushes_is_not_offered_any() {
+async fn without_the_extension_the_app_cannot_push() {
     let response = Client::new(pushing).get("/").await.unwrap();
     assert_eq!(response.text(), "<html>");
     assert!(response.pushes().is_empty());
 }
 
 #[tokio::test]
-async fn what_is_not_offered_is_refused() {
+async fn an_extension_that_is_not_offered_is_refused() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {
         let hint = HttpResponseEarlyHint::new([]);
         assert!(send.send(hint).await.unwrap_err().is_refused());
@@ -645,7 +645,7 @@ async fn the_state_of_the_client_is_in_each_scope() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "complete already")]
-async fn more_body_than_was_announced_is_a_bug_of_the_test() {
+#[should_panic(expected = "already complete")]
+async fn send_body_after_the_last_part_panics() {
     Client::new(echo).get("/").start().send_body("x");
 }

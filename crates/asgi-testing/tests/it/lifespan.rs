@@ -64,12 +64,12 @@ async fn each_scope_of_a_started_client_has_the_state_that_the_app_made() {
 }
 
 #[tokio::test]
-async fn the_lifespan_goes_on_beside_the_requests() {
+async fn the_lifespan_runs_while_requests_run() {
     let client = Client::new(
         async |scope: Scope, mut receive: Receiver, mut send: Sender| {
             match scope {
                 Scope::Lifespan(_) => {
-                    // The lifespan answers what the requests ask of it.
+                    // The lifespan answers questions from the requests.
                     let (asked, mut questions) = mpsc::channel::<mpsc::Sender<&'static str>>(1);
                     let mut state = State::new();
                     state.insert(asked);
@@ -99,7 +99,7 @@ async fn the_lifespan_goes_on_beside_the_requests() {
 }
 
 #[tokio::test]
-async fn an_app_that_knows_no_lifespan_is_served_without() {
+async fn an_app_without_a_lifespan_works() {
     let client = Client::new(async |scope: Scope, _: Receiver, mut send: Sender| {
         if !matches!(scope, Scope::Http(_)) {
             return Err(AppError::unsupported(&scope));
@@ -114,7 +114,7 @@ async fn an_app_that_knows_no_lifespan_is_served_without() {
 }
 
 #[tokio::test]
-async fn a_refused_startup_gives_the_apps_words() {
+async fn the_error_of_a_refused_startup_has_the_apps_message() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         receive.receive().await;
         send.send(LifespanStartupFailed::new("no database")).await?;
@@ -126,7 +126,7 @@ async fn a_refused_startup_gives_the_apps_words() {
 }
 
 #[tokio::test]
-async fn an_app_that_fails_before_it_is_ready_has_not_started() {
+async fn an_app_that_fails_before_it_is_ready_is_an_error() {
     let client = Client::new(async |_: Scope, _: Receiver, _: Sender| {
         Err::<(), AppError>("no database".into())
     });
@@ -135,7 +135,7 @@ async fn an_app_that_fails_before_it_is_ready_has_not_started() {
 }
 
 #[tokio::test]
-async fn a_failed_shutdown_gives_the_apps_words() {
+async fn the_error_of_a_failed_shutdown_has_the_apps_message() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         receive.receive().await;
         send.send(LifespanStartupComplete::new()).await?;
@@ -149,7 +149,7 @@ async fn a_failed_shutdown_gives_the_apps_words() {
 }
 
 #[tokio::test]
-async fn an_answer_from_another_task_is_heard() {
+async fn another_task_of_the_app_can_complete_the_startup() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         receive.receive().await;
         tokio::spawn(async move {
@@ -162,7 +162,7 @@ async fn an_answer_from_another_task_is_heard() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_ready_and_returns_at_once_has_started() {
+async fn an_app_may_return_right_after_it_is_ready() {
     let client = Client::new(
         async |scope: Scope, _: Receiver, mut send: Sender| match scope {
             Scope::Lifespan(_) => {

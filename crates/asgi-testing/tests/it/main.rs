@@ -1,7 +1,10 @@
-//! The rules of the test client, one a test.
+//! Tests of the test client, with one rule in each test.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "this crate contains only tests and their helpers"
+)]
 
 mod http;
 mod lifespan;

@@ -1,4 +1,4 @@
-//! `asgi::Preload`: push, else hint, and a link for all that was not pushed.
+//! `asgi::Preload` pushes or hints, and returns a link for everything that was not pushed.
 
 use std::task::{Context, Poll};
 
@@ -62,7 +62,7 @@ fn linked(response: &Response) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_is_pushed_is_told_in_no_other_way() {
+async fn a_pushed_resource_is_not_announced_again() {
     let response = get(page, &[Extension::Push, Extension::EarlyHint]).await;
     assert_eq!(pushed(&response), ["/style.css?v=1", "/a.woff2"]);
     assert!(response.early_hints().is_empty());
@@ -70,7 +70,7 @@ async fn what_is_pushed_is_told_in_no_other_way() {
 }
 
 #[tokio::test]
-async fn without_pushes_one_hint_goes_out_and_the_response_says_the_same() {
+async fn without_pushes_there_is_one_hint_and_the_response_has_the_same_links() {
     let response = get(page, &[Extension::EarlyHint]).await;
     assert!(pushed(&response).is_empty());
     assert_eq!(response.early_hints().len(), 1);
@@ -79,13 +79,13 @@ async fn without_pushes_one_hint_goes_out_and_the_response_says_the_same() {
 }
 
 #[tokio::test]
-async fn without_either_the_response_has_the_links() {
+async fn without_pushes_and_hints_the_response_has_the_links() {
     let response = get(page, &[]).await;
     assert!(pushed(&response).is_empty() && response.early_hints().is_empty());
     assert_eq!(linked(&response), [STYLE, FONT]);
 }
 
-/// Refuses what `refuses` says, as a server does whose client has no room.
+/// A sender that refuses some events, like a server whose client has no room.
 struct Refusing {
     send: Sender,
     refuses: fn(&SendEvent) -> bool,
@@ -108,7 +108,7 @@ impl SendHalf for Refusing {
     }
 }
 
-async fn page_that_is_refused(
+async fn page_with_refusals(
     refuses: fn(&SendEvent) -> bool,
     (scope, receive, send): (Scope, Receiver, Sender),
 ) -> Result<(), AppError> {
@@ -116,10 +116,13 @@ async fn page_that_is_refused(
 }
 
 #[tokio::test]
-async fn a_push_that_is_refused_becomes_a_hint_and_a_link() {
+async fn a_refused_push_becomes_a_hint_and_a_link() {
     let app = async |scope: Scope, receive: Receiver, send: Sender| {
-        let refuses = |event: &SendEvent| matches!(event, SendEvent::HttpResponsePush(push) if push.path.path() == "/a.woff2");
-        page_that_is_refused(refuses, (scope, receive, send)).await
+        let refuses = |event: &SendEvent| match event {
+            SendEvent::HttpResponsePush(push) => push.path.path() == "/a.woff2",
+            _ => false,
+        };
+        page_with_refusals(refuses, (scope, receive, send)).await
     };
     let response = get(app, &[Extension::Push, Extension::EarlyHint]).await;
     assert_eq!(pushed(&response), ["/style.css?v=1"]);
@@ -128,10 +131,10 @@ async fn a_push_that_is_refused_becomes_a_hint_and_a_link() {
 }
 
 #[tokio::test]
-async fn a_hint_that_is_refused_leaves_the_links() {
+async fn after_a_refused_hint_the_response_still_has_the_links() {
     let app = async |scope: Scope, receive: Receiver, send: Sender| {
         let refuses = |event: &SendEvent| matches!(event, SendEvent::HttpResponseEarlyHint(_));
-        page_that_is_refused(refuses, (scope, receive, send)).await
+        page_with_refusals(refuses, (scope, receive, send)).await
     };
     let response = get(app, &[Extension::EarlyHint]).await;
     assert!(response.early_hints().is_empty());
@@ -139,7 +142,7 @@ async fn a_hint_that_is_refused_leaves_the_links() {
 }
 
 #[tokio::test]
-async fn after_the_end_it_is_misuse() {
+async fn announce_after_the_response_is_misuse() {
     let app = async |_: Scope, _: Receiver, mut send: Sender| -> Result<(), AppError> {
         send.respond(HttpResponseStart::ok(), "page").await?;
         let resource = PathAndQuery::from_static("/late");

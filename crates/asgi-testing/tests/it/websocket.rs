@@ -1,4 +1,4 @@
-//! WebSockets.
+//! WebSockets and their handshakes.
 
 use asgi::{
     AppError, Extensions, HttpResponseStart, Message, ReceiveEvent, Receiver, Scope, Sender,
@@ -21,7 +21,7 @@ async fn echo(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), A
 }
 
 #[tokio::test]
-async fn messages_go_to_and_fro() {
+async fn messages_travel_in_both_directions() {
     let mut socket = Client::new(echo).websocket("/").connect().await.unwrap();
     socket.send_text("a").await;
     socket.send_binary("b").await;
@@ -31,7 +31,7 @@ async fn messages_go_to_and_fro() {
 }
 
 #[tokio::test]
-async fn the_scope_has_path_and_subprotocols_and_the_accept_chooses() {
+async fn the_accept_chooses_a_subprotocol_from_the_scope() {
     let client = Client::new(async |scope: Scope, _: Receiver, mut send: Sender| {
         let Scope::WebSocket(scope) = scope else {
             return Err(AppError::unsupported(&scope));
@@ -62,17 +62,17 @@ async fn the_clients_close_reaches_the_app_with_code_and_reason() {
         receive.receive().await;
         send.send(WebSocketAccept::new()).await?;
         for _ in 0..2 {
-            let ReceiveEvent::WebSocketDisconnect(end) = receive.receive().await else {
+            let ReceiveEvent::WebSocketDisconnect(disconnect) = receive.receive().await else {
                 return Err("expected a disconnect".into());
             };
-            assert_eq!((end.code, end.reason.as_str()), (3001, "bye"));
+            assert_eq!((disconnect.code, disconnect.reason.as_str()), (3001, "bye"));
         }
         let error = send.send(WebSocketSend::text("late")).await.unwrap_err();
         assert!(error.is_disconnected());
         Err(error.into())
     });
     let socket = client.websocket("/").connect().await.unwrap();
-    // The error says that the client is gone: not the app's fault.
+    // The error says that the client is gone, so it is not the app's fault.
     socket.close(3001, "bye").await.unwrap();
 }
 
@@ -98,14 +98,14 @@ async fn messages_before_the_clients_close_are_not_lost() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_1006() {
+async fn after_a_lost_connection_the_app_receives_1006() {
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         receive.receive().await;
         send.send(WebSocketAccept::new()).await?;
-        let ReceiveEvent::WebSocketDisconnect(end) = receive.receive().await else {
+        let ReceiveEvent::WebSocketDisconnect(disconnect) = receive.receive().await else {
             return Err("expected a disconnect".into());
         };
-        assert_eq!(end.code, 1006);
+        assert_eq!(disconnect.code, 1006);
         Ok(())
     });
     let socket = client.websocket("/").connect().await.unwrap();
@@ -138,7 +138,7 @@ async fn the_apps_close_reaches_the_client() {
 }
 
 #[tokio::test]
-async fn an_app_that_returns_closes_with_1000_and_one_that_fails_with_1011() {
+async fn a_return_closes_with_1000_and_an_error_closes_with_1011() {
     for (fails, expected) in [(false, 1000), (true, 1011)] {
         let client = Client::new(
             move |_: Scope, mut receive: Receiver, mut send: Sender| async move {
@@ -168,7 +168,7 @@ async fn a_close_before_the_accept_denies_with_403() {
 }
 
 #[tokio::test]
-async fn an_end_before_the_accept_denies_with_500() {
+async fn a_return_before_the_accept_denies_with_500() {
     let client = Client::new(async |_: Scope, _: Receiver, _: Sender| Ok::<_, AppError>(()));
     let denied = client.websocket("/").connect().await.unwrap_err();
     assert_eq!(denied.status().unwrap(), 500);
@@ -188,7 +188,7 @@ async fn denying(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError
 }
 
 #[tokio::test]
-async fn a_denial_with_a_response_comes_whole() {
+async fn a_denial_with_a_response_arrives_complete() {
     let denied = Client::new(denying)
         .websocket("/")
         .connect()
@@ -200,7 +200,7 @@ async fn a_denial_with_a_response_comes_whole() {
 }
 
 #[tokio::test]
-async fn a_denial_with_a_response_is_refused_where_it_is_not_offered() {
+async fn a_denial_with_a_response_is_refused_if_it_is_not_offered() {
     let client = Client::new(denying).extensions(Extensions::new());
     let denied = client.websocket("/").connect().await.unwrap_err();
     assert_eq!(denied.status().unwrap(), 500);
@@ -213,7 +213,7 @@ async fn a_denial_with_a_response_is_refused_where_it_is_not_offered() {
 
 #[tokio::test]
 async fn messages_sent_before_the_accept_are_kept() {
-    // The client's side of this crate cannot send before `connect` is done: the app accepts late.
+    // This client cannot send before `connect` has returned, so the app accepts late.
     let client = Client::new(async |_: Scope, mut receive: Receiver, mut send: Sender| {
         receive.receive().await;
         tokio::task::yield_now().await;

@@ -1,4 +1,6 @@
-//! The flags: clap's command made from the table, and its errors on one line.
+//! Parses the flags with clap.
+//!
+//! clap's command is made from the option tables, and clap's errors become one line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,141 +10,148 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::exit::{CODES, Error};
-use super::kind::{Action, Kind};
-use super::options::{Entry, by_name};
-use super::settings::{Given, Groups, Settings, Source, bad_value};
+use super::kind::{FlagAction, OptionKind};
+use super::options::{CliOption, by_name};
+use super::settings::{CommandSettings, GivenOption, OptionSet, SettingSource, invalid_value};
 use super::suggest::did_you_mean;
 
 const APP: &str = "APP";
 
-/// What the arguments ask for.
+/// The task of the command, according to its arguments.
 #[derive(Debug)]
-pub(super) enum Asked {
-    /// A text for standard output, and nothing else.
-    Text(String),
-    PrintConfig(Vec<Given>),
-    /// The app is `None` where it is linked in.
+pub(super) enum Invocation {
+    /// Prints a text to standard output.
+    PrintText(String),
+    PrintConfig(Vec<GivenOption>),
+    /// `app` is `None` if the app is linked in.
     Serve {
         app: Option<PathBuf>,
-        flags: Vec<Given>,
+        flags: Vec<GivenOption>,
     },
 }
 
-/// Reads the arguments, the program's own name not among them.
+/// Parses the arguments, without the name of the program.
 pub(super) fn parse(
     name: &str,
     version: &str,
-    groups: Groups,
+    set: OptionSet,
     arguments: impl Iterator<Item = OsString>,
-) -> Result<Asked, Error> {
+) -> Result<Invocation, Error> {
     let all = std::iter::once(OsString::from(name)).chain(arguments);
-    let matches = match command(name, version, groups).try_get_matches_from(all) {
+    let matches = match command(name, version, set).try_get_matches_from(all) {
         Ok(matches) => matches,
         Err(error) => {
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                    Ok(Asked::Text(error.to_string()))
+                    Ok(Invocation::PrintText(error.to_string()))
                 }
-                _ => Err(one_line(&error, groups)),
+                _ => Err(one_line(&error, set)),
             };
         }
     };
-    let flags = groups
-        .entries()
-        .filter_map(|entry| given(entry, &matches))
+    let flags = set
+        .options()
+        .filter_map(|option| given(option, &matches))
         .collect();
     if matches.get_flag("print-config") {
-        return Ok(Asked::PrintConfig(flags));
+        return Ok(Invocation::PrintConfig(flags));
     }
-    let app = match groups {
-        Groups::All => matches.get_one::<OsString>(APP).map(PathBuf::from),
-        Groups::LinkedIn => None,
+    let app = match set {
+        OptionSet::All => matches.get_one::<OsString>(APP).map(PathBuf::from),
+        OptionSet::LinkedIn => None,
     };
-    Ok(Asked::Serve { app, flags })
+    Ok(Invocation::Serve { app, flags })
 }
 
-fn command(name: &str, version: &str, groups: Groups) -> Command {
-    let mut defaults = Settings::default();
+fn command(name: &str, version: &str, set: OptionSet) -> Command {
+    let mut defaults = CommandSettings::default();
     let mut command = Command::new(name.to_owned())
         .version(version.to_owned())
-        .about("Serves a web app")
-        .after_help("--help says more about each option.")
+        .about("Serves an ASGI app")
+        .after_help("--help prints details about each option.")
         .after_long_help(after_long_help())
         .max_term_width(100)
         .args_override_self(true)
         .disable_help_flag(true)
         .disable_version_flag(true);
-    if groups == Groups::All {
+    if set == OptionSet::All {
         command = command
             .override_usage(format!("{name} [OPTIONS] {APP}"))
             .arg(
                 Arg::new(APP)
                     .value_parser(OsStringValueParser::new())
                     .required_unless_present("print-config")
-                    .help("The app: a shared library, or the folder of a crate to build first"),
+                    .help(
+                        "App to serve: a shared library, or the folder of a crate to build first",
+                    ),
             );
     }
-    for entry in groups.entries() {
-        command = command.arg(arg(entry, &mut defaults));
-        if matches!(entry.kind, Kind::Switch(_)) {
-            command = command.arg(no_arg(entry));
+    for option in set.options() {
+        command = command.arg(arg(option, &mut defaults));
+        if matches!(option.kind, OptionKind::Switch(_)) {
+            command = command.arg(no_arg(option));
         }
     }
     command
 }
 
-fn arg(entry: &'static Entry, defaults: &mut Settings) -> Arg {
-    let mut help = entry.help.to_owned();
-    if let Some(default) = entry.default_text(defaults).filter(|text| !text.is_empty()) {
+fn arg(option: &'static CliOption, defaults: &mut CommandSettings) -> Arg {
+    let mut help = option.summary.to_owned();
+    let default = option.default_text(defaults);
+    if let Some(default) = default.filter(|text| !text.is_empty()) {
         help.push_str(&format!(" [default: {default}]"));
     }
-    let long_help = match entry.more {
+    let long_help = match option.details {
         "" => help.clone(),
-        more => format!("{help}\n\n{more}"),
+        details => format!("{help}\n\n{details}"),
     };
-    let mut arg = Arg::new(entry.name)
-        .long(entry.name)
+    let mut arg = Arg::new(option.name)
+        .long(option.name)
         .help(help)
         .long_help(long_help)
-        .help_heading(entry.group.title())
-        .action(match entry.kind {
-            Kind::Action(Action::Help) => ArgAction::Help,
-            Kind::Action(Action::Version) => ArgAction::Version,
-            Kind::Action(Action::PrintConfig) | Kind::Switch(_) => ArgAction::SetTrue,
-            _ if entry.kind.is_list() => ArgAction::Append,
+        .help_heading(option.group.title())
+        .action(match option.kind {
+            OptionKind::Action(FlagAction::Help) => ArgAction::Help,
+            OptionKind::Action(FlagAction::Version) => ArgAction::Version,
+            OptionKind::Action(FlagAction::PrintConfig) | OptionKind::Switch(_) => {
+                ArgAction::SetTrue
+            }
+            _ if option.kind.is_list() => ArgAction::Append,
             _ => ArgAction::Set,
         });
-    if let Some(short) = entry.short {
+    if let Some(short) = option.short {
         arg = arg.short(short);
     }
-    if let Some(value) = entry.kind.value_name() {
-        // `-1` is a bad value, no flag.
+    if let Some(value) = option.kind.value_name() {
+        // `-1` is an invalid value, not a flag.
         arg = arg.value_name(value).allow_negative_numbers(true);
     }
-    if matches!(entry.kind, Kind::Switch(_)) {
-        arg = arg.overrides_with(no_id(entry));
+    if matches!(option.kind, OptionKind::Switch(_)) {
+        arg = arg.overrides_with(no_id(option));
     }
     arg
 }
 
-fn no_arg(entry: &'static Entry) -> Arg {
-    Arg::new(no_id(entry))
-        .long(no_id(entry))
-        .help(format!("The opposite of --{}", entry.name))
-        .help_heading(entry.group.title())
+fn no_arg(option: &'static CliOption) -> Arg {
+    Arg::new(no_id(option))
+        .long(no_id(option))
+        .help(format!("Turn --{} off", option.name))
+        .help_heading(option.group.title())
         .action(ArgAction::SetTrue)
-        .overrides_with(entry.name)
+        .overrides_with(option.name)
 }
 
-fn no_id(entry: &Entry) -> String {
-    format!("no-{}", entry.name)
+fn no_id(option: &CliOption) -> String {
+    format!("no-{}", option.name)
 }
 
 fn after_long_help() -> String {
     let mut text = String::from(
-        "Each option is also a variable, as FERRICORN_GRACEFUL_TIMEOUT=5s, and a key in the file of \
-         --config, as graceful_timeout = \"5s\". A flag has precedence over a variable, that over \
-         the file.\n\nExit codes:\n",
+        "An exchange is one request with its response, or one WebSocket.\n\n\
+         Each option is also an environment variable, such as FERRICORN_GRACEFUL_TIMEOUT=5s, and a \
+         key in the file of --config, such as graceful_timeout = \"5s\". Flags override variables, \
+         and variables override the file.\n\n\
+         Exit codes:\n",
     );
     for (code, meaning) in CODES {
         text.push_str(&format!("  {code:<6} {meaning}\n"));
@@ -150,71 +159,75 @@ fn after_long_help() -> String {
     text
 }
 
-/// What the flags give for one option.
-fn given(entry: &'static Entry, matches: &ArgMatches) -> Option<Given> {
-    let (texts, flag) = match entry.kind {
-        Kind::Switch(_) if matches.get_flag(entry.name) => ("true".to_owned(), entry.flag()),
-        Kind::Switch(_) if matches.get_flag(&no_id(entry)) => {
-            ("false".to_owned(), entry.no_flag()?)
+/// The values that the flags give to one option.
+fn given(option: &'static CliOption, matches: &ArgMatches) -> Option<GivenOption> {
+    let (texts, flag) = match option.kind {
+        OptionKind::Switch(_) if matches.get_flag(option.name) => {
+            ("true".to_owned(), option.flag())
         }
-        Kind::Action(_) | Kind::Switch(_) => return None,
+        OptionKind::Switch(_) if matches.get_flag(&no_id(option)) => {
+            ("false".to_owned(), option.no_flag()?)
+        }
+        OptionKind::Action(_) | OptionKind::Switch(_) => return None,
         _ => {
-            let texts = matches.get_many::<String>(entry.name)?.cloned().collect();
-            return Some(flag_given(entry, texts, entry.flag()));
+            let texts = matches.get_many::<String>(option.name)?.cloned().collect();
+            return Some(given_by_flag(option, texts, option.flag()));
         }
     };
-    Some(flag_given(entry, vec![texts], flag))
+    Some(given_by_flag(option, vec![texts], flag))
 }
 
-fn flag_given(entry: &'static Entry, texts: Vec<String>, flag: String) -> Given {
-    Given {
-        entry,
+fn given_by_flag(option: &'static CliOption, texts: Vec<String>, flag: String) -> GivenOption {
+    GivenOption {
+        option,
         texts,
-        found: None,
-        source: Source::Flag(flag),
+        unusable: None,
+        source: SettingSource::Flag(flag),
     }
 }
 
-/// clap's errors take several lines; a log has room for one.
-fn one_line(error: &clap::Error, groups: Groups) -> Error {
+/// Makes one line of clap's error, which has several.
+fn one_line(error: &clap::Error, set: OptionSet) -> Error {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.as_str(),
         Some(ContextValue::Strings(texts)) => texts.first().map_or("", String::as_str),
         _ => "",
     };
     let arg = context(ContextKind::InvalidArg);
-    // `--bind <ADDRESS>` where clap means an option of ours.
+    // clap names one of our options as `--bind <ADDRESS>`.
     let flag = arg.split_whitespace().next().unwrap_or_default();
-    let entry = flag.strip_prefix("--").and_then(by_name);
-    match (error.kind(), entry) {
+    let option = flag.strip_prefix("--").and_then(by_name);
+    match (error.kind(), option) {
         (ErrorKind::UnknownArgument, _) if arg.starts_with('-') => {
-            let flags = groups
-                .entries()
-                .flat_map(|entry| [Some(entry.flag()), entry.no_flag()])
+            let flags = set
+                .options()
+                .flat_map(|option| [Some(option.flag()), option.no_flag()])
                 .flatten();
             let hint = did_you_mean(arg, flags, "--help lists all flags");
             Error::usage(format_args!("unknown flag {arg}{hint}"))
         }
         (ErrorKind::UnknownArgument, _) => {
-            let expected = match groups {
-                Groups::All => "one APP and flags",
-                Groups::LinkedIn => "flags only",
+            let expected = match set {
+                OptionSet::All => "one APP and flags",
+                OptionSet::LinkedIn => "flags only",
             };
             Error::usage(format_args!(
                 "unexpected argument {arg:?}, expected {expected}"
             ))
         }
         (ErrorKind::MissingRequiredArgument, _) => Error::usage(
-            "no APP given, expected a shared library or the folder of a crate; --help says more",
+            "no APP given, expected a shared library or the folder of a crate; see --help",
         ),
-        (ErrorKind::InvalidValue, Some(entry)) => {
-            bad_value(&Source::Flag(entry.flag()), None, entry)
+        (ErrorKind::InvalidValue, Some(option)) => {
+            invalid_value(&SettingSource::Flag(option.flag()), None, option)
         }
         (ErrorKind::TooManyValues, _) => Error::usage(format_args!(
             "{flag}: found {:?}, expected no value",
             context(ContextKind::InvalidValue)
         )),
-        (ErrorKind::InvalidUtf8, _) => Error::usage("an argument is no UTF-8"),
+        (ErrorKind::InvalidUtf8, _) => {
+            Error::usage("found an argument that is not UTF-8, expected UTF-8 except in APP")
+        }
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
@@ -228,9 +241,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clap_finds_no_fault_with_the_command() {
-        for groups in [Groups::All, Groups::LinkedIn] {
-            command("ferricorn", "1", groups).debug_assert();
+    fn clap_accepts_the_command() {
+        for set in [OptionSet::All, OptionSet::LinkedIn] {
+            command("ferricorn", "1", set).debug_assert();
         }
     }
 }

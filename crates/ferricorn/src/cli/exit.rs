@@ -1,4 +1,4 @@
-//! How the command ends: its exit codes, and the one line that says what is wrong.
+//! Exit codes, and the one-line error of the command.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,33 +7,31 @@ use std::process::ExitCode;
 /// The exit codes and their meaning, as `--help` and the reference page show them.
 pub(super) const CODES: [(&str, &str); 7] = [
     ("0", "stopped as asked"),
-    (
-        "1",
-        "something failed while serving, or in the app's shutdown",
-    ),
+    ("1", "an error while serving, or in the app's shutdown"),
     (
         "2",
-        "wrong usage: a flag, a variable or the configuration file",
+        "wrong usage: a flag, a variable, the configuration file or a certificate",
     ),
     ("3", "the app could not be built or loaded"),
     ("4", "the app did not start"),
-    ("5", "an address cannot be bound"),
+    ("5", "the server cannot listen on an address"),
     (
         "128+n",
         "stopped at once by a second signal n: 130 for SIGINT, 143 for SIGTERM",
     ),
 ];
 
-/// How the command ends.
+/// Why the command ends. Each reason has its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
     Stopped,
+    /// An error while serving, or in the app's shutdown.
     Failed,
     Usage,
     NotLoaded,
     NotStarted,
     NotBound,
-    /// The number of the second signal.
+    /// A second signal, with its number.
     Signal(u8),
 }
 
@@ -51,8 +49,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why the command cannot go on: one line that says what is wrong, what was expected and what to
-/// do about it.
+/// Why the command cannot continue: one line that says what was wrong, what was expected and what to
+/// do.
 #[derive(Debug)]
 pub struct Error {
     pub(super) exit: Exit,
@@ -73,7 +71,7 @@ impl Error {
         Self::new(Exit::Usage, message)
     }
 
-    /// The line is `error` and its causes.
+    /// The line holds `error` and its causes.
     pub(super) fn caused(exit: Exit, error: &dyn StdError) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
@@ -84,12 +82,12 @@ impl Error {
         Self::new(exit, message)
     }
 
-    /// The app could not be built or loaded; the command ends with exit code 3.
+    /// The app could not be built or loaded. The command ends with exit code 3.
     pub fn not_loaded(message: impl fmt::Display) -> Self {
         Self::new(Exit::NotLoaded, message)
     }
 
-    /// Adds lines to copy, shown indented below the one line.
+    /// Adds lines to copy. They are shown indented below the error.
     #[must_use]
     pub fn with_snippet(mut self, lines: impl Into<String>) -> Self {
         self.snippet = Some(lines.into());
@@ -97,7 +95,7 @@ impl Error {
     }
 }
 
-/// A log's line must stay one line, whatever an app's own message holds.
+/// Joins the lines of a message, because an error takes one line in the log.
 fn one_line(text: &str) -> String {
     let lines: Vec<_> = text
         .lines()

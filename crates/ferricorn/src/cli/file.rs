@@ -1,4 +1,4 @@
-//! The configuration file.
+//! Reads the configuration file.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::exit::Error;
-use super::options::Entry;
-use super::settings::{Given, Groups, Source, bad_value};
+use super::options::CliOption;
+use super::settings::{GivenOption, OptionSet, SettingSource, invalid_value};
 use super::suggest::did_you_mean;
 use super::value::quote;
 
 /// Reads the file that `config` names.
-pub(super) fn read(groups: Groups, config: &Given) -> Result<Vec<Given>, Error> {
+pub(super) fn read(set: OptionSet, config: &GivenOption) -> Result<Vec<GivenOption>, Error> {
     let [path] = config.texts.as_slice() else {
-        return Err(bad_value(&config.source, None, config.entry));
+        return Err(invalid_value(&config.source, None, config.option));
     };
     let text = std::fs::read_to_string(path).map_err(|error| {
         Error::usage(format_args!(
-            "{}: {path} cannot be read: {error}",
+            "{}: {path} cannot be read ({error}), expected a TOML file",
             config.source
         ))
     })?;
-    parse(groups, Path::new(path), &text)
+    parse(set, Path::new(path), &text)
 }
 
-fn parse(groups: Groups, file: &Path, text: &str) -> Result<Vec<Given>, Error> {
+fn parse(set: OptionSet, file: &Path, text: &str) -> Result<Vec<GivenOption>, Error> {
     let table = DeTable::parse(text).map_err(|error| {
         let line = line_at(text, error.span().map_or(0, |span| span.start));
         Error::usage(format_args!(
@@ -34,31 +34,31 @@ fn parse(groups: Groups, file: &Path, text: &str) -> Result<Vec<Given>, Error> {
             error.message()
         ))
     })?;
-    let mut given: Vec<(usize, Given)> = Vec::new();
+    let mut given: Vec<(usize, GivenOption)> = Vec::new();
     for (key, value) in table.get_ref() {
         let start = key.span().start;
         let line = line_at(text, start);
         let key = key.get_ref().as_ref();
-        let known = |entry: &&Entry| entry.key().as_deref() == Some(key);
-        let Some(entry) = groups.entries().find(known) else {
-            let keys = groups.entries().filter_map(Entry::key);
+        let has_key = |option: &&CliOption| option.key().as_deref() == Some(key);
+        let Some(option) = set.options().find(has_key) else {
+            let keys = set.options().filter_map(CliOption::key);
             return Err(Error::usage(format_args!(
                 "{}:{line}: unknown key {}{}",
                 file.display(),
                 quote(key),
-                did_you_mean(key, keys, "--print-config prints all of them")
+                did_you_mean(key, keys, "--print-config lists all keys")
             )));
         };
-        let texts = texts(value.get_ref(), entry.kind.is_list());
+        let texts = texts(value.get_ref(), option.kind.is_list());
         given.push((
             start,
-            Given {
-                entry,
-                found: texts
+            GivenOption {
+                option,
+                unusable: texts
                     .is_none()
                     .then(|| found(text, value.span(), value.get_ref())),
                 texts: texts.unwrap_or_default(),
-                source: Source::File {
+                source: SettingSource::File {
                     file: PathBuf::from(file),
                     line,
                     key: key.to_owned(),
@@ -66,12 +66,12 @@ fn parse(groups: Groups, file: &Path, text: &str) -> Result<Vec<Given>, Error> {
             },
         ));
     }
-    // The first mistake in the file is the one to be told.
+    // The error names the first mistake in the file.
     given.sort_by_key(|(start, _)| *start);
     Ok(given.into_iter().map(|(_, given)| given).collect())
 }
 
-/// The value as the texts that a flag would have; `None` if a flag could not have it.
+/// The value as the texts that a flag would have, or `None` for a type that no option takes.
 fn texts(value: &DeValue<'_>, list: bool) -> Option<Vec<String>> {
     match value {
         DeValue::Array(values) if list => values
@@ -91,7 +91,7 @@ fn texts(value: &DeValue<'_>, list: bool) -> Option<Vec<String>> {
     }
 }
 
-/// What stands in the file, as far as it fits a line.
+/// The value as it is written in the file, or its type if it is too long for an error.
 fn found(text: &str, span: Range<usize>, value: &DeValue<'_>) -> String {
     match text.get(span) {
         Some(found) if found.len() <= 40 && !found.contains('\n') => found.to_owned(),
@@ -109,21 +109,21 @@ mod tests {
     use super::*;
 
     fn given(text: &str) -> Vec<(String, Vec<String>, String)> {
-        parse(Groups::All, Path::new("f.toml"), text)
+        parse(OptionSet::All, Path::new("f.toml"), text)
             .unwrap()
             .into_iter()
-            .map(|given| (given.entry.flag(), given.texts, given.source.to_string()))
+            .map(|given| (given.option.flag(), given.texts, given.source.to_string()))
             .collect()
     }
 
     fn refused(text: &str) -> String {
-        parse(Groups::All, Path::new("f.toml"), text)
+        parse(OptionSet::All, Path::new("f.toml"), text)
             .unwrap_err()
             .to_string()
     }
 
     #[test]
-    fn numbers_booleans_and_strings_are_what_a_flag_would_say() {
+    fn numbers_booleans_and_strings_become_the_texts_of_a_flag() {
         let text =
             "threads = 4\nmax_head_size = 0x10000\n\ndate_header = false\nslow_poll = \"1s\"";
         let expected = [
@@ -143,19 +143,19 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_told_with_its_line() {
+    fn the_error_for_an_unknown_key_names_its_line() {
         assert_eq!(
             refused("threads = 1\n\ngracefull_timeout = 3"),
             "f.toml:3: unknown key \"gracefull_timeout\"; did you mean graceful_timeout?"
         );
         assert_eq!(
             refused("[server]\nthreads = 1"),
-            "f.toml:1: unknown key \"server\"; --print-config prints all of them"
+            "f.toml:1: unknown key \"server\"; --print-config lists all keys"
         );
     }
 
     #[test]
-    fn broken_toml_is_told_with_its_line() {
+    fn the_error_for_invalid_toml_names_its_line() {
         let message = refused("threads = 1\nbind = [");
         assert!(message.starts_with("f.toml:2: "), "{message}");
     }

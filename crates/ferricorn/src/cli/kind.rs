@@ -1,69 +1,71 @@
-//! The kinds of options: what value each takes, how it is checked, and which setting it sets.
+//! The kinds of options: which values each one accepts, and which setting it changes.
 
 use std::time::Duration;
 
 use http::HeaderName;
 
-use super::settings::Settings;
-use super::value::{self, Shown};
+use super::settings::CommandSettings;
+use super::value::{self, SettingValue};
 use crate::Bind;
 
-/// Gives the setting that an option sets.
-pub(super) type Field<T> = fn(&mut Settings) -> &mut T;
+/// Finds the setting that an option changes.
+pub(super) type SettingOf<T> = fn(&mut CommandSettings) -> &mut T;
 
-/// What kind of value an option takes, and where it goes.
+/// The type of an option's value, with the setting that it changes.
 #[derive(Debug)]
-pub(super) enum Kind {
-    /// Does something else than serving: a flag alone.
-    Action(Action),
-    /// The configuration file: no key, for a file does not name another.
+pub(super) enum OptionKind {
+    /// Does something other than serving. It is a flag only.
+    Action(FlagAction),
+    /// The configuration file. It has no key, because a file cannot name another file.
     ConfigFile,
     /// `--name` and `--no-name`.
-    Switch(Field<bool>),
+    Switch(SettingOf<bool>),
     Duration {
-        field: Field<Duration>,
+        setting: SettingOf<Duration>,
         zero: Zero,
     },
     DurationOrNever {
-        field: Field<Option<Duration>>,
+        setting: SettingOf<Option<Duration>>,
         zero: Zero,
     },
+    /// A number from 1 to `max`.
     Count {
-        field: Field<usize>,
-        most: usize,
+        setting: SettingOf<usize>,
+        max: usize,
     },
     Count32 {
-        field: Field<u32>,
-        least: u32,
-        most: u32,
+        setting: SettingOf<u32>,
+        min: u32,
+        max: u32,
     },
     /// A number, or no limit.
-    CountOrNever(Field<Option<u64>>),
+    CountOrNever(SettingOf<Option<u64>>),
     Size {
-        field: Field<usize>,
-        least: usize,
-        most: usize,
+        setting: SettingOf<usize>,
+        min: usize,
+        max: usize,
     },
-    FieldNames(Field<Vec<HeaderName>>),
-    /// Origins of web pages, none by default.
-    Origins(Field<Vec<String>>),
+    HeaderNames(SettingOf<Vec<HeaderName>>),
+    /// Origins of web pages. The list may be empty.
+    Origins(SettingOf<Vec<String>>),
     Text {
-        field: Field<String>,
-        value: &'static str,
+        setting: SettingOf<String>,
+        value_name: &'static str,
         expected: &'static str,
         valid: fn(&str) -> bool,
     },
     Binds {
-        field: Field<Vec<Bind>>,
-        least: usize,
+        setting: SettingOf<Vec<Bind>>,
+        /// How many addresses there must be.
+        min: usize,
     },
-    /// Paths of files, none by default.
-    Files(Field<Vec<String>>),
+    /// Paths of files. The list may be empty.
+    Files(SettingOf<Vec<String>>),
 }
 
-/// What a flag does that does not set anything.
+/// The action of a flag that changes no setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum FlagAction {
     PrintConfig,
     Help,
     Version,
@@ -76,7 +78,7 @@ pub(super) enum Zero {
     Refused,
 }
 
-impl Kind {
+impl OptionKind {
     /// The name of the value in `--name <VALUE>`.
     pub(super) fn value_name(&self) -> Option<&'static str> {
         match self {
@@ -84,23 +86,23 @@ impl Kind {
             Self::ConfigFile | Self::Files(_) => Some("FILE"),
             Self::Duration { .. } | Self::DurationOrNever { .. } => Some("DURATION"),
             Self::Count { .. } | Self::Count32 { .. } | Self::CountOrNever(_) => Some("NUMBER"),
-            Self::FieldNames(_) => Some("NAME"),
+            Self::HeaderNames(_) => Some("NAME"),
             Self::Origins(_) => Some("ORIGIN"),
             Self::Size { .. } => Some("SIZE"),
-            Self::Text { value, .. } => Some(value),
+            Self::Text { value_name, .. } => Some(value_name),
             Self::Binds { .. } => Some("ADDRESS"),
         }
     }
 
-    /// Whether it may be given several times.
+    /// Whether the option may be given several times.
     pub(super) fn is_list(&self) -> bool {
         matches!(
             self,
-            Self::Binds { .. } | Self::Files(_) | Self::FieldNames(_) | Self::Origins(_)
+            Self::Binds { .. } | Self::Files(_) | Self::HeaderNames(_) | Self::Origins(_)
         )
     }
 
-    /// What a value looks like, for messages and the reference page.
+    /// Describes a valid value, for errors and the reference page.
     pub(super) fn expected(&self) -> String {
         match self {
             Self::Action(_) => "no value".to_owned(),
@@ -110,20 +112,20 @@ impl Kind {
             Self::DurationOrNever { zero, .. } => {
                 format!("{}{}, or never", value::DURATION, zero.words())
             }
-            Self::Count { most, .. } => format!("a whole number from 1 to {most}"),
-            Self::Count32 { least, most, .. } => {
-                format!("a whole number from {least} to {most}")
+            Self::Count { max, .. } => format!("a whole number from 1 to {max}"),
+            Self::Count32 { min, max, .. } => {
+                format!("a whole number from {min} to {max}")
             }
             Self::CountOrNever(_) => "a whole number, at least 1, or never".to_owned(),
-            Self::Size { least, most, .. } => {
-                let least = value::show_size(*least);
-                let most = match *most {
+            Self::Size { min, max, .. } => {
+                let min = value::show_size(*min);
+                let max = match *max {
                     usize::MAX => String::new(),
-                    most => format!(", at most {}", value::show_size(most)),
+                    max => format!(", at most {}", value::show_size(max)),
                 };
-                format!("a size such as 65536, 64KiB or 1MiB, at least {least}{most}")
+                format!("a size such as 65536, 64KiB or 1MiB, at least {min}{max}")
             }
-            Self::FieldNames(_) => "the name of a header field".to_owned(),
+            Self::HeaderNames(_) => "the name of a header".to_owned(),
             Self::Origins(_) => {
                 "an origin such as https://example.org, as browsers send it, without a path"
                     .to_owned()
@@ -134,42 +136,46 @@ impl Kind {
         }
     }
 
-    /// Sets the option, or says that one of the texts is none of its values.
+    /// Changes the setting.
+    ///
+    /// # Errors
+    ///
+    /// The first invalid text, or `None` if there are too few texts or too many.
     pub(super) fn set<'a>(
         &self,
-        settings: &mut Settings,
+        settings: &mut CommandSettings,
         texts: &'a [String],
     ) -> Result<(), Option<&'a str>> {
         match self {
-            Self::Binds { field, least } => {
+            Self::Binds { setting, min } => {
                 let parsed: Result<Vec<Bind>, _> = texts
                     .iter()
                     .map(|text| text.parse().map_err(|_| Some(text.as_str())))
                     .collect();
-                *field(settings) = parsed?;
-                return if texts.len() < *least {
+                *setting(settings) = parsed?;
+                return if texts.len() < *min {
                     Err(None)
                 } else {
                     Ok(())
                 };
             }
-            Self::Files(field) => {
-                *field(settings) = texts.to_vec();
+            Self::Files(setting) => {
+                *setting(settings) = texts.to_vec();
                 return match texts.iter().find(|text| text.is_empty()) {
                     Some(empty) => Err(Some(empty)),
                     None => Ok(()),
                 };
             }
-            Self::FieldNames(field) => {
+            Self::HeaderNames(setting) => {
                 let parsed: Result<Vec<HeaderName>, _> = texts
                     .iter()
                     .map(|text| text.parse().map_err(|_| Some(text.as_str())))
                     .collect();
-                *field(settings) = parsed?;
+                *setting(settings) = parsed?;
                 return Ok(());
             }
-            Self::Origins(field) => {
-                *field(settings) = texts.to_vec();
+            Self::Origins(setting) => {
+                *setting(settings) = texts.to_vec();
                 return match texts.iter().find(|text| !value::is_origin(text)) {
                     Some(other) => Err(Some(other)),
                     None => Ok(()),
@@ -183,69 +189,76 @@ impl Kind {
         self.set_one(settings, text).ok_or(Some(text))
     }
 
-    fn set_one(&self, settings: &mut Settings, text: &str) -> Option<()> {
+    fn set_one(&self, settings: &mut CommandSettings, text: &str) -> Option<()> {
         match self {
-            // The file's name is taken before anything is set.
+            // The file is read before any setting changes; `set` handles the lists.
             Self::Action(_)
             | Self::ConfigFile
             | Self::Binds { .. }
             | Self::Files(_)
-            | Self::FieldNames(_)
+            | Self::HeaderNames(_)
             | Self::Origins(_) => {}
-            Self::Switch(field) => *field(settings) = text.parse().ok()?,
-            Self::Duration { field, zero } => *field(settings) = zero.check(text)?,
-            Self::DurationOrNever { field, zero } => {
-                *field(settings) = match text {
+            Self::Switch(setting) => *setting(settings) = text.parse().ok()?,
+            Self::Duration { setting, zero } => *setting(settings) = zero.parse(text)?,
+            Self::DurationOrNever { setting, zero } => {
+                *setting(settings) = match text {
                     "never" => None,
-                    text => Some(zero.check(text)?),
+                    text => Some(zero.parse(text)?),
                 }
             }
-            Self::Count { field, most } => {
-                *field(settings) = text.parse().ok().filter(|n| (1..=*most).contains(n))?;
+            Self::Count { setting, max } => {
+                *setting(settings) = text.parse().ok().filter(|n| (1..=*max).contains(n))?;
             }
-            Self::Count32 { field, least, most } => {
-                *field(settings) = text.parse().ok().filter(|n| (least..=most).contains(&n))?;
+            Self::Count32 { setting, min, max } => {
+                *setting(settings) = text.parse().ok().filter(|n| (min..=max).contains(&n))?;
             }
-            Self::CountOrNever(field) => {
-                *field(settings) = match text {
+            Self::CountOrNever(setting) => {
+                *setting(settings) = match text {
                     "never" => None,
                     text => Some(text.parse().ok().filter(|n| *n > 0)?),
                 }
             }
-            Self::Size { field, least, most } => {
-                *field(settings) =
-                    value::size(text).filter(|size| (least..=most).contains(&size))?;
+            Self::Size { setting, min, max } => {
+                *setting(settings) =
+                    value::size(text).filter(|size| (min..=max).contains(&size))?;
             }
-            Self::Text { field, valid, .. } => {
-                *field(settings) = valid(text).then(|| text.to_owned())?;
+            Self::Text { setting, valid, .. } => {
+                *setting(settings) = valid(text).then(|| text.to_owned())?;
             }
         }
         Some(())
     }
 
-    /// The present value; `None` for what is no setting.
-    pub(super) fn show(&self, settings: &mut Settings) -> Option<Shown> {
+    /// The current value of the setting, or `None` if the option has no setting.
+    pub(super) fn current_value(&self, settings: &mut CommandSettings) -> Option<SettingValue> {
         Some(match self {
             Self::Action(_) | Self::ConfigFile => return None,
-            Self::Switch(field) => Shown::Bare(field(settings).to_string()),
-            Self::Duration { field, .. } => Shown::Text(value::show_duration(*field(settings))),
-            Self::DurationOrNever { field, .. } => Shown::Text(
-                field(settings).map_or_else(|| "never".to_owned(), value::show_duration),
-            ),
-            Self::Count { field, .. } => Shown::Bare(field(settings).to_string()),
-            Self::Count32 { field, .. } => Shown::Bare(field(settings).to_string()),
-            Self::Size { field, .. } => Shown::Text(value::show_size(*field(settings))),
-            Self::Text { field, .. } => Shown::Text(field(settings).clone()),
-            Self::Files(field) | Self::Origins(field) => Shown::List(field(settings).clone()),
-            Self::CountOrNever(field) => match field(settings) {
-                Some(count) => Shown::Bare(count.to_string()),
-                None => Shown::Text("never".to_owned()),
-            },
-            Self::FieldNames(field) => {
-                Shown::List(field(settings).iter().map(HeaderName::to_string).collect())
+            Self::Switch(setting) => SettingValue::Bare(setting(settings).to_string()),
+            Self::Duration { setting, .. } => {
+                SettingValue::Text(value::show_duration(*setting(settings)))
             }
-            Self::Binds { field, .. } => {
-                Shown::List(field(settings).iter().map(Bind::to_string).collect())
+            Self::DurationOrNever { setting, .. } => SettingValue::Text(
+                setting(settings).map_or_else(|| "never".to_owned(), value::show_duration),
+            ),
+            Self::Count { setting, .. } => SettingValue::Bare(setting(settings).to_string()),
+            Self::Count32 { setting, .. } => SettingValue::Bare(setting(settings).to_string()),
+            Self::Size { setting, .. } => SettingValue::Text(value::show_size(*setting(settings))),
+            Self::Text { setting, .. } => SettingValue::Text(setting(settings).clone()),
+            Self::Files(setting) | Self::Origins(setting) => {
+                SettingValue::List(setting(settings).clone())
+            }
+            Self::CountOrNever(setting) => match setting(settings) {
+                Some(count) => SettingValue::Bare(count.to_string()),
+                None => SettingValue::Text("never".to_owned()),
+            },
+            Self::HeaderNames(setting) => SettingValue::List(
+                setting(settings)
+                    .iter()
+                    .map(HeaderName::to_string)
+                    .collect(),
+            ),
+            Self::Binds { setting, .. } => {
+                SettingValue::List(setting(settings).iter().map(Bind::to_string).collect())
             }
         })
     }
@@ -259,7 +272,7 @@ impl Zero {
         }
     }
 
-    fn check(self, text: &str) -> Option<Duration> {
+    fn parse(self, text: &str) -> Option<Duration> {
         value::duration(text).filter(|duration| self == Self::Allowed || !duration.is_zero())
     }
 }

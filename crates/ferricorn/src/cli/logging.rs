@@ -1,4 +1,4 @@
-//! Where the log goes: events to standard error, the access log to standard output.
+//! Installs the log: events go to standard error, the access log to standard output.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -14,16 +14,16 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-use super::settings::Settings;
+use super::settings::CommandSettings;
 
 /// The target of the access log's events.
 const ACCESS: &str = "ferricorn::access";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// A level, or a filter of tracing's directives.
+/// Parses a level, or a filter of tracing's directives.
 pub(super) fn filter(text: &str) -> Option<EnvFilter> {
-    // A lone word that is no level would be a target, and silence everything else.
+    // tracing takes a single unknown word as a target and silences everything else.
     let level = LEVELS.contains(&text);
     if !level && !text.contains('=') {
         return None;
@@ -31,8 +31,8 @@ pub(super) fn filter(text: &str) -> Option<EnvFilter> {
     EnvFilter::builder().parse(text).ok()
 }
 
-/// Installs the subscriber. One that the program has installed before is left in place.
-pub(super) fn install(settings: &Settings) {
+/// Installs the subscriber. A subscriber that the program has installed before stays in place.
+pub(super) fn install(settings: &CommandSettings) {
     let is_access = |metadata: &Metadata<'_>| metadata.target() == ACCESS;
     let colours = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -46,7 +46,7 @@ pub(super) fn install(settings: &Settings) {
                 .unwrap_or_default()
                 .and(not_access),
         );
-    // A filter of its own: `--log-level warn` does not take the access log away.
+    // The access log has its own filter, so that `--log-level warn` does not turn it off.
     let access = settings.config.access_log.then(|| {
         tracing_subscriber::fmt::layer()
             .event_format(MessageOnly)
@@ -55,11 +55,11 @@ pub(super) fn install(settings: &Settings) {
             .with_filter(filter_fn(is_access).with_max_level_hint(LevelFilter::INFO))
     });
     let subscriber = Registry::default().with(events).with(access);
-    // It only fails where there is one already.
+    // This fails only if there is a subscriber already.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// An event as the time and its message, and nothing else.
+/// Formats an event as the time and its message only.
 struct MessageOnly;
 
 impl<S, N> FormatEvent<S, N> for MessageOnly
@@ -75,7 +75,7 @@ where
     ) -> fmt::Result {
         SystemTime.format_time(&mut writer)?;
         writer.write_char(' ')?;
-        let mut message = Message {
+        let mut message = MessageVisitor {
             writer: writer.by_ref(),
             result: Ok(()),
         };
@@ -85,12 +85,13 @@ where
     }
 }
 
-struct Message<'a> {
+/// Writes the message of an event and skips its other fields.
+struct MessageVisitor<'a> {
     writer: Writer<'a>,
     result: fmt::Result,
 }
 
-impl Visit for Message<'_> {
+impl Visit for MessageVisitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" && self.result.is_ok() {
             self.result = write!(self.writer, "{value:?}");
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_level_or_a_filter_is_taken_and_a_mistyped_level_is_not() {
+    fn a_level_or_a_filter_is_accepted_and_a_mistyped_level_is_not() {
         for text in [
             "info",
             "off",

@@ -1,6 +1,7 @@
-//! The command line, for the `ferricorn` command and for apps that have the server linked in.
+//! The command line of the `ferricorn` command and of apps that have the server linked in.
 //!
-//! An app gets the same flags, variables, configuration file, signals and exit codes as the command:
+//! A linked-in app has the same flags, environment variables, configuration file, signals and exit codes
+//! as the command:
 //!
 //! ```no_run
 //! use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -20,8 +21,8 @@
 //! }
 //! ```
 //!
-//! Nothing but this module installs signal handlers or a subscriber for the log, or prints. All
-//! options stand in [the reference](reference()).
+//! Only this module installs signal handlers, installs a subscriber for the log, and prints. The
+//! [reference page](reference()) lists all options.
 
 mod arguments;
 mod exit;
@@ -46,10 +47,10 @@ use asgi::{App, DynApp};
 pub use exit::Error;
 pub use reference::reference;
 
-/// Runs `app` as the command line says.
+/// Serves `app` with the options of the command line.
 ///
-/// The program is called what its file is called; [`Program`] gives it another name and a version.
-/// Call it outside of any runtime: it builds its own.
+/// The program has the name of its file; [`Program`] can give it another name and a version. Call this
+/// function outside of any runtime, because it builds its own.
 pub fn main(app: impl App) -> ExitCode {
     let file = std::env::args_os().next().map(PathBuf::from);
     let name = file
@@ -59,9 +60,9 @@ pub fn main(app: impl App) -> ExitCode {
     Program::new(name).run(app)
 }
 
-/// A program that serves.
+/// A program that serves an app.
 #[derive(Debug)]
-#[must_use = "it does nothing until it is run"]
+#[must_use = "a program does nothing until `run` or `run_with_loader`"]
 pub struct Program {
     name: String,
     version: Option<String>,
@@ -69,7 +70,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program of that name: it stands in the help and before each error.
+    /// Makes a program with a name. The help and each error begin with it.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -78,15 +79,15 @@ impl Program {
         }
     }
 
-    /// The program's own version, for `--version`. Default: none.
+    /// Sets the program's own version, for `--version`. Default: none.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Arguments to read, the program's own name not among them. Default: those of the process.
+    /// Sets the arguments, without the program's name. Default: those of the process.
     ///
-    /// For a program that has a command line of its own and passes the rest on.
+    /// For a program that has a command line of its own and passes on the rest.
     pub fn arguments<I>(mut self, arguments: I) -> Self
     where
         I: IntoIterator,
@@ -96,26 +97,26 @@ impl Program {
         self
     }
 
-    /// Serves an app that is linked in.
+    /// Serves a linked-in app.
     ///
-    /// Call it outside of any runtime: it builds its own.
+    /// Call this method outside of any runtime, because it builds its own.
     pub fn run(self, app: impl App) -> ExitCode {
         let loaded = Loaded {
             app: DynApp::new(app),
             name: self.name.clone(),
             version: self.version.clone(),
         };
-        run::run(&self, run::Load::LinkedIn(loaded))
+        run::run(&self, run::AppSource::LinkedIn(loaded))
     }
 
-    /// Serves an app that `load` finds where the argument APP says.
+    /// Serves the app that `load` returns for the argument APP.
     ///
-    /// It is called once, when the arguments are known to be good and the log is set up.
+    /// The command calls `load` once, after it has checked the arguments and installed the log.
     pub fn run_with_loader(self, load: impl FnOnce(&Target) -> Result<Loaded, Error>) -> ExitCode {
-        run::run(&self, run::Load::Loader(Box::new(load)))
+        run::run(&self, run::AppSource::Loader(Box::new(load)))
     }
 
-    /// What `--version` says after the name.
+    /// The text that `--version` prints after the name.
     fn version_text(&self) -> String {
         let server = env!("CARGO_PKG_VERSION");
         match &self.version {
@@ -126,19 +127,19 @@ impl Program {
     }
 }
 
-/// What a loader shall load.
+/// The app that a loader has to load.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Target {
-    /// A shared library, or the folder of a crate. Nobody has looked yet whether it exists.
+    /// A shared library, or the folder of a crate. The command has not checked that it exists.
     pub path: PathBuf,
-    /// The cargo profile to build a crate with.
+    /// The cargo profile to build a crate with (`--profile`).
     pub profile: String,
-    /// What the app is started with; read from the file that `--app-config` names, if it does.
+    /// The configuration text for the app (`--app-config`). If the option names a file, this is its text.
     pub config: Option<String>,
 }
 
-/// An app that was loaded, and what it is called.
+/// A loaded app, with its name and version.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     app: DynApp,
@@ -147,7 +148,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// An app of that name.
+    /// Makes a loaded app with a name.
     pub fn new(app: DynApp, name: impl Into<String>) -> Self {
         Self {
             app,
@@ -156,7 +157,7 @@ impl Loaded {
         }
     }
 
-    /// The app's version. Default: none.
+    /// Sets the app's version. Default: none.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());

@@ -1,38 +1,41 @@
-//! The reference page of all options, made from the table.
+//! Makes the reference page of all options from the option tables.
 
 use super::exit::CODES;
-use super::kind::Kind;
-use super::options::{self, Entry, Group};
-use super::settings::Settings;
+use super::kind::OptionKind;
+use super::options::{self, CliOption, OptionGroup};
+use super::settings::CommandSettings;
 
-const BEFORE: &str = "\
+const INTRODUCTION: &str = "\
 # Options of `ferricorn`
 
-This page is made from the table in `crates/ferricorn/src/cli/options.rs`; a test compares them.
+This page is made from the tables in `crates/ferricorn/src/cli/options/`; a test compares them.
 
-An option can be given as a flag, as an environment variable or as a key in the TOML file that
-`--config` names. A flag has precedence over a variable, that over the file, that over the default.
-What is unknown or no value of its option is refused, also where another source overrides it.
-`ferricorn --print-config` prints what is in effect and where it came from.
+You can give an option as a flag, as an environment variable, or as a key in the TOML file that
+`--config` names. A flag overrides a variable, a variable overrides the file, and the file overrides
+the default. Unknown options and invalid values are errors, even when another source overrides them.
+`ferricorn --print-config` prints all settings and where each comes from.
 
-- A **duration** is a number with `ms`, `s`, `m`, `h` or `d`; without a unit it is in seconds.
-  `never`, where it is allowed, sets no limit.
-- A **size** is a number of bytes, also with `KiB`, `MiB` or `GiB`.
-- A **switch** has two flags; in a variable and in the file it is `true` or `false`.
-- An option that **may be repeated** is a list in the file, and separated by commas in a variable.
+- A **duration** is a number with `ms`, `s`, `m`, `h` or `d`. A number without a unit is in seconds.
+  If the option accepts `never`, that means no limit.
+- A **size** is a number of bytes, or a number with `KiB`, `MiB` or `GiB`.
+- A **switch** has two flags. In a variable and in the file it is `true` or `false`.
+- An option that **may be repeated** is a list in the file. In a variable, commas separate the values.
+- An **exchange** is one request with its response, or one WebSocket.
 ";
 
 /// The reference page of all options, as Markdown. `server-bin/OPTIONS.md` is this text.
 pub fn reference() -> String {
-    let mut defaults = Settings::default();
-    let mut page = String::from(BEFORE);
-    for group in Group::ALL {
+    let mut defaults = CommandSettings::default();
+    let mut page = String::from(INTRODUCTION);
+    for group in OptionGroup::ALL {
         page.push_str(&format!("\n## {}\n", group.title()));
-        if group == Group::App {
-            page.push_str("\nNot for an app that has the server linked in.\n");
+        if group == OptionGroup::App {
+            page.push_str(
+                "\nThese options do not exist in an app that has the server linked in.\n",
+            );
         }
-        for entry in options::all().filter(|entry| entry.group == group) {
-            page.push_str(&section(entry, &mut defaults));
+        for option in options::all().filter(|option| option.group == group) {
+            page.push_str(&section(option, &mut defaults));
         }
     }
     page.push_str("\n## Exit codes\n\n| code | meaning |\n| --- | --- |\n");
@@ -42,28 +45,28 @@ pub fn reference() -> String {
     page
 }
 
-fn section(entry: &Entry, defaults: &mut Settings) -> String {
+fn section(option: &CliOption, defaults: &mut CommandSettings) -> String {
     let mut section = String::from("\n### ");
-    if let Some(short) = entry.short {
+    if let Some(short) = option.short {
         section.push_str(&format!("`-{short}`, "));
     }
-    match (entry.no_flag(), entry.kind.value_name()) {
-        (Some(no), _) => section.push_str(&format!("`{}`, `{no}`", entry.flag())),
-        (None, Some(value)) => section.push_str(&format!("`{} {value}`", entry.flag())),
-        (None, None) => section.push_str(&format!("`{}`", entry.flag())),
+    match (option.no_flag(), option.kind.value_name()) {
+        (Some(no), _) => section.push_str(&format!("`{}`, `{no}`", option.flag())),
+        (None, Some(value)) => section.push_str(&format!("`{} {value}`", option.flag())),
+        (None, None) => section.push_str(&format!("`{}`", option.flag())),
     }
-    section.push_str(&format!("\n\n{}.\n", entry.help));
-    if !entry.more.is_empty() {
-        section.push_str(&format!("{}\n", entry.more));
+    section.push_str(&format!("\n\n{}.\n", option.summary));
+    if !option.details.is_empty() {
+        section.push_str(&format!("{}\n", option.details));
     }
-    let Some(variable) = entry.variable() else {
+    let Some(variable) = option.variable() else {
         return section;
     };
-    section.push_str(&format!("\n- value: {}", entry.kind.expected()));
-    if entry.kind.is_list() {
+    section.push_str(&format!("\n- value: {}", option.kind.expected()));
+    if option.kind.is_list() {
         section.push_str("; may be repeated");
     }
-    let default = match (entry.default, entry.default_text(defaults)) {
+    let default = match (option.default_in_words, option.default_text(defaults)) {
         (Some(words), _) => words.to_owned(),
         (None, Some(text)) if !text.is_empty() => format!("`{text}`"),
         _ => "none".to_owned(),
@@ -71,8 +74,8 @@ fn section(entry: &Entry, defaults: &mut Settings) -> String {
     section.push_str(&format!(
         "\n- default: {default}\n- variable: `{variable}`\n"
     ));
-    match (&entry.kind, entry.key()) {
-        (Kind::ConfigFile, _) | (_, None) => {}
+    match (&option.kind, option.key()) {
+        (OptionKind::ConfigFile, _) | (_, None) => {}
         (_, Some(key)) => section.push_str(&format!("- key: `{key}`\n")),
     }
     section

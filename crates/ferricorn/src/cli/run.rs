@@ -1,9 +1,11 @@
-//! The life of the command: arguments → log → file limit → certificates → app → runtime → bind → serve → exit.
+//! Runs the command.
 //!
-//! Two runtimes run: one of `--threads` threads that serves, and the main thread's own for signals.
-//! An app that blocks every serving thread does not make the process deaf to Ctrl-C.
+//! Its stages: arguments → log → file limit → certificates → app → runtime → bind → serve → exit.
 //!
-//! It ends when the server does, or a second after a second signal at the latest.
+//! There are two runtimes: one serves with `--threads` threads, the other waits for signals on the main
+//! thread. So Ctrl-C works even when an app blocks every serving thread.
+//!
+//! The command ends with the server, or at most one second after a second signal.
 
 use std::fmt;
 use std::io::Write;
@@ -18,66 +20,66 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::arguments::{self, Asked};
+use super::arguments::{self, Invocation};
 use super::exit::{Error, Exit};
-use super::settings::{Groups, Resolved, Settings, gather};
+use super::settings::{CommandSettings, OptionSet, ResolvedSettings, gather};
 use super::stall_watchdog::StallWatchdog;
 use super::value::show_duration;
 use super::{Loaded, Program, Target, logging, tls};
 use crate::{Bind, Handle, Listener, ServeError, Tls};
 
-/// What this server is called.
+/// The name of this server.
 pub(super) const SERVER: &str = "ferricorn";
 
-/// How long the process waits for what cannot be told to stop: an app that blocks its thread.
-const BLOCKED: Duration = Duration::from_secs(1);
+/// How long the process waits for an app that blocks its thread, because nothing can stop that.
+const BLOCKED_APP_WAIT: Duration = Duration::from_secs(1);
 
-/// Signals that are this close are one.
-const SAME_MOMENT: Duration = Duration::from_millis(20);
+/// Signals within this time count as one.
+const COALESCE_TIME: Duration = Duration::from_millis(20);
 
-/// How the app comes to the server.
-pub(super) enum Load<'a> {
+/// Where the app comes from.
+pub(super) enum AppSource<'a> {
     LinkedIn(Loaded),
     Loader(Loader<'a>),
 }
 
 pub(super) type Loader<'a> = Box<dyn FnOnce(&Target) -> Result<Loaded, Error> + 'a>;
 
-/// Does what the arguments ask for; an error becomes its line and its exit code.
-pub(super) fn run(program: &Program, load: Load<'_>) -> ExitCode {
-    let exit = try_run(program, load).unwrap_or_else(|error| {
-        say(format_args!("{}: error: {error}", program.name));
+/// Runs the command. An error becomes a line on standard error and an exit code.
+pub(super) fn run(program: &Program, source: AppSource<'_>) -> ExitCode {
+    let exit = try_run(program, source).unwrap_or_else(|error| {
+        print_status(format_args!("{}: error: {error}", program.name));
         error.exit
     });
     exit.into()
 }
 
-fn try_run(program: &Program, load: Load<'_>) -> Result<Exit, Error> {
-    let groups = match load {
-        Load::LinkedIn(_) => Groups::LinkedIn,
-        Load::Loader(_) => Groups::All,
+fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
+    let set = match source {
+        AppSource::LinkedIn(_) => OptionSet::LinkedIn,
+        AppSource::Loader(_) => OptionSet::All,
     };
     let arguments = match &program.arguments {
         Some(arguments) => arguments.clone(),
         None => std::env::args_os().skip(1).collect(),
     };
     let version = program.version_text();
-    let asked = arguments::parse(&program.name, &version, groups, arguments.into_iter())?;
-    let resolve = |flags| Resolved::new(groups, &gather(groups, flags, std::env::vars_os())?);
-    let (app, resolved) = match asked {
-        Asked::Text(text) => return Ok(print(&text)),
-        Asked::PrintConfig(flags) => return Ok(print(&resolve(flags)?.print())),
-        Asked::Serve { app, flags } => (app, resolve(flags)?),
+    let invocation = arguments::parse(&program.name, &version, set, arguments.into_iter())?;
+    let resolve = |flags| ResolvedSettings::new(set, &gather(set, flags, std::env::vars_os())?);
+    let (app, resolved) = match invocation {
+        Invocation::PrintText(text) => return Ok(print_output(&text)),
+        Invocation::PrintConfig(flags) => return Ok(print_output(&resolve(flags)?.print())),
+        Invocation::Serve { app, flags } => (app, resolve(flags)?),
     };
     logging::install(&resolved.settings);
     crate::panic::install_hook();
     raise_file_limit(&resolved);
     let settings = resolved.settings;
-    // Before the app: it may take a while to build.
+    // Certificates come before the app, because a build may take a while.
     let tls = tls::load(&settings)?;
-    let loaded = match load {
-        Load::LinkedIn(loaded) => loaded,
-        Load::Loader(load) => load(&Target {
+    let loaded = match source {
+        AppSource::LinkedIn(loaded) => loaded,
+        AppSource::Loader(load) => load(&Target {
             path: app.unwrap_or_default(),
             profile: settings.profile.clone(),
             config: app_config(&settings.app_config)?,
@@ -86,20 +88,22 @@ fn try_run(program: &Program, load: Load<'_>) -> Result<Exit, Error> {
     serve(loaded, settings, tls.as_ref())
 }
 
-/// What the app is started with: the text itself, or what is in the file after an `@`.
+/// The configuration text for the app: the text itself, or the text of the file after an `@`.
 fn app_config(text: &str) -> Result<Option<String>, Error> {
     let Some(file) = text.strip_prefix('@') else {
         return Ok((!text.is_empty()).then(|| text.to_owned()));
     };
     std::fs::read_to_string(file).map(Some).map_err(|error| {
         Error::usage(format_args!(
-            "--app-config: {file} cannot be read ({error}), expected a file of text"
+            "--app-config: {file} cannot be read ({error}), expected a text file"
         ))
     })
 }
 
-/// Each connection is a file, and the usual soft limit of 1,024 is from the days of `select`.
-fn raise_file_limit(resolved: &Resolved) {
+/// Raises the limit on open files as far as possible.
+///
+/// Each connection is a file, and the usual soft limit of 1,024 is too low; it exists for `select`.
+fn raise_file_limit(resolved: &ResolvedSettings) {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
@@ -110,74 +114,80 @@ fn raise_file_limit(resolved: &Resolved) {
     }
     let wanted = resolved.settings.config.max_connections;
     let files = limit.current.filter(|files| *files < wanted as u64);
-    // The default is meant as "many"; a number that somebody chose is meant.
+    // The default means "many". Only a number that the operator chose is worth a warning.
     if let Some(files) = files.filter(|_| resolved.is_given("max-connections")) {
-        tracing::warn!("only {files} files may be open, fewer than --max-connections {wanted}");
+        tracing::warn!(
+            "the limit on open files is {files}, below --max-connections {wanted}; raise the limit"
+        );
     }
 }
 
-fn serve(loaded: Loaded, settings: Settings, tls: Option<&Tls>) -> Result<Exit, Error> {
+fn serve(loaded: Loaded, settings: CommandSettings, tls: Option<&Tls>) -> Result<Exit, Error> {
     let failed = |error: std::io::Error| {
         Error::new(
             Exit::Failed,
-            format_args!("the threads cannot be started: {error}"),
+            format_args!("the server cannot start its threads: {error}"),
         )
     };
-    let relief = Arc::<StallWatchdog>::default();
-    let relieved = Arc::clone(&relief);
+    let watchdog = Arc::<StallWatchdog>::default();
+    let watched = Arc::clone(&watchdog);
     let workers = Builder::new_multi_thread()
         .worker_threads(settings.threads)
         .thread_name(SERVER)
-        .on_thread_unpark(move || relieved.woken())
+        .on_thread_unpark(move || watched.note_wakeup())
         .enable_all()
         .build()
         .map_err(failed)?;
     if settings.threads > 1 {
-        relief.watch(workers.handle().clone()).map_err(failed)?;
+        watchdog.start(workers.handle().clone()).map_err(failed)?;
     }
     let control = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(failed)?;
     let ended = control.block_on(async {
-        // Before anything listens: whoever sees the address may send a signal.
+        // Signals come before the listeners: a script that sees the address may send a signal.
         let signals = Signals::new().map_err(failed)?;
         let listeners = bind(&workers, &settings, tls)?;
         let secure: Vec<bool> = listeners.iter().map(|one| one.tls().is_some()).collect();
         let banner = Banner::new(&loaded, settings.threads, secure);
         let graceful_timeout = settings.config.graceful_timeout;
         let (server, handle) = {
-            let _inside = workers.enter();
+            let _runtime = workers.enter();
             let server = crate::serve(listeners, loaded.app, settings.config);
             let handle = server.handle();
             (workers.spawn(server), handle)
         };
-        Watch {
+        RunningServer {
             handle,
             banner,
             graceful_timeout,
         }
-        .until_ended(server, signals)
+        .wait(server, signals)
         .await
     });
     match ended {
         Ok(Exit::Signal(_)) => workers.shutdown_background(),
-        _ => workers.shutdown_timeout(BLOCKED),
+        _ => workers.shutdown_timeout(BLOCKED_APP_WAIT),
     }
     ended
 }
 
-fn bind(workers: &Runtime, settings: &Settings, tls: Option<&Tls>) -> Result<Vec<Listener>, Error> {
-    let _inside = workers.enter();
+fn bind(
+    workers: &Runtime,
+    settings: &CommandSettings,
+    tls: Option<&Tls>,
+) -> Result<Vec<Listener>, Error> {
+    let _runtime = workers.enter();
     let binds = settings.binds.iter().map(|bind| (bind, tls));
     let insecure = settings.insecure_binds.iter().map(|bind| (bind, None));
     let all: Vec<_> = binds.chain(insecure).collect();
     for (number, (bind, _)) in all.iter().enumerate() {
-        // Each port 0 is another one.
+        // Port 0 is a different port each time.
         let is_any_port = matches!(bind, Bind::Tcp { port: 0, .. });
         if !is_any_port && all[..number].iter().any(|(other, _)| other == bind) {
             return Err(Error::usage(format_args!(
-                "the address {bind} is given twice; one of them is enough"
+                "found the address {bind} twice, expected it once; remove one of them"
             )));
         }
     }
@@ -194,49 +204,50 @@ fn bind(workers: &Runtime, settings: &Settings, tls: Option<&Tls>) -> Result<Vec
         .map_err(|error| Error::caused(Exit::NotBound, &error))
 }
 
-/// Watches over a server that runs.
-struct Watch {
+/// A server that runs, and what the main thread needs for it.
+struct RunningServer {
     handle: Handle,
     banner: Banner,
     graceful_timeout: Option<Duration>,
 }
 
-impl Watch {
-    async fn until_ended(
+impl RunningServer {
+    /// Waits until the server ends, and handles signals meanwhile.
+    async fn wait(
         self,
         mut server: JoinHandle<Result<(), ServeError>>,
         mut signals: Signals,
     ) -> Result<Exit, Error> {
         let mut ready = pin!(self.handle.ready());
-        let mut waiting = true;
+        let mut starting = true;
         let mut stopping = false;
         loop {
             tokio::select! {
                 biased;
-                received = signals.next() => match received {
-                    Received::Hangup => self.reload(),
-                    Received::Stop(number) if stopping => {
-                        let left = self.exchanges();
-                        say(format_args!(
-                            "stopped at once: {left} cut off, the app's shutdown is skipped"
+                signal = signals.next() => match signal {
+                    ReceivedSignal::Hangup => self.reload(),
+                    ReceivedSignal::Stop(number) if stopping => {
+                        let exchanges = self.exchanges();
+                        print_status(format_args!(
+                            "stopped at once: {exchanges} cut off, the app's shutdown skipped"
                         ));
                         self.handle.abort();
-                        // How it ends is known, and a blocked app must not delay it.
-                        let _ = tokio::time::timeout(BLOCKED, &mut server).await;
+                        // The exit code is known, and a blocked app must not delay the exit.
+                        let _ = tokio::time::timeout(BLOCKED_APP_WAIT, &mut server).await;
                         return Ok(Exit::Signal(number));
                     }
-                    Received::Stop(_) => {
+                    ReceivedSignal::Stop(_) => {
                         stopping = true;
                         signals.coalesce().await;
-                        // What it says is so by then, whoever reads it.
+                        // The line comes after the drain has begun, so that it is true.
                         self.handle.drain();
-                        self.say_stopping();
+                        self.print_stopping();
                     }
                 },
-                is_ready = &mut ready, if waiting => {
-                    waiting = false;
+                is_ready = &mut ready, if starting => {
+                    starting = false;
                     if is_ready {
-                        self.banner.say(self.handle.addresses());
+                        self.banner.print(self.handle.addresses());
                     }
                 }
                 ended = &mut server => return outcome(ended),
@@ -244,10 +255,12 @@ impl Watch {
         }
     }
 
-    /// How it goes with each certificate is in the log.
+    /// Reloads the certificates; [`Handle::reload_tls`] logs the result.
     fn reload(&self) {
         if let Ok(false) = self.handle.reload_tls() {
-            tracing::info!("SIGHUP: nothing can be reloaded, start the command again for new code");
+            tracing::info!(
+                "SIGHUP: no certificate files to reload; to run new code, restart the command"
+            );
         }
     }
 
@@ -258,14 +271,14 @@ impl Watch {
         }
     }
 
-    fn say_stopping(&self) {
+    fn print_stopping(&self) {
         let exchanges = self.exchanges();
         let limit = match self.graceful_timeout {
             Some(limit) => format!("at most {}", show_duration(limit)),
-            None => "as long as it takes".to_owned(),
+            None => "without a limit".to_owned(),
         };
-        say(format_args!(
-            "stopping: waiting for {exchanges}, {limit}; again to stop at once"
+        print_status(format_args!(
+            "stopping: waiting for {exchanges}, {limit}; a second signal stops at once"
         ));
     }
 }
@@ -277,20 +290,20 @@ fn outcome(ended: Result<Result<(), ServeError>, JoinError>) -> Result<Exit, Err
         Ok(Err(error)) => Err(Error::caused(Exit::Failed, &error)),
         Err(error) => Err(Error::new(
             Exit::Failed,
-            format_args!("the server panicked, which is a bug of {SERVER}: {error}"),
+            format_args!("the server panicked, which is a bug in {SERVER}: {error}"),
         )),
     }
 }
 
-/// The signals that the command answers. SIGPIPE is ignored by Rust's own start-up.
+/// The signals that the command handles. Rust's runtime already ignores SIGPIPE.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
-enum Received {
-    /// With the signal's number.
+enum ReceivedSignal {
+    /// SIGINT or SIGTERM, with its number.
     Stop(u8),
     Hangup,
 }
@@ -304,34 +317,36 @@ impl Signals {
         })
     }
 
-    /// Takes what comes at the same moment as a signal: `timeout` and a terminal's Ctrl-C in a script
-    /// signal the process and then its group, which is not "again".
+    /// Discards signals that follow another one at once.
+    ///
+    /// `timeout`, and Ctrl-C for a script, signal the process and then its group. That is one request
+    /// to stop, not two.
     async fn coalesce(&mut self) {
-        let moment = tokio::time::sleep(SAME_MOMENT);
-        let mut moment = pin!(moment);
+        let deadline = tokio::time::sleep(COALESCE_TIME);
+        let mut deadline = pin!(deadline);
         loop {
             tokio::select! {
-                () = &mut moment => return,
+                () = &mut deadline => return,
                 _ = self.next() => {}
             }
         }
     }
 
     /// The next signal. Cancel-safe.
-    async fn next(&mut self) -> Received {
+    async fn next(&mut self) -> ReceivedSignal {
         tokio::select! {
-            _ = self.interrupt.recv() => Received::Stop(2),
-            _ = self.terminate.recv() => Received::Stop(15),
-            _ = self.hangup.recv() => Received::Hangup,
+            _ = self.interrupt.recv() => ReceivedSignal::Stop(2),
+            _ = self.terminate.recv() => ReceivedSignal::Stop(15),
+            _ = self.hangup.recv() => ReceivedSignal::Hangup,
         }
     }
 }
 
-/// The line that says that the server is up. Scripts wait for it.
+/// The line that says the server is up, one for each address. Scripts wait for it.
 struct Banner {
     app: String,
     threads: usize,
-    /// Whether each listener speaks TLS.
+    /// Whether each listener uses TLS.
     secure: Vec<bool>,
 }
 
@@ -348,7 +363,7 @@ impl Banner {
         }
     }
 
-    fn say(&self, addresses: &[Address]) {
+    fn print(&self, addresses: &[Address]) {
         let Self {
             app,
             threads,
@@ -361,24 +376,24 @@ impl Banner {
                 Address::Ip(address) if *secure => format!("https://{address}"),
                 Address::Ip(address) => format!("http://{address}"),
                 Address::Unix(Some(path)) => format!("unix:{}", path.display()),
-                _ => "a socket without a name".to_owned(),
+                _ => "an unnamed socket".to_owned(),
             };
-            say(format_args!(
+            print_status(format_args!(
                 "{SERVER} {version} serving {app} on {address} ({threads} thread{plural})"
             ));
         }
     }
 }
 
-/// A line for people on standard error, whatever the log level.
-fn say(line: fmt::Arguments<'_>) {
-    // One write a line, so that it stays whole beside the log's. Nobody is left to be told that
-    // standard error is closed.
+/// Prints a line for people to standard error, at every log level.
+fn print_status(line: fmt::Arguments<'_>) {
+    // One write for each line, so that it does not mix with lines of the log. If standard error is
+    // closed, there is no place to report that.
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-fn print(text: &str) -> Exit {
-    // A reader that has seen enough, as `head`, is no failure.
+fn print_output(text: &str) -> Exit {
+    // It is not an error if the reader stops early, as `head` does.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Exit::Stopped
 }

@@ -1,7 +1,7 @@
-//! What the command runs with, and where each setting came from.
+//! The settings of the command, and where each one comes from.
 //!
-//! Everything that is given is checked, what another source overrides too: file, then variables,
-//! then flags are applied in this order, so the last one has precedence.
+//! The file is applied first, then the variables, then the flags, so that flags have precedence.
+//! Every value is checked, even when another source overrides it.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,15 +11,15 @@ use std::thread::available_parallelism;
 
 use super::exit::Error;
 use super::file;
-use super::options::{self, Entry, Group, PREFIX};
+use super::options::{self, CliOption, OptionGroup, PREFIX};
 use super::suggest::did_you_mean;
 use super::tls::TlsSettings;
 use super::value::quote;
 use crate::{Bind, Config};
 
-/// What the command runs with.
+/// All settings of the command.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(super) struct CommandSettings {
     pub(super) binds: Vec<Bind>,
     pub(super) insecure_binds: Vec<Bind>,
     pub(super) tls: TlsSettings,
@@ -30,7 +30,7 @@ pub(super) struct Settings {
     pub(super) config: Config,
 }
 
-impl Default for Settings {
+impl Default for CommandSettings {
     fn default() -> Self {
         Self {
             binds: vec![Bind::default()],
@@ -48,13 +48,13 @@ impl Default for Settings {
     }
 }
 
-/// Where a value was given.
+/// Where the value of a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum SettingSource {
     Default,
     Flag(String),
     Variable(String),
-    /// The key is kept for messages.
+    /// The key is for errors.
     File {
         file: PathBuf,
         line: usize,
@@ -62,7 +62,7 @@ pub(super) enum Source {
     },
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -72,62 +72,66 @@ impl fmt::Display for Source {
     }
 }
 
-/// The texts that one source gives for one option: several only where it takes several.
+/// The texts that one source gives for one option. Only a list has several.
 #[derive(Debug)]
-pub(super) struct Given {
-    pub(super) entry: &'static Entry,
+pub(super) struct GivenOption {
+    pub(super) option: &'static CliOption,
     pub(super) texts: Vec<String>,
-    /// What was found when `texts` cannot say it: a table in the file.
-    pub(super) found: Option<String>,
-    pub(super) source: Source,
+    /// Describes a value that cannot be a text, such as a table in the file.
+    pub(super) unusable: Option<String>,
+    pub(super) source: SettingSource,
 }
 
-impl Given {
-    fn apply(&self, settings: &mut Settings) -> Result<(), Error> {
-        let refused = match &self.found {
+impl GivenOption {
+    fn apply(&self, settings: &mut CommandSettings) -> Result<(), Error> {
+        let result = match &self.unusable {
             Some(found) => Err(Some(found.clone())),
             None => self
-                .entry
+                .option
                 .kind
                 .set(settings, &self.texts)
                 .map_err(|text| text.map(quote)),
         };
-        refused.map_err(|found| bad_value(&self.source, found.as_deref(), self.entry))
+        result.map_err(|found| invalid_value(&self.source, found.as_deref(), self.option))
     }
 }
 
-/// The line for a value that is none of its option's.
-pub(super) fn bad_value(source: &Source, found: Option<&str>, entry: &Entry) -> Error {
+/// The error for a value that its option does not accept.
+pub(super) fn invalid_value(
+    source: &SettingSource,
+    found: Option<&str>,
+    option: &CliOption,
+) -> Error {
     let at = match source {
-        Source::File { key, .. } => format!("{source}: {key}"),
+        SettingSource::File { key, .. } => format!("{source}: {key}"),
         source => source.to_string(),
     };
     let found = found.unwrap_or("no value");
     Error::usage(format_args!(
         "{at}: found {found}, expected {}",
-        entry.kind.expected()
+        option.kind.expected()
     ))
 }
 
-/// The settings with the source of each option, in the table's order.
+/// The settings and their sources, in the order of the option tables.
 #[derive(Debug)]
-pub(super) struct Resolved {
-    pub(super) settings: Settings,
-    sources: Vec<(&'static Entry, Source)>,
+pub(super) struct ResolvedSettings {
+    pub(super) settings: CommandSettings,
+    sources: Vec<(&'static CliOption, SettingSource)>,
 }
 
-impl Resolved {
-    /// Applies what was given: later ones have precedence.
-    pub(super) fn new(groups: Groups, given: &[Given]) -> Result<Self, Error> {
-        let mut settings = Settings::default();
-        let mut sources: Vec<_> = groups
-            .entries()
-            .map(|entry| (entry, Source::Default))
+impl ResolvedSettings {
+    /// Applies the given options in order; a later one overrides an earlier one.
+    pub(super) fn new(set: OptionSet, given: &[GivenOption]) -> Result<Self, Error> {
+        let mut settings = CommandSettings::default();
+        let mut sources: Vec<_> = set
+            .options()
+            .map(|option| (option, SettingSource::Default))
             .collect();
         for given in given {
             given.apply(&mut settings)?;
-            for (entry, source) in &mut sources {
-                if entry.name == given.entry.name {
+            for (option, source) in &mut sources {
+                if option.name == given.option.name {
                     *source = given.source.clone();
                 }
             }
@@ -135,54 +139,54 @@ impl Resolved {
         Ok(Self { settings, sources })
     }
 
-    /// Whether an option has another source than its default.
+    /// Whether an option was given, by any source other than its default.
     pub(super) fn is_given(&self, name: &str) -> bool {
-        let given =
-            |(entry, source): &(&Entry, Source)| entry.name == name && *source != Source::Default;
-        self.sources.iter().any(given)
+        self.sources
+            .iter()
+            .any(|(option, source)| option.name == name && *source != SettingSource::Default)
     }
 
-    /// The settings as a configuration file, each with its source.
+    /// The settings as a configuration file; a comment names the source of each one.
     pub(super) fn print(&mut self) -> String {
         let mut page = String::new();
         let mut group = None;
-        for (entry, source) in &self.sources {
-            let (Some(key), Some(shown)) = (entry.key(), entry.kind.show(&mut self.settings))
-            else {
+        for (option, source) in &self.sources {
+            let value = option.kind.current_value(&mut self.settings);
+            let (Some(key), Some(value)) = (option.key(), value) else {
                 continue;
             };
-            if group != Some(entry.group) {
+            if group != Some(option.group) {
                 let gap = if group.is_some() { "\n" } else { "" };
-                page.push_str(&format!("{gap}# {}\n", entry.group.title()));
-                group = Some(entry.group);
+                page.push_str(&format!("{gap}# {}\n", option.group.title()));
+                group = Some(option.group);
             }
-            // A default may depend on the machine: as a comment it does not pin that of this one.
+            // A default may depend on the machine. A comment does not carry it to another one.
             let comment = match source {
-                Source::Default => "# ",
+                SettingSource::Default => "# ",
                 _ => "",
             };
-            page.push_str(&format!("{comment}{key} = {}  # {source}\n", shown.toml()));
+            page.push_str(&format!("{comment}{key} = {}  # {source}\n", value.toml()));
         }
         page
     }
 }
 
-/// Which groups of options a command has.
+/// Which options a command has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Groups {
-    /// It loads the app.
+pub(super) enum OptionSet {
+    /// The command loads the app.
     All,
-    /// The app is linked in: there is nothing to build.
+    /// The app is linked in, so there is nothing to build or load.
     LinkedIn,
 }
 
-impl Groups {
-    pub(super) fn entries(self) -> impl Iterator<Item = &'static Entry> {
-        options::all().filter(move |entry| self == Self::All || entry.group != Group::App)
+impl OptionSet {
+    pub(super) fn options(self) -> impl Iterator<Item = &'static CliOption> {
+        options::all().filter(move |option| self == Self::All || option.group != OptionGroup::App)
     }
 }
 
-/// Whether it is a variable that Kubernetes sets in every pod for a service called "ferricorn…".
+/// Whether Kubernetes sets this variable in every pod for a service called "ferricorn…".
 fn is_service_link(name: &str) -> bool {
     let numbered_port = |(_, rest): (&str, &str)| rest.starts_with(|c: char| c.is_ascii_digit());
     name.ends_with("_PORT")
@@ -191,35 +195,36 @@ fn is_service_link(name: &str) -> bool {
         || name.split_once("_PORT_").is_some_and(numbered_port)
 }
 
-/// The variables of ours that are set.
-pub(super) fn variables(
-    groups: Groups,
+/// The options that environment variables give.
+fn variables(
+    set: OptionSet,
     environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Vec<Given>, Error> {
+) -> Result<Vec<GivenOption>, Error> {
     let mut given = Vec::new();
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
             continue;
         };
-        let known = |entry: &&Entry| entry.variable().as_deref() == Some(name);
-        let Some(entry) = groups.entries().find(known) else {
-            // One environment may serve a command that builds and an app that has the server in it.
-            if is_service_link(name) || options::all().any(|entry| known(&entry)) {
+        let has_name = |option: &&CliOption| option.variable().as_deref() == Some(name);
+        let Some(option) = set.options().find(has_name) else {
+            // Options of the other kind of command are fine: both may share one environment.
+            if is_service_link(name) || options::all().any(|option| has_name(&option)) {
                 continue;
             }
-            let names = groups.entries().filter_map(Entry::variable);
+            let names = set.options().filter_map(CliOption::variable);
             return Err(Error::usage(format_args!(
                 "unknown variable {name}{}",
                 did_you_mean(name, names, "--help lists the options")
             )));
         };
-        let source = Source::Variable(name.to_owned());
+        let source = SettingSource::Variable(name.to_owned());
         let Some(value) = value.to_str() else {
-            return Err(bad_value(&source, Some("what is no UTF-8"), entry));
+            let found = Some("a value that is not UTF-8");
+            return Err(invalid_value(&source, found, option));
         };
-        given.push(Given {
-            entry,
-            texts: if entry.kind.is_list() {
+        given.push(GivenOption {
+            option,
+            texts: if option.kind.is_list() {
                 value
                     .split(',')
                     .map(|text| text.trim().to_owned())
@@ -227,26 +232,26 @@ pub(super) fn variables(
             } else {
                 vec![value.to_owned()]
             },
-            found: None,
+            unusable: None,
             source,
         });
     }
-    // The environment has no order; messages and tests should have one.
+    // The environment has no order. Sorting makes errors and tests repeatable.
     given.sort_by_key(|given| given.source.to_string());
     Ok(given)
 }
 
-/// All that is given, in order of precedence, the highest last.
+/// All given options: those of the file, then the variables, then the flags.
 pub(super) fn gather(
-    groups: Groups,
-    flags: Vec<Given>,
+    set: OptionSet,
+    flags: Vec<GivenOption>,
     environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Vec<Given>, Error> {
-    let mut given = variables(groups, environment)?;
+) -> Result<Vec<GivenOption>, Error> {
+    let mut given = variables(set, environment)?;
     given.extend(flags);
-    let config = |given: &&Given| given.entry.name == "config";
+    let config = |given: &&GivenOption| given.option.name == "config";
     let in_file = match given.iter().rfind(config) {
-        Some(config) => file::read(groups, config)?,
+        Some(config) => file::read(set, config)?,
         None => Vec::new(),
     };
     Ok(in_file.into_iter().chain(given).collect())

@@ -1,13 +1,14 @@
 //! Keeps the server answering while an app blocks a thread.
 //!
-//! One thread at a time waits for I/O on behalf of all. The one that wakes up runs what has become
-//! ready, and if that is one task alone it wakes nobody to take its place: an app that blocks there
-//! leaves the other threads asleep and the sockets unwatched, for as long as it blocks (seen: every
-//! connection stood still, in each of five runs). So somebody outside gives the runtime a task that
-//! does nothing, a moment after its threads last woke up: a sleeping thread runs it, and then waits
-//! for I/O itself.
+//! In tokio's runtime, one thread at a time waits for I/O for all threads. When it wakes up, it runs the
+//! tasks that are ready. If there is only one such task, the thread wakes no other thread to wait for
+//! I/O. If an app then blocks in that task, the other threads sleep and no thread watches the sockets,
+//! for as long as the app blocks. (In each of five runs, every connection stood still.)
 //!
-//! While nothing happens it sleeps too, and costs nothing.
+//! So this watchdog, a thread outside of the runtime, spawns an empty task a moment after a thread of
+//! the runtime has woken up. A sleeping thread runs the task and then waits for I/O itself.
+//!
+//! While the server is idle, the watchdog sleeps too and costs nothing.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,84 +18,85 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-/// How long one app that blocks can hold up the others. Two hundred empty tasks a second, while there
-/// is work, are nothing.
-const AFTER: Duration = Duration::from_millis(5);
+/// How long a blocking app can hold up the other threads. While there is work, this makes at most 200
+/// empty tasks a second, which cost almost nothing.
+const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// So many empty tasks in a row after which no thread woke up show that all are asleep. One is not
-/// enough: the thread that ran it may have been the one that blocks next.
-const QUIET: u32 = 2;
+/// How many empty tasks in a row must find no wake-up before the watchdog sleeps. One is not enough: the
+/// thread that ran it may be the next one that blocks.
+const QUIET_PROBES: u32 = 2;
 
-/// What the threads that serve tell the one that watches over them.
+/// The state that the runtime's threads share with the watchdog's thread.
 #[derive(Debug, Default)]
 pub(super) struct StallWatchdog {
-    /// Whether a thread has woken up since the last empty task.
-    woken: AtomicBool,
-    /// Whether the last empty task was run.
-    relieved: AtomicBool,
-    asleep: AtomicBool,
-    watch: OnceLock<Thread>,
+    /// Whether a thread of the runtime has woken up since the last empty task.
+    thread_woke: AtomicBool,
+    /// Whether the runtime has run the last empty task.
+    probe_ran: AtomicBool,
+    /// Whether the watchdog sleeps until a thread wakes up.
+    sleeping: AtomicBool,
+    watchdog: OnceLock<Thread>,
 }
 
 impl StallWatchdog {
-    /// A thread has woken up; called by it.
-    pub(super) fn woken(&self) {
-        self.woken.store(true, Ordering::SeqCst);
-        if self.asleep.load(Ordering::SeqCst) {
-            self.wake();
+    /// Notes that a thread of the runtime has woken up. That thread calls it.
+    pub(super) fn note_wakeup(&self) {
+        self.thread_woke.store(true, Ordering::SeqCst);
+        if self.sleeping.load(Ordering::SeqCst) {
+            self.unpark_watchdog();
         }
     }
 
-    /// Watches over the threads of a runtime, for the rest of the process.
-    pub(super) fn watch(self: Arc<Self>, runtime: Handle) -> io::Result<()> {
+    /// Starts the watchdog's thread for a runtime. It runs until the process ends.
+    pub(super) fn start(self: Arc<Self>, runtime: Handle) -> io::Result<()> {
         let watch = move || {
-            // Nobody else sets it.
-            let _ = self.watch.set(thread::current());
+            // This is the only place that sets it.
+            let _ = self.watchdog.set(thread::current());
             loop {
-                self.sleep();
+                self.wait_for_wakeup();
                 let mut quiet = 0;
-                while quiet < QUIET {
-                    thread::sleep(AFTER);
-                    let busy = self.woken.load(Ordering::SeqCst);
-                    self.relieve(&runtime);
+                while quiet < QUIET_PROBES {
+                    thread::sleep(PROBE_INTERVAL);
+                    let busy = self.thread_woke.load(Ordering::SeqCst);
+                    self.run_probe(&runtime);
                     quiet = if busy { 0 } else { quiet + 1 };
                 }
             }
         };
         thread::Builder::new()
-            .name("ferricorn-relief".to_owned())
+            .name("stall-watchdog".to_owned())
             .spawn(watch)
             .map(drop)
     }
 
-    /// Waits until a thread wakes up.
-    fn sleep(&self) {
-        self.asleep.store(true, Ordering::SeqCst);
-        while !self.woken.load(Ordering::SeqCst) {
+    /// Sleeps until a thread of the runtime wakes up.
+    fn wait_for_wakeup(&self) {
+        self.sleeping.store(true, Ordering::SeqCst);
+        while !self.thread_woke.load(Ordering::SeqCst) {
             thread::park();
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        self.sleeping.store(false, Ordering::SeqCst);
     }
 
-    /// Has some thread run a task that does nothing, and waits until it has.
-    fn relieve(self: &Arc<Self>, runtime: &Handle) {
-        self.relieved.store(false, Ordering::SeqCst);
-        let relief = Arc::clone(self);
+    /// Spawns an empty task and waits until a thread has run it.
+    fn run_probe(self: &Arc<Self>, runtime: &Handle) {
+        self.probe_ran.store(false, Ordering::SeqCst);
+        let watchdog = Arc::clone(self);
         drop(runtime.spawn(async move {
-            relief.relieved.store(true, Ordering::SeqCst);
-            relief.wake();
+            watchdog.probe_ran.store(true, Ordering::SeqCst);
+            watchdog.unpark_watchdog();
         }));
-        // For ever if all of them are blocked: then there is nobody to relieve them.
-        while !self.relieved.load(Ordering::SeqCst) {
+        // If apps block all threads, this waits until one is free again. Nothing else can help then.
+        while !self.probe_ran.load(Ordering::SeqCst) {
             thread::park();
         }
-        // It may have woken a thread itself.
-        self.woken.store(false, Ordering::SeqCst);
+        // The empty task may have woken a thread itself.
+        self.thread_woke.store(false, Ordering::SeqCst);
     }
 
-    fn wake(&self) {
-        if let Some(watch) = self.watch.get() {
-            watch.unpark();
+    fn unpark_watchdog(&self) {
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.unpark();
         }
     }
 }

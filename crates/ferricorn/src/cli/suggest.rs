@@ -1,6 +1,6 @@
-//! What an unknown name was probably meant to be.
+//! Suggests a known name for an unknown one.
 
-/// `; did you mean X?`, or `; ` and what else helps.
+/// `; did you mean X?`, or `; ` and `otherwise` if no known name is close.
 pub(super) fn did_you_mean(
     name: &str,
     known: impl Iterator<Item = String>,
@@ -13,14 +13,14 @@ pub(super) fn did_you_mean(
 }
 
 fn closest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    // All names of a kind share a beginning, which makes strangers look alike: edits tell more
-    // than Jaro-Winkler's likeness. A third of the name may be wrong.
+    // All names of a kind share a prefix, and Jaro-Winkler then finds unrelated names similar. So
+    // this counts edits instead. Up to a third of the name may be wrong.
     known
         .map(|known| (strsim::damerau_levenshtein(name, &known), known))
         .min_by_key(|(edits, _)| *edits)
         .filter(|(edits, known)| {
-            let own = known.trim_start_matches("FERRICORN_");
-            *edits * 3 <= own.trim_start_matches("--").len()
+            let name = known.trim_start_matches("FERRICORN_");
+            *edits * 3 <= name.trim_start_matches("--").len()
         })
         .map(|(_, known)| known)
 }
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_recognised() {
+    fn a_typing_error_gets_a_suggestion() {
         assert_eq!(suggest("thread"), "; did you mean threads?");
         assert_eq!(
             suggest("gracefull-timeout"),
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn another_word_is_not() {
+    fn an_unrelated_word_gets_none() {
         assert_eq!(suggest("workers"), "; see --help");
         assert_eq!(suggest("x"), "; see --help");
     }

@@ -1,20 +1,20 @@
-//! The options of TLS: what they mean together, and the certificate of `--dev-cert`.
+//! Checks the TLS options together and loads the certificates, or makes the one of `--dev-cert`.
 
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, KeyPair};
 
 use super::exit::{Error, Exit};
-use super::settings::Settings;
+use super::settings::CommandSettings;
 use crate::{Bind, ClientCertificates, Tls, TlsConfig, TlsVersion};
 
-/// How long a throw-away certificate is valid: longer than anybody develops without a break.
-const DEV_CERTIFICATE_LIFE: Duration = Duration::from_secs(90 * 24 * 3_600);
+/// How long the certificate of `--dev-cert` is valid: longer than a development server runs.
+const DEV_CERTIFICATE_VALIDITY: Duration = Duration::from_secs(90 * 24 * 3_600);
 
-/// What clocks may be apart.
+/// How much the clocks of server and client may differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3_600);
 
-/// The options of TLS.
+/// The settings of the TLS options.
 #[derive(Debug, Clone)]
 pub(super) struct TlsSettings {
     pub(super) certificates: Vec<String>,
@@ -40,23 +40,24 @@ impl Default for TlsSettings {
     }
 }
 
-/// What `--bind` speaks TLS with; `None` if it does not.
-pub(super) fn load(settings: &Settings) -> Result<Option<Tls>, Error> {
+/// Loads what `--bind` needs for TLS, or returns `None` if no option asks for TLS.
+pub(super) fn load(settings: &CommandSettings) -> Result<Option<Tls>, Error> {
     let tls = &settings.tls;
     if tls.certificates.is_empty() && !tls.dev_certificate {
-        return without_certificate(settings);
+        check_without_certificate(settings)?;
+        return Ok(None);
     }
     let unix = |bind: &&Bind| matches!(bind, Bind::Unix(_));
     if let Some(bind) = settings.binds.iter().find(unix) {
         return Err(Error::usage(format_args!(
-            "--bind: TLS is not offered on a Unix socket ({bind}); make it --insecure-bind {bind}"
+            "--bind: found {bind}, expected a TCP address for TLS; use --insecure-bind {bind}"
         )));
     }
     let mut config = match tls.dev_certificate {
         true => dev_certificate(tls)?,
         false => certificates(tls)?,
     };
-    config = clients(config, tls)?;
+    config = client_certificates(config, tls)?;
     if tls.min_version == "1.3" {
         config = config.min_version(TlsVersion::Tls13);
     }
@@ -66,8 +67,8 @@ pub(super) fn load(settings: &Settings) -> Result<Option<Tls>, Error> {
         .map_err(|error| Error::caused(Exit::Usage, &error))
 }
 
-/// Options that mean nothing without a certificate would be a surprise in production.
-fn without_certificate(settings: &Settings) -> Result<Option<Tls>, Error> {
+/// Refuses TLS options that have no effect without a certificate. An operator could miss that.
+fn check_without_certificate(settings: &CommandSettings) -> Result<(), Error> {
     let tls = &settings.tls;
     let defaults = TlsSettings::default();
     let given = [
@@ -79,16 +80,16 @@ fn without_certificate(settings: &Settings) -> Result<Option<Tls>, Error> {
     ];
     if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
         return Err(Error::usage(format_args!(
-            "{flag} is given without a certificate, expected --certfile too"
+            "found {flag} without a certificate, expected --certfile too"
         )));
     }
     if !settings.insecure_binds.is_empty() {
         return Err(Error::usage(
-            "--insecure-bind is given without a certificate, expected --certfile for what --bind \
-             names; without TLS all addresses are given with --bind",
+            "found --insecure-bind without a certificate, expected --certfile too; without TLS, use \
+             --bind for all addresses",
         ));
     }
-    Ok(None)
+    Ok(())
 }
 
 fn certificates(tls: &TlsSettings) -> Result<TlsConfig, Error> {
@@ -98,8 +99,8 @@ fn certificates(tls: &TlsSettings) -> Result<TlsConfig, Error> {
     };
     if keys.len() != tls.certificates.len() {
         return Err(Error::usage(format_args!(
-            "found {} of --certfile and {} of --keyfile, expected a --keyfile for each --certfile, \
-             in the same order",
+            "found {} --certfile and {} --keyfile, expected one --keyfile for each --certfile, in the \
+             same order",
             tls.certificates.len(),
             keys.len()
         )));
@@ -110,18 +111,18 @@ fn certificates(tls: &TlsSettings) -> Result<TlsConfig, Error> {
     }))
 }
 
-fn clients(mut config: TlsConfig, tls: &TlsSettings) -> Result<TlsConfig, Error> {
+fn client_certificates(mut config: TlsConfig, tls: &TlsSettings) -> Result<TlsConfig, Error> {
     let has_authorities = !tls.client_authorities.is_empty();
     let mode = match tls.verify_mode.as_str() {
         "optional" => ClientCertificates::Optional,
         "required" => ClientCertificates::Required,
         _ => ClientCertificates::None,
     };
-    let asks = mode != ClientCertificates::None;
-    if asks && !has_authorities {
+    let asks_clients = mode != ClientCertificates::None;
+    if asks_clients && !has_authorities {
         return Err(Error::usage(format_args!(
-            "--verify-mode {} is given without --ca-certs, expected the authorities that vouch for \
-             clients",
+            "found --verify-mode {} without --ca-certs, expected the authorities that sign client \
+             certificates",
             tls.verify_mode
         )));
     }
@@ -129,10 +130,9 @@ fn clients(mut config: TlsConfig, tls: &TlsSettings) -> Result<TlsConfig, Error>
         ("--ca-certs", has_authorities),
         ("--crl", !tls.revocation_lists.is_empty()),
     ];
-    if let Some((flag, _)) = unused.iter().find(|(_, given)| *given && !asks) {
+    if let Some((flag, _)) = unused.iter().find(|(_, given)| *given && !asks_clients) {
         return Err(Error::usage(format_args!(
-            "{flag} is given but clients are not asked for certificates, expected --verify-mode \
-             optional or required"
+            "found {flag} with --verify-mode none, expected --verify-mode optional or required"
         )));
     }
     for file in &tls.client_authorities {
@@ -144,35 +144,35 @@ fn clients(mut config: TlsConfig, tls: &TlsSettings) -> Result<TlsConfig, Error>
     Ok(config.client_certificates(mode))
 }
 
-/// A certificate that signs itself, for this run alone.
+/// Makes a self-signed certificate for this run only.
 fn dev_certificate(tls: &TlsSettings) -> Result<TlsConfig, Error> {
     if !tls.certificates.is_empty() || !tls.keys.is_empty() {
         return Err(Error::usage(
-            "--dev-cert is given beside --certfile or --keyfile, expected one or the other",
+            "found --dev-cert together with --certfile or --keyfile, expected only one of them",
         ));
     }
     let failed = |error: rcgen::Error| {
         Error::new(
             Exit::Failed,
-            format_args!("the certificate of --dev-cert cannot be made: {error}"),
+            format_args!("the certificate for --dev-cert cannot be made: {error}"),
         )
     };
     let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let mut params = CertificateParams::new(hosts).map_err(failed)?;
     let now = SystemTime::now();
     params.not_before = (now - CLOCK_SKEW).into();
-    params.not_after = (now + DEV_CERTIFICATE_LIFE).into();
+    params.not_after = (now + DEV_CERTIFICATE_VALIDITY).into();
     let key = KeyPair::generate().map_err(failed)?;
     let certificate = params.self_signed(&key).map_err(failed)?;
     tracing::warn!(
-        "--dev-cert: a throw-away certificate for localhost, 127.0.0.1 and ::1, not for \
-         production; its SHA-256 fingerprint is {}",
+        "--dev-cert: a temporary certificate for localhost, 127.0.0.1 and ::1, not for production; \
+         its SHA-256 fingerprint is {}",
         fingerprint(certificate.der())
     );
     Ok(TlsConfig::new().certificate_pem(certificate.pem(), key.serialize_pem()))
 }
 
-/// As browsers and openssl show it.
+/// The SHA-256 fingerprint, as browsers and openssl show it.
 fn fingerprint(der: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, der);
     let pairs: Vec<_> = digest

@@ -1,14 +1,14 @@
-//! How the values of options are read and shown. Knows no option by name.
+//! Reads and shows the values of options. Knows no option by name.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::Uri;
 
-/// As long as a duration may be. Beyond it lies no use, only overflow in `Instant + Duration`.
+/// The longest duration. A longer one has no use and may overflow `Instant + Duration`.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
-/// What a duration looks like, for messages.
+/// Describes a valid duration, for errors.
 pub(super) const DURATION: &str = "a duration such as 30s, 500ms, 2m or 1h, at most 365d";
 
 /// Reads `30` (seconds), `30s`, `500ms`, `2m`, `1h` or `1d`.
@@ -25,7 +25,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     (duration <= LONGEST).then_some(duration)
 }
 
-/// The shortest of our own spellings: `30s`, `500ms`.
+/// A duration as text, in seconds or milliseconds: `30s`, `500ms`.
 pub(super) fn show_duration(duration: Duration) -> String {
     match duration.subsec_millis() {
         0 => format!("{}s", duration.as_secs()),
@@ -47,7 +47,7 @@ pub(super) fn size(text: &str) -> Option<usize> {
 }
 
 /// Whether a text is an origin as browsers send it (RFC 6454 §6.2): a scheme, a host and perhaps a
-/// port. `null` is what they send for a page that has none.
+/// port. Browsers send `null` for a page without an origin.
 pub(super) fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else {
         return false;
@@ -78,16 +78,16 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit))
 }
 
-/// A value as it is shown: plain in a text, or as TOML.
+/// The value of a setting, to show as plain text or as TOML.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// A number or a boolean: needs no quotes in TOML.
+pub(super) enum SettingValue {
+    /// A number or a boolean, without quotes in TOML.
     Bare(String),
     Text(String),
     List(Vec<String>),
 }
 
-impl Shown {
+impl SettingValue {
     pub(super) fn toml(&self) -> String {
         match self {
             Self::Bare(text) => text.clone(),
@@ -100,7 +100,7 @@ impl Shown {
     }
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for SettingValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bare(text) | Self::Text(text) => f.write_str(text),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn an_invalid_duration_is_refused() {
         for text in [
             "",
             "s",
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_can_be_read_again() {
+    fn a_value_can_be_read_again_after_it_is_shown() {
         for millis in [0, 1, 500, 1_000, 1_500, 75_000] {
             let shown = Duration::from_millis(millis);
             assert_eq!(duration(&show_duration(shown)), Some(shown));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_toml_string_escapes_what_toml_must_have_escaped() {
+    fn a_toml_string_escapes_quotes_backslashes_and_control_characters() {
         assert_eq!(quote("a\"b\\c\nd\u{1}é"), r#""a\"b\\c\nd\u0001é""#);
     }
 }

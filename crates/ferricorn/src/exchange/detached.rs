@@ -1,4 +1,4 @@
-//! Apps that go on behind their connection.
+//! Apps that go on after their connection or stream no longer needs them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use super::Exchange;
 use crate::server::Phase;
 
 impl Exchange {
-    /// The client has all it wanted and, on HTTP/1, has gone on to its next request.
+    /// The client has all it asked for and, on HTTP/1, has sent its next request.
     pub(crate) fn superseded(self: &Arc<Self>) {
         if self.over.load(Ordering::Acquire) {
             return self.log_access();
@@ -17,19 +17,19 @@ impl Exchange {
         if self.is_response_done() {
             return self.detach(None);
         }
-        // It has what it wanted, the app has not said all: as if the client had left.
+        // The client has all it asked for, but the app has not sent the end: as if the client had left.
         self.client_closed();
         self.detach_left();
     }
 
-    /// [`detach`](Self::detach) where the client has just left: the app has its grace from now on.
+    /// Calls [`detach`](Self::detach) when the client has just left: the app's grace begins now.
     pub(crate) fn detach_left(self: &Arc<Self>) {
         let grace = self.server.config().disconnect_grace;
         self.detach(grace.map(|grace| Instant::now() + grace));
     }
 
-    /// The connection is done with this exchange: an app that still runs goes on in a task of its
-    /// own, for as long as `grace` if its client is gone.
+    /// Moves an app that still runs to a task of its own, because its driver is done with it. If the
+    /// client is gone, the app is cancelled at the end of its `grace`.
     pub(crate) fn detach(self: &Arc<Self>, grace: Option<Instant>) {
         self.log_access();
         if self.is_app_done() {
@@ -37,23 +37,22 @@ impl Exchange {
         }
         {
             let mut state = self.lock();
-            state.driver = None;
-            state.runnable = true;
-            // Nobody takes what is still there; a push would keep its place.
+            state.wakers.driver = None;
+            state.app.runnable = true;
+            // No driver takes these any more. A push would keep its place.
             state.response.data = None;
             state.response.interim = None;
             if state.rules.is_complete() {
-                // hyper waits for as long as somebody could ask for the rest of it.
-                state.request_body = None;
+                state.request.drop_body();
             }
-            state.wake_all();
+            state.wakers.wake_app();
         }
         let exchange = Arc::clone(self);
         let server = Arc::clone(&self.server);
         let counted = server.count_detached();
         tokio::spawn(async move {
             let _counted = counted;
-            let _circle = CancelOnDrop::new(&exchange);
+            let _cancel = CancelOnDrop::new(&exchange);
             let cut = server.until(Phase::Cut);
             let run = std::future::poll_fn(|cx| {
                 exchange.begin_turn();
@@ -79,7 +78,9 @@ impl Exchange {
     }
 }
 
-/// Breaks the circle of an exchange, its app and the app's halves whatever becomes of the task.
+/// Cancels the app of an exchange when it is dropped, for example with its task.
+///
+/// An exchange owns its app, and the app's halves own the exchange. Cancelling breaks that cycle.
 pub(crate) struct CancelOnDrop(Option<Arc<Exchange>>);
 
 impl CancelOnDrop {
@@ -87,7 +88,7 @@ impl CancelOnDrop {
         Self(Some(Arc::clone(exchange)))
     }
 
-    /// Somebody else does it from now on.
+    /// Does nothing on drop: another owner cancels the app.
     pub(crate) fn release(&mut self) {
         self.0 = None;
     }

@@ -1,4 +1,4 @@
-//! The app's two halves of an exchange.
+//! The app's two halves of an exchange: `receive` and `send`.
 
 use std::task::{Context, Poll, ready};
 
@@ -6,7 +6,11 @@ use asgi::{DisconnectReason, HttpResponsePush, ReceiveEvent, SendError, SendEven
 use asgi_rules::WireEvent;
 
 use super::Exchange;
-use super::state::{Interim, Rules, State, store};
+use super::response_queue::Interim;
+use super::rules::Rules;
+use super::session::SessionOutput;
+use super::state::ExchangeState;
+use super::wakers::store_waker;
 
 impl SharedHalves for Exchange {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -26,7 +30,7 @@ impl SharedHalves for Exchange {
         match state.rules.disconnect_reason() {
             Some(reason) => Poll::Ready(reason),
             None => {
-                store(&mut state.closed_waker, cx);
+                store_waker(&mut state.wakers.closed, cx);
                 Poll::Pending
             }
         }
@@ -43,9 +47,30 @@ impl SharedHalves for Exchange {
     }
 }
 
-impl State {
-    /// Lays a push ready, if the connection can make it now.
-    fn promise(&mut self, push: HttpResponsePush) -> Result<(), SendError> {
+impl ExchangeState {
+    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        let Rules::Http(rules) = &mut self.rules else {
+            return self.start_send_in_session(event);
+        };
+        match rules.send(event) {
+            Err(error) => return Err(error),
+            Ok(WireEvent::Nothing) => self.response.swallowed = !rules.is_held(),
+            Ok(WireEvent::Push(push)) => self.queue_push(push)?,
+            Ok(event) => {
+                self.response.swallowed = false;
+                self.queue(event);
+            }
+        }
+        // A start that another task sends is held back until the driver has polled the app. The app
+        // then has more to send, or it waits.
+        if matches!(&self.rules, Rules::Http(rules) if rules.is_held()) {
+            self.wake_driver();
+        }
+        Ok(())
+    }
+
+    /// Queues a push, if the connection can make it now.
+    fn queue_push(&mut self, push: HttpResponsePush) -> Result<(), SendError> {
         let pushes = self.pushes.as_mut();
         let pushes = pushes.ok_or_else(|| SendError::refused("pushes are not offered"))?;
         let admission = pushes.admit(&push)?;
@@ -54,23 +79,18 @@ impl State {
         Ok(())
     }
 
-    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let Rules::Http(rules) = &mut self.rules else {
-            return self.start_send_on_socket(event);
+    fn start_send_in_session(&mut self, event: SendEvent) -> Result<(), SendError> {
+        let Rules::Session(session) = &mut self.rules else {
+            return Ok(());
         };
-        match rules.send(event) {
-            Err(error) => return Err(error),
-            Ok(WireEvent::Nothing) => self.swallowed = !rules.is_held(),
-            Ok(WireEvent::Push(push)) => self.promise(push)?,
-            Ok(event) => {
-                self.swallowed = false;
-                self.apply(event);
-            }
+        match session.send(event)? {
+            SessionOutput::Open(head) => self.response.open(head),
+            SessionOutput::Response(event) => self.queue(event),
+            SessionOutput::Held => {}
         }
-        // A start that another task sends is held back until the driver has polled the app, which
-        // then either has more to say or waits.
-        if matches!(&self.rules, Rules::Http(rules) if rules.is_held()) {
-            self.wake_driver();
+        self.wake_driver();
+        if self.rules.is_complete() {
+            self.wakers.wake_app();
         }
         Ok(())
     }

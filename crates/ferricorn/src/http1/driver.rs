@@ -253,7 +253,7 @@ impl Driver {
         let current = self.connection.current.take();
         let close_delimited = current
             .as_ref()
-            .is_some_and(|exchange| exchange.label().version == Version::HTTP_10);
+            .is_some_and(|exchange| exchange.info().version == Version::HTTP_10);
         if let Some(exchange) = current {
             self.let_go(&exchange, &end);
         }

@@ -5,12 +5,14 @@
 //! what was gathered and looks after the deadlines. So an app needs no task and no channel, and
 //! goes on when its client does not read. What hyper calls reaches the connection by a [`current`].
 
+mod body;
 mod current;
 mod driver;
 mod request;
-mod request_framing;
+pub(crate) mod request_framing;
 mod response;
 mod transport;
+mod websocket;
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -20,7 +22,7 @@ use std::time::Instant;
 
 use asgi::HttpScope;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body::Body;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -34,13 +36,22 @@ use self::request_framing::Position;
 use self::response::{HeadOptions, ResponseBody};
 pub(crate) use self::transport::Transport;
 use crate::connection_info::ConnectionInfo;
-use crate::exchange::{BrokenOff, Exchange, RequestBody, RequestInfo};
+use crate::exchange::{BrokenOff, Exchange, ExchangeOptions, NewExchange, RequestInfo};
 use crate::net::Socket;
 use crate::server::{Phase, Server};
-use crate::websocket::{self, Refusal};
+use crate::websocket::{
+    HandshakeRefusal, check_http1, is_upgrade_request, start as start_websocket,
+};
 
 /// hyper's read buffer may grow to this: what a fast upload holds in memory for each connection.
 const READ_BUFFER: usize = 128 * 1024;
+
+/// hyper sends a 100 and the `content-length` itself. When a body is dropped, hyper reads on or closes.
+const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
+    sends_interim: false,
+    implies_length: true,
+    keeps_leftover: false,
+};
 
 /// hyper has room for this many fields on its stack; other numbers cost an allocation.
 const USUAL_MAX_HEADERS: usize = 100;
@@ -155,8 +166,15 @@ impl Connection {
         let Some(permit) = self.server.admit() else {
             return self.turn_away(&label, began);
         };
-        let body = RequestBody::Http1(body);
-        let exchange = Exchange::start(&self.server, permit, label, scope, body, began);
+        let new = NewExchange {
+            server: &self.server,
+            permit,
+            info: label,
+            body: body::request_body(body),
+            options: EXCHANGE_OPTIONS,
+            began,
+        };
+        let exchange = Exchange::start(new, scope);
         self.begin(exchange)
     }
 
@@ -173,7 +191,7 @@ impl Connection {
     fn is_handshake(&self, scope: &HttpScope) -> bool {
         self.server.config().ws
             && scope.version == Version::HTTP_11
-            && websocket::is_asked_for(&scope.headers)
+            && is_upgrade_request(&scope.headers)
     }
 
     /// The app's answer to a WebSocket's handshake, or ours.
@@ -189,7 +207,7 @@ impl Connection {
             let status = StatusCode::BAD_REQUEST;
             return self.refuse(&label, status, "a handshake with a body", began);
         }
-        let handshake = match websocket::over_http1(&request, self.server.config()) {
+        let handshake = match check_http1(&request, self.server.config()) {
             Ok(handshake) => handshake,
             Err(refusal) => return self.refuse_handshake(&label, refusal, began),
         };
@@ -199,15 +217,26 @@ impl Connection {
             return self.turn_away(&label, began);
         };
         let (scope, opening) = handshake.into_scope(request);
-        let body = RequestBody::Http1(body);
-        let server = &self.server;
-        let exchange = Exchange::start_socket(server, permit, label, scope, opening, body, began);
+        let new = NewExchange {
+            server: &self.server,
+            permit,
+            info: label,
+            body: None,
+            options: EXCHANGE_OPTIONS,
+            began,
+        };
+        let exchange = start_websocket(new, scope, opening);
         self.begin(exchange)
     }
 
     /// Nothing is wrong with the connection: it goes on.
-    fn refuse_handshake(&self, label: &RequestInfo, refusal: Refusal, began: Instant) -> Answer {
-        let Refusal { status, why } = refusal;
+    fn refuse_handshake(
+        &self,
+        label: &RequestInfo,
+        refusal: HandshakeRefusal,
+        began: Instant,
+    ) -> Answer {
+        let HandshakeRefusal { status, why } = refusal;
         debug!(
             exchange = label.id,
             "handshake refused with {status}: {why}"
@@ -232,7 +261,7 @@ impl Connection {
         let beginning = ready!(exchange.poll_start(cx))?;
         if beginning.opens {
             self.opens = true;
-            let adornment = self.adornment(exchange.label(), false);
+            let adornment = self.adornment(exchange.info(), false);
             return Poll::Ready(Ok(response::opening(beginning.head, adornment)));
         }
         if beginning.whole.is_some() {
@@ -242,7 +271,7 @@ impl Connection {
         let close = beginning.whole.is_some()
             && beginning.body_unread
             && self.transport.position() == Position::Body;
-        let adornment = self.adornment(exchange.label(), close);
+        let adornment = self.adornment(exchange.info(), close);
         Poll::Ready(Ok(response::response(exchange, beginning, adornment)))
     }
 

@@ -5,7 +5,7 @@ use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
 
-use super::request_framing::{Refusal, Seen};
+use super::request_framing::{FramingError, SeenHeaders};
 use crate::connection_info::ConnectionInfo;
 use crate::scope::{is_host, new_scope};
 
@@ -23,9 +23,9 @@ const fn bad_request(why: &'static str) -> Refused {
     }
 }
 
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        bad_request(refusal.as_str())
+impl From<FramingError> for Refused {
+    fn from(error: FramingError) -> Self {
+        bad_request(error.as_str())
     }
 }
 
@@ -36,7 +36,7 @@ impl From<Refusal> for Refused {
 /// The request is one that RFC 9110 or 9112 has refused, though hyper let it pass.
 pub(crate) fn scope(
     parts: request::Parts,
-    seen: Seen,
+    seen: SeenHeaders,
     known_host: &mut Option<Box<[u8]>>,
     ends: &ConnectionInfo,
     root_path: &str,
@@ -61,7 +61,7 @@ pub(crate) fn scope(
     Ok(scope)
 }
 
-fn check_fields(headers: &HeaderMap, seen: Seen) -> Result<(), Refused> {
+fn check_fields(headers: &HeaderMap, seen: SeenHeaders) -> Result<(), Refused> {
     if seen.transfer_encoding && headers.contains_key(TRANSFER_ENCODING) {
         check_transfer_encoding(headers)?;
     }

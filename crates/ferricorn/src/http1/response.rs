@@ -1,4 +1,4 @@
-//! From what an exchange has to say to hyper's response.
+//! Makes hyper's response from what an exchange has to send.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,47 +11,46 @@ use http::{HeaderValue, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::current;
-use crate::exchange::{BrokenOff, Exchange, Part, ResponseStart};
+use crate::exchange::{BrokenOff, Exchange, ResponsePart, ResponseStart};
 
 /// The body that hyper polls.
 pub(crate) enum ResponseBody {
-    /// All of it; empty where there is none, and once it was taken.
+    /// All of it. Empty if there is none, and once hyper has taken it.
     Whole(Bytes),
-    Stream(Stream),
+    Stream(StreamedBody),
 }
 
 /// A body whose parts the app is still to send.
-pub(crate) struct Stream {
+pub(crate) struct StreamedBody {
     exchange: Arc<Exchange>,
+    /// The bytes that its length still allows; `None` without a length.
     left: Option<u64>,
     breaking_off: bool,
 }
 
-/// How much a response may be adorned.
+/// The headers that the server adds to a response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeadOptions {
     /// Whether the response gets a `server`, if the app set none.
     pub(crate) server_header: bool,
-    /// Whether the connection is to be closed behind it.
+    /// Whether the connection closes after it.
     pub(crate) close: bool,
     /// The version of the request.
     pub(crate) version: Version,
 }
 
-/// The response for what the app has begun.
+/// The response that the app has begun.
 pub(crate) fn response(
     exchange: &Arc<Exchange>,
-    beginning: ResponseStart,
-    adornment: HeadOptions,
+    start: ResponseStart,
+    mut options: HeadOptions,
 ) -> Response<ResponseBody> {
-    let ResponseStart {
-        mut head, whole, ..
-    } = beginning;
-    // Its end is the end of the connection, whatever the client hoped for.
-    head.close |= head.framing == Framing::Stream && adornment.version == Version::HTTP_10;
+    let ResponseStart { head, whole, .. } = start;
+    // The end of such a body is the end of the connection, even if the client wants to keep it.
+    options.close |= head.framing == Framing::Stream && options.version == Version::HTTP_10;
     let body = match whole {
         Some(whole) => ResponseBody::Whole(whole),
-        None => ResponseBody::Stream(Stream {
+        None => ResponseBody::Stream(StreamedBody {
             exchange: Arc::clone(exchange),
             left: match head.framing {
                 Framing::Empty => Some(0),
@@ -61,24 +60,24 @@ pub(crate) fn response(
             breaking_off: false,
         }),
     };
-    adorn(head, body, adornment)
+    with_head(head, body, options)
 }
 
-/// The response that opens a WebSocket: behind it the connection is no longer hyper's.
-pub(crate) fn opening(head: ResponseHead, adornment: HeadOptions) -> Response<ResponseBody> {
-    let adornment = HeadOptions {
-        // The field names what it becomes, and nobody closes it here.
+/// The response that opens a WebSocket. After it the connection is no longer hyper's.
+pub(crate) fn opening(head: ResponseHead, options: HeadOptions) -> Response<ResponseBody> {
+    let options = HeadOptions {
+        // `connection` says "upgrade", and the connection does not close here.
         close: false,
-        ..adornment
+        ..options
     };
-    adorn(head, ResponseBody::Whole(Bytes::new()), adornment)
+    with_head(head, ResponseBody::Whole(Bytes::new()), options)
 }
 
 /// A response of the server's own.
 pub(crate) fn refusal(
     status: StatusCode,
     text: &'static str,
-    adornment: HeadOptions,
+    options: HeadOptions,
 ) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::Whole(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
@@ -87,34 +86,34 @@ pub(crate) fn refusal(
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    finish(&mut response, adornment);
+    add_headers(&mut response, options);
     response
 }
 
-fn adorn(
+fn with_head(
     head: ResponseHead,
     body: ResponseBody,
-    mut adornment: HeadOptions,
+    mut options: HeadOptions,
 ) -> Response<ResponseBody> {
-    adornment.close |= head.close;
+    options.close |= head.close;
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
-    finish(&mut response, adornment);
+    add_headers(&mut response, options);
     response
 }
 
-fn finish(response: &mut Response<ResponseBody>, adornment: HeadOptions) {
+fn add_headers(response: &mut Response<ResponseBody>, options: HeadOptions) {
     let headers = response.headers_mut();
-    if adornment.server_header {
+    if options.server_header {
         headers
             .entry(SERVER)
             .or_insert(HeaderValue::from_static("ferricorn"));
     }
-    if adornment.close {
+    if options.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        if adornment.version == Version::HTTP_10 {
-            // Else hyper adds that the connection will be kept.
+        if options.version == Version::HTTP_10 {
+            // Otherwise hyper adds that the connection will be kept.
             *response.version_mut() = Version::HTTP_10;
         }
     }
@@ -138,7 +137,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(whole) => whole.is_empty(),
-            // hyper takes a length of 0 for the end, but the app behind it may have more to do.
+            // hyper takes a length of 0 for the end, but the app may have more to do.
             Self::Stream(stream) => stream.left == Some(0),
         }
     }
@@ -154,7 +153,7 @@ impl Body for ResponseBody {
     }
 }
 
-impl Stream {
+impl StreamedBody {
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -166,18 +165,18 @@ impl Stream {
             return Poll::Pending;
         };
         match part {
-            Part::Data(data) => {
+            ResponsePart::Data(data) => {
                 if let Some(left) = &mut self.left {
                     *left = left.saturating_sub(data.len() as u64);
                 }
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
-            Part::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-            Part::End => Poll::Ready(None),
-            Part::Broken => {
+            ResponsePart::Trailers(trailers) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            ResponsePart::End => Poll::Ready(None),
+            ResponsePart::Broken => {
                 self.breaking_off = true;
-                // hyper throws away what it holds, the head included, when an error follows in the
-                // same poll: give it one to send it.
+                // If an error follows in the same poll, hyper throws away what it holds, the head
+                // included. So the error comes in the next poll, after hyper has sent that.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -193,7 +192,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for StreamedBody {
     fn drop(&mut self) {
         // hyper does not ask for the end of a body whose length it knows.
         if self.left == Some(0) {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::request_framing::{Position, Refusal, RequestFraming, Seen};
+use super::request_framing::{FramingError, Position, RequestFraming, SeenHeaders};
 use crate::connection::LINGER;
 use crate::net::{Peer, Socket, WriteBuffer};
 use crate::server::{Phase, Server};
@@ -54,8 +54,8 @@ impl Transport {
     /// # Errors
     ///
     /// It must be refused, whatever hyper made of it.
-    pub(crate) fn check(&self, request: u64) -> Result<Seen, Refusal> {
-        self.guard.check(request)
+    pub(crate) fn check(&self, request: u64) -> Result<SeenHeaders, FramingError> {
+        self.guard.check_request(request)
     }
 
     /// When a part of a request's body was last read.

@@ -23,17 +23,17 @@ use h2::{Ping, PingPong, Reason, RecvStream};
 use http::{HeaderValue, Request, StatusCode, header};
 use tracing::debug;
 
-use super::fault::Fault;
+use super::fault::ConnectionFault;
 use super::push::Parent;
 use super::request::{Asked, Refused};
-use super::stream::Stream;
 use super::transport::H2Io;
-use super::{Shared, request, response};
+use super::{EXCHANGE_OPTIONS, Shared, body, request, response, stream};
 use crate::Config;
 use crate::connection::LINGER;
-use crate::exchange::{Exchange, RequestBody, RequestInfo};
+use crate::exchange::{Exchange, NewExchange, RequestInfo};
 use crate::net::Timer;
 use crate::server::{Phase, Phases};
+use crate::websocket;
 
 /// How often a connection with open streams is looked after, unless a time-out is shorter.
 const TICK: Duration = Duration::from_secs(1);
@@ -132,7 +132,7 @@ impl Driver {
             if self.closing_since.is_some() {
                 break;
             }
-            let (client, Fault { code, why }) = (&self.shared.ends.client, fault);
+            let (client, ConnectionFault { code, why }) = (&self.shared.ends.client, fault);
             debug!(?client, "connection ended with {code:?}: {why}");
             self.close(Reason::from(code as u32));
         }
@@ -218,14 +218,20 @@ impl Driver {
             let refused = Refused::Status(status, "too many exchanges run, or the server drains");
             return self.refuse(&label, refused, respond, began);
         };
-        let body = RequestBody::Http2(body);
+        let new = NewExchange {
+            server,
+            permit,
+            info: label,
+            body: body::request_body(body),
+            options: EXCHANGE_OPTIONS,
+            began,
+        };
         let mut scope = match asked {
             Asked::Http(scope) => scope,
             Asked::WebSocket(scope, opening) => {
-                let exchange =
-                    Exchange::start_socket(server, permit, label, scope, opening, body, began);
+                let exchange = websocket::start(new, scope, opening);
                 // Never polled here first: it stays, and so does what wakes it.
-                let stream = Stream::new(&self.shared, &exchange, respond, None);
+                let stream = stream::respond_to(&self.shared, &exchange, respond, None);
                 return self.shared.running.spawn(exchange, stream);
             }
         };
@@ -234,8 +240,8 @@ impl Driver {
         if parent.is_some() {
             scope.extensions = scope.extensions.with(Extension::Push);
         }
-        let exchange = Exchange::start(server, permit, label, scope, body, began);
-        let mut stream = Stream::new(&self.shared, &exchange, respond, parent);
+        let exchange = Exchange::start(new, scope);
+        let mut stream = stream::respond_to(&self.shared, &exchange, respond, parent);
         if self.inline && Pin::new(&mut stream).poll(cx).is_ready() {
             return;
         }

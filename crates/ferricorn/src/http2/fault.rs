@@ -1,4 +1,7 @@
-//! Why a connection must end.
+//! Why the server ends an HTTP/2 connection because of its client.
+//!
+//! [`FrameCheck`](super::frame_check::FrameCheck) finds the faults, the driver sends their code in a
+//! GOAWAY frame. Errors that h2 finds are `h2::Error`s, not these.
 
 use super::flood::Flood;
 
@@ -16,9 +19,8 @@ pub(crate) enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// Whether a reset with this code says that the client did something wrong, and not that the app
-    /// or the server did.
-    pub(crate) fn was_provoked(code: u32) -> bool {
+    /// Whether a reset with this code blames the client, not the app or the server.
+    pub(crate) fn is_provoked(code: u32) -> bool {
         [
             Self::Protocol,
             Self::FlowControl,
@@ -32,15 +34,15 @@ impl ErrorCode {
     }
 }
 
-/// Why the connection must end.
+/// Why the server must end the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct ConnectionFault {
     pub(crate) code: ErrorCode,
     /// For the log.
     pub(crate) why: &'static str,
 }
 
-impl Fault {
+impl ConnectionFault {
     pub(crate) const fn protocol(why: &'static str) -> Self {
         let code = ErrorCode::Protocol;
         Self { code, why }
@@ -52,7 +54,7 @@ impl Fault {
     }
 }
 
-impl From<Flood> for Fault {
+impl From<Flood> for ConnectionFault {
     fn from(flood: Flood) -> Self {
         Self {
             code: ErrorCode::EnhanceYourCalm,

@@ -1,20 +1,25 @@
-//! How much of what costs the server and brings the client nothing one connection may send.
+//! Token buckets for frames that cost the server work and do nothing useful for the client.
 //!
-//! Each sort of it has an account. It begins full and each frame takes one unit out; time and useful
-//! work put some back, never above what it began with. So nobody is counted out who works with the
-//! server, however long and fast, and nobody can save up for an attack.
+//! Each kind of frame has a bucket. It starts full, and each frame takes one token. Time and useful
+//! work put tokens back, up to the size of the bucket. So a client that works with the server never
+//! runs out, at any speed and for any time, and no client can save tokens for an attack.
+//!
+//! It does not see frames: [`FrameCheck`](super::frame_check::FrameCheck) says what came and what
+//! was sent.
 
 use std::time::Instant;
 
-/// What is counted, each in an account of its own.
+/// A kind of cost, with a bucket of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flood {
     Ping,
     Settings,
     Priority,
+    /// The client cancels streams.
     Reset,
-    Provoked,
-    Empty,
+    /// The client makes the server reset streams.
+    ProvokedReset,
+    EmptyData,
     Continuation,
     WindowUpdate,
     Other,
@@ -29,195 +34,208 @@ impl Flood {
             Self::Settings => "too many SETTINGS",
             Self::Priority => "too many PRIORITY frames",
             Self::Reset => "too many requests were cancelled",
-            Self::Provoked => "too many streams had to be reset",
-            Self::Empty => "too many empty DATA frames",
+            Self::ProvokedReset => "too many streams had to be reset",
+            Self::EmptyData => "too many empty DATA frames",
             Self::Continuation => "too many CONTINUATION frames",
             Self::WindowUpdate => "too many WINDOW_UPDATE frames",
             Self::Other => "too many frames of other types",
         }
     }
 
-    /// The defaults. Sōzu counts in windows of a second, nghttp2 and we in buckets; the figures of
-    /// others are there to compare, most of them know no way to earn.
-    const fn budget(self) -> Budget {
+    /// The defaults. This server and nghttp2 use token buckets, Sōzu counts in windows of one second.
+    /// The figures of other servers are for comparison; most of them have no way to earn tokens.
+    const fn budget(self) -> FloodBudget {
         match self {
-            // CVE-2019-9512: each wants an answer. Some clients measure the path with one a round
-            // trip while a response comes (grpc-go), so DATA earns it.
+            // CVE-2019-9512: each PING needs an answer. Some clients measure the path with one PING a
+            // round trip while they receive a response (grpc-go), so DATA earns it.
             // Sōzu 100 a second; nghttp2 1000 unsent answers.
-            Self::Ping => Budget::of(100, 50).stream(1).data(1),
-            // CVE-2019-9515, counted by setting (at least one a frame): each frame wants an answer,
-            // and a new window is worked into each stream. Clients send one frame at the start.
+            Self::Ping => FloodBudget::new(100, 50).per_stream(1).per_data_frame(1),
+            // CVE-2019-9515, one token a setting and at least one a frame: each frame needs an answer,
+            // and a new window changes each stream. Clients send one frame at the start.
             // Sōzu 50 frames a second; nghttp2 1000 unsent answers and 32 settings a frame.
-            Self::Settings => Budget::of(100, 10),
-            // CVE-2019-9513; and PRIORITY_UPDATE (RFC 9218). A browser sends some for each request,
-            // and for all of them when its tab goes to the background. Envoy 100 a stream.
-            Self::Priority => Budget::of(200, 50).stream(5),
-            // CVE-2023-44487, also when it is paced: a request that is cancelled was begun for
-            // nothing. Who lets a response end has earned one. Room for all of a page's requests,
-            // twice. nghttp2 1000 and 33 a second; Netty 200 in 30 s; Sōzu 100 a second.
-            Self::Reset => Budget::of(200, 50).finished(1),
-            // CVE-2025-8671: the client makes the server reset, which rapid reset's count does not
-            // see. h2 has a limit for the connection's life besides (1024).
-            Self::Provoked => Budget::of(200, 50),
-            // CVE-2019-9518. h2 ends a connection after 100 in its life.
+            Self::Settings => FloodBudget::new(100, 10),
+            // CVE-2019-9513, for PRIORITY and PRIORITY_UPDATE (RFC 9218). A browser sends some for
+            // each request, and one for every request when its tab goes to the background.
+            // Envoy 100 a stream.
+            Self::Priority => FloodBudget::new(200, 50).per_stream(5),
+            // CVE-2023-44487, also if the client spreads it over time: the server started a cancelled
+            // request for nothing. A client that lets a response end earns a reset. The burst has room
+            // for all requests of a page, twice. nghttp2 1000 and 33 a second; Netty 200 in 30 s;
+            // Sōzu 100 a second.
+            Self::Reset => FloodBudget::new(200, 50).per_finished_stream(1),
+            // CVE-2025-8671: the client makes the server reset streams, which `Reset` does not count.
+            // h2 also has a limit for the whole connection (1024).
+            Self::ProvokedReset => FloodBudget::new(200, 50),
+            // CVE-2019-9518. h2 ends a connection after 100 in its whole life.
             // Envoy 1 in a row; Sōzu 100 a second.
-            Self::Empty => Budget::of(100, 50),
-            // CVE-2024-27316. How long one field block may be is h2's to limit; this is for many
-            // that are cut small. Sōzu 20 a block.
-            // Other is GOAWAY and what h2 ignores. Some browsers send a made-up type with each
-            // request, to keep servers tolerant.
-            Self::Continuation | Self::Other => Budget::of(100, 50).stream(2),
-            // CVE-2019-9511 (data dribble) and plain floods: a window that is opened by a byte at a
-            // time has the server send as many frames. A DATA frame that is worth the name earns
-            // four, so that a client may answer each for the stream and for the connection.
+            Self::EmptyData => FloodBudget::new(100, 50),
+            // CVE-2024-27316. h2 limits the length of one field block; this limits many blocks in
+            // small pieces. Sōzu 20 a block.
+            // `Other` is GOAWAY and all types that h2 ignores. Some browsers send an invented type with
+            // each request, so that servers stay tolerant.
+            Self::Continuation | Self::Other => FloodBudget::new(100, 50).per_stream(2),
+            // CVE-2019-9511 (data dribble) and plain floods: if a client opens its window one byte at a
+            // time, the server sends as many frames. A DATA frame of a useful size earns four tokens,
+            // so that a client may answer each with an update for the stream and one for the connection.
             // Envoy 10 a DATA frame.
-            Self::WindowUpdate => Budget::of(10_000, 500).stream(4).data(4),
+            Self::WindowUpdate => FloodBudget::new(10_000, 500)
+                .per_stream(4)
+                .per_data_frame(4),
         }
     }
 }
 
-/// What an account begins with and what puts units back.
+/// The size of a bucket, and the tokens that come back.
 #[derive(Debug, Clone, Copy)]
-struct Budget {
+struct FloodBudget {
     burst: u32,
-    a_second: u32,
-    a_stream: u32,
-    a_data_frame: u32,
-    a_finished_stream: u32,
+    per_second: u32,
+    per_stream: u32,
+    per_data_frame: u32,
+    per_finished_stream: u32,
 }
 
-impl Budget {
-    const fn of(burst: u32, a_second: u32) -> Self {
+impl FloodBudget {
+    const fn new(burst: u32, per_second: u32) -> Self {
         Self {
             burst,
-            a_second,
-            a_stream: 0,
-            a_data_frame: 0,
-            a_finished_stream: 0,
+            per_second,
+            per_stream: 0,
+            per_data_frame: 0,
+            per_finished_stream: 0,
         }
     }
 
-    const fn stream(self, a_stream: u32) -> Self {
-        Self { a_stream, ..self }
+    const fn per_stream(self, per_stream: u32) -> Self {
+        Self { per_stream, ..self }
     }
 
-    const fn data(self, a_data_frame: u32) -> Self {
+    const fn per_data_frame(self, per_data_frame: u32) -> Self {
         Self {
-            a_data_frame,
+            per_data_frame,
             ..self
         }
     }
 
-    const fn finished(self, a_finished_stream: u32) -> Self {
+    const fn per_finished_stream(self, per_finished_stream: u32) -> Self {
         Self {
-            a_finished_stream,
+            per_finished_stream,
             ..self
         }
     }
 
-    /// In thousandths of a unit, like an account: a rate a second is one a millisecond then.
-    fn income(&self, since: &Tally, until: &Tally) -> u64 {
+    /// In thousandths of a token, as in a bucket. So a rate per second is the same number per
+    /// millisecond.
+    fn income(&self, since: &ConnectionCounts, until: &ConnectionCounts) -> u64 {
         let times = |until: u32, since: u32, each: u32| {
             u64::from(until.wrapping_sub(since)) * u64::from(each)
         };
-        let time = (until.millis - since.millis).saturating_mul(u64::from(self.a_second));
-        let earned = times(until.streams, since.streams, self.a_stream)
-            .saturating_add(times(until.data, since.data, self.a_data_frame))
+        let time = (until.millis - since.millis).saturating_mul(u64::from(self.per_second));
+        let earned = times(until.streams, since.streams, self.per_stream)
             .saturating_add(times(
-                until.finished,
-                since.finished,
-                self.a_finished_stream,
+                until.data_frames,
+                since.data_frames,
+                self.per_data_frame,
+            ))
+            .saturating_add(times(
+                until.finished_streams,
+                since.finished_streams,
+                self.per_finished_stream,
             ));
         time.saturating_add(earned.saturating_mul(1000))
     }
 }
 
-/// What the connection has seen since it began. The counts may wrap.
+/// Counts since the connection began. They may wrap.
 #[derive(Debug, Clone, Copy, Default)]
-struct Tally {
-    /// Never goes back, whatever the caller's clock does.
+struct ConnectionCounts {
+    /// Never goes back, even if the caller's clock does.
     millis: u64,
     /// Streams that the client opened.
     streams: u32,
-    /// DATA frames of the server with [`Floods::WORTH`] bytes or more.
-    data: u32,
-    /// Streams that the server ended, or offered itself.
-    finished: u32,
+    /// DATA frames that the server sent, with at least [`FloodLimiter::USEFUL_DATA`] bytes.
+    data_frames: u32,
+    /// Streams that the server ended or promised.
+    finished_streams: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Account {
-    /// Thousandths.
-    units: u64,
-    /// Up to where the income is in `units`.
-    settled: Tally,
+struct TokenBucket {
+    /// Thousandths of a token.
+    tokens: u64,
+    /// `tokens` contains the income up to here.
+    settled: ConnectionCounts,
 }
 
-/// The accounts of one connection.
+/// The buckets of one connection.
 ///
-/// To earn is an addition, whatever it is good for: an account is brought up to date when
-/// something is taken out of it.
+/// To earn tokens is one addition, whichever buckets it fills: a bucket is brought up to date when
+/// a frame takes tokens from it.
 #[derive(Debug)]
-pub(crate) struct Floods {
+pub(crate) struct FloodLimiter {
     started: Instant,
-    /// SETTINGS_MAX_CONCURRENT_STREAMS, ours.
+    /// The server's SETTINGS_MAX_CONCURRENT_STREAMS.
     max_concurrent_streams: u32,
-    tally: Tally,
-    accounts: [Account; Flood::COUNT],
+    counts: ConnectionCounts,
+    buckets: [TokenBucket; Flood::COUNT],
 }
 
-impl Floods {
-    /// A DATA frame with fewer bytes of payload earns nothing: a client that opens its window by a byte would
-    /// pay with the frames that it provokes.
-    const WORTH: u32 = 256;
+impl FloodLimiter {
+    /// A DATA frame with a smaller payload earns nothing. Else a client that opens its window one
+    /// byte at a time would pay with the frames that it provokes.
+    const USEFUL_DATA: u32 = 256;
 
     pub(crate) fn new(max_concurrent_streams: u32, now: Instant) -> Self {
         Self {
             started: now,
             max_concurrent_streams,
-            tally: Tally::default(),
-            accounts: [Account {
-                units: u64::MAX,
-                settled: Tally::default(),
+            counts: ConnectionCounts::default(),
+            buckets: [TokenBucket {
+                tokens: u64::MAX,
+                settled: ConnectionCounts::default(),
             }; Flood::COUNT],
         }
     }
 
     /// The client opened a stream.
-    pub(crate) fn opened(&mut self) {
-        self.tally.streams = self.tally.streams.wrapping_add(1);
+    pub(crate) fn stream_opened(&mut self) {
+        self.counts.streams = self.counts.streams.wrapping_add(1);
     }
 
     /// The server ended a stream, or promised one that the client may not want.
-    pub(crate) fn finished(&mut self) {
-        self.tally.finished = self.tally.finished.wrapping_add(1);
+    pub(crate) fn stream_finished(&mut self) {
+        self.counts.finished_streams = self.counts.finished_streams.wrapping_add(1);
     }
 
-    /// The server sent a DATA frame.
-    pub(crate) fn data(&mut self, length: u32) {
-        if length >= Self::WORTH {
-            self.tally.data = self.tally.data.wrapping_add(1);
+    /// The server sent a DATA frame with this payload length.
+    pub(crate) fn data_sent(&mut self, length: u32) {
+        if length >= Self::USEFUL_DATA {
+            self.counts.data_frames = self.counts.data_frames.wrapping_add(1);
         }
     }
 
-    /// Takes `count` units out of the account of `flood`; an error if it has not so many.
+    /// Takes `count` tokens from the bucket of `flood`.
+    ///
+    /// # Errors
+    ///
+    /// The bucket has fewer tokens.
     pub(crate) fn spend(&mut self, flood: Flood, count: u32, now: Instant) -> Result<(), Flood> {
         let age = now.saturating_duration_since(self.started);
-        self.tally.millis = self.tally.millis.max(age.as_millis() as u64);
+        self.counts.millis = self.counts.millis.max(age.as_millis() as u64);
         let budget = flood.budget();
         let burst = match flood {
-            Flood::Reset | Flood::Provoked => budget
+            Flood::Reset | Flood::ProvokedReset => budget
                 .burst
                 .max(self.max_concurrent_streams.saturating_mul(2)),
             _ => budget.burst,
         };
-        let account = &mut self.accounts[flood as usize];
-        let units = account
-            .units
-            .saturating_add(budget.income(&account.settled, &self.tally))
+        let bucket = &mut self.buckets[flood as usize];
+        let tokens = bucket
+            .tokens
+            .saturating_add(budget.income(&bucket.settled, &self.counts))
             .min(u64::from(burst) * 1000);
-        account.settled = self.tally;
-        account.units = units.checked_sub(u64::from(count) * 1000).ok_or(flood)?;
+        bucket.settled = self.counts;
+        bucket.tokens = tokens.checked_sub(u64::from(count) * 1000).ok_or(flood)?;
         Ok(())
     }
 }

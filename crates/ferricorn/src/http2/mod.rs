@@ -4,18 +4,22 @@
 //! One that is not done by then goes on in a task of its own ([`stream`]), so that a hundred
 //! streams do not share one core and a busy app stops neither its neighbours nor a ping.
 
+mod body;
+mod capacity;
 mod client_state;
 mod driver;
 mod fault;
 mod flood;
 mod frame;
-mod frame_check;
+pub(crate) mod frame_check;
 mod push;
+mod push_slots;
 mod request;
 mod response;
 mod stream;
 mod streams;
 mod transport;
+mod websocket;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -29,16 +33,17 @@ use http::{Method, Uri, Version};
 use tracing::debug;
 
 use self::driver::Driver;
-use self::fault::Fault;
+use self::fault::ConnectionFault;
 pub(crate) use self::frame::PREFACE;
 use self::frame::{MAX_MAX_FRAME_SIZE, MAX_WINDOW_SIZE, MIN_MAX_FRAME_SIZE};
-use self::frame_check::Limits;
+use self::frame_check::FrameLimits;
+use self::push_slots::PushSlots;
 use self::streams::Streams;
 use self::transport::{H2Io, Transport};
 use crate::Config;
 use crate::connection::LINGER;
 use crate::connection_info::ConnectionInfo;
-use crate::exchange::{PushSlots, RequestInfo};
+use crate::exchange::{ExchangeOptions, RequestInfo};
 use crate::net::Socket;
 use crate::server::{Phase, Server};
 
@@ -59,6 +64,13 @@ impl Shared {
     }
 }
 
+/// h2 leaves interim responses, the `content-length` and the rest of an upload to its user.
+const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
+    sends_interim: true,
+    implies_length: false,
+    keeps_leftover: true,
+};
+
 /// What frames that are smaller than their bookkeeping may take, in bytes: about 32,000 of them wait
 /// for the app at most, some 3 MiB. Its own default would grow with the connection's window.
 const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
@@ -71,7 +83,7 @@ pub(crate) async fn serve(
     opened: Instant,
 ) {
     let config = server.config();
-    let limits = Limits {
+    let limits = FrameLimits {
         max_frame_size: frame_size(config),
         max_concurrent_streams: config.h2_max_concurrent_streams,
     };
@@ -110,7 +122,7 @@ pub(crate) async fn serve(
 enum NotBegun {
     H2(h2::Error),
     /// There is no preface. Only over TLS, where ALPN alone says what is spoken; h2 never sees it.
-    Fault(Fault),
+    Fault(ConnectionFault),
 }
 
 async fn begun(

@@ -1,4 +1,4 @@
-//! Server push: what a promise says, and whether one may be made.
+//! Server push: makes promised requests, and decides which pushes a connection takes.
 
 use std::collections::HashSet;
 
@@ -15,24 +15,24 @@ use super::Shared;
 use crate::Config;
 use crate::exchange::{Admission, PushGate};
 
-/// What promised requests have of the request that they belong to.
+/// The request that promised requests belong to, as far as they repeat it.
 #[derive(Debug)]
 pub(super) struct Parent {
     scheme: Scheme,
     host: HeaderValue,
-    /// A list, for most requests have none of the fields or few.
-    fields: Vec<(HeaderName, HeaderValue)>,
+    /// A list, because most requests have few of these headers or none.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Parent {
-    /// What is to be kept of a request whose app may push.
+    /// Keeps what is needed of a request whose app may push.
     pub(super) fn new(scope: &HttpScope, config: &Config) -> Option<Self> {
-        let mut fields = Vec::new();
+        let mut headers = Vec::new();
         for name in &config.h2_push_headers {
             let mut values = scope.headers.get_all(name).iter().peekable();
-            // Mostly there are none, and the question costs.
-            if values.peek().is_some() && !is_the_pages(name) {
-                fields.extend(values.map(|value| (name.clone(), value.clone())));
+            // Usually there is no value, and the second check costs more.
+            if values.peek().is_some() && !concerns_only_page(name) {
+                headers.extend(values.map(|value| (name.clone(), value.clone())));
             }
         }
         Some(Self {
@@ -41,22 +41,22 @@ impl Parent {
                 _ => Scheme::HTTP,
             },
             host: scope.headers.get(HOST)?.clone(),
-            fields,
+            headers,
         })
     }
 
-    /// The promised request: without fields of a response, with the app's own in place of those of
-    /// the same name. `None` if it cannot be put into words.
+    /// Makes the promised request. The app's headers replace those of the same name. `None` if the
+    /// request has no valid URI.
     pub(super) fn promise(&self, push: HttpResponsePush) -> Option<Request<()>> {
-        let mut headers = HeaderMap::with_capacity(self.fields.len() + push.headers.len());
-        for (name, value) in &self.fields {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + push.headers.len());
+        for (name, value) in &self.headers {
             headers.append(name, value.clone());
         }
         let mut last = None;
         for (name, value) in push.headers {
             let first_of_its_name = name.is_some();
             last = name.or(last);
-            let Some(name) = last.as_ref().filter(|name| !is_ours(name)) else {
+            let Some(name) = last.as_ref().filter(|name| !is_forbidden(name)) else {
                 continue;
             };
             if first_of_its_name {
@@ -78,10 +78,10 @@ impl Parent {
     }
 }
 
-/// The fields that are about the page's request alone: a part, or nothing, of what the client has not
-/// asked for is of no use to it. (PUSH-008)
-fn is_the_pages(name: &HeaderName) -> bool {
-    is_ours(name)
+/// Whether a header concerns only the page's own request. Conditions and ranges, for example: the client
+/// has no use for a part of something that it has not asked for. (PUSH-008)
+fn concerns_only_page(name: &HeaderName) -> bool {
+    is_forbidden(name)
         || [
             CONTENT_ENCODING,
             CONTENT_TYPE,
@@ -95,9 +95,9 @@ fn is_the_pages(name: &HeaderName) -> bool {
         .contains(name)
 }
 
-/// The fields that say how a request is sent, and those of a body, which a promised one has not
-/// (RFC 9113 §8.4.1).
-fn is_ours(name: &HeaderName) -> bool {
+/// Whether a promised request must not have this header: those that say how a request is sent, and those
+/// of a body, which a promised request has not (RFC 9113 §8.4.1).
+fn is_forbidden(name: &HeaderName) -> bool {
     [
         CONNECTION,
         CONTENT_LENGTH,
@@ -136,7 +136,8 @@ impl PushGate for Shared {
             .ok_or("the client has no room for a further push now")?;
         let permit = self.server.admit_later();
         let permit = permit.ok_or("the server runs as many exchanges as it may")?;
-        Ok(Admission { slot, permit })
+        let place = Box::new(slot);
+        Ok(Admission { place, permit })
     }
 }
 
@@ -152,20 +153,20 @@ mod tests {
 
     fn parent() -> Parent {
         let mut scope = HttpScope::new(Method::POST, PathAndQuery::from_static("/page"));
-        let fields = [
+        let headers = [
             ("host", "a:1"),
             ("cookie", "c=1"),
             ("accept-language", "de"),
             ("content-type", "x/y"),
         ];
-        for (name, value) in fields {
+        for (name, value) in headers {
             scope.headers.append(name, HeaderValue::from_static(value));
         }
         Parent::new(&scope, &Config::default()).unwrap()
     }
 
     #[test]
-    fn a_promise_is_a_get_with_a_few_fields_of_the_request() {
+    fn a_promise_is_a_get_with_a_few_headers_of_the_request() {
         let push = HttpResponsePush::new(PathAndQuery::from_static("/a%20b?c"));
         let request = parent().promise(push).unwrap();
         assert_eq!(*request.method(), Method::GET);
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_the_page_alone_is_not_taken_whatever_is_set() {
+    fn headers_that_concern_only_the_page_are_never_copied() {
         let mut scope = HttpScope::new(Method::GET, PathAndQuery::from_static("/page"));
         let mut config = Config::default();
         for name in [
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_apps_fields_replace_those_of_the_request() {
+    fn the_apps_headers_replace_those_of_the_request() {
         let mut push = HttpResponsePush::new(PathAndQuery::from_static("/"));
         for (name, value) in [
             ("cookie", "mine=1"),

@@ -49,7 +49,7 @@ pub(super) fn asked(
     // RFC 8441 §4: with a protocol its target is that of any request. It is no CONNECT to the app.
     parts.method = Method::GET;
     let scope = scope(parts, ends, config, state)?;
-    let handshake = websocket::over_http2(&scope, config)
+    let handshake = websocket::check_http2(&scope, config)
         .map_err(|refusal| Refused::Status(refusal.status, refusal.why))?;
     let (scope, opening) = handshake.into_scope(*scope);
     Ok(Asked::WebSocket(scope, opening))

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use asgi::DisconnectReason;
-use h2::Reason;
 use http::StatusCode;
 use tokio::sync::Notify;
 
-use super::stream::{Stream, Watch};
+use super::stream::StreamDriver;
 use crate::Config;
 use crate::exchange::Exchange;
+use crate::multiplexed::StreamWatch;
 
 /// The streams whose apps run in tasks of their own.
 #[derive(Debug, Default)]
@@ -26,15 +26,15 @@ pub(super) struct Streams {
 #[derive(Debug)]
 struct Entry {
     exchange: Arc<Exchange>,
-    watch: Arc<Watch>,
+    watch: Arc<StreamWatch>,
     /// Since when the client counts as gone, because it was too slow.
     left_at: Option<Instant>,
 }
 
 impl Streams {
     /// Gives a stream a task of its own.
-    pub(super) fn spawn(self: &Arc<Self>, exchange: Arc<Exchange>, stream: Stream) {
-        let id = exchange.label().id;
+    pub(super) fn spawn(self: &Arc<Self>, exchange: Arc<Exchange>, stream: StreamDriver) {
+        let id = exchange.info().id;
         let entry = Entry {
             exchange,
             watch: Arc::clone(stream.watch()),
@@ -63,7 +63,7 @@ impl Streams {
             if let Some(since) = entry.watch.stuck_since()
                 && past(since, config.write_timeout)
             {
-                entry.watch.kill(Reason::CANCEL, DisconnectReason::TimedOut);
+                entry.watch.kill(DisconnectReason::TimedOut);
             }
             let exchange = &entry.exchange;
             if entry.left_at.is_none()
@@ -109,7 +109,7 @@ impl Streams {
             exchange.disconnected(DisconnectReason::Shutdown);
             exchange.cancel("the server stops");
             exchange.log_access();
-            watch.kill(Reason::CANCEL, DisconnectReason::Shutdown);
+            watch.kill(DisconnectReason::Shutdown);
         }
     }
 

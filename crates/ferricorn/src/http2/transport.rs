@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::fault::Fault;
-use super::frame_check::{FrameCheck, Limits, Refused};
+use super::fault::ConnectionFault;
+use super::frame_check::{FrameCheck, FrameLimits, FrameRefusal};
 use crate::net::Socket;
 use crate::net::WriteBuffer;
 
@@ -28,7 +28,7 @@ struct Shared {
     gathers: bool,
     guard: FrameCheck,
     /// What the client did wrong; nothing behind it is read.
-    fault: Option<Fault>,
+    fault: Option<ConnectionFault>,
     /// Whether nothing is read until h2 has written.
     held: bool,
     /// Whether anything came since this was last asked.
@@ -43,7 +43,7 @@ struct Shared {
 
 impl Transport {
     /// Splits a socket into what the driver keeps and what h2 gets.
-    pub(super) fn new(socket: Socket, limits: Limits) -> (Self, H2Io) {
+    pub(super) fn new(socket: Socket, limits: FrameLimits) -> (Self, H2Io) {
         let wire = Self(Arc::new(Mutex::new(Shared {
             socket,
             gathered: WriteBuffer::default(),
@@ -70,7 +70,7 @@ impl Transport {
     }
 
     /// What the client did wrong, if that ends the connection.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(super) fn fault(&self) -> Option<ConnectionFault> {
         self.lock().fault
     }
 
@@ -101,7 +101,7 @@ impl Transport {
     }
 
     /// Adds a GOAWAY behind what was written, where h2 has not come far enough to send one.
-    pub(super) fn say_goodbye(&self, fault: Fault) {
+    pub(super) fn say_goodbye(&self, fault: ConnectionFault) {
         let mut shared = self.lock();
         // Eight bytes of type 7 on stream 0, and the last stream is 0. (RFC 9113 §6.8)
         shared.gathered.push(&[0, 0, 8, 7, 0, 0, 0, 0, 0]);
@@ -172,7 +172,7 @@ impl AsyncRead for H2Io {
         shared.heard = true;
         shared.read_end = read.is_empty();
         let now = Instant::now();
-        let guarded = shared.guard.read(read, now);
+        let guarded = shared.guard.check_received(read, now);
         if !shared.guard.is_in_field_block() {
             shared.field_block_since = None;
         } else if shared.field_block_since.is_none() {
@@ -180,7 +180,7 @@ impl AsyncRead for H2Io {
         }
         match guarded {
             Ok(()) => Poll::Ready(Ok(())),
-            Err(Refused {
+            Err(FrameRefusal {
                 before: sound,
                 fault,
             }) => {
@@ -267,7 +267,7 @@ impl Shared {
         for buf in bufs {
             let part = &buf[..written.min(buf.len())];
             written -= part.len();
-            if let Err(fault) = self.guard.wrote(part, now) {
+            if let Err(fault) = self.guard.check_sent(part, now) {
                 self.fault.get_or_insert(fault);
             }
         }

@@ -1,4 +1,4 @@
-//! Which certificate a client gets.
+//! Chooses the certificate that a client gets, by host name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,42 +6,43 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::x509::Facts;
+use super::x509::CertificateFacts;
 
-/// A certificate of the server's, ready to be used.
+/// A certificate of the server, ready for handshakes.
 #[derive(Debug)]
 pub(super) struct ServerCertificate {
     pub(super) key: Arc<CertifiedKey>,
-    pub(super) facts: Facts,
-    /// The certificate itself, without its chain.
+    pub(super) facts: CertificateFacts,
+    /// The certificate itself, without its chain, as PEM.
     pub(super) pem: String,
 }
 
-/// All certificates of a server, found by host name. There is at least one.
+/// All certificates of a server, by host name. There is at least one.
 #[derive(Debug)]
 pub(super) struct Certificates {
     all: Vec<ServerCertificate>,
-    /// The place in `all` of each name, wildcards under what follows their `*`.
+    /// The index in `all` for each name.
     exact: HashMap<String, usize>,
+    /// The same for wildcards, without their `*`.
     wildcards: HashMap<String, usize>,
 }
 
 impl Certificates {
-    /// `None` if there are none.
+    /// Returns `None` for an empty list.
     pub(super) fn new(all: Vec<ServerCertificate>) -> Option<Self> {
         if all.is_empty() {
             return None;
         }
         let mut exact = HashMap::new();
         let mut wildcards = HashMap::new();
-        for (place, certificate) in all.iter().enumerate() {
+        for (index, certificate) in all.iter().enumerate() {
             for name in &certificate.facts.names {
                 let (names, name) = match name.strip_prefix('*') {
                     Some(rest) => (&mut wildcards, rest),
                     None => (&mut exact, name.as_str()),
                 };
-                // Of two certificates for one name the first is taken.
-                names.entry(name.to_owned()).or_insert(place);
+                // The first of two certificates for one name wins.
+                names.entry(name.to_owned()).or_insert(index);
             }
         }
         Some(Self {
@@ -55,9 +56,9 @@ impl Certificates {
         self.all.iter()
     }
 
-    /// The certificate for a host; the first one if none names it.
+    /// The certificate that names the host, or else the first one.
     ///
-    /// rustls gives the host in lower case.
+    /// rustls passes the host in lower case.
     pub(super) fn choose(&self, host: Option<&str>) -> &ServerCertificate {
         let wildcard = |host: &str| {
             // RFC 9525 §6.3: a wildcard stands for exactly one label, the leftmost.

@@ -1,4 +1,4 @@
-//! Whether a client's certificate is accepted.
+//! Verifies client certificates.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,34 +13,34 @@ use rustls::{
 };
 use tracing::warn;
 
-use super::config::{ClientCertificates, Source, TlsConfig};
-use super::error::Problem;
+use super::config::{ClientCertificates, PemSource, TlsConfig};
+use super::error::TlsErrorKind;
 use super::{TlsError, pem, x509};
 
-/// What clients' certificates are held against; `None` if they are not asked for any.
+/// Makes the verifier of client certificates, or returns `None` if the server asks for none.
 pub(super) fn verifier(
     config: &TlsConfig,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
-    let error = |problem| Err(TlsError::new("", problem));
+    let error = |kind| Err(TlsError::new("", kind));
     let allow_none = match config.client_certificates {
         ClientCertificates::None if !config.client_authorities.is_empty() => {
-            return error(Problem::AuthorityUnused);
+            return error(TlsErrorKind::AuthorityUnused);
         }
         ClientCertificates::None if !config.revocation_lists.is_empty() => {
-            return error(Problem::ListUnused);
+            return error(TlsErrorKind::ListUnused);
         }
         ClientCertificates::None => return Ok(None),
-        _ if config.client_authorities.is_empty() => return error(Problem::NoAuthority),
+        _ if config.client_authorities.is_empty() => return error(TlsErrorKind::NoAuthority),
         ClientCertificates::Optional | ClientCertificates::DangerouslyUnverified => true,
         ClientCertificates::Required => false,
     };
     let mut roots = RootCertStore::empty();
     for source in &config.client_authorities {
         for authority in pem::certificates(source)? {
-            roots
-                .add(authority)
-                .map_err(|error| TlsError::new(source, Problem::BadAuthority(error.to_string())))?;
+            roots.add(authority).map_err(|error| {
+                TlsError::new(source, TlsErrorKind::BadAuthority(error.to_string()))
+            })?;
         }
     }
     let mut builder =
@@ -49,7 +49,9 @@ pub(super) fn verifier(
         let lists = pem::revocation_lists(source)?;
         for list in &lists {
             if let Some(since) = x509::overdue_since(list, SystemTime::now()) {
-                warn!("{source}: the revocation list was to be replaced by {since}");
+                warn!(
+                    "{source}: the revocation list has been out of date since {since}; get a new one"
+                );
             }
         }
         builder = builder.with_crls(lists);
@@ -61,18 +63,18 @@ pub(super) fn verifier(
         let lists: Vec<_> = config
             .revocation_lists
             .iter()
-            .map(Source::to_string)
+            .map(PemSource::to_string)
             .collect();
-        TlsError::new(lists.join(", "), Problem::BadList(error.to_string()))
+        TlsError::new(lists.join(", "), TlsErrorKind::BadList(error.to_string()))
     })?;
     Ok(Some(verifier))
 }
 
-/// Lets every certificate in whose key the client has, and leaves the verdict to the scope.
+/// Accepts every certificate if the client has its key. The scope says whether it is valid.
 #[derive(Debug)]
-pub(super) struct Lenient(pub(super) Arc<dyn ClientCertVerifier>);
+pub(super) struct AcceptAnyClient(pub(super) Arc<dyn ClientCertVerifier>);
 
-impl ClientCertVerifier for Lenient {
+impl ClientCertVerifier for AcceptAnyClient {
     fn verify_client_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -1,11 +1,11 @@
-//! What an embedder says of TLS.
+//! The TLS settings of a listener, for programs that embed the server.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{Tls, TlsError};
 
-/// Which certificates a server shows, and which it wants to see.
+/// The certificates that a server shows to clients, and whether it asks clients for theirs.
 ///
 /// ```no_run
 /// use ferricorn::{Bind, Config, TlsConfig};
@@ -18,44 +18,44 @@ use super::{Tls, TlsError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The cryptography is ring's. Sessions are resumed with tickets whose keys change every six hours
-/// and live in this process alone. Early data (0-RTT) is not offered: it can be replayed.
+/// The cryptography is ring's. Clients resume sessions with tickets; their keys change every six hours and
+/// stay in this process. The server does not accept early data (0-RTT), because an attacker can replay it.
 #[derive(Debug, Clone, Default)]
-#[must_use = "nothing happens before it is loaded"]
+#[must_use = "a TLS configuration does nothing until `load`"]
 pub struct TlsConfig {
-    pub(super) certificates: Vec<Pair>,
+    pub(super) certificates: Vec<CertificatePair>,
     pub(super) client_certificates: ClientCertificates,
-    pub(super) client_authorities: Vec<Source>,
-    pub(super) revocation_lists: Vec<Source>,
+    pub(super) client_authorities: Vec<PemSource>,
+    pub(super) revocation_lists: Vec<PemSource>,
     pub(super) min_version: TlsVersion,
 }
 
-/// A certificate with its chain, and the key for it.
+/// A certificate with its chain, and its private key.
 #[derive(Debug, Clone)]
-pub(super) struct Pair {
-    pub(super) chain: Source,
-    pub(super) key: Source,
+pub(super) struct CertificatePair {
+    pub(super) chain: PemSource,
+    pub(super) key: PemSource,
 }
 
-/// Where PEM comes from.
+/// Where PEM text comes from.
 #[derive(Clone)]
-pub(super) enum Source {
+pub(super) enum PemSource {
     File(PathBuf),
     Bytes {
         pem: Vec<u8>,
-        /// What messages call it.
+        /// The name in errors.
         name: &'static str,
     },
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for PemSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // It may be a private key.
+        // Never print the PEM text: it may be a private key.
         write!(f, "{self}")
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for PemSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
@@ -64,7 +64,7 @@ impl fmt::Display for Source {
     }
 }
 
-impl Source {
+impl PemSource {
     fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
@@ -73,7 +73,7 @@ impl Source {
     }
 }
 
-/// The oldest version of TLS that is spoken; older ones than these are not offered at all.
+/// The oldest TLS version that clients may use. The server does not support versions before TLS 1.2.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsVersion {
@@ -84,51 +84,54 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// Whether clients are asked for a certificate.
+/// Whether the server asks clients for a certificate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientCertificates {
-    /// They are not.
+    /// The server does not ask.
     #[default]
     None,
-    /// They are, and may have none; one that is not valid fails the handshake.
+    /// The server asks. A client may have no certificate, but an invalid one fails the handshake.
     Optional,
-    /// They are, and without a valid one the handshake fails.
+    /// The server asks. Without a valid certificate the handshake fails.
     Required,
-    /// They are, and whatever they show is let in: what is wrong with it stands in the scope
-    /// ([`asgi::Tls::client_cert_error`]), and *the app must look*. For an app that explains to
-    /// people why their certificate is not accepted.
+    /// The server asks and accepts every certificate, also an invalid one. The scope says what is wrong
+    /// with it ([`asgi::Tls::client_cert_error`]), and *the app must check that*. For apps that
+    /// explain to people why their certificate is not valid.
     DangerouslyUnverified,
 }
 
 impl TlsConfig {
-    /// No certificate yet; TLS 1.2 and 1.3; clients are not asked for certificates.
+    /// A configuration without certificates, for TLS 1.2 and 1.3. It does not ask clients for
+    /// certificates.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a certificate, PEM, followed by its intermediates if it has any, and its key, PEM:
-    /// PKCS#8, PKCS#1 or SEC1, not encrypted. Both may be the same file.
+    /// Adds a certificate and its private key, as PEM files. They may be the same file.
     ///
-    /// A client gets the certificate that names the host it asks for (SNI): an exact name beats a
-    /// wildcard, of two certificates for one name the first is taken. Who asks for no host, or for
-    /// one that no certificate names, gets the first certificate.
+    /// `chain` holds the certificate, then its intermediates if it has any. The key is PKCS#8, PKCS#1 or
+    /// SEC1, and not encrypted.
+    ///
+    /// A client gets the certificate that names the host it asks for (SNI). An exact name wins over a
+    /// wildcard, and the first of two certificates for one name wins. A client that asks for no host, or
+    /// for an unknown one, gets the first certificate.
     pub fn certificate_files(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.certificates.push(Pair {
-            chain: Source::File(chain.into()),
-            key: Source::File(key.into()),
+        self.certificates.push(CertificatePair {
+            chain: PemSource::File(chain.into()),
+            key: PemSource::File(key.into()),
         });
         self
     }
 
-    /// As [`certificate_files`](Self::certificate_files), from PEM in memory.
+    /// Same as [`certificate_files`](Self::certificate_files), from PEM in memory.
     pub fn certificate_pem(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.certificates.push(Pair {
-            chain: Source::Bytes {
+        self.certificates.push(CertificatePair {
+            chain: PemSource::Bytes {
                 pem: chain.into(),
                 name: "the certificate",
             },
-            key: Source::Bytes {
+            key: PemSource::Bytes {
                 pem: key.into(),
                 name: "the private key",
             },
@@ -136,70 +139,70 @@ impl TlsConfig {
         self
     }
 
-    /// Whether clients are asked for a certificate. Other than `None` needs at least one authority
-    /// that vouches for them.
+    /// Sets whether the server asks clients for a certificate. If it does, it needs at least one authority
+    /// that signs client certificates. Default: it does not ask.
     pub fn client_certificates(mut self, client_certificates: ClientCertificates) -> Self {
         self.client_certificates = client_certificates;
         self
     }
 
-    /// Adds the certificates of authorities, PEM, that vouch for clients.
+    /// Adds authorities that sign client certificates, as a PEM file.
     pub fn client_authorities_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.client_authorities.push(Source::File(path.into()));
+        self.client_authorities.push(PemSource::File(path.into()));
         self
     }
 
-    /// As [`client_authorities_file`](Self::client_authorities_file), from PEM in memory.
+    /// Same as [`client_authorities_file`](Self::client_authorities_file), from PEM in memory.
     pub fn client_authorities_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.client_authorities.push(Source::Bytes {
+        self.client_authorities.push(PemSource::Bytes {
             pem: pem.into(),
             name: "the client authorities",
         });
         self
     }
 
-    /// Adds revocation lists, PEM. With any, each certificate of a client's chain needs a list of
-    /// its issuer: what no list speaks of is refused.
+    /// Adds revocation lists, as a PEM file. If there is a list, each certificate in a client's chain
+    /// needs a list of its issuer: the server refuses a certificate that no list covers.
     pub fn revocation_list_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.revocation_lists.push(Source::File(path.into()));
+        self.revocation_lists.push(PemSource::File(path.into()));
         self
     }
 
-    /// As [`revocation_list_file`](Self::revocation_list_file), from PEM in memory.
+    /// Same as [`revocation_list_file`](Self::revocation_list_file), from PEM in memory.
     pub fn revocation_list_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.revocation_lists.push(Source::Bytes {
+        self.revocation_lists.push(PemSource::Bytes {
             pem: pem.into(),
             name: "the revocation list",
         });
         self
     }
 
-    /// The oldest version that is spoken. Default: TLS 1.2.
+    /// Sets the oldest TLS version that clients may use. Default: TLS 1.2.
     pub fn min_version(mut self, min_version: TlsVersion) -> Self {
         self.min_version = min_version;
         self
     }
 
-    /// Reads and checks everything. It reads files, so it may block.
+    /// Reads and checks everything. It may block, because it reads files.
     ///
-    /// A certificate that has expired is a warning in the log and no error.
+    /// An expired certificate is not an error; the server logs a warning.
     ///
     /// # Errors
     ///
-    /// One line that says which file is wrong, what was expected and what to do: a file cannot be
-    /// read or is no PEM, a key is encrypted, of a kind that is not offered or another
-    /// certificate's, or there is no certificate at all.
+    /// There is no certificate, a file cannot be read or is not PEM, or a key is encrypted, is not
+    /// supported, or belongs to another certificate. The error is one line: which file is wrong, what was
+    /// expected, and what to do.
     pub fn load(self) -> Result<Tls, TlsError> {
         Tls::new(self)
     }
 
-    /// All files that are read.
+    /// All files of this configuration.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.certificates
             .iter()
             .flat_map(|pair| [&pair.chain, &pair.key])
             .chain(&self.client_authorities)
             .chain(&self.revocation_lists)
-            .filter_map(Source::path)
+            .filter_map(PemSource::path)
     }
 }

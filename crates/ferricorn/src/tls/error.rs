@@ -1,58 +1,58 @@
-//! Why certificates cannot be used.
+//! The error for certificates, keys and TLS settings that the server cannot use.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// Why certificates cannot be used: one line for an operator.
+/// Why the server cannot use certificates, keys or TLS settings: one line for an operator.
 #[derive(Debug)]
-pub struct TlsError(Box<(String, Problem)>);
+pub struct TlsError(Box<(String, TlsErrorKind)>);
 
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(super) enum TlsErrorKind {
     NoCertificate,
-    Unreadable(Wanted, io::Error),
-    /// The line, and what is wrong with it.
+    Unreadable(PemContent, io::Error),
+    /// The line, and what is wrong there.
     MalformedPem(usize, String),
-    /// It has no section of the kind that was looked for.
-    Lacks(Wanted),
-    /// It looks like the binary form of what should be PEM.
-    Der(Wanted),
+    /// The file has no section of the expected type.
+    Missing(PemContent),
+    /// The file looks like DER, the binary form of PEM.
+    Der(PemContent),
     EncryptedKey,
     UnusableKey,
     BadCertificate(String),
-    /// The name of the certificate's file.
+    /// The key belongs to another certificate than the one in this file.
     KeyMismatch(String),
     BadAuthority(String),
     NoAuthority,
     AuthorityUnused,
     ListUnused,
     BadList(String),
-    /// rustls refuses the whole of it.
-    Refused(rustls::Error),
+    /// rustls does not accept the settings.
+    Rustls(rustls::Error),
 }
 
-/// What a file is read for.
+/// The content that a PEM file must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum PemContent {
     Certificate,
     Key,
     RevocationList,
 }
 
 impl TlsError {
-    /// `place` is the file, or what else messages call it.
-    pub(super) fn new(place: impl fmt::Display, problem: Problem) -> Self {
-        Self(Box::new((place.to_string(), problem)))
+    /// `source` is the file, or another name for the PEM text.
+    pub(super) fn new(source: impl fmt::Display, kind: TlsErrorKind) -> Self {
+        Self(Box::new((source.to_string(), kind)))
     }
 
     /// Whether a file could not be read at all.
     pub fn is_io(&self) -> bool {
-        matches!(self.0.1, Problem::Unreadable(..))
+        matches!(self.0.1, TlsErrorKind::Unreadable(..))
     }
 }
 
-impl Wanted {
+impl PemContent {
     fn label(self) -> &'static str {
         match self {
             Self::Certificate => "-----BEGIN CERTIFICATE-----",
@@ -69,7 +69,7 @@ impl Wanted {
         }
     }
 
-    /// The command of openssl that makes PEM of it.
+    /// The openssl command that converts DER to PEM.
     fn converter(self) -> &'static str {
         match self {
             Self::Certificate => "openssl x509 -inform der",
@@ -81,71 +81,71 @@ impl Wanted {
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (place, problem) = &*self.0;
-        match problem {
-            Problem::NoCertificate => {
-                f.write_str("TLS has no certificate, expected at least one with its private key")
+        let (source, kind) = &*self.0;
+        match kind {
+            TlsErrorKind::NoCertificate => {
+                f.write_str("found no certificate for TLS, expected at least one with its private key")
             }
-            Problem::Unreadable(wanted, error) => write!(
+            TlsErrorKind::Unreadable(content, error) => write!(
                 f,
-                "{place} cannot be read ({error}), expected a file of PEM with a {}",
-                wanted.noun()
+                "{source} cannot be read ({error}), expected a PEM file with a {}",
+                content.noun()
             ),
-            Problem::MalformedPem(line, what) => {
-                write!(f, "{place}:{line}: malformed PEM: {what}")
+            TlsErrorKind::MalformedPem(line, problem) => {
+                write!(f, "{source}:{line}: malformed PEM: {problem}")
             }
-            Problem::Lacks(wanted) => write!(
+            TlsErrorKind::Missing(content) => write!(
                 f,
-                "{place}: found no {}, expected PEM with a section {}",
-                wanted.noun(),
-                wanted.label()
+                "{source}: found no {}, expected PEM with the line {}",
+                content.noun(),
+                content.label()
             ),
-            Problem::Der(wanted) => write!(
+            TlsErrorKind::Der(content) => write!(
                 f,
-                "{place}: found DER, expected PEM; convert it with: {} -in {place}",
-                wanted.converter()
+                "{source}: found DER, expected PEM; convert it with: {} -in {source}",
+                content.converter()
             ),
-            Problem::EncryptedKey => write!(
+            TlsErrorKind::EncryptedKey => write!(
                 f,
-                "{place}: the private key is encrypted, expected one that is not; \
-                 decrypt it with: openssl pkey -in {place} -out decrypted.key"
+                "{source}: the private key is encrypted, expected one that is not; \
+                 decrypt it with: openssl pkey -in {source} -out decrypted.key"
             ),
-            Problem::UnusableKey => write!(
+            TlsErrorKind::UnusableKey => write!(
                 f,
-                "{place}: the private key is damaged or of a kind that is not offered, expected \
-                 RSA of 2048 to 8192 bits, ECDSA with P-256 or P-384, or Ed25519"
+                "{source}: the private key is damaged or its type is not supported, expected \
+                 RSA with 2048 to 8192 bits, ECDSA with P-256 or P-384, or Ed25519"
             ),
-            Problem::BadCertificate(why) => write!(
+            TlsErrorKind::BadCertificate(why) => write!(
                 f,
-                "{place}: found a certificate that cannot be used ({why}), expected X.509 version 3"
+                "{source}: found a certificate that cannot be used ({why}), expected X.509 version 3"
             ),
-            Problem::KeyMismatch(chain) => write!(
+            TlsErrorKind::KeyMismatch(chain) => write!(
                 f,
-                "{place}: the private key is not that of the certificate in {chain}; the \
-                 server's own certificate must be the first in its file"
+                "{source}: the private key does not belong to the certificate in {chain}, expected \
+                 the key of that certificate; the server's certificate must come first in its file"
             ),
-            Problem::BadAuthority(why) => write!(
+            TlsErrorKind::BadAuthority(why) => write!(
                 f,
-                "{place}: found a certificate that is no authority's ({why})"
+                "{source}: found a certificate that cannot be an authority ({why}), expected that of an \
+                 authority"
             ),
-            Problem::NoAuthority => f.write_str(
-                "clients are asked for certificates, expected the authorities that vouch for them",
+            TlsErrorKind::NoAuthority => f.write_str(
+                "the server asks for client certificates, expected the authorities that sign them",
             ),
-            Problem::AuthorityUnused => f.write_str(
-                "there are authorities for client certificates, but clients are not asked for any; \
-                 make them optional or required",
+            TlsErrorKind::AuthorityUnused => f.write_str(
+                "found authorities for client certificates, but the server does not ask for these; make \
+                 client certificates optional or required",
             ),
-            Problem::ListUnused => f.write_str(
-                "there are revocation lists, but clients are not asked for certificates; make them \
-                 optional or required",
+            TlsErrorKind::ListUnused => f.write_str(
+                "found revocation lists, but the server does not ask for client certificates; make \
+                 these optional or required",
             ),
-            Problem::BadList(why) => write!(
+            TlsErrorKind::BadList(why) => write!(
                 f,
-                "{place}: found a revocation list that cannot be used ({why}), expected version 2 \
-                 with a number, as RFC 5280 has it (openssl makes one with crlnumber and \
-                 crl_extensions)"
+                "{source}: found a revocation list that cannot be used ({why}), expected version 2 \
+                 with a number (RFC 5280); openssl makes one with crlnumber and crl_extensions"
             ),
-            Problem::Refused(_) => f.write_str("TLS cannot be set up like this"),
+            TlsErrorKind::Rustls(_) => f.write_str("TLS cannot be set up with these settings"),
         }
     }
 }
@@ -153,7 +153,7 @@ impl fmt::Display for TlsError {
 impl Error for TlsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0.1 {
-            Problem::Refused(error) => Some(error),
+            TlsErrorKind::Rustls(error) => Some(error),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! From what an operator has set to what a handshake uses.
+//! Loads a [`TlsConfig`]: reads and checks the files, and builds the settings for rustls.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,22 +13,22 @@ use tracing::warn;
 
 use super::accept::Protocol;
 use super::certificates::{Certificates, ServerCertificate};
-use super::config::{ClientCertificates, Pair, TlsConfig, TlsVersion};
-use super::error::Problem;
-use super::x509::{self, Facts};
+use super::config::{CertificatePair, ClientCertificates, TlsConfig, TlsVersion};
+use super::error::TlsErrorKind;
+use super::x509::{self, CertificateFacts};
 use super::{TlsError, client, pem};
 use crate::connection;
 
-/// What is loaded at one time.
-pub(super) struct Loaded {
+/// The certificates and settings of one load; a reload makes a new one.
+pub(super) struct LoadedTls {
     pub(super) rustls: Arc<ServerConfig>,
     pub(super) certificates: Arc<Certificates>,
-    /// What a client's certificate is held against, if its handshake was not.
+    /// Verifies a client's certificate after the handshake, if the handshake did not verify it.
     pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
-impl Loaded {
-    /// Reads and checks everything. `before` is what this replaces.
+impl LoadedTls {
+    /// Reads and checks everything. `before` is the load that this one replaces.
     pub(super) fn new(config: &TlsConfig, before: Option<&Self>) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let all: Result<_, _> = config
@@ -36,40 +36,43 @@ impl Loaded {
             .iter()
             .map(|pair| server_certificate(pair, &provider))
             .collect();
-        let none = || TlsError::new("", Problem::NoCertificate);
-        let certificates = Arc::new(Certificates::new(all?).ok_or_else(none)?);
-        warn_of_faults(&certificates);
+        let no_certificate = || TlsError::new("", TlsErrorKind::NoCertificate);
+        let certificates = Arc::new(Certificates::new(all?).ok_or_else(no_certificate)?);
+        warn_about(&certificates);
 
-        let refused = |error| TlsError::new("", Problem::Refused(error));
+        let rustls_error = |error| TlsError::new("", TlsErrorKind::Rustls(error));
         let versions = match config.min_version {
             TlsVersion::Tls12 => &[&TLS13, &TLS12][..],
             TlsVersion::Tls13 => &[&TLS13],
         };
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(versions)
-            .map_err(refused)?;
+            .map_err(rustls_error)?;
         let (builder, verifier) = match client::verifier(config, &provider)? {
             None => (builder.with_no_client_auth(), None),
             Some(verifier)
                 if config.client_certificates == ClientCertificates::DangerouslyUnverified =>
             {
-                let lenient = Arc::new(client::Lenient(Arc::clone(&verifier)));
-                (builder.with_client_cert_verifier(lenient), Some(verifier))
+                let accept_any = Arc::new(client::AcceptAnyClient(Arc::clone(&verifier)));
+                (
+                    builder.with_client_cert_verifier(accept_any),
+                    Some(verifier),
+                )
             }
             Some(verifier) => (builder.with_client_cert_verifier(verifier), None),
         };
         let resolver = Arc::clone(&certificates);
         let mut rustls = builder.with_cert_resolver(resolver);
-        // Theirs is often no more than the order in which somebody wrote a list down.
+        // The server's order decides, because a client's order often has no meaning.
         rustls.ignore_client_order = true;
         rustls.alpn_protocols = connection::PROTOCOLS.iter().map(Protocol::alpn).collect();
         rustls.ticketer = match before {
             Some(before) if config.client_certificates == ClientCertificates::None => {
                 Arc::clone(&before.rustls.ticketer)
             }
-            // A resumed session brings a client's certificate along without another check: what is
-            // revoked now must not come back with an old ticket.
-            _ => ticketer().map_err(refused)?,
+            // A resumed session keeps the client's certificate without a new check. New tickets make
+            // sure that a certificate that is revoked now cannot come back with an old ticket.
+            _ => ticketer().map_err(rustls_error)?,
         };
         Ok(Self {
             rustls: Arc::new(rustls),
@@ -78,7 +81,7 @@ impl Loaded {
         })
     }
 
-    /// The names and the expiry of each certificate.
+    /// The names and expiry dates of all certificates, for the log.
     pub(super) fn summary(&self) -> String {
         let one = |certificate: &ServerCertificate| {
             let facts = &certificate.facts;
@@ -94,27 +97,28 @@ fn ticketer() -> Result<Arc<dyn ProducesTickets>, RustlsError> {
 }
 
 fn server_certificate(
-    pair: &Pair,
+    pair: &CertificatePair,
     provider: &CryptoProvider,
 ) -> Result<ServerCertificate, TlsError> {
     let chain = pem::certificates(&pair.chain)?;
-    let facts = Facts::read(&chain[0])
-        .map_err(|error| TlsError::new(&pair.chain, Problem::BadCertificate(error.to_string())))?;
+    let facts = CertificateFacts::read(&chain[0]).map_err(|error| {
+        TlsError::new(&pair.chain, TlsErrorKind::BadCertificate(error.to_string()))
+    })?;
     let key = provider
         .key_provider
         .load_private_key(pem::private_key(&pair.key)?)
-        .map_err(|_| TlsError::new(&pair.key, Problem::UnusableKey))?;
+        .map_err(|_| TlsError::new(&pair.key, TlsErrorKind::UnusableKey))?;
     let pem = x509::pem(&chain[0]);
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         Ok(()) => {}
         Err(RustlsError::InconsistentKeys(_)) => {
-            let problem = Problem::KeyMismatch(pair.chain.to_string());
-            return Err(TlsError::new(&pair.key, problem));
+            let kind = TlsErrorKind::KeyMismatch(pair.chain.to_string());
+            return Err(TlsError::new(&pair.key, kind));
         }
         Err(error) => {
-            let problem = Problem::BadCertificate(error.to_string());
-            return Err(TlsError::new(&pair.chain, problem));
+            let kind = TlsErrorKind::BadCertificate(error.to_string());
+            return Err(TlsError::new(&pair.chain, kind));
         }
     }
     Ok(ServerCertificate {
@@ -124,15 +128,15 @@ fn server_certificate(
     })
 }
 
-/// Says what clients will not like.
-fn warn_of_faults(certificates: &Certificates) {
+/// Warns about certificates that clients will not accept or never get.
+fn warn_about(certificates: &Certificates) {
     let now = SystemTime::now();
-    for (place, certificate) in certificates.iter().enumerate() {
+    for (index, certificate) in certificates.iter().enumerate() {
         let facts = &certificate.facts;
-        if let Some(fault) = facts.fault_at(now) {
-            warn!("the certificate for {} {fault}", facts.title());
+        if let Some(problem) = facts.validity_problem(now) {
+            warn!("the certificate for {} {problem}", facts.title());
         }
-        if place > 0 && facts.names.is_empty() {
+        if index > 0 && facts.names.is_empty() {
             warn!(
                 "no client will get the certificate {}: it names no host and is not the first",
                 facts.title()

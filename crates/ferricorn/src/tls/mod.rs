@@ -1,9 +1,9 @@
-//! TLS: certificates and keys, which of them a client gets, and the handshake.
+//! TLS: certificates and keys, the choice of a certificate for a client, and the handshake.
 //!
-//! An embedder makes a [`TlsConfig`] into a [`Tls`] and gives that to a listener. A connection's
-//! task calls [`accept`], which gives a stream, the protocol that both sides agreed on and what
-//! the scope says of it; from there on the stream is one transport like the others
-//! ([`stream`] is what it has to do differently).
+//! A program that embeds the server loads a [`TlsConfig`] into a [`Tls`] and gives that to a listener.
+//! The task of a connection calls [`accept()`]. It returns a stream, the protocol that client and server
+//! agreed on, and what the scope says about TLS. The drivers use the stream as they use a plain socket;
+//! [`stream`] hides the differences.
 
 mod accept;
 mod certificates;
@@ -25,80 +25,82 @@ use tracing::{error, info};
 pub(crate) use self::accept::{Protocol, accept};
 pub use self::config::{ClientCertificates, TlsConfig, TlsVersion};
 pub use self::error::TlsError;
-use self::load::Loaded;
+use self::load::LoadedTls;
 pub(crate) use self::stream::TlsTransport;
-use self::watch::Stamp;
+use self::watch::FileStamps;
 pub(crate) use self::watch::watch;
 
-/// Certificates and settings that are loaded and checked: what makes a listener speak TLS.
+/// Loaded and checked certificates and settings. A listener with it uses TLS.
 ///
-/// Cloning it is cheap and shares it, so that several listeners reload together.
+/// A clone is cheap and shares the certificates, so that several listeners reload together.
 #[derive(Clone)]
-pub struct Tls(Arc<Shared>);
+pub struct Tls(Arc<TlsState>);
 
-struct Shared {
+/// The state that all clones of a [`Tls`] share.
+struct TlsState {
     config: TlsConfig,
-    /// What the next handshake uses. Replaced as a whole, so that no handshake sees two halves.
-    current: RwLock<Arc<Loaded>>,
-    /// What the files looked like when they were last read; held while they are read again.
-    seen: Mutex<Stamp>,
+    /// The certificates and settings for the next handshake. A reload replaces them together, so that no
+    /// handshake mixes old and new.
+    current: RwLock<Arc<LoadedTls>>,
+    /// The stamps of the files at the last load. A reload holds the lock.
+    stamps: Mutex<FileStamps>,
 }
 
 impl Tls {
     fn new(config: TlsConfig) -> Result<Self, TlsError> {
-        // Before the files are read: what changes in between is seen as a change.
-        let seen = Stamp::take(&config);
-        let loaded = Loaded::new(&config, None)?;
-        Ok(Self(Arc::new(Shared {
+        // The stamps come before the load, so that a change during the load counts as a change.
+        let stamps = FileStamps::read(&config);
+        let loaded = LoadedTls::new(&config, None)?;
+        Ok(Self(Arc::new(TlsState {
             config,
             current: RwLock::new(Arc::new(loaded)),
-            seen: Mutex::new(seen),
+            stamps: Mutex::new(stamps),
         })))
     }
 
-    /// Reads all files again. Handshakes from now on use what is in them; connections that are open
-    /// go on as they are.
+    /// Reads all files again. New handshakes use them; open connections continue.
     ///
-    /// What comes of it is logged, at info or at error. It reads files, so it may block; calling it
-    /// from several threads is fine.
+    /// The server logs the result, at info or at error. This method may block, because it reads files.
+    /// Several threads may call it at the same time.
     ///
     /// # Errors
     ///
-    /// As [`TlsConfig::load`]. What was in use before stays in use.
+    /// Same as [`TlsConfig::load`]. The old certificates then stay in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let replaced = self.replace();
         log_reload(&replaced);
         replaced.map(drop)
     }
 
-    /// Reads all files again; what is in use now, in words.
+    /// Reads all files again and returns a summary of the new certificates.
     fn replace(&self) -> Result<String, TlsError> {
-        let mut seen = self.seen();
-        *seen = Stamp::take(&self.0.config);
-        let loaded = Loaded::new(&self.0.config, Some(&self.current()))?;
+        let mut stamps = self.stamps();
+        *stamps = FileStamps::read(&self.0.config);
+        let loaded = LoadedTls::new(&self.0.config, Some(&self.current()))?;
         let summary = loaded.summary();
-        // The lock guards one assignment: nothing can be half done.
+        // The lock protects a single assignment, so a poisoned lock is harmless.
         let current = self.0.current.write();
         *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
         Ok(summary)
     }
 
-    /// Whether any of it comes from files, so that there is something to reload.
+    /// Whether there are files to reload.
     pub(crate) fn has_files(&self) -> bool {
         self.0.config.files().next().is_some()
     }
 
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    /// Whether both are clones of one `Tls`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn current(&self) -> Arc<Loaded> {
+    fn current(&self) -> Arc<LoadedTls> {
         let current = self.0.current.read();
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Stamp> {
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stamps(&self) -> MutexGuard<'_, FileStamps> {
+        self.0.stamps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! PEM files: reading them, and saying on which line they are wrong.
+//! Reads PEM files; errors name the line that is wrong.
 
 use std::borrow::Cow;
 use std::fs;
@@ -9,32 +9,32 @@ use rustls::pki_types::pem::{self, Error as PemError, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::TlsError;
-use super::config::Source;
-use super::error::{Problem, Wanted};
+use super::config::PemSource;
+use super::error::{PemContent, TlsErrorKind};
 
-/// How large a file may be, in bytes. The authorities of all the world take a quarter of a MiB,
-/// revocation lists some MiB.
+/// The largest file, in bytes. All public authorities together take 256 KiB, large revocation lists a
+/// few MiB.
 const MAX_SIZE: u64 = 16 * 1024 * 1024;
 
-/// The certificates of a source, in order; at least one.
-pub(super) fn certificates(source: &Source) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    all(source, Wanted::Certificate, |kind, der| {
+/// The certificates of a source, in order. There is at least one.
+pub(super) fn certificates(source: &PemSource) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    sections(source, PemContent::Certificate, |kind, der| {
         matches!(kind, SectionKind::Certificate).then(|| der.into())
     })
 }
 
-/// The revocation lists of a source; at least one.
+/// The revocation lists of a source. There is at least one.
 pub(super) fn revocation_lists(
-    source: &Source,
+    source: &PemSource,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    all(source, Wanted::RevocationList, |kind, der| {
+    sections(source, PemContent::RevocationList, |kind, der| {
         matches!(kind, SectionKind::Crl).then(|| der.into())
     })
 }
 
-/// The private key of a source: the first, if there are several.
-pub(super) fn private_key(source: &Source) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let keys = all(source, Wanted::Key, |kind, der| {
+/// The first private key of a source.
+pub(super) fn private_key(source: &PemSource) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let keys = sections(source, PemContent::Key, |kind, der| {
         Some(match kind {
             SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(der.into()),
             SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(der.into()),
@@ -42,58 +42,61 @@ pub(super) fn private_key(source: &Source) -> Result<PrivateKeyDer<'static>, Tls
             _ => return None,
         })
     })?;
-    let lacks = || TlsError::new(source, Problem::Lacks(Wanted::Key));
-    keys.into_iter().next().ok_or_else(lacks)
+    let missing = || TlsError::new(source, TlsErrorKind::Missing(PemContent::Key));
+    keys.into_iter().next().ok_or_else(missing)
 }
 
-fn all<T>(
-    source: &Source,
-    wanted: Wanted,
+/// The sections of a source that `convert` accepts.
+fn sections<T>(
+    source: &PemSource,
+    content: PemContent,
     convert: impl Fn(SectionKind, Vec<u8>) -> Option<T>,
 ) -> Result<Vec<T>, TlsError> {
-    let text =
-        read(source).map_err(|error| TlsError::new(source, Problem::Unreadable(wanted, error)))?;
-    if wanted == Wanted::Key && is_encrypted(&text) {
-        return Err(TlsError::new(source, Problem::EncryptedKey));
+    let text = read(source)
+        .map_err(|error| TlsError::new(source, TlsErrorKind::Unreadable(content, error)))?;
+    if content == PemContent::Key && is_encrypted(&text) {
+        return Err(TlsError::new(source, TlsErrorKind::EncryptedKey));
     }
     let mut found = Vec::new();
     let mut rest: &[u8] = &text;
     loop {
-        let began = text.len() - rest.len();
+        let start = text.len() - rest.len();
         match pem::from_buf(&mut rest) {
             Ok(Some((kind, der))) => found.extend(convert(kind, der)),
             Ok(None) => break,
             Err(error) => {
-                let line = begin_line(&text, began);
-                let problem = Problem::MalformedPem(line, explain(&error));
-                return Err(TlsError::new(source, problem));
+                let line = begin_line(&text, start);
+                let kind = TlsErrorKind::MalformedPem(line, explain(&error));
+                return Err(TlsError::new(source, kind));
             }
         }
     }
     if found.is_empty() {
-        let problem = match looks_like_der(&text) {
-            true => Problem::Der(wanted),
-            false => Problem::Lacks(wanted),
+        let kind = match looks_like_der(&text) {
+            true => TlsErrorKind::Der(content),
+            false => TlsErrorKind::Missing(content),
         };
-        return Err(TlsError::new(source, problem));
+        return Err(TlsError::new(source, kind));
     }
     Ok(found)
 }
 
-fn read(source: &Source) -> io::Result<Cow<'_, [u8]>> {
+fn read(source: &PemSource) -> io::Result<Cow<'_, [u8]>> {
     match source {
-        Source::Bytes { pem, .. } => Ok(Cow::Borrowed(pem)),
-        Source::File(path) => read_file(path).map(Cow::Owned),
+        PemSource::Bytes { pem, .. } => Ok(Cow::Borrowed(pem)),
+        PemSource::File(path) => read_file(path).map(Cow::Owned),
     }
 }
 
-/// Reads a file that may have been replaced by anything: whoever reloads must not wait for somebody
-/// to write into a pipe, nor read a device that has no end.
+/// Reads a regular file.
+///
+/// The path may have become something else since the last load. A reload must not wait for a pipe, and
+/// must not read an endless device.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let found = fs::metadata(path)?;
-    // What a folder is refused with says so already.
+    // For a folder, the error of `fs::read` is clear enough.
     if !found.is_file() && !found.is_dir() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     if found.len() > MAX_SIZE {
         return Err(io::Error::other("it is larger than 16 MiB"));
@@ -101,7 +104,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-/// PKCS#8's label for it, and the header that openssl wrote before there was PKCS#8.
+/// Whether the text holds an encrypted key: PKCS#8's label, or the header of openssl's older format.
 fn is_encrypted(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'\n').any(|line| {
         line.starts_with(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
@@ -109,7 +112,7 @@ fn is_encrypted(text: &[u8]) -> bool {
     })
 }
 
-/// A sequence whose length takes two bytes: how each certificate and key begins.
+/// Whether the bytes begin like a DER certificate or key: a sequence with a long length.
 fn looks_like_der(text: &[u8]) -> bool {
     text.starts_with(&[0x30, 0x82]) || text.starts_with(&[0x30, 0x81])
 }
@@ -129,10 +132,11 @@ fn explain(error: &PemError) -> String {
             String::from_utf8_lossy(end_marker)
         ),
         PemError::IllegalSectionStart { .. } => {
-            "the section's first line is cut off, expected five dashes at its end".to_owned()
+            "the first line of the section is incomplete, expected five dashes at its end"
+                .to_owned()
         }
         PemError::Base64Decode(why) => {
-            format!("the section that begins here is no base64 ({why})")
+            format!("the section that begins here is not base64 ({why})")
         }
         other => other.to_string(),
     }
@@ -142,8 +146,8 @@ fn explain(error: &PemError) -> String {
 mod tests {
     use super::*;
 
-    fn source(text: &str) -> Source {
-        Source::Bytes {
+    fn source(text: &str) -> PemSource {
+        PemSource::Bytes {
             pem: text.into(),
             name: "x.pem",
         }
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_told_with_its_line() {
+    fn the_error_for_malformed_pem_names_the_line() {
         let good = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(
             refused(&format!(
@@ -167,18 +171,18 @@ mod tests {
         let bad = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
         let line = refused(&format!("{good}{bad}"));
         assert!(
-            line.starts_with("x.pem:4: malformed PEM: the section that begins here is no base64"),
+            line.starts_with("x.pem:4: malformed PEM: the section that begins here is not base64"),
             "{line}"
         );
     }
 
     #[test]
-    fn what_is_something_else_is_told_with_what_was_expected() {
+    fn the_error_for_other_content_says_what_was_expected() {
         assert_eq!(
             refused("hello"),
-            "x.pem: found no certificate, expected PEM with a section -----BEGIN CERTIFICATE-----"
+            "x.pem: found no certificate, expected PEM with the line -----BEGIN CERTIFICATE-----"
         );
-        let der = Source::Bytes {
+        let der = PemSource::Bytes {
             pem: vec![0x30, 0x82, 1, 2],
             name: "x.der",
         };
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_key_is_told_with_the_command_that_decrypts_it() {
+    fn the_error_for_an_encrypted_key_names_the_command_that_decrypts_it() {
         for text in [
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
             "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: x\n\nAAAA\n",

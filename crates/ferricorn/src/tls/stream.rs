@@ -1,8 +1,8 @@
-//! A TLS stream as the transport of HTTP.
+//! A TLS stream as a transport for HTTP.
 //!
-//! What is different from a bare socket: what was written may still lie in the session, what was
-//! received may be no data, and the end of the client's side is something that it says
-//! (`close_notify`), not only something that happens.
+//! It differs from a plain socket in three ways. Written bytes may still wait in the session. Received
+//! bytes may hold no data. And a client must announce the end of its side (`close_notify`); a socket
+//! that just closes is an error.
 
 use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A TLS stream whose handshake is done.
+/// A TLS stream after its handshake.
 #[derive(Debug)]
 pub(crate) struct TlsTransport(Box<TlsStream<TcpStream>>);
 
@@ -25,14 +25,14 @@ impl TlsTransport {
         self.0.get_ref().0
     }
 
-    /// Whether the client has closed its side, without taking anything of what it has sent.
+    /// Whether the client has closed its side. It leaves the data of the client for the next read.
     ///
-    /// For this it decrypts what has come, if nothing that is decrypted waits to be read: at most
-    /// one buffer of the session's. Makes `cx` be woken when more comes.
+    /// If no decrypted data waits to be read, it decrypts what has arrived, at most one buffer of the
+    /// session. It registers `cx` to be woken when more arrives.
     ///
     /// # Errors
     ///
-    /// The connection is broken, or the client breaks the rules of TLS.
+    /// The connection is broken, or the client violates TLS.
     pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let (socket, session) = self.0.get_mut();
         loop {
@@ -49,7 +49,7 @@ impl TlsTransport {
             }
             match session.read_tls(&mut ReadNow(socket)) {
                 Ok(0) => return Ok(true),
-                // Whoever reads may have seen an empty socket before this.
+                // The reader may have found the socket empty before, so wake it.
                 Ok(_) => cx.waker().wake_by_ref(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -58,7 +58,7 @@ impl TlsTransport {
     }
 }
 
-/// Reads what a socket has now.
+/// Reads the bytes that a socket has now, without waiting.
 struct ReadNow<'a>(&'a TcpStream);
 
 impl Read for ReadNow<'_> {
@@ -68,7 +68,8 @@ impl Read for ReadNow<'_> {
 }
 
 impl AsyncRead for TlsTransport {
-    /// A socket that is closed before the client has said `close_notify` is an error, never an end.
+    /// Reads data. If the socket closes before the client sends `close_notify`, that is an error, not the
+    /// end of the data.
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -79,8 +80,8 @@ impl AsyncRead for TlsTransport {
 }
 
 impl AsyncWrite for TlsTransport {
-    /// Takes nothing while the session holds what the socket did not take: then a client that does
-    /// not read is seen as with a bare socket, and the session does not grow.
+    /// Accepts nothing while the session holds bytes that the socket has not taken. So the server notices a
+    /// client that does not read, as with a plain socket, and the session does not grow.
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -107,7 +108,7 @@ impl AsyncWrite for TlsTransport {
         Pin::new(&mut *self.0).poll_flush(cx)
     }
 
-    /// Says `close_notify`, then closes our side of the socket.
+    /// Sends `close_notify`, then closes our side of the socket.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0).poll_shutdown(cx)
     }
@@ -132,7 +133,7 @@ mod tests {
     use crate::http1::Transport;
     use crate::net::Socket;
 
-    /// Two ends of a connection whose sockets hold next to nothing.
+    /// The two sides of a connection. Their sockets have tiny buffers.
     async fn connected() -> (TlsTransport, client::TlsStream<TcpStream>) {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -164,13 +165,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_lies_in_the_session_leaves_without_another_write() {
+    async fn bytes_in_the_session_are_sent_without_another_write() {
         let (server, mut client) = connected().await;
         let mut transport = Transport::new(Socket::Tls(server), 1024);
-        // A session takes 64 KiB: at last 54 KiB lie in it for which the socket has no room yet.
-        let all_that_is_written = vec![b'x'; 120_000];
-        transport.push(&all_that_is_written);
-        let mut left = all_that_is_written.len();
+        // A session takes 64 KiB. At the end it holds 54 KiB that the socket has no room for.
+        let written = vec![b'x'; 120_000];
+        transport.push(&written);
+        let mut left = written.len();
         let all = poll_fn(|cx| {
             while left > 0 {
                 transport.flush(cx).unwrap();
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_is_closed_without_a_word_is_no_end() {
+    async fn a_socket_that_closes_without_close_notify_is_an_error() {
         let (mut server, mut client) = connected().await;
         client.write_all(b"abc").await.unwrap();
         client.flush().await.unwrap();

@@ -1,4 +1,4 @@
-//! Notices that files have changed.
+//! Watches the files of TLS and reloads them after a change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use super::{Tls, TlsConfig, log_reload};
 use crate::server::{Lifecycle, Phase};
 
-/// A certificate and its key are seldom replaced in one step: what has changed is read when nothing
-/// has changed for so long.
+/// How long the files must stay unchanged before a reload, because a certificate and its key are seldom
+/// replaced in one step.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// What files look like from the outside. Links are followed, for they are what is replaced mostly.
+/// The metadata of all files, to notice changes. It follows links, because tools mostly replace those.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stamp(Vec<Option<FileStamp>>);
+pub(super) struct FileStamps(Vec<Option<FileStamp>>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct FileStamp {
@@ -24,8 +24,8 @@ struct FileStamp {
     modified: (i64, i64),
 }
 
-impl Stamp {
-    pub(super) fn take(config: &TlsConfig) -> Self {
+impl FileStamps {
+    pub(super) fn read(config: &TlsConfig) -> Self {
         let stamp = |path| {
             let found = fs::metadata(path).ok()?;
             Some(FileStamp {
@@ -39,7 +39,7 @@ impl Stamp {
     }
 }
 
-/// Reloads what has changed, until the drain begins. Looks every `interval`.
+/// Looks for changed files every `interval` and reloads them, until the drain begins.
 pub(crate) async fn watch(all: Vec<Tls>, interval: Duration, life: Arc<Lifecycle>) {
     let watching = async {
         loop {
@@ -55,13 +55,14 @@ pub(crate) async fn watch(all: Vec<Tls>, interval: Duration, life: Arc<Lifecycle
     }
 }
 
+/// Reloads the files if they have changed and have then settled.
 async fn check(tls: &Tls) {
     let look = || {
         let tls = tls.clone();
-        // A file system may be slow, and a thread that serves must not wait.
+        // A file system may be slow, and a serving thread must not wait.
         tokio::task::spawn_blocking(move || {
-            let now = Stamp::take(&tls.0.config);
-            (*tls.seen() != now).then_some(now)
+            let now = FileStamps::read(&tls.0.config);
+            (*tls.stamps() != now).then_some(now)
         })
     };
     let Ok(Some(mut before)) = look().await else {
@@ -72,12 +73,12 @@ async fn check(tls: &Tls) {
         match look().await {
             Ok(Some(now)) if now == before => break,
             Ok(Some(now)) => before = now,
-            // Somebody else has reloaded them.
+            // Another caller has reloaded the files, or they are back to what they were.
             _ => return,
         }
     }
     let tls = tls.clone();
-    // It can only fail by a panic, which is in the log then.
+    // The task can only fail by a panic, and the panic is logged.
     if let Ok(replaced) = tokio::task::spawn_blocking(move || tls.replace()).await {
         log_reload(&replaced);
     }

@@ -1,4 +1,4 @@
-//! What is read out of certificates beside what rustls needs of them.
+//! Reads certificates for the log, the scope and the choice by host name. rustls does the rest.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -11,19 +11,19 @@ use x509_cert::der::{self, DateTime, Decode as _};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// What is known of a certificate of the server's.
+/// The facts that the server uses about one of its certificates.
 #[derive(Debug)]
-pub(super) struct Facts {
-    /// The host names it is for, in lower case; a wildcard begins with `*.`.
+pub(super) struct CertificateFacts {
+    /// The host names of the certificate, in lower case. A wildcard begins with `*.`.
     pub(super) names: Vec<String>,
-    /// The addresses it is for. No client asks for one by SNI.
+    /// The IP addresses of the certificate. Clients never ask for one by SNI.
     pub(super) addresses: Vec<IpAddr>,
     pub(super) subject: String,
     not_before: DateTime,
     not_after: DateTime,
 }
 
-impl Facts {
+impl CertificateFacts {
     pub(super) fn read(der: &[u8]) -> der::Result<Self> {
         let certificate = Certificate::from_der(der)?;
         let certificate = certificate.tbs_certificate();
@@ -45,7 +45,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// What people call it: its names, else its subject.
+    /// The certificate's names, or else its subject, for the log.
     pub(super) fn title(&self) -> String {
         let addresses = self.addresses.iter().map(ToString::to_string);
         let names: Vec<_> = self.names.iter().cloned().chain(addresses).collect();
@@ -56,13 +56,13 @@ impl Facts {
         }
     }
 
-    /// As in `2027-01-31T12:00:00Z`.
+    /// The end of its validity, such as `2027-01-31T12:00:00Z`.
     pub(super) fn expiry(&self) -> String {
         self.not_after.to_string()
     }
 
-    /// What is wrong with its dates, if something is.
-    pub(super) fn fault_at(&self, now: SystemTime) -> Option<String> {
+    /// Says if the certificate has expired or is not valid yet.
+    pub(super) fn validity_problem(&self, now: SystemTime) -> Option<String> {
         if now > self.not_after.to_system_time() {
             return Some(format!("expired on {}", self.not_after));
         }
@@ -78,13 +78,13 @@ fn address(octets: &OctetString) -> Option<IpAddr> {
         .ok()
 }
 
-/// A certificate's subject, as RFC 4514 writes it.
+/// The subject of a certificate, in the format of RFC 4514.
 pub(super) fn subject(der: &[u8]) -> Option<String> {
     let certificate = Certificate::from_der(der).ok()?;
     Some(certificate.tbs_certificate().subject().to_string())
 }
 
-/// When a revocation list was to be replaced by the next one, if it was.
+/// The date since which a revocation list is out of date, if it is.
 pub(super) fn overdue_since(crl: &[u8], now: SystemTime) -> Option<String> {
     let list = <CertificateList>::from_der(crl).ok()?;
     let next = list.tbs_cert_list.next_update?.to_date_time();
@@ -93,6 +93,6 @@ pub(super) fn overdue_since(crl: &[u8], now: SystemTime) -> Option<String> {
 
 /// A certificate as PEM.
 pub(super) fn pem(der: &[u8]) -> String {
-    // It fails for what is longer than 256 MiB, and no certificate on the wire is.
+    // This fails only above 256 MiB, and no certificate is that long.
     encode_string("CERTIFICATE", LineEnding::LF, der).unwrap_or_default()
 }

@@ -1,16 +1,17 @@
-//! What drives an open socket, over either version of HTTP.
+//! Drives an open socket, over any version of HTTP.
 //!
-//! In each turn it reads what the app has room for, polls the app, and writes what there is to write.
-//! A client that floods is not read, and one that does not read stops its app at `send`; both have a
-//! bound in bytes ([`Outgoing`], [`ClientSide`](crate::exchange::ClientSide)).
+//! In each turn it reads as much as the app has room for, polls the app, and writes the frames that
+//! wait. It does not read from a client that floods, and a client that does not read stops its app at
+//! `send`. Both have a bound in bytes ([`Encoder`](super::encoder::Encoder), [`ClientSide`]).
 //!
 //! A socket ends in one of these ways:
 //!
-//! - both sides have sent their close frames, whoever was first;
+//! - both sides have sent their close frames, in either order;
 //! - the client broke the protocol: a close frame says how, and nothing more is read;
-//! - the client does not answer our close frame in time, or no ping, or does not read;
-//! - the client is gone: the end of the connection or a reset;
-//! - the server stops: a close frame with 1001 when the drain begins, and the end when it is cut off.
+//! - the client does not answer our close frame or a ping in time, or does not read;
+//! - the client is gone: the connection has ended, or was reset;
+//! - the server stops: it sends a close frame with 1001 when the drain begins, and ends the socket when
+//!   it is cut off.
 //!
 //! In each of them an app that still runs goes on in a task of its own, with its grace.
 
@@ -23,77 +24,77 @@ use asgi_rules::{WebSocketDue, WebSocketKeepAlive, WebSocketPing, WebSocketTimeo
 use bytes::BytesMut;
 use tracing::debug;
 
-use super::decoder::{Decoder, Fault, Incoming, Limits};
-use super::deflate::{Agreement, Inflater};
+use super::client_side::ClientSide;
+use super::decoder::{Decoder, Incoming, MessageLimits, WebSocketFault};
+use super::deflate::Inflater;
 use super::io::Io;
-use crate::exchange::{ClientSide, Exchange};
+use crate::exchange::Exchange;
 use crate::net::Timer;
 use crate::server::{Phase, Phases, Server};
 
-/// How often a socket is looked after whose app does not take what came: nothing else tells that
-/// its client is gone.
+/// How often a socket is checked whose app does not take its messages: nothing else shows that the
+/// client is gone.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How far off the clock is where nothing can become due.
+/// How far off the timer is set when nothing can become due.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// How many times a turn starts over, until other sockets get theirs.
 const TURNS: usize = 32;
 
-/// How much is read at once, in bytes: as much as it takes. A socket that has nothing to read holds
-/// no buffer.
+/// The bounds of one read, in bytes; within them it is as large as the messages need. A socket that has
+/// nothing to read holds no buffer.
 const SMALLEST_READ: usize = 2 * 1024;
 const LARGEST_READ: usize = 64 * 1024;
 
 /// How a socket ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// As it should, or with a fault that the client was told.
+pub(crate) enum SocketEnd {
+    /// Both sides have closed it, or a close frame told the client of its fault.
     Closed,
     /// A deadline has passed.
     TimedOut(&'static str),
-    /// There is nobody to write to.
+    /// The client is gone.
     Lost,
     /// The server is cut off.
     Cut,
 }
 
-/// What nothing of the client's can follow.
+/// The end of the client's side: nothing that it sends can follow.
 #[derive(Debug)]
-enum Last {
+enum ClientEnd {
     Close(u16, String),
-    Fault(Fault),
+    Fault(WebSocketFault),
 }
 
-/// An open socket.
+/// Drives one open socket.
 pub(crate) struct Driver<I> {
     server: Arc<Server>,
     exchange: Arc<Exchange>,
     io: I,
     decoder: Decoder,
-    /// What was read and not decoded.
+    /// Bytes that were read and not decoded.
     read: BytesMut,
-    /// How much is read next.
+    /// The size of the next read.
     read_size: usize,
-    life: WebSocketKeepAlive,
-    /// When the socket was opened, from where its life counts.
+    keep_alive: WebSocketKeepAlive,
+    /// When the socket was opened. The keep-alive counts from here.
     opened: Instant,
-    /// The app does not take what came, so nothing is read.
+    /// The app does not take its messages, so nothing is read.
     paused: bool,
-    /// Nothing was there to read since this wake-up: what comes is the next one.
+    /// The last read found nothing: the next one waits for a wake-up.
     waits: bool,
-    /// The last that the client said, behind messages that the app has not taken, and since when.
-    last: Option<(Last, Instant)>,
+    /// The end of the client's side, after messages that the app has not taken, and when it came.
+    client_end: Option<(ClientEnd, Instant)>,
     phases: Phases,
     timer: Timer,
 }
 
 impl<I: Io> Driver<I> {
-    /// `read` is what the client has said behind its handshake.
+    /// `read` holds the bytes that the client has sent after its handshake.
     pub(crate) fn new(
         server: &Arc<Server>,
         exchange: Arc<Exchange>,
-        deflate: Option<Agreement>,
         io: I,
         read: BytesMut,
     ) -> Self {
@@ -104,12 +105,13 @@ impl<I: Io> Driver<I> {
             ping_timeout: config.ws_ping_timeout,
             close_timeout: config.ws_close_timeout,
         };
-        let limits = Limits {
+        let limits = MessageLimits {
             frame: config.ws_max_frame_size,
             message: config.ws_max_message_size,
         };
-        let life = WebSocketKeepAlive::new(timeouts);
-        let timer = Timer::new(opened + life.deadline().unwrap_or(IDLE));
+        let deflate = ClientSide::lock(&exchange).deflate();
+        let keep_alive = WebSocketKeepAlive::new(timeouts);
+        let timer = Timer::new(opened + keep_alive.deadline().unwrap_or(IDLE));
         Self {
             server: Arc::clone(server),
             exchange,
@@ -117,33 +119,32 @@ impl<I: Io> Driver<I> {
             decoder: Decoder::new(limits, deflate.map(Inflater::new)),
             read,
             read_size: SMALLEST_READ,
-            life,
+            keep_alive,
             opened,
             paused: false,
             waits: false,
-            last: None,
+            client_end: None,
             phases: server.phases(),
             timer,
         }
     }
 
-    /// What the socket was read from and written to, for whoever closes it. An app that still runs is
-    /// let go of.
-    pub(crate) fn finish(self, end: End) -> I {
-        let id = self.exchange.label().id;
+    /// Lets an app that still runs go on by itself, and returns the I/O for the caller to close.
+    pub(crate) fn finish(self, end: SocketEnd) -> I {
+        let id = self.exchange.info().id;
         match end {
-            End::Closed => debug!(exchange = id, "socket closed"),
-            End::TimedOut(why) => debug!(exchange = id, "socket timed out: {why}"),
-            End::Lost => debug!(exchange = id, "socket lost"),
-            End::Cut => debug!(exchange = id, "socket cut off: the server stops"),
+            SocketEnd::Closed => debug!(exchange = id, "socket closed"),
+            SocketEnd::TimedOut(why) => debug!(exchange = id, "socket timed out: {why}"),
+            SocketEnd::Lost => debug!(exchange = id, "socket lost"),
+            SocketEnd::Cut => debug!(exchange = id, "socket cut off: the server stops"),
         }
-        if end == End::Cut {
+        if end == SocketEnd::Cut {
             self.exchange.cancel("the server stops");
         }
-        let left = self.exchange.client_side().is_left();
-        match left {
+        let ended_without_app = ClientSide::lock(&self.exchange).ended_without_app();
+        match ended_without_app {
             true => self.exchange.detach_left(),
-            // It has closed the socket itself, and does no more for this client.
+            // The app has closed the socket itself, and does no more for this client.
             false => self.exchange.detach(None),
         }
         self.io
@@ -153,14 +154,14 @@ impl<I: Io> Driver<I> {
         &mut self.io
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<SocketEnd> {
         match self.poll_turns(cx) {
             Ok(()) => Poll::Pending,
             Err(end) => Poll::Ready(end),
         }
     }
 
-    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Result<(), SocketEnd> {
         self.poll_phase(cx)?;
         self.waits = false;
         let mut go_on = true;
@@ -177,19 +178,19 @@ impl<I: Io> Driver<I> {
         self.poll_clock(cx)
     }
 
-    /// Reads on, as far as the app has room. Whether there is something for it.
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+    /// Reads on, as far as the app has room. Returns whether something came for the app.
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         let exchange = Arc::clone(&self.exchange);
-        let mut side = exchange.client_side();
+        let mut side = ClientSide::lock(&exchange);
         let mut came = false;
         let (mut reads, mut bytes) = (0, 0);
         let result = loop {
-            if self.life.is_over() {
+            if self.keep_alive.is_over() {
                 break Ok(());
             }
-            if self.last.is_some() {
+            if self.client_end.is_some() {
                 self.paused = side.has_unread();
-                came |= self.end_reading(&mut side, None);
+                came |= self.take_client_end(&mut side, None);
                 break Ok(());
             }
             self.paused = !side.wants_more();
@@ -198,10 +199,10 @@ impl<I: Io> Driver<I> {
             }
             match self.decoder.decode(&mut self.read) {
                 Ok(Some(Incoming::Close(code, reason))) => {
-                    self.last = Some((Last::Close(code, reason), Instant::now()));
+                    self.client_end = Some((ClientEnd::Close(code, reason), Instant::now()));
                 }
-                Ok(Some(said)) => came |= self.take(said, &mut side),
-                Err(fault) => self.last = Some((Last::Fault(fault), Instant::now())),
+                Ok(Some(incoming)) => came |= self.take(incoming, &mut side),
+                Err(fault) => self.client_end = Some((ClientEnd::Fault(fault), Instant::now())),
                 Ok(None) if reads == TURNS => {
                     cx.waker().wake_by_ref();
                     break Ok(());
@@ -213,7 +214,7 @@ impl<I: Io> Driver<I> {
                     }
                     Poll::Ready(Err(reason)) => {
                         side.lost(reason);
-                        break Err(End::Lost);
+                        break Err(SocketEnd::Lost);
                     }
                     Poll::Pending => break Ok(()),
                 },
@@ -223,7 +224,7 @@ impl<I: Io> Driver<I> {
             self.read = BytesMut::new();
         }
         if reads > 0 {
-            self.expect(bytes);
+            self.adapt_read_size(bytes);
         }
         if came {
             side.wake_receiver(cx);
@@ -231,9 +232,9 @@ impl<I: Io> Driver<I> {
         result.map(|()| came)
     }
 
-    /// Makes the next read as large as what came this time: one read for a message, and no buffer that is
-    /// much larger.
-    fn expect(&mut self, bytes: usize) {
+    /// Makes the next read as large as the bytes that came this time: one read for a message, and no
+    /// buffer that is much larger.
+    fn adapt_read_size(&mut self, bytes: usize) {
         if bytes > self.read_size {
             self.read_size = LARGEST_READ.min(bytes.next_power_of_two());
         } else if bytes < self.read_size / 4 {
@@ -241,7 +242,7 @@ impl<I: Io> Driver<I> {
         }
     }
 
-    /// Reads once; how much that was.
+    /// Reads once, and returns the number of bytes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, DisconnectReason>> {
         if self.waits {
             return Poll::Pending;
@@ -256,65 +257,66 @@ impl<I: Io> Driver<I> {
         if read == 0 {
             return Poll::Ready(Err(DisconnectReason::Lost));
         }
-        self.life.heard(self.opened.elapsed());
+        self.keep_alive.heard(self.opened.elapsed());
         Poll::Ready(Ok(read))
     }
 
-    /// Takes what the client said. Whether that is something for the app.
-    fn take(&mut self, said: Incoming, side: &mut ClientSide<'_>) -> bool {
-        match said {
+    /// Takes a message or a control frame. Returns whether the app or the client must be served now.
+    fn take(&mut self, incoming: Incoming, side: &mut ClientSide<'_>) -> bool {
+        match incoming {
             Incoming::Message(message) => {
-                self.life.message();
+                self.keep_alive.message();
                 side.deliver(message);
                 true
             }
             Incoming::Ping(payload) => {
-                match self.life.ping(self.opened.elapsed()) {
+                match self.keep_alive.ping(self.opened.elapsed()) {
                     WebSocketPing::Answer => side.outgoing().pong(payload),
                     WebSocketPing::Ignore => {}
                     WebSocketPing::Flood => self.fail(TOO_MANY_PINGS, side),
                 }
                 true
             }
-            // The other is for `end_reading`.
+            // `take_client_end` takes a close frame.
             Incoming::Pong | Incoming::Close(..) => false,
         }
     }
 
-    /// Takes the last that the client said, once the app has taken what came before: it may have
-    /// answers to that. One that takes nothing is not waited for beyond a tick. Whether it was taken.
-    fn end_reading(&mut self, side: &mut ClientSide<'_>, now: Option<Instant>) -> bool {
-        let in_time = |(_, since): &mut (Last, Instant)| {
+    /// Takes the end of the client's side, once the app has taken the messages before it: the app may
+    /// have answers to those. After a tick it no longer waits for an app that takes nothing. Returns
+    /// whether it took the end.
+    fn take_client_end(&mut self, side: &mut ClientSide<'_>, now: Option<Instant>) -> bool {
+        let is_due = |(_, since): &mut (ClientEnd, Instant)| {
             let waited = now.map(|now| now.duration_since(*since));
             !side.has_unread() || waited.is_some_and(|waited| waited >= TICK)
         };
-        match self.last.take_if(in_time) {
+        match self.client_end.take_if(is_due) {
             None => return false,
-            Some((Last::Fault(fault), _)) => self.fail(fault, side),
-            Some((Last::Close(code, reason), _)) => {
-                self.life.closed();
+            Some((ClientEnd::Fault(fault), _)) => self.fail(fault, side),
+            Some((ClientEnd::Close(code, reason), _)) => {
+                self.keep_alive.closed();
                 side.closed(code, reason);
             }
         }
         true
     }
 
-    /// The client broke a rule.
-    fn fail(&mut self, fault: Fault, side: &mut ClientSide<'_>) {
-        let Fault { code, why } = fault;
-        let id = self.exchange.label().id;
+    /// Closes the socket because the client broke a rule.
+    fn fail(&mut self, fault: WebSocketFault, side: &mut ClientSide<'_>) {
+        let WebSocketFault { code, why } = fault;
+        let id = self.exchange.info().id;
         debug!(exchange = id, "socket closed with {code}: {why}");
         let close = WebSocketClose::new(code).reason(why);
         side.close(DisconnectReason::ProtocolError, &close);
-        self.life.fail();
+        self.keep_alive.fail();
     }
 
-    /// Writes what waits. Whether that makes room for who waits for some.
-    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+    /// Writes the frames that wait. Returns whether a task that waits for room has some now.
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         let exchange = Arc::clone(&self.exchange);
-        let mut side = exchange.client_side();
+        let mut side = ClientSide::lock(&exchange);
         if side.is_closing() {
-            self.life.close(self.opened.elapsed());
+            self.keep_alive.close(self.opened.elapsed());
         }
         let mut written = 0;
         let outgoing = side.outgoing();
@@ -324,93 +326,94 @@ impl<I: Io> Driver<I> {
         match polled {
             Poll::Ready(Err(reason)) => {
                 side.lost(reason);
-                Err(End::Lost)
+                Err(SocketEnd::Lost)
             }
-            Poll::Ready(Ok(())) if all && self.life.is_over() => Err(End::Closed),
+            Poll::Ready(Ok(())) if all && self.keep_alive.is_over() => Err(SocketEnd::Closed),
             _ => Ok(room),
         }
     }
 
-    /// The server's phase, as far as it matters here.
-    fn poll_phase(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    /// Closes the socket when the server drains, and ends it when the server is cut off.
+    fn poll_phase(&mut self, cx: &mut Context<'_>) -> Result<(), SocketEnd> {
         while let Poll::Ready(phase) = self.phases.poll_next(cx) {
             let close = WebSocketClose::new(1001).reason("the server stops");
-            let side = &mut self.exchange.client_side();
+            let side = &mut ClientSide::lock(&self.exchange);
             side.close(DisconnectReason::Shutdown, &close);
             if phase >= Phase::Cut {
                 // As much as can be written at once.
                 let _ = self.io.poll_write(cx, side.outgoing(), &mut 0);
-                return Err(End::Cut);
+                return Err(SocketEnd::Cut);
             }
         }
         Ok(())
     }
 
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), SocketEnd> {
         loop {
-            self.timer.hasten(self.next_look());
+            self.timer.hasten(self.next_check());
             if self.timer.poll(cx).is_pending() {
                 return Ok(());
             }
             let now = Instant::now();
-            self.look(now, cx)?;
-            self.timer.reset(self.next_look().max(now));
+            self.check_deadlines(now, cx)?;
+            self.timer.reset(self.next_check().max(now));
         }
     }
 
-    fn next_look(&self) -> Instant {
+    /// When the deadlines must be checked next.
+    fn next_check(&self) -> Instant {
         let idle = || Instant::now() + if self.paused { TICK } else { IDLE };
         let write_timeout = self.server.config().write_timeout;
         let stuck = self.io.stuck_since().map(|since| since + write_timeout);
         let due = match self.paused {
-            // Its silence is ours.
+            // The client is silent because nothing is read.
             true => None,
-            false => self.life.deadline().map(|after| self.opened + after),
+            false => self.keep_alive.deadline().map(|after| self.opened + after),
         };
         let deadline = [stuck, due].into_iter().flatten().min();
         deadline.unwrap_or_else(idle)
     }
 
-    /// Does what is due.
-    fn look(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
+    /// Acts on the deadlines that have passed.
+    fn check_deadlines(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), SocketEnd> {
         if let Some(since) = self.io.stuck_since()
             && now.duration_since(since) >= self.server.config().write_timeout
         {
-            self.exchange.client_side().lost(DisconnectReason::TimedOut);
-            return Err(End::TimedOut("the client does not read"));
+            ClientSide::lock(&self.exchange).lost(DisconnectReason::TimedOut);
+            return Err(SocketEnd::TimedOut("the client does not read"));
         }
         if self.paused {
-            self.life.heard(now - self.opened);
+            self.keep_alive.heard(now - self.opened);
             let exchange = Arc::clone(&self.exchange);
-            if self.end_reading(&mut exchange.client_side(), Some(now)) {
-                // Another turn, in which it goes out and the app is told.
+            if self.take_client_end(&mut ClientSide::lock(&exchange), Some(now)) {
+                // Another turn sends the answer and lets the app learn of the end.
                 cx.waker().wake_by_ref();
                 return Ok(());
             }
             if self.io.is_lost(cx) {
-                self.exchange.client_side().lost(DisconnectReason::Lost);
-                return Err(End::Lost);
+                ClientSide::lock(&self.exchange).lost(DisconnectReason::Lost);
+                return Err(SocketEnd::Lost);
             }
         }
-        match self.life.overdue(now - self.opened) {
+        match self.keep_alive.overdue(now - self.opened) {
             WebSocketDue::Nothing => Ok(()),
             WebSocketDue::Ping => {
-                self.exchange.client_side().outgoing().ping();
+                ClientSide::lock(&self.exchange).outgoing().ping();
                 self.poll_outgoing(cx).map(drop)
             }
             WebSocketDue::NoPong => {
                 let close = WebSocketClose::new(1011).reason("no answer to a ping");
-                let side = &mut self.exchange.client_side();
+                let side = &mut ClientSide::lock(&self.exchange);
                 side.close(DisconnectReason::TimedOut, &close);
                 let _ = self.io.poll_write(cx, side.outgoing(), &mut 0);
-                Err(End::TimedOut("no answer to a ping"))
+                Err(SocketEnd::TimedOut("no answer to a ping"))
             }
-            WebSocketDue::NoClose => Err(End::TimedOut("no answer to a close frame")),
+            WebSocketDue::NoClose => Err(SocketEnd::TimedOut("no answer to a close frame")),
         }
     }
 }
 
-const TOO_MANY_PINGS: Fault = Fault {
+const TOO_MANY_PINGS: WebSocketFault = WebSocketFault {
     code: 1008,
     why: "too many pings",
 };

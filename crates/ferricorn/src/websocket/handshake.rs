@@ -1,5 +1,4 @@
-//! The opening handshake: what a client must have said (RFC 6455 §4.2, RFC 8441), and what is
-//! answered to it.
+//! The opening handshake: what a client must send (RFC 6455 §4.2, RFC 8441), and the server's answer.
 
 use asgi::{Extension, HttpScope, WebSocketScope};
 use bytes::{Bytes, BytesMut};
@@ -15,30 +14,30 @@ use crate::Config;
 
 /// A handshake that is well formed.
 #[derive(Debug)]
-pub(crate) struct Handshake {
-    /// What the client offers, the best first.
+pub(crate) struct CheckedHandshake {
+    /// The subprotocols that the client offers, the best first.
     subprotocols: Vec<String>,
     opening: Opening,
 }
 
-/// What completes a handshake, if the app accepts it.
+/// The server's part of the response that accepts a handshake.
 #[derive(Debug)]
 pub(crate) struct Opening {
     /// 101 or 200.
     pub(crate) status: StatusCode,
-    /// The fields of the answer that are not the app's.
+    /// The headers of the response that the app does not set.
     pub(crate) headers: HeaderMap,
     pub(crate) deflate: Option<Agreement>,
 }
 
-/// Why a handshake is answered without the app. The connection is sound.
+/// A handshake that the server answers without the app. The connection may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct HandshakeRefusal {
     pub(crate) status: StatusCode,
     pub(crate) why: &'static str,
 }
 
-impl Refusal {
+impl HandshakeRefusal {
     const fn bad_request(why: &'static str) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -46,7 +45,7 @@ impl Refusal {
         }
     }
 
-    /// The fields that this answer has to have.
+    /// The headers that this answer must have.
     pub(crate) fn headers(self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         match self.status {
@@ -71,8 +70,8 @@ const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// Whether a request of HTTP/1.1 asks for a WebSocket, well formed or not.
 ///
-/// To ask for some other protocol as well is lawful; which one it becomes is the server's choice.
-pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
+/// A client may ask for other protocols as well; the server chooses one.
+pub(crate) fn is_upgrade_request(headers: &HeaderMap) -> bool {
     has_token(headers, &UPGRADE, "websocket")
 }
 
@@ -80,29 +79,36 @@ pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 ///
-/// What is wrong with it, or that its page may not open one.
-pub(crate) fn over_http1(request: &HttpScope, config: &Config) -> Result<Handshake, Refusal> {
+/// The request is malformed, or its page may not open a WebSocket.
+pub(crate) fn check_http1(
+    request: &HttpScope,
+    config: &Config,
+) -> Result<CheckedHandshake, HandshakeRefusal> {
     let HttpScope {
         method, headers, ..
     } = request;
     if method != Method::GET {
-        return Err(Refusal {
+        return Err(HandshakeRefusal {
             status: StatusCode::METHOD_NOT_ALLOWED,
             why: "a handshake is a GET",
         });
     }
     if !has_token(headers, &CONNECTION, "upgrade") {
-        // Mostly a proxy between that does not pass it on.
-        return Err(Refusal::bad_request("connection does not name upgrade"));
+        // Usually a proxy has removed it.
+        return Err(HandshakeRefusal::bad_request(
+            "connection does not name upgrade",
+        ));
     }
     check_version(headers)?;
     let key = only(headers, &SEC_WEBSOCKET_KEY)
-        .map_err(|_| Refusal::bad_request("no key, or more than one"))?;
+        .map_err(|_| HandshakeRefusal::bad_request("no key, or more than one"))?;
     if !is_key(key.as_bytes()) {
-        return Err(Refusal::bad_request("the key is not 16 bytes in base64"));
+        return Err(HandshakeRefusal::bad_request(
+            "the key is not 16 bytes in base64",
+        ));
     }
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-    let mut handshake = Handshake::new(StatusCode::SWITCHING_PROTOCOLS, headers, config)?;
+    let mut handshake = CheckedHandshake::new(StatusCode::SWITCHING_PROTOCOLS, headers, config)?;
     let answer = &mut handshake.opening.headers;
     answer.insert(UPGRADE, WEBSOCKET);
     answer.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -112,28 +118,37 @@ pub(crate) fn over_http1(request: &HttpScope, config: &Config) -> Result<Handsha
     Ok(handshake)
 }
 
-/// Checks an extended CONNECT for a WebSocket. (RFC 8441 §5: there is no key, and none is answered.)
+/// Checks an extended CONNECT for a WebSocket. It has no key, and neither has the answer. (RFC 8441 §5)
 ///
 /// # Errors
 ///
-/// As [`over_http1`].
-pub(crate) fn over_http2(request: &HttpScope, config: &Config) -> Result<Handshake, Refusal> {
-    // There is no upgrade to ask for.
-    check_version(&request.headers).map_err(|refusal| Refusal::bad_request(refusal.why))?;
-    Handshake::new(StatusCode::OK, &request.headers, config)
+/// As [`check_http1`].
+pub(crate) fn check_http2(
+    request: &HttpScope,
+    config: &Config,
+) -> Result<CheckedHandshake, HandshakeRefusal> {
+    // Without an upgrade there is no 426.
+    check_version(&request.headers)
+        .map_err(|refusal| HandshakeRefusal::bad_request(refusal.why))?;
+    CheckedHandshake::new(StatusCode::OK, &request.headers, config)
 }
 
-impl Handshake {
-    fn new(status: StatusCode, headers: &HeaderMap, config: &Config) -> Result<Self, Refusal> {
+impl CheckedHandshake {
+    fn new(
+        status: StatusCode,
+        headers: &HeaderMap,
+        config: &Config,
+    ) -> Result<Self, HandshakeRefusal> {
         check_origin(headers, &config.ws_origins)?;
         let subprotocols = subprotocols(headers)?;
-        let settings = deflate::Settings {
+        let settings = deflate::DeflateSettings {
             window_bits: u8::try_from(config.ws_deflate_window_bits).unwrap_or(u8::MAX),
             context_takeover: config.ws_deflate_context_takeover,
         };
         let agreed = match config.ws_deflate {
-            true => deflate::negotiate(headers, settings)
-                .map_err(|_| Refusal::bad_request("sec-websocket-extensions is malformed"))?,
+            true => deflate::negotiate(headers, settings).map_err(|_| {
+                HandshakeRefusal::bad_request("sec-websocket-extensions is malformed")
+            })?,
             false => None,
         };
         let mut answer = HeaderMap::new();
@@ -151,9 +166,10 @@ impl Handshake {
         })
     }
 
-    /// The scope of the socket, made of what is known of its request, and what completes it.
+    /// Makes the scope of the socket from that of its request, and returns the server's part of the
+    /// answer.
     pub(crate) fn into_scope(self, request: HttpScope) -> (Box<WebSocketScope>, Opening) {
-        let mut scope = WebSocketScope::new(own(&request.target));
+        let mut scope = WebSocketScope::new(copy_target(&request.target));
         scope.version = request.version;
         scope.scheme = match &*request.scheme {
             "https" => "wss".into(),
@@ -161,7 +177,7 @@ impl Handshake {
         };
         scope.path = request.path;
         scope.root_path = request.root_path;
-        scope.headers = compact(&request.headers);
+        scope.headers = copy_headers(&request.headers);
         scope.subprotocols = self.subprotocols;
         scope.client = request.client;
         scope.server = request.server;
@@ -175,46 +191,48 @@ impl Handshake {
     }
 }
 
-/// A target that keeps nothing else alive: a socket lives for long, and what it was read into is a
-/// hundred times as large.
-pub(crate) fn own(target: &PathAndQuery) -> PathAndQuery {
+/// Copies a target into memory of its own. A socket lives for long, and the buffer that its request
+/// was read into is a hundred times as large.
+pub(super) fn copy_target(target: &PathAndQuery) -> PathAndQuery {
     let bytes = Bytes::copy_from_slice(target.as_str().as_bytes());
     PathAndQuery::from_maybe_shared(bytes).unwrap_or_else(|_| target.clone())
 }
 
-/// The same fields, in memory of their own size.
-fn compact(headers: &HeaderMap) -> HeaderMap {
+/// Copies headers into memory of exactly their size.
+fn copy_headers(headers: &HeaderMap) -> HeaderMap {
     let total = headers.values().map(HeaderValue::len).sum();
     let mut values = BytesMut::with_capacity(total);
     for value in headers.values() {
         values.extend_from_slice(value.as_bytes());
     }
     let mut values = values.freeze();
-    let mut compact = HeaderMap::with_capacity(headers.keys_len());
+    let mut copy = HeaderMap::with_capacity(headers.keys_len());
     for (name, value) in headers {
         let own = HeaderValue::from_maybe_shared(values.split_to(value.len()));
-        compact.append(name, own.unwrap_or_else(|_| value.clone()));
+        copy.append(name, own.unwrap_or_else(|_| value.clone()));
     }
-    compact
+    copy
 }
 
 /// RFC 6455 §4.2.2: "If this version does not match a version understood by the server, the server
 /// MUST abort the WebSocket handshake ... and instead send an appropriate HTTP error code (such as
 /// 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
-fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_version(headers: &HeaderMap) -> Result<(), HandshakeRefusal> {
     match only(headers, &SEC_WEBSOCKET_VERSION) {
         Ok(version) if version == VERSION => Ok(()),
-        Ok(_) => Err(Refusal {
+        Ok(_) => Err(HandshakeRefusal {
             status: StatusCode::UPGRADE_REQUIRED,
             why: "a version other than 13",
         }),
-        Err(_) => Err(Refusal::bad_request("no version, or more than one")),
+        Err(_) => Err(HandshakeRefusal::bad_request(
+            "no version, or more than one",
+        )),
     }
 }
 
-/// A page of another site may open a socket with its visitor's cookies (RFC 6455 §10.2). What is no
-/// browser says what it likes here, and mostly nothing.
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
+/// A page of another site may open a socket with its visitor's cookies (RFC 6455 §10.2). Other clients
+/// than browsers may send any origin, and mostly send none.
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), HandshakeRefusal> {
     let is_allowed = |origin: &HeaderValue| {
         let mut allowed = allowed.iter().map(String::as_bytes);
         allowed.any(|allowed| allowed.eq_ignore_ascii_case(origin.as_bytes()))
@@ -222,7 +240,7 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> 
     if allowed.is_empty() || headers.get_all(ORIGIN).iter().all(is_allowed) {
         return Ok(());
     }
-    Err(Refusal {
+    Err(HandshakeRefusal {
         status: StatusCode::FORBIDDEN,
         why: "an origin that is not allowed",
     })
@@ -230,25 +248,28 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> 
 
 /// RFC 6455 §4.1: "The elements that comprise this value MUST be non-empty strings with characters in
 /// the range U+0021 to U+007E not including separator characters ... and MUST all be unique strings."
-fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
+fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>, HandshakeRefusal> {
     let mut offered: Vec<String> = Vec::new();
     for name in tokens(headers, &SEC_WEBSOCKET_PROTOCOL) {
         let sound = name.iter().all(|byte| is_token_byte(*byte));
         let Some(name) = std::str::from_utf8(name).ok().filter(|_| sound) else {
-            return Err(Refusal::bad_request("a malformed subprotocol"));
+            return Err(HandshakeRefusal::bad_request("a malformed subprotocol"));
         };
         if offered.iter().any(|before| before == name) {
-            return Err(Refusal::bad_request("a subprotocol is offered twice"));
+            return Err(HandshakeRefusal::bad_request(
+                "a subprotocol is offered twice",
+            ));
         }
         if offered.len() == MAX_SUBPROTOCOLS {
-            return Err(Refusal::bad_request("too many subprotocols"));
+            return Err(HandshakeRefusal::bad_request("too many subprotocols"));
         }
         offered.push(name.to_owned());
     }
     Ok(offered)
 }
 
-/// Each is compared with all before it: a head of 64 KiB has room for 30,000. Nobody offers a dozen.
+/// Each is compared with all before it: a head of 64 KiB has room for 30,000. Real clients offer less
+/// than a dozen.
 const MAX_SUBPROTOCOLS: usize = 100;
 
 /// RFC 9110 §5.6.2.
@@ -266,7 +287,7 @@ fn is_key(key: &[u8]) -> bool {
     digits.len() == 22 && digits.iter().all(is_digit)
 }
 
-/// The value of a field that has to come once.
+/// The value of a header that must come exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a HeaderValue, ()> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -275,7 +296,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a HeaderValue
     }
 }
 
-/// The elements of a list, over all of its fields. Empty ones do not count (RFC 9110 §5.6.1).
+/// The elements of a list, from all of its headers. Empty ones do not count (RFC 9110 §5.6.1).
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)

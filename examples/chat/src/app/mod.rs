@@ -1,11 +1,12 @@
-//! Rooms to talk in, over WebSockets.
+//! Chat rooms over WebSockets.
 //!
 //! | path | what it is |
 //! | --- | --- |
-//! | `/` | a page to talk on |
-//! | `/ws/ROOM/NAME` | the socket of somebody in a room |
+//! | `/` | the page of the chat |
+//! | `/ws/ROOM/NAME` | the WebSocket of one person in a room |
 //!
-//! [`room`] knows who is where and hands on what is said; [`protocol`] is what goes over the socket.
+//! [`room`] has the rooms and sends messages to their members. [`protocol`] has the messages on the
+//! WebSocket.
 
 mod protocol;
 mod room;
@@ -22,21 +23,21 @@ use asgi::{
 use http::{HeaderValue, Method, StatusCode, header};
 
 use self::protocol::event;
-use self::room::{Member, NotJoined, Rooms};
+use self::room::{Member, RoomError, Rooms};
 
 const PAGE: &str = include_str!("page.html");
 
-/// The app: called for the page, for each socket, and for the life of the server.
+/// The app: the server calls it for the page, for each WebSocket, and for its own lifespan.
 pub(crate) async fn app(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
     match scope {
-        Scope::WebSocket(socket) => talk(&socket, receive, send).await,
+        Scope::WebSocket(websocket) => chat(&websocket, receive, send).await,
         Scope::Http(request) => page(&request, send).await,
         Scope::Lifespan(_) => lifespan(receive, send).await,
         other => Err(AppError::unsupported(&other)),
     }
 }
 
-/// The rooms are made at start-up: all sockets find the same ones in their scope.
+/// Makes the rooms at startup. All WebSockets find the same rooms in the state of their scope.
 async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     loop {
         match receive.receive().await {
@@ -62,7 +63,7 @@ async fn page(request: &HttpScope, mut send: Sender) -> Result<(), AppError> {
         ("/", &Method::GET | &Method::HEAD) => send.respond(html, PAGE).await?,
         ("/", _) => {
             let status = StatusCode::METHOD_NOT_ALLOWED;
-            send.respond(text(status), "GET it\n").await?;
+            send.respond(text(status), "Method not allowed\n").await?;
         }
         _ => {
             let status = StatusCode::NOT_FOUND;
@@ -72,18 +73,18 @@ async fn page(request: &HttpScope, mut send: Sender) -> Result<(), AppError> {
     Ok(())
 }
 
-/// One socket: joins a room, or is told why not.
-async fn talk(
+/// One WebSocket: joins a room, or gets the reason why it cannot.
+async fn chat(
     scope: &WebSocketScope,
     mut receive: Receiver,
     mut send: Sender,
 ) -> Result<(), AppError> {
-    let rooms: Arc<Rooms> = scope.state.get().ok_or("the rooms were never opened")?;
+    let rooms: Arc<Rooms> = scope.state.get().ok_or("the app was not started")?;
     receive.receive().await;
     let place = scope.local_path().strip_prefix("/ws/");
     let joined = match place.and_then(|place| place.split_once('/')) {
         Some((room, name)) => Rooms::join(&rooms, room, name),
-        None => Err(NotJoined::NoPlace),
+        None => Err(RoomError::NoRoom),
     };
     let mut member = match joined {
         Ok(member) => member,
@@ -92,8 +93,8 @@ async fn talk(
     send.send(WebSocketAccept::new()).await?;
     let welcome = event::welcome(&member, &format!("{:?}", scope.version));
     send.send(WebSocketSend::text(welcome)).await?;
-    let close = attend(&mut member, &mut receive, &mut send).await?;
-    // Who is not there any more is told so before the goodbye has reached who left.
+    let close = run(&mut member, &mut receive, &mut send).await?;
+    // Leaves the room first: `send` may wait for the client.
     drop(member);
     if let Some(close) = close {
         send.send(close).await?;
@@ -101,23 +102,23 @@ async fn talk(
     Ok(())
 }
 
-/// Hands on what is said in both directions, until one of them ends. How to close, if that is left to do.
+/// Passes messages in both directions until one ends. Returns the close to send, if there is one.
 ///
-/// While a message waits because its client reads slowly, nothing that the client says is taken, and
-/// what others say piles up in the member's queue: to its end, where the room lets go of it.
-async fn attend(
+/// While a message waits because the client reads slowly, the app takes nothing from the client, and the
+/// messages of others fill the member's queue. When the queue is full, the room removes the member.
+async fn run(
     member: &mut Member,
     receive: &mut Receiver,
     send: &mut Sender,
 ) -> Result<Option<WebSocketClose>, AppError> {
     loop {
         let next = tokio::select! {
-            said = receive.receive() => match said {
-                ReceiveEvent::WebSocketReceive(event) => hear(member, event.message),
-                // The client has closed, or is gone, or the server stops.
+            event = receive.receive() => match event {
+                ReceiveEvent::WebSocketReceive(event) => handle(member, event.message),
+                // The client has closed the WebSocket or is gone, or the server stops.
                 _ => return Ok(None),
             },
-            heard = member.heard() => match heard {
+            message = member.next_message() => match message {
                 Some(text) => Some(text),
                 None => return Ok(Some(too_slow())),
             },
@@ -127,21 +128,21 @@ async fn attend(
         };
         tokio::select! {
             sent = send.send(WebSocketSend::text(text)) => sent?,
-            () = member.dropped() => return Ok(Some(too_slow())),
+            () = member.removed() => return Ok(Some(too_slow())),
         }
     }
 }
 
-/// 1013, "Try Again Later": nothing is wrong with the client, and it may come back.
+/// Code 1013, "Try Again Later": the client did nothing wrong and may come back.
 fn too_slow() -> WebSocketClose {
-    WebSocketClose::new(1013).reason("too slow: you have missed too much")
+    WebSocketClose::new(1013).reason("too slow: too many messages were waiting")
 }
 
-/// Takes what a member says. What is to be said to it alone, if there is something.
-fn hear(member: &mut Member, message: Message) -> Option<Text> {
-    match protocol::said(&message) {
-        Ok(_) if !member.may_speak(Instant::now()) => {
-            Some(event::problem("that was too much at once, wait a little"))
+/// Handles a message of a member. Returns the reply for this member only, if there is one.
+fn handle(member: &mut Member, message: Message) -> Option<Text> {
+    match protocol::parse(&message) {
+        Ok(_) if !member.may_send(Instant::now()) => {
+            Some(event::problem("too many messages at once, wait a moment"))
         }
         Ok(text) => {
             member.say(text);
@@ -151,8 +152,8 @@ fn hear(member: &mut Member, message: Message) -> Option<Text> {
     }
 }
 
-/// Tells a client why it may not join, in a response where the connection can do that.
-async fn deny(scope: &WebSocketScope, send: &mut Sender, why: &NotJoined) -> Result<(), AppError> {
+/// Tells a client why it may not join: with a response, if the connection supports that.
+async fn deny(scope: &WebSocketScope, send: &mut Sender, why: &RoomError) -> Result<(), AppError> {
     if !scope.extensions.has(Extension::WebSocketHttpResponse) {
         send.send(WebSocketClose::default()).await?;
         return Ok(());

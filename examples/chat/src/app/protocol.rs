@@ -1,32 +1,32 @@
-//! What goes over the socket: JSON, one object a message.
+//! The messages on the WebSocket: each is one JSON object.
 //!
-//! The client says `{"say": "hello"}`. It hears objects with a `type`: `welcome` (its `name`, the
-//! `room`, who is there as `members`, the `version` of HTTP), `joined`, `left`, `said`, `problem`.
+//! The client sends `{"say": "hello"}`. It receives objects with a `type`: `welcome` (with its `name`,
+//! the `room`, the `members` of the room and the `version` of HTTP), `joined`, `left`, `said`, `problem`.
 
 use asgi::Message;
 use serde_json::Value;
 
-/// Letters in what is said at once. Room for a long paragraph; more is a document.
+/// The most letters in a message: enough for a long paragraph.
 const MAX_TEXT: usize = 2_000;
 
-/// Reads what a client said; the error is for the client.
-pub(crate) fn said(message: &Message) -> Result<String, &'static str> {
+/// Reads a message of a client. The error is a text for the client.
+pub(crate) fn parse(message: &Message) -> Result<String, &'static str> {
     let Message::Text(text) = message else {
-        return Err("only texts are understood");
+        return Err("the message is not text");
     };
-    let object: Value = serde_json::from_str(text).map_err(|_| "that is no JSON")?;
+    let object: Value = serde_json::from_str(text).map_err(|_| "the message is not JSON")?;
     let text = object["say"].as_str().map(str::trim);
     match text {
-        None => Err("there is no text under \"say\""),
-        Some("") => Err("that is nothing"),
+        None => Err("\"say\" is missing or not a text"),
+        Some("") => Err("the text is empty"),
         Some(text) if text.chars().count() > MAX_TEXT => {
-            Err("that is too long: 2000 letters at most")
+            Err("the text is too long, the limit is 2000 letters")
         }
         Some(text) => Ok(text.to_owned()),
     }
 }
 
-/// What a client hears. Each is made once, and shared by all who hear it.
+/// The messages to the client. Each is encoded once, and all receivers share it.
 pub(crate) mod event {
     use asgi::Text;
     use serde_json::json;
@@ -38,7 +38,7 @@ pub(crate) mod event {
             "type": "welcome",
             "name": member.name(),
             "room": member.room(),
-            "members": member.others_and_me(),
+            "members": member.members(),
             "version": version,
         });
         event.to_string().into()

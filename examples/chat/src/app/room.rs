@@ -1,8 +1,8 @@
-//! Who is in which room, and how what one says gets to the others.
+//! The rooms and their members, and the broadcast of messages to them.
 //!
-//! A member has a queue of what it is still to hear, with an end. Who speaks never waits: a member whose
-//! queue is full is let go of, and the others hear that it left. So one slow listener costs the room one
-//! queue, and nobody else hears anything later for it.
+//! Each member has a bounded queue of messages. A broadcast never waits: if the queue of a member is
+//! full, the room removes the member, and the others hear that it left. So one slow client costs the
+//! room one queue, and it delays no one else.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,23 +15,24 @@ use tokio::sync::{mpsc, watch};
 
 use super::protocol::event;
 
-/// Letters in the name of a room or of a person: what fits on a line of a phone.
+/// The most letters in the name of a room or a person: it fits on one line of a phone.
 const MAX_NAME: usize = 32;
 
-/// Rooms that may be open. Each is made by whoever enters first.
+/// The most open rooms. The first member opens a room.
 const MAX_ROOMS: usize = 1_000;
 
-/// People in a room. What one says goes to each of them.
+/// The most people in a room. Each message goes to all of them.
 const MAX_MEMBERS: usize = 1_000;
 
-/// What a member may have before it to hear: a few hundred KiB at most, which all of them share.
+/// The most messages in the queue of a member: a few hundred KiB at most, which all queues share.
 pub(crate) const QUEUE: usize = 64;
 
-/// What may be said at once, and how long until one more may be. Nobody types faster for long.
+/// How many messages a member may send at once, and how long it waits for one more. No one types
+/// faster for long.
 const BURST: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// All rooms that somebody is in.
+/// All rooms with members.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms(Mutex<HashMap<String, Vec<Listener>>>);
 
@@ -40,49 +41,49 @@ pub(crate) struct Rooms(Mutex<HashMap<String, Vec<Listener>>>);
 struct Listener {
     name: String,
     queue: mpsc::Sender<Text>,
-    /// Told when the room lets go of it.
-    _dropped: watch::Sender<()>,
+    /// Dropped when the room removes the member.
+    _removed: watch::Sender<()>,
 }
 
-/// Somebody in a room. It leaves when this is dropped.
+/// A person in a room, who leaves it when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Member {
     rooms: Arc<Rooms>,
     room: String,
     name: String,
-    /// Who was there when it joined, itself included.
-    present: Vec<String>,
+    /// The members of the room when this one joined, itself included.
+    members: Vec<String>,
     queue: mpsc::Receiver<Text>,
-    dropped: watch::Receiver<()>,
-    /// How much it may say now, and since when.
-    words: (u32, Instant),
+    removed: watch::Receiver<()>,
+    /// How many messages it may send now, and the time of the last refill.
+    tokens: (u32, Instant),
 }
 
-/// Why somebody did not get into a room.
+/// Why a person could not join a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotJoined {
-    /// The path names no room.
-    NoPlace,
-    /// A name is empty, too long, or has letters that cannot be seen.
+pub(crate) enum RoomError {
+    /// The path has no room and no name.
+    NoRoom,
+    /// A name is empty, too long, or has control characters.
     BadName(&'static str),
-    /// Too many are there already.
+    /// There are too many rooms, or too many people in the room.
     Full(&'static str),
 }
 
-impl NotJoined {
+impl RoomError {
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::NoPlace => StatusCode::NOT_FOUND,
+            Self::NoRoom => StatusCode::NOT_FOUND,
             Self::BadName(_) => StatusCode::BAD_REQUEST,
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
 
-impl fmt::Display for NotJoined {
+impl fmt::Display for RoomError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPlace => f.write_str("the socket is at /ws/ROOM/NAME"),
+            Self::NoRoom => f.write_str("the WebSocket is at /ws/ROOM/NAME"),
             Self::BadName(what) => write!(
                 f,
                 "the name of the {what} needs 1 to {MAX_NAME} letters that can be seen"
@@ -93,45 +94,45 @@ impl fmt::Display for NotJoined {
 }
 
 impl Rooms {
-    /// Puts somebody into a room, and tells those who are there.
+    /// Adds a person to a room, and tells the members.
     ///
-    /// A name that is taken gets a number: mostly it is somebody who comes back and whose old socket has
-    /// not been missed yet.
-    pub(crate) fn join(rooms: &Arc<Self>, room: &str, name: &str) -> Result<Member, NotJoined> {
-        let room = checked(room).ok_or(NotJoined::BadName("room"))?;
-        let name = checked(name).ok_or(NotJoined::BadName("person"))?;
+    /// If the name is taken, the new member gets a number. Usually it is the same person, and the server
+    /// has not noticed yet that the old connection is gone.
+    pub(crate) fn join(rooms: &Arc<Self>, room: &str, name: &str) -> Result<Member, RoomError> {
+        let room = valid_name(room).ok_or(RoomError::BadName("room"))?;
+        let name = valid_name(name).ok_or(RoomError::BadName("person"))?;
         let mut open = rooms.lock();
         if open.len() >= MAX_ROOMS && !open.contains_key(room) {
-            return Err(NotJoined::Full("house"));
+            return Err(RoomError::Full("house"));
         }
         let listeners = open.entry(room.to_owned()).or_default();
         if listeners.len() >= MAX_MEMBERS {
-            return Err(NotJoined::Full("room"));
+            return Err(RoomError::Full("room"));
         }
         let name = free_name(listeners, name);
-        tell(listeners, &event::joined(&name));
-        let (queue, heard) = mpsc::channel(QUEUE);
-        let (let_go, dropped) = watch::channel(());
+        broadcast(listeners, &event::joined(&name));
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let (on_removal, removed) = watch::channel(());
         listeners.push(Listener {
             name: name.clone(),
             queue,
-            _dropped: let_go,
+            _removed: on_removal,
         });
-        let present = listeners.iter().map(|one| one.name.clone()).collect();
+        let members = listeners.iter().map(|one| one.name.clone()).collect();
         drop(open);
         Ok(Member {
             rooms: Arc::clone(rooms),
             room: room.to_owned(),
             name,
-            present,
-            queue: heard,
-            dropped,
-            words: (BURST, Instant::now()),
+            members,
+            queue: messages,
+            removed,
+            tokens: (BURST, Instant::now()),
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Listener>>> {
-        // Nothing in here can panic between two changes that belong together.
+        // No code panics between two changes that belong together.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,43 +146,43 @@ impl Member {
         &self.room
     }
 
-    pub(crate) fn others_and_me(&self) -> &[String] {
-        &self.present
+    /// The members of the room when this one joined, itself included.
+    pub(crate) fn members(&self) -> &[String] {
+        &self.members
     }
 
-    /// Says something to everybody in the room, itself included: it sees the order that all see.
+    /// Sends a text to all members of the room. The sender gets it too, so that it sees the same order.
     pub(crate) fn say(&self, text: String) {
         let said = event::said(&self.name, &text);
         if let Some(listeners) = self.rooms.lock().get_mut(&self.room) {
-            tell(listeners, &said);
+            broadcast(listeners, &said);
         }
     }
 
-    /// Waits for what others say; nothing more comes once the room has let go of this member and all
-    /// before that is heard.
+    /// Waits for the next message. `None` after the room has removed this member and the queue is empty.
     ///
     /// Cancel-safe.
-    pub(crate) async fn heard(&mut self) -> Option<Text> {
+    pub(crate) async fn next_message(&mut self) -> Option<Text> {
         self.queue.recv().await
     }
 
-    /// Waits until the room has let go of this member.
-    pub(crate) async fn dropped(&mut self) {
-        // The sender never says anything: it is there or not.
-        let _ = self.dropped.changed().await;
+    /// Waits until the room has removed this member.
+    pub(crate) async fn removed(&mut self) {
+        // The sender never sends a value. This ends with an error when it is dropped.
+        let _ = self.removed.changed().await;
     }
 
-    /// Whether it may say one more thing now.
-    pub(crate) fn may_speak(&mut self, now: Instant) -> bool {
-        let (left, since) = &mut self.words;
+    /// Whether the member may send one more message now. If so, this counts it.
+    pub(crate) fn may_send(&mut self, now: Instant) -> bool {
+        let (left, since) = &mut self.tokens;
         let passed = now.saturating_duration_since(*since).as_millis() / PAUSE.as_millis();
         if passed > 0 {
             *left = BURST.min(left.saturating_add(u32::try_from(passed).unwrap_or(BURST)));
             *since = now;
         }
-        let may = *left > 0;
+        let may_send = *left > 0;
         *left = left.saturating_sub(1);
-        may
+        may_send
     }
 }
 
@@ -193,9 +194,9 @@ impl Drop for Member {
         };
         let before = listeners.len();
         listeners.retain(|one| one.name != self.name);
-        // Who was let go of is not there any more, and the others know.
+        // If the room has removed the member before, the others know already.
         if listeners.len() < before {
-            tell(listeners, &event::left(&self.name, ""));
+            broadcast(listeners, &event::left(&self.name, ""));
         }
         if listeners.is_empty() {
             open.remove(&self.room);
@@ -203,29 +204,30 @@ impl Drop for Member {
     }
 }
 
-/// Tells all of them, and lets go of those who have too much before them; of which all others are told.
-fn tell(listeners: &mut Vec<Listener>, text: &Text) {
-    let mut slow = hand_on(listeners, text);
+/// Sends a text to all listeners. It removes those whose queue is full, and tells the others about
+/// them.
+fn broadcast(listeners: &mut Vec<Listener>, text: &Text) {
+    let mut slow = send_or_remove(listeners, text);
     while let Some(name) = slow.pop() {
-        slow.extend(hand_on(listeners, &event::left(&name, "too slow")));
+        slow.extend(send_or_remove(listeners, &event::left(&name, "too slow")));
     }
 }
 
-/// Hands a text on to each; who had no room for it is taken off the list.
-fn hand_on(listeners: &mut Vec<Listener>, text: &Text) -> Vec<String> {
+/// Sends a text to each listener. Removes those whose queue is full, and returns their names.
+fn send_or_remove(listeners: &mut Vec<Listener>, text: &Text) -> Vec<String> {
     let full = |listener: &mut Listener| listener.queue.try_send(text.clone()).is_err();
     listeners.extract_if(.., full).map(|one| one.name).collect()
 }
 
-/// A name that can be shown.
-fn checked(name: &str) -> Option<&str> {
+/// The name without spaces around it, if it is valid.
+fn valid_name(name: &str) -> Option<&str> {
     let name = name.trim();
-    let seen = name.chars().all(|letter| !letter.is_control());
+    let is_visible = name.chars().all(|letter| !letter.is_control());
     let length = name.chars().count();
-    (seen && (1..=MAX_NAME).contains(&length)).then_some(name)
+    (is_visible && (1..=MAX_NAME).contains(&length)).then_some(name)
 }
 
-/// The name, or the name and the first number that is free.
+/// The name, or the name with the first free number.
 fn free_name(listeners: &[Listener], name: &str) -> String {
     let is_free = |name: &String| listeners.iter().all(|one| one.name != *name);
     let numbered = (2..).map(|number| format!("{name} ({number})"));

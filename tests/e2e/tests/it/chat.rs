@@ -1,5 +1,5 @@
-//! `examples/chat` and `examples/ws-echo` from the outside: over both versions of HTTP, linked in and as
-//! loaded libraries.
+//! `examples/chat` and `examples/ws-echo`, over both versions of HTTP, linked in and as loaded
+//! libraries.
 
 use std::sync::OnceLock;
 
@@ -8,15 +8,15 @@ use asgi_abi::Library;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::peer::{BINARY, CLOSE, Over, Peer, TEXT, over_both};
-use crate::support::{Server, eventually, library};
+use test_support::websocket_client::{BINARY, CLOSE, Over, Peer, TEXT, over_both};
+use test_support::{Server, eventually, library};
 
 #[path = "../../../../examples/chat/src/app/mod.rs"]
 mod app;
 #[path = "../../../../examples/ws-echo/src/app.rs"]
 mod ws_echo;
 
-/// Runs a test with an app linked in and with its library, over both versions of HTTP.
+/// Runs a test with the linked app and with the loaded library, over both versions of HTTP.
 fn in_each_form(
     linked: impl Fn() -> DynApp,
     loaded: impl Fn() -> DynApp,
@@ -28,7 +28,7 @@ fn in_each_form(
     });
 }
 
-/// All tests have one library, and with it the same rooms: each has one of its own.
+/// All tests share one library and its rooms, so each test uses a room of its own.
 fn chatting(test: impl AsyncFn(Over, Server)) {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     let loaded = || DynApp::new(LIBRARY.get_or_init(|| library::load("chat")).app());
@@ -41,8 +41,8 @@ fn echoing(test: impl AsyncFn(Over, Server)) {
     in_each_form(|| DynApp::new(ws_echo::app), loaded, test);
 }
 
-async fn hear(peer: &mut Peer) -> Value {
-    let (first, payload) = peer.next().await;
+async fn receive(peer: &mut Peer) -> Value {
+    let (first, payload) = peer.next_frame().await;
     assert_eq!(first, 0x80 | TEXT, "{payload:?}");
     serde_json::from_slice(&payload).unwrap()
 }
@@ -56,7 +56,7 @@ fn said(name: &str, text: &str) -> Value {
 }
 
 #[test]
-fn ws_echo_sends_back_what_comes_and_speaks_the_first_subprotocol() {
+fn ws_echo_echoes_messages_and_accepts_the_first_subprotocol() {
     echoing(async |over, server| {
         let offer = [("sec-websocket-protocol", "b, a")];
         let mut answer = over.ask(&server, "/", &offer).await;
@@ -76,10 +76,10 @@ fn ws_echo_sends_back_what_comes_and_speaks_the_first_subprotocol() {
 }
 
 #[test]
-fn the_chat_hands_on_what_is_said_and_who_is_here() {
+fn the_chat_sends_messages_joins_and_leaves_to_all_members() {
     chatting(async |over, server| {
         let mut ann = over.open(&server, "/ws/lobby/Ann").await;
-        let welcome = hear(&mut ann).await;
+        let welcome = receive(&mut ann).await;
         let version = match over {
             Over::Http1 => "HTTP/1.1",
             Over::Http2 => "HTTP/2.0",
@@ -87,25 +87,25 @@ fn the_chat_hands_on_what_is_said_and_who_is_here() {
         assert_eq!(welcome["version"], version);
         assert_eq!(welcome["members"], json!(["Ann"]));
         let mut bob = over.open(&server, "/ws/lobby/B%C3%B6b").await;
-        assert_eq!(hear(&mut bob).await["members"], json!(["Ann", "Böb"]));
+        assert_eq!(receive(&mut bob).await["members"], json!(["Ann", "Böb"]));
         assert_eq!(
-            hear(&mut ann).await,
+            receive(&mut ann).await,
             json!({ "type": "joined", "name": "Böb" })
         );
         say(&mut ann, "hello").await;
         for peer in [&mut ann, &mut bob] {
-            assert_eq!(hear(peer).await, said("Ann", "hello"));
+            assert_eq!(receive(peer).await, said("Ann", "hello"));
         }
         bob.close(1000, "").await;
         bob.expect_close(1000, "").await;
         let left = json!({ "type": "left", "name": "Böb", "why": "" });
-        assert_eq!(hear(&mut ann).await, left);
-        // Somebody who is lost has left as well.
+        assert_eq!(receive(&mut ann).await, left);
+        // A lost connection counts as leaving.
         let cid = over.open(&server, "/ws/lobby/Cid").await;
-        assert_eq!(hear(&mut ann).await["name"], "Cid");
+        assert_eq!(receive(&mut ann).await["name"], "Cid");
         drop(cid);
         assert_eq!(
-            hear(&mut ann).await,
+            receive(&mut ann).await,
             json!({ "type": "left", "name": "Cid", "why": "" })
         );
     });
@@ -127,47 +127,48 @@ fn the_chat_denies_a_bad_name_with_a_text() {
     });
 }
 
-/// Over HTTP/2, whose windows are small: over HTTP/1.1 the kernel holds megabytes for who does not read.
+/// Only over HTTP/2, whose windows are small. Over HTTP/1.1, the kernel buffers megabytes for a client
+/// that does not read.
 #[test]
-fn the_chat_lets_go_of_who_does_not_read_and_the_others_miss_nothing() {
+fn the_chat_disconnects_a_slow_member_and_the_others_miss_nothing() {
     chatting(async |over, server| {
         if over == Over::Http1 {
             return;
         }
         let mut ann = over.open(&server, "/ws/slow/Ann").await;
-        hear(&mut ann).await;
+        receive(&mut ann).await;
         let mut slow = over.open(&server, "/ws/slow/Slow").await;
-        assert_eq!(hear(&mut ann).await["name"], "Slow");
+        assert_eq!(receive(&mut ann).await["name"], "Slow");
         let mut talkers = Vec::new();
         for number in 0..20 {
             let place = format!("/ws/slow/T{number}");
             talkers.push(over.open(&server, &place).await);
-            assert_eq!(hear(&mut ann).await["type"], "joined");
+            assert_eq!(receive(&mut ann).await["type"], "joined");
         }
         let long = "x".repeat(2_000);
-        let mut others = 0;
+        let mut rounds = 0;
         'all: for round in 0..20 {
             for number in 0..talkers.len() {
                 let text = format!("{round}{long}");
                 let text = &text[..2_000];
                 say(&mut talkers[number], text).await;
                 for talker in &mut talkers {
-                    while hear(talker).await["text"] != text {}
+                    while receive(talker).await["text"] != text {}
                 }
-                let heard = hear(&mut ann).await;
-                if heard["type"] == "left" {
-                    assert_eq!(heard["name"], "Slow");
-                    assert_eq!(heard["why"], "too slow");
-                    others = round;
+                let received = receive(&mut ann).await;
+                if received["type"] == "left" {
+                    assert_eq!(received["name"], "Slow");
+                    assert_eq!(received["why"], "too slow");
+                    rounds = round;
                     break 'all;
                 }
-                assert_eq!(heard, said(&format!("T{number}"), text));
+                assert_eq!(received, said(&format!("T{number}"), text));
             }
         }
-        assert!(others > 2, "too early or never");
-        // What it has not read is there, and behind it why it got no more.
+        assert!(rounds > 2, "disconnected too early or never");
+        // Its unread messages are still there. The close frame with the reason follows them.
         let (first, payload) = loop {
-            let frame = slow.next().await;
+            let frame = slow.next_frame().await;
             if frame.0 != 0x80 | TEXT {
                 break frame;
             }
@@ -179,24 +180,24 @@ fn the_chat_lets_go_of_who_does_not_read_and_the_others_miss_nothing() {
         slow.close(1013, "").await;
         slow.expect_end().await;
         say(&mut ann, "we go on").await;
-        while hear(&mut ann).await["text"] != "we go on" {}
+        while receive(&mut ann).await["text"] != "we go on" {}
     });
 }
 
 #[test]
-fn the_chat_ends_with_its_server() {
+fn the_chat_ends_when_its_server_drains() {
     chatting(async |over, server| {
         let mut peers = Vec::new();
         for number in 0..10 {
             let mut peer = over.open(&server, &format!("/ws/end/{number}")).await;
-            hear(&mut peer).await;
+            receive(&mut peer).await;
             peers.push(peer);
         }
         let handle = server.handle();
         handle.drain();
         for peer in &mut peers {
-            // What the others said before may still be on its way.
-            while peer.next().await.0 == 0x80 | TEXT {}
+            // Earlier messages of the others may still arrive.
+            while peer.next_frame().await.0 == 0x80 | TEXT {}
             peer.close(1001, "").await;
         }
         drop(peers);

@@ -1,8 +1,8 @@
-//! How long a connection lives, and what a client may do with it.
+//! How long a connection stays open, and how clients may use it.
 
 use std::time::Duration;
 
-use asgi::{AppError, HttpResponseStart};
+use asgi::HttpResponseStart;
 use bytes::Bytes;
 use ferricorn::Config;
 use http::HeaderValue;
@@ -10,26 +10,17 @@ use http::header::CONNECTION;
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
-use crate::support::{Http, Server, eventually, http, run};
-
-const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-
-/// Answers with the path.
-async fn path(mut http: Http) -> Result<(), AppError> {
-    let path = http.scope.path.clone();
-    http.respond(path).await
-}
+use test_support::app::echo_path;
+use test_support::{Http, Server, http, run};
 
 /// HTTP-035
 #[test]
 fn a_connection_is_kept_for_the_next_request() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         for path in ["/1", "/2", "/3"] {
-            client
-                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(path).await;
             let response = client.expect_response(200).await;
             assert_eq!(response.body, path);
             assert!(!response.head.connection_has("close"));
@@ -40,9 +31,9 @@ fn a_connection_is_kept_for_the_next_request() {
 
 /// HTTP-035; RFC 9112 §9.3
 #[test]
-fn http_1_0_is_kept_if_it_asks_and_is_told_so() {
+fn an_http_1_0_connection_is_kept_if_the_client_asks_for_it() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         for path in ["/1", "/2"] {
             client
@@ -62,12 +53,12 @@ fn http_1_0_is_kept_if_it_asks_and_is_told_so() {
 
 /// RFC 9112 §9.3.2
 #[test]
-fn requests_that_come_together_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let path = http.scope.path.clone();
             let body = http.receive.body(100).await?;
-            // The first ones take longest.
+            // The earlier requests take longer.
             for _ in 0..10 - body.len() {
                 tokio::task::yield_now().await;
             }
@@ -91,7 +82,7 @@ fn requests_that_come_together_are_answered_in_order() {
 #[test]
 fn a_request_that_comes_byte_by_byte_is_served() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         for byte in b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n" {
             client.write([*byte]).await;
@@ -106,7 +97,7 @@ fn a_request_that_comes_byte_by_byte_is_served() {
 #[test]
 fn an_empty_line_before_a_request_is_ignored() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         client.write("\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(client.expect_response(200).await.body, "/");
@@ -115,9 +106,9 @@ fn an_empty_line_before_a_request_is_ignored() {
 
 /// HTTP-035
 #[test]
-fn the_client_closes_with_its_last_request() {
+fn the_client_can_close_the_connection_with_its_last_request() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         for option in ["close", "Close", "x, close"] {
             let mut client = server.connect().await;
             client
@@ -134,7 +125,7 @@ fn the_client_closes_with_its_last_request() {
 
 /// HTTP-032
 #[test]
-fn the_app_closes_with_its_response() {
+fn the_app_can_close_the_connection_with_its_response() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let close = HeaderValue::from_static("close");
@@ -144,7 +135,7 @@ fn the_app_closes_with_its_response() {
         }))
         .await;
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         let response = client.expect_response(200).await;
         assert!(response.head.connection_has("close"));
         assert_eq!(response.body, "bye");
@@ -152,12 +143,12 @@ fn the_app_closes_with_its_response() {
     });
 }
 
-/// `printf … | nc -N`: hyper alone answers nothing to this.
+/// As `printf … | nc -N` does. hyper alone sends no response in this case.
 #[test]
-fn a_client_that_closes_its_side_behind_its_request_gets_its_response() {
+fn a_client_that_half_closes_after_its_request_gets_its_response() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            // Not in the first poll.
+            // Responds only in a later poll.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }
@@ -181,7 +172,7 @@ fn a_client_that_closes_its_side_behind_its_request_gets_its_response() {
 #[test]
 fn pipelined_requests_are_all_answered_after_a_half_close() {
     run(async {
-        let server = Server::start(http(path)).await;
+        let server = Server::start(echo_path()).await;
         let mut client = server.connect().await;
         client
             .write("GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -196,14 +187,14 @@ fn pipelined_requests_are_all_answered_after_a_half_close() {
 
 /// HTTP-035
 #[test]
-fn a_response_before_the_end_of_the_upload_reaches_the_client_that_still_sends() {
+fn a_response_before_the_end_of_an_upload_reaches_a_client_that_still_sends() {
     run(async {
         let server = Server::start(http(async |mut http: Http| http.respond("enough").await)).await;
         let mut client = server.connect().await;
         client
             .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 400000\r\n\r\n")
             .await;
-        // A reset would throw away what has come.
+        // A reset would discard the received response.
         for _ in 0..4 {
             let _ = client.try_write(vec![b'x'; 100_000]).await;
         }
@@ -212,14 +203,14 @@ fn a_response_before_the_end_of_the_upload_reaches_the_client_that_still_sends()
 }
 
 #[test]
-fn the_last_request_that_a_connection_may_carry_closes_it() {
+fn a_connection_is_closed_after_its_maximum_number_of_requests() {
     run(async {
         let mut config = Config::default();
         config.keep_alive_max_requests = Some(2);
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         let mut client = server.connect().await;
         for close in [false, true] {
-            client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            client.get("/").await;
             let response = client.expect_response(200).await;
             assert_eq!(response.head.connection_has("close"), close);
         }
@@ -228,13 +219,13 @@ fn the_last_request_that_a_connection_may_carry_closes_it() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_after_its_time() {
+fn an_idle_connection_is_closed_after_the_keep_alive_timeout() {
     run(async {
         let mut config = Config::default();
         config.keep_alive_timeout = Duration::from_millis(500);
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         client.expect_response(200).await;
         let idle = Instant::now();
         client.expect_eof().await;
@@ -243,31 +234,27 @@ fn an_idle_connection_is_closed_after_its_time() {
             "{:?}",
             idle.elapsed()
         );
-        let server = server.handle();
-        eventually("the connection is gone", || {
-            server.statistics().connections == 0
-        })
-        .await;
+        server.wait_for_connections(0).await;
     });
 }
 
 #[test]
-fn a_connection_on_which_nothing_comes_is_closed_after_the_header_timeout() {
+fn a_silent_connection_is_closed_after_the_header_timeout() {
     run(async {
         let mut config = Config::default();
         config.header_timeout = Duration::from_millis(300);
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         let mut client = server.connect().await;
         let (_, _) = client.read_until_closed().await;
     });
 }
 
 #[test]
-fn a_head_that_does_not_come_to_its_end_is_answered_with_408_or_closed() {
+fn an_incomplete_head_is_answered_with_408_or_closed() {
     run(async {
         let mut config = Config::default();
         config.header_timeout = Duration::from_millis(300);
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         for before in ["", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
             let mut client = server.connect().await;
             if !before.is_empty() {
@@ -286,7 +273,7 @@ fn a_head_that_does_not_come_to_its_end_is_answered_with_408_or_closed() {
 }
 
 #[test]
-fn a_body_that_does_not_go_on_is_answered_with_408() {
+fn a_body_that_stops_arriving_is_answered_with_408() {
     run(async {
         let mut config = Config::default();
         config.body_timeout = Duration::from_millis(300);
@@ -308,7 +295,7 @@ fn a_body_that_does_not_go_on_is_answered_with_408() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_response_is_cut_off() {
+fn a_client_that_does_not_read_its_response_is_disconnected() {
     run(async {
         let mut config = Config::default();
         config.write_timeout = Duration::from_millis(300);
@@ -323,36 +310,33 @@ fn a_client_that_does_not_read_its_response_is_cut_off() {
         )
         .await;
         let mut client = server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        let server = server.handle();
-        eventually("a request has come", || server.statistics().exchanges == 1).await;
-        eventually("the connection is gone", || {
-            server.statistics().connections == 0 && server.statistics().exchanges == 0
-        })
-        .await;
+        client.get("/").await;
+        server.wait_for_exchanges(1).await;
+        server.wait_for_connections(0).await;
+        server.wait_for_exchanges(0).await;
     });
 }
 
 #[test]
-fn a_client_beyond_the_limit_waits_until_there_is_room() {
+fn a_client_above_the_connection_limit_waits_for_a_free_place() {
     run(async {
         let mut config = Config::default();
         config.max_connections = 1;
-        let server = Server::start_with(config, http(path)).await;
+        let server = Server::start_with(config, echo_path()).await;
         let mut first = server.connect().await;
-        first.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        first.get("/").await;
         first.expect_response(200).await;
         let mut second = server.connect().await;
-        second.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        second.get("/").await;
         second.expect_silence(Duration::from_millis(200)).await;
         drop(first);
         second.expect_response(200).await;
     });
 }
 
-/// A client that pools connections must not believe that it may send its next request on this one.
+/// A client with a connection pool must not send its next request on this connection.
 #[test]
-fn a_response_before_the_end_of_an_upload_says_that_the_connection_closes() {
+fn a_response_before_the_end_of_an_upload_announces_the_close() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let limit = http.receive.body(10).await;
@@ -371,7 +355,7 @@ fn a_response_before_the_end_of_an_upload_says_that_the_connection_closes() {
 }
 
 #[test]
-fn a_response_behind_a_whole_upload_that_was_not_read_keeps_the_connection() {
+fn a_response_after_a_complete_unread_upload_keeps_the_connection() {
     run(async {
         let server = Server::start(http(async |mut http: Http| http.respond("fine").await)).await;
         let mut client = server.connect().await;
@@ -385,9 +369,10 @@ fn a_response_behind_a_whole_upload_that_was_not_read_keeps_the_connection() {
     });
 }
 
-/// HTTP-020, HTTP-075. The time ran from the request on: who expected a 100 got it and then a 408.
+/// HTTP-020, HTTP-075. The timeout once started with the request, so a client that waited for a 100 got
+/// a 408 after it.
 #[test]
-fn the_time_for_a_body_begins_when_the_app_asks_for_it() {
+fn the_body_timeout_starts_when_the_app_asks_for_the_body() {
     run(async {
         let mut config = Config::default();
         config.body_timeout = Duration::from_millis(1500);
@@ -411,37 +396,37 @@ fn the_time_for_a_body_begins_when_the_app_asks_for_it() {
     });
 }
 
-/// What hyper calls finds its connection by its thread, and there is another one meanwhile.
+/// Callbacks from hyper find their connection through a thread-local. The inner server changes it.
 #[test]
-fn an_app_may_run_a_server_of_its_own_inside_of_a_poll() {
+fn an_app_may_run_another_server_inside_a_poll() {
     fn inner() -> Bytes {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let server = Server::start(http(async |mut http: Http| http.respond("inner").await));
             let server = server.await;
             let mut client = server.connect().await;
-            client.write(GET).await;
+            client.get("/").await;
             let response = client.expect_response(200).await;
             drop(client);
             server.stop().await;
             response.body
         })
     }
-    // Only on such a runtime an app may block.
+    // `block_in_place` needs this runtime.
     let mut runtime = Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let server = Server::start(http(async |mut http: Http| {
             http.begin().await?;
             http.more("outer, ").await?;
-            // Behind this hyper polls for the next part, and so the app.
+            // After this, hyper polls the app for the next part.
             tokio::task::yield_now().await;
             http.last(tokio::task::block_in_place(inner)).await
         }));
         let server = server.await;
         let mut client = server.connect().await;
         for _ in 0..2 {
-            client.write(GET).await;
+            client.get("/").await;
             client.expect_head(200).await;
             assert_eq!(client.read_chunked().await.body(), "outer, inner");
         }

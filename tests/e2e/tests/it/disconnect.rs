@@ -1,4 +1,4 @@
-//! Clients that leave, and what their apps learn of it.
+//! Clients that leave, and how their apps learn of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,21 +9,21 @@ use ferricorn::Config;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::support::app::{Dropped, channel};
-use crate::support::{Http, Server, eventually, http_with, run, within};
+use test_support::app::{Dropped, channel};
+use test_support::{Http, Server, eventually, http_with, run, within};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// How late a client that left may be noticed.
+/// How long the server may take to notice that a client has left.
 const NOTICED: Duration = Duration::from_secs(2);
 
 /// HTTP-041: hyper alone never notices a client that leaves while its upload is unread.
 #[test]
-fn an_app_that_never_reads_its_body_is_told_within_two_seconds() {
+fn an_app_that_never_reads_its_body_learns_of_a_disconnect_within_two_seconds() {
     run(async {
-        let (told, mut reasons) = channel();
-        let app = http_with(told, async |told, mut http: Http| {
-            told.send(http.send.closed().await)?;
+        let (report, mut reasons) = channel();
+        let app = http_with(report, async |report, mut http: Http| {
+            report.send(http.send.closed().await)?;
             Ok(())
         });
         let server = Server::start(app).await;
@@ -37,8 +37,7 @@ fn an_app_that_never_reads_its_body_is_told_within_two_seconds() {
         ] {
             let mut client = server.connect().await;
             client.write(request).await;
-            let handle = server.handle();
-            eventually("the app runs", || handle.statistics().exchanges == 1).await;
+            server.wait_for_exchanges(1).await;
             client.half_close().await;
             let left = Instant::now();
             let reason = within("the disconnect", reasons.recv()).await.unwrap();
@@ -49,26 +48,26 @@ fn an_app_that_never_reads_its_body_is_told_within_two_seconds() {
                 left.elapsed()
             );
             drop(client);
-            eventually("the app has ended", || handle.statistics().exchanges == 0).await;
-            // That nobody is there any more is no fault of the app's: nothing is logged as one.
+            server.wait_for_exchanges(0).await;
+            // The server logs no error, as the app did nothing wrong.
         }
     });
 }
 
 /// HTTP-041, HTTP-042
 #[test]
-fn after_a_soft_close_the_response_is_still_written() {
+fn after_a_half_close_the_response_is_still_written() {
     run(async {
-        let (told, mut reasons) = channel();
-        let app = http_with(told, async |told, mut http: Http| {
-            told.send(http.disconnect().await)?;
+        let (report, mut reasons) = channel();
+        let app = http_with(report, async |report, mut http: Http| {
+            report.send(http.disconnect().await)?;
             http.begin().await?;
             http.more("still ").await?;
             http.last("here").await
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.half_close().await;
         assert_eq!(client.expect_response(200).await.body, "still here");
         client.expect_eof().await;
@@ -76,9 +75,9 @@ fn after_a_soft_close_the_response_is_still_written() {
     });
 }
 
-/// HTTP-041: what came before the close is not lost.
+/// HTTP-041: the close does not lose the body before it.
 #[test]
-fn a_body_before_a_soft_close_is_received_first() {
+fn a_body_before_a_half_close_is_received_first() {
     run(async {
         let (go, gate) = watch::channel(false);
         let app = http_with(gate, async |mut gate, mut http: Http| {
@@ -120,30 +119,28 @@ fn after_a_reset_a_send_fails_as_disconnected_and_nothing_is_logged() {
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_head(200).await;
         client.reset();
         let error = within("the failure", received.recv()).await.unwrap();
         assert!(error.is_disconnected(), "{error}");
-        let server = server.handle();
-        eventually("the app has ended", || server.statistics().exchanges == 0).await;
+        server.wait_for_exchanges(0).await;
     });
 }
 
 /// HTTP-043
 #[test]
-fn a_reset_is_told_to_an_app_that_waits() {
+fn a_waiting_app_learns_of_a_reset() {
     run(async {
-        let (told, mut reasons) = channel();
-        let app = http_with(told, async |told, mut http: Http| {
-            told.send(http.disconnect().await)?;
+        let (report, mut reasons) = channel();
+        let app = http_with(report, async |report, mut http: Http| {
+            report.send(http.disconnect().await)?;
             Ok(())
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
-        let handle = server.handle();
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
+        client.get("/").await;
+        server.wait_for_exchanges(1).await;
         client.reset();
         let reason = within("the disconnect", reasons.recv()).await.unwrap();
         assert_eq!(reason, DisconnectReason::Lost);
@@ -152,19 +149,19 @@ fn a_reset_is_told_to_an_app_that_waits() {
 
 /// CORE-008, HTTP-046
 #[test]
-fn the_disconnect_comes_again_whenever_it_is_asked_for() {
+fn the_disconnect_is_repeated_for_every_receive() {
     run(async {
-        let (told, mut reasons) = channel();
-        let app = http_with(told, async |told, mut http: Http| {
+        let (report, mut reasons) = channel();
+        let app = http_with(report, async |report, mut http: Http| {
             for _ in 0..3 {
-                told.send(http.disconnect().await)?;
+                report.send(http.disconnect().await)?;
             }
-            told.send(http.send.closed().await)?;
+            report.send(http.send.closed().await)?;
             Ok(())
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.half_close().await;
         for _ in 0..4 {
             let reason = within("the disconnect", reasons.recv()).await.unwrap();
@@ -173,30 +170,30 @@ fn the_disconnect_comes_again_whenever_it_is_asked_for() {
     });
 }
 
-/// An app that has had its say and goes on for ever; tells the test when it begins and is dropped.
-async fn endless(told: Told, mut http: Http) -> Result<(), AppError> {
-    let _dropped = Dropped::new(told.0.clone(), "dropped");
-    let _ = told.0.send("begun");
+/// An app that never ends. It reports when it starts, when it is disconnected and when it is dropped.
+async fn endless(reports: Reports, mut http: Http) -> Result<(), AppError> {
+    let _dropped = Dropped::new(reports.0.clone(), "dropped");
+    let _ = reports.0.send("started");
     http.disconnect().await;
-    let _ = told.0.send("disconnected");
+    let _ = reports.0.send("disconnected");
     std::future::pending().await
 }
 
 #[derive(Clone)]
-struct Told(tokio::sync::mpsc::UnboundedSender<&'static str>);
+struct Reports(tokio::sync::mpsc::UnboundedSender<&'static str>);
 
 /// HTTP-047
 #[test]
-fn an_app_whose_client_is_gone_is_cancelled_after_its_grace() {
+fn an_app_whose_client_has_left_is_cancelled_after_its_grace() {
     run(async {
         for reset in [false, true] {
-            let (told, mut received) = channel();
+            let (report, mut received) = channel();
             let mut config = Config::default();
             config.disconnect_grace = Some(Duration::from_millis(300));
-            let server = Server::start_with(config, http_with(Told(told), endless)).await;
+            let server = Server::start_with(config, http_with(Reports(report), endless)).await;
             let mut client = server.connect().await;
-            client.write(GET).await;
-            assert_eq!(within("the app", received.recv()).await, Some("begun"));
+            client.get("/").await;
+            assert_eq!(within("the app", received.recv()).await, Some("started"));
             let left = Instant::now();
             let half_closed = if reset {
                 client.reset();
@@ -218,7 +215,7 @@ fn an_app_whose_client_is_gone_is_cancelled_after_its_grace() {
                 "{:?}",
                 left.elapsed()
             );
-            // HTTP-048: whoever still reads sees no response, and no clean end of one.
+            // HTTP-048: a client that still reads gets no response, and no clean end of one.
             if let Some(mut client) = half_closed {
                 client.expect_end().await;
             }
@@ -234,26 +231,26 @@ fn an_app_whose_client_is_gone_is_cancelled_after_its_grace() {
 
 /// HTTP-047
 #[test]
-fn without_a_grace_an_app_may_go_on_for_ever() {
+fn without_a_grace_limit_an_app_may_run_forever() {
     run(async {
-        let (told, mut received) = channel();
+        let (report, mut received) = channel();
         let (go, gate) = watch::channel(false);
         let mut config = Config::default();
         config.disconnect_grace = None;
         let app = http_with(
-            (Told(told), gate),
-            async |(told, mut gate), mut http: Http| {
+            (Reports(report), gate),
+            async |(reports, mut gate), mut http: Http| {
                 http.disconnect().await;
                 gate.wait_for(|open| *open).await?;
-                told.0.send("finished")?;
+                reports.0.send("finished")?;
                 Ok(())
             },
         );
         let server = Server::start_with(config, app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let handle = server.handle();
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
+        server.wait_for_exchanges(1).await;
         client.reset();
         eventually("the app is detached", || handle.statistics().detached == 1).await;
         go.send(true).unwrap();
@@ -263,7 +260,7 @@ fn without_a_grace_an_app_may_go_on_for_ever() {
 }
 
 #[test]
-fn detached_apps_count_in_the_limit_beyond_which_there_is_503() {
+fn detached_apps_count_towards_the_limit_of_exchanges() {
     run(async {
         let (go, gate) = watch::channel(false);
         let mut config = Config::default();
@@ -275,27 +272,27 @@ fn detached_apps_count_in_the_limit_beyond_which_there_is_503() {
         let server = Server::start_with(config, app).await;
         let handle = server.handle();
         let mut first = server.connect().await;
-        first.write(GET).await;
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
+        first.get("/").await;
+        server.wait_for_exchanges(1).await;
         first.reset();
         eventually("the app is detached", || handle.statistics().detached == 1).await;
         assert_eq!(handle.statistics().exchanges, 1);
 
         let mut second = server.connect().await;
-        second.write(GET).await;
+        second.get("/").await;
         let response = second.expect_response(503).await;
         assert!(response.header("retry-after").is_some());
-        // The connection is as good as it was.
+        // The connection still works.
         go.send(true).unwrap();
-        eventually("the app has ended", || handle.statistics().exchanges == 0).await;
-        second.write(GET).await;
+        server.wait_for_exchanges(0).await;
+        second.get("/").await;
         assert_eq!(second.expect_response(200).await.body, "served");
     });
 }
 
-/// hyper alone does not poll the service behind a full socket: its timers stand still.
+/// hyper alone does not poll the service while the socket is full, so its timers do not run.
 #[test]
-fn the_app_of_a_slow_reader_still_sees_its_timers_fire() {
+fn the_timers_of_an_app_fire_while_its_client_does_not_read() {
     run(async {
         let (ticks, mut ticked) = channel();
         let app = http_with(ticks, async |ticks, mut http: Http| {
@@ -319,8 +316,8 @@ fn the_app_of_a_slow_reader_still_sees_its_timers_fire() {
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
-        // Twenty ticks without progress: the socket is full, the app goes on.
+        client.get("/").await;
+        // Twenty ticks without progress: the socket is full, and the app still runs.
         let (mut before, mut same) = (usize::MAX, 0);
         while same < 20 {
             let sent = within("a tick of the app's timer", ticked.recv())
@@ -329,12 +326,12 @@ fn the_app_of_a_slow_reader_still_sees_its_timers_fire() {
             same = if sent == before { same + 1 } else { 0 };
             before = sent;
         }
-        // HTTP/1.1's buffers, ours and those of two kernels' sockets.
+        // The buffers of HTTP/1.1, of the server and of two sockets.
         assert!(
             before < 512,
-            "{before} parts of 64 KiB were taken without a reader"
+            "the app sent {before} parts of 64 KiB without a reader"
         );
-        // And reading gets it further.
+        // The app continues when the client reads.
         client.expect_head(200).await;
         for _ in 0..before + 10 {
             client.read_chunk().await.unwrap();
@@ -343,7 +340,7 @@ fn the_app_of_a_slow_reader_still_sees_its_timers_fire() {
 }
 
 #[test]
-fn an_app_that_has_ended_is_dropped_with_what_it_held() {
+fn an_app_that_has_ended_is_dropped_with_its_values() {
     run(async {
         let alive = Arc::new(AtomicUsize::new(0));
         struct Held(Arc<AtomicUsize>);
@@ -360,9 +357,12 @@ fn an_app_that_has_ended_is_dropped_with_what_it_held() {
         let server = Server::start(app).await;
         let mut client = server.connect().await;
         for _ in 0..3 {
-            client.write(GET).await;
+            client.get("/").await;
             client.expect_response(200).await;
         }
-        eventually("all is dropped", || alive.load(Ordering::SeqCst) == 0).await;
+        eventually("all values are dropped", || {
+            alive.load(Ordering::SeqCst) == 0
+        })
+        .await;
     });
 }

@@ -1,10 +1,10 @@
-//! How a server begins and ends: its app's lifespan, the drain, the deadline.
+//! How a server starts and stops: its app's lifespan, the drain and the graceful timeout.
 
 use std::error::Error as _;
 use std::time::Duration;
 
 use asgi::{
-    App, AppError, LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    AppError, LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
     LifespanStartupFailed, ReceiveEvent, Receiver, Sender, State,
 };
 use ferricorn::Config;
@@ -13,35 +13,18 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::support::app::{Dropped, channel};
-use crate::support::{Http, Server, WithLifespan, eventually, http, http_with, logs, run, within};
-
-const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-
-async fn hello(mut http: Http) -> Result<(), AppError> {
-    http.respond("hello").await
-}
-
-/// Answers once the gate is open.
-fn gated() -> (watch::Sender<bool>, impl App) {
-    let (go, gate) = watch::channel(false);
-    let app = http_with(gate, async |mut gate, mut http: Http| {
-        gate.wait_for(|open| *open).await?;
-        http.respond("finished").await
-    });
-    (go, app)
-}
+use test_support::app::{Dropped, channel, gated, hello};
+use test_support::{Http, Server, WithLifespan, eventually, http_with, logs, run, within};
 
 #[test]
-fn a_drain_lets_what_runs_finish_and_closes_behind_it() {
+fn a_drain_waits_for_running_exchanges_and_then_closes() {
     run(async {
         let (go, app) = gated();
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
-        let handle = server.handle();
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
-        handle.drain();
+        client.get("/").await;
+        server.wait_for_exchanges(1).await;
+        server.handle().drain();
         go.send(true).unwrap();
         let response = client.expect_response(200).await;
         assert_eq!(response.body, "finished");
@@ -52,18 +35,17 @@ fn a_drain_lets_what_runs_finish_and_closes_behind_it() {
 }
 
 #[test]
-fn a_drain_refuses_new_connections_while_the_old_ones_finish() {
+fn a_drain_refuses_new_connections_while_open_ones_finish() {
     run(async {
         let (go, app) = gated();
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
-        let handle = server.handle();
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
-        handle.drain();
+        client.get("/").await;
+        server.wait_for_exchanges(1).await;
+        server.handle().drain();
         let began = Instant::now();
         loop {
-            // Before the listener is closed one may still slip in.
+            // A connection may still succeed before the listener is closed.
             let connecting = TcpStream::connect(server.address());
             match tokio::time::timeout(Duration::from_millis(500), connecting).await {
                 Ok(Err(error)) => {
@@ -82,15 +64,14 @@ fn a_drain_refuses_new_connections_while_the_old_ones_finish() {
 #[test]
 fn a_drain_closes_idle_connections_soon() {
     run(async {
-        let server = Server::start(http(hello)).await;
+        let server = Server::start(hello()).await;
         let mut used = server.connect().await;
-        used.write(GET).await;
+        used.get("/").await;
         used.expect_response(200).await;
         let mut unused = server.connect().await;
-        let handle = server.handle();
-        eventually("both are accepted", || handle.statistics().connections == 2).await;
+        server.wait_for_connections(2).await;
         let began = Instant::now();
-        handle.drain();
+        server.handle().drain();
         used.expect_eof().await;
         unused.expect_eof().await;
         server.ended().await.unwrap();
@@ -102,9 +83,9 @@ fn a_drain_closes_idle_connections_soon() {
     });
 }
 
-/// To its client it is idle, whatever the app still does.
+/// For its client, the connection is idle.
 #[test]
-fn a_drain_closes_a_connection_whose_app_goes_on_behind_its_response() {
+fn a_drain_closes_a_connection_whose_app_runs_on_after_its_response() {
     run(async {
         let (go, gate) = watch::channel(false);
         let app = http_with(gate, async |mut gate, mut http: Http| {
@@ -114,7 +95,7 @@ fn a_drain_closes_a_connection_whose_app_goes_on_behind_its_response() {
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_response(200).await;
         server.handle().drain();
         client.expect_eof().await;
@@ -123,16 +104,16 @@ fn a_drain_closes_a_connection_whose_app_goes_on_behind_its_response() {
     });
 }
 
-/// A client that sends on a kept connection before it could know must not get a reset.
+/// A client that sends a request before it can know of the drain must not get a reset.
 #[test]
 fn a_request_that_crosses_the_drain_is_served() {
     run(async {
-        let server = Server::start(http(hello)).await;
+        let server = Server::start(hello()).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_response(200).await;
         server.handle().drain();
-        client.write(GET).await;
+        client.get("/").await;
         let response = client.expect_response(200).await;
         assert_eq!(response.body, "hello");
         assert!(response.head.connection_has("close"), "{response:#?}");
@@ -144,13 +125,13 @@ fn a_request_that_crosses_the_drain_is_served() {
 #[test]
 fn a_connection_in_the_backlog_when_the_drain_begins_is_served() {
     run(async {
-        let server = Server::start(http(hello)).await;
-        // Nothing awaits in between, so the server cannot accept before it drains.
+        let server = Server::start(hello()).await;
+        // There is no await in between, so the server drains before it can accept.
         let stream = std::net::TcpStream::connect(server.address()).unwrap();
         server.handle().drain();
         stream.set_nonblocking(true).unwrap();
-        let mut client = crate::support::Client::tcp(TcpStream::from_std(stream).unwrap());
-        client.write(GET).await;
+        let mut client = test_support::Client::tcp(TcpStream::from_std(stream).unwrap());
+        client.get("/").await;
         assert_eq!(client.expect_response(200).await.body, "hello");
         client.expect_eof().await;
         server.ended().await.unwrap();
@@ -159,20 +140,20 @@ fn a_connection_in_the_backlog_when_the_drain_begins_is_served() {
 
 /// HTTP-048
 #[test]
-fn the_deadline_cuts_off_what_still_runs() {
+fn the_graceful_timeout_ends_running_exchanges() {
     run(async {
-        let (told, mut dropped) = channel();
+        let (report, mut dropped) = channel();
         let mut config = Config::default();
         config.graceful_timeout = Some(Duration::from_millis(300));
-        let app = http_with(told, async |told, mut http: Http| {
-            let _dropped = Dropped::new(told, ());
+        let app = http_with(report, async |report, mut http: Http| {
+            let _dropped = Dropped::new(report, ());
             http.begin().await?;
             http.more("half").await?;
             std::future::pending().await
         });
         let server = Server::start_with(config, app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_head(200).await;
         assert_eq!(client.read_chunk().await.unwrap(), "half");
         let began = Instant::now();
@@ -192,21 +173,21 @@ fn the_deadline_cuts_off_what_still_runs() {
 }
 
 #[test]
-fn the_deadline_cuts_off_detached_apps_too() {
+fn the_graceful_timeout_ends_detached_apps_too() {
     run(async {
         let mut config = Config::default();
         config.graceful_timeout = Some(Duration::from_millis(300));
         config.disconnect_grace = None;
-        let (told, mut dropped) = channel();
-        let app = http_with(told, async |told, _: Http| {
-            let _dropped = Dropped::new(told, ());
+        let (report, mut dropped) = channel();
+        let app = http_with(report, async |report, _: Http| {
+            let _dropped = Dropped::new(report, ());
             std::future::pending().await
         });
         let server = Server::start_with(config, app).await;
         let handle = server.handle();
         let mut client = server.connect().await;
-        client.write(GET).await;
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
+        client.get("/").await;
+        server.wait_for_exchanges(1).await;
         client.reset();
         eventually("the app is detached", || handle.statistics().detached == 1).await;
         handle.drain();
@@ -220,20 +201,19 @@ fn the_deadline_cuts_off_detached_apps_too() {
 #[test]
 fn an_abort_ends_at_once_and_skips_the_shutdown() {
     run(async {
-        let (told, mut received) = channel();
+        let (report, mut received) = channel();
         let app = WithLifespan {
-            lifespan: lifespan(told.clone()),
-            http: http_with(told, async |told, _: Http| {
-                let _dropped = Dropped::new(told, "app dropped");
+            lifespan: lifespan(report.clone()),
+            http: http_with(report, async |report, _: Http| {
+                let _dropped = Dropped::new(report, "app dropped");
                 std::future::pending().await
             }),
         };
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
-        let handle = server.handle();
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
-        handle.abort();
+        client.get("/").await;
+        server.wait_for_exchanges(1).await;
+        server.handle().abort();
         let error = server.ended().await.unwrap_err();
         assert!(error.is_aborted(), "{error}");
         client.expect_end().await;
@@ -242,22 +222,22 @@ fn an_abort_ends_at_once_and_skips_the_shutdown() {
             within("the app", received.recv()).await,
             Some("app dropped")
         );
-        // All of its app is gone, and it has said nothing more.
+        // The app is dropped and has sent no more reports.
         assert_eq!(within("the end of the app", received.recv()).await, None);
     });
 }
 
-/// A lifespan that tells the test how far it has come.
+/// A lifespan that reports its steps.
 fn lifespan(
-    told: UnboundedSender<&'static str>,
+    report: UnboundedSender<&'static str>,
 ) -> impl Fn(Receiver, Sender) -> asgi::AppFuture<'static> + Send + Sync {
     move |mut receive, mut send| {
-        let told = told.clone();
+        let report = report.clone();
         Box::pin(async move {
             let ReceiveEvent::LifespanStartup(_) = receive.receive().await else {
                 return Err("expected the startup".into());
             };
-            told.send("startup")?;
+            report.send("startup")?;
             let mut state = State::new();
             state.insert(String::from("from the startup"));
             send.send(LifespanStartupComplete::with_state(state))
@@ -265,7 +245,7 @@ fn lifespan(
             let ReceiveEvent::LifespanShutdown(_) = receive.receive().await else {
                 return Err("expected the shutdown".into());
             };
-            told.send("shutdown")?;
+            report.send("shutdown")?;
             send.send(LifespanShutdownComplete::new()).await?;
             Ok(())
         })
@@ -276,19 +256,19 @@ fn lifespan(
 #[test]
 fn the_app_starts_before_the_first_request_and_stops_after_the_last() {
     run(async {
-        let (told, mut received) = channel();
+        let (report, mut received) = channel();
         let app = WithLifespan {
-            lifespan: lifespan(told.clone()),
-            http: http_with(told, async |told, mut http: Http| {
+            lifespan: lifespan(report.clone()),
+            http: http_with(report, async |report, mut http: Http| {
                 let state = http.scope.state.get::<String>().ok_or("no state")?;
-                told.send("request")?;
+                report.send("request")?;
                 http.respond((*state).clone()).await
             }),
         };
         let server = Server::start(app).await;
         for _ in 0..2 {
             let mut client = server.connect().await;
-            client.write(GET).await;
+            client.get("/").await;
             assert_eq!(client.expect_response(200).await.body, "from the startup");
         }
         server.stop().await;
@@ -304,21 +284,24 @@ fn the_app_starts_before_the_first_request_and_stops_after_the_last() {
 #[test]
 fn the_shutdown_waits_for_the_last_exchange() {
     run(async {
-        let (told, mut received) = channel();
+        let (report, mut received) = channel();
         let (go, gate) = watch::channel(false);
         let app = WithLifespan {
-            lifespan: lifespan(told.clone()),
-            http: http_with((told, gate), async |(told, mut gate), mut http: Http| {
-                http.respond("").await?;
-                // Its client has all it wants, but the app has not ended.
-                gate.wait_for(|open| *open).await?;
-                told.send("last of a request")?;
-                Ok(())
-            }),
+            lifespan: lifespan(report.clone()),
+            http: http_with(
+                (report, gate),
+                async |(report, mut gate), mut http: Http| {
+                    http.respond("").await?;
+                    // The client has its response, but the app has not ended.
+                    gate.wait_for(|open| *open).await?;
+                    report.send("last of a request")?;
+                    Ok(())
+                },
+            ),
         };
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_response(200).await;
         server.handle().drain();
         drop(client);
@@ -335,7 +318,7 @@ fn the_shutdown_waits_for_the_last_exchange() {
 
 /// LIFE-003
 #[test]
-fn nobody_is_served_before_the_startup_is_complete() {
+fn no_request_is_served_before_the_startup_is_complete() {
     run(async {
         let (go, gate) = watch::channel(false);
         let app = WithLifespan {
@@ -349,17 +332,17 @@ fn nobody_is_served_before_the_startup_is_complete() {
                     Ok(())
                 }
             },
-            http: http(hello),
+            http: hello(),
         };
         let server = Server::start_unready(Config::default(), app);
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_silence(Duration::from_millis(200)).await;
         assert_eq!(server.handle().statistics().connections, 0);
         go.send(true).unwrap();
         assert!(within("the server to be ready", server.handle().ready()).await);
         assert_eq!(client.expect_response(200).await.body, "hello");
-        // LIFE-015: it returns without an answer to the shutdown.
+        // LIFE-015: the app returns without an answer to the shutdown.
         drop(client);
         server.stop().await;
     });
@@ -367,22 +350,22 @@ fn nobody_is_served_before_the_startup_is_complete() {
 
 /// LIFE-009
 #[test]
-fn an_app_that_does_not_serve_lifespans_is_served_without() {
+fn an_app_without_lifespan_support_is_served() {
     run(async {
-        // What `http` answers to a lifespan is `unsupported`.
+        // An app of `http` returns the error `unsupported` for a lifespan.
         for returns in [false, true] {
             let server = if returns {
                 let lifespan = async |_: Receiver, _: Sender| Ok(());
                 Server::start(WithLifespan {
                     lifespan,
-                    http: http(hello),
+                    http: hello(),
                 })
                 .await
             } else {
-                Server::start(http(hello)).await
+                Server::start(hello()).await
             };
             let mut client = server.connect().await;
-            client.write(GET).await;
+            client.get("/").await;
             client.expect_response(200).await;
             drop(client);
             server.stop().await;
@@ -390,7 +373,7 @@ fn an_app_that_does_not_serve_lifespans_is_served_without() {
     });
 }
 
-/// The error of a server whose app's lifespan is this.
+/// Starts a server with this lifespan and returns its error.
 async fn startup_error<L, Fut>(config: Config, lifespan: L) -> ferricorn::ServeError
 where
     L: Fn(Receiver, Sender) -> Fut + Send + Sync + 'static,
@@ -398,21 +381,21 @@ where
 {
     let app = WithLifespan {
         lifespan,
-        http: http(hello),
+        http: hello(),
     };
     let server = Server::start_unready(config, app);
     let handle = server.handle();
     let error = server.ended().await.unwrap_err();
     assert!(
-        !within("the answer", handle.ready()).await,
-        "it was never ready"
+        !within("the end of the startup", handle.ready()).await,
+        "the server was ready"
     );
     error
 }
 
 /// LIFE-006, LIFE-008
 #[test]
-fn a_refused_startup_ends_the_server_with_the_apps_words() {
+fn a_failed_startup_ends_the_server_with_the_apps_message() {
     run(async {
         let error = startup_error(
             Config::default(),
@@ -451,12 +434,12 @@ fn an_app_that_fails_before_it_is_ready_ends_the_server_with_its_error() {
 fn an_app_that_panics_before_it_is_ready_ends_the_server() {
     run(async {
         async fn lifespan(_: Receiver, _: Sender) -> Result<(), AppError> {
-            panic!("the app's own words")
+            panic!("the app's message")
         }
         let error = startup_error(Config::default(), lifespan).await;
         assert!(error.is_startup());
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert_eq!(cause, "it panicked: the app's own words");
+        assert_eq!(cause, "it panicked: the app's message");
     });
 }
 
@@ -481,7 +464,7 @@ fn a_drain_during_the_startup_ends_the_server() {
         let lifespan = async |_: Receiver, _: Sender| std::future::pending().await;
         let app = WithLifespan {
             lifespan,
-            http: http(hello),
+            http: hello(),
         };
         let server = Server::start_unready(Config::default(), app);
         tokio::task::yield_now().await;
@@ -491,7 +474,7 @@ fn a_drain_during_the_startup_ends_the_server() {
 
 /// LIFE-011
 #[test]
-fn an_app_whose_lifespan_ends_early_is_served_on() {
+fn an_app_whose_lifespan_ends_early_is_still_served() {
     run(async {
         for fails in [false, true] {
             let (ended, mut received) = channel();
@@ -509,14 +492,14 @@ fn an_app_whose_lifespan_ends_early_is_served_on() {
             };
             let server = Server::start(WithLifespan {
                 lifespan,
-                http: http(hello),
+                http: hello(),
             })
             .await;
             within("the end of the lifespan", received.recv())
                 .await
                 .unwrap();
             let mut client = server.connect().await;
-            client.write(GET).await;
+            client.get("/").await;
             client.expect_response(200).await;
             drop(client);
             server.stop().await;
@@ -546,7 +529,7 @@ where
         config,
         WithLifespan {
             lifespan,
-            http: http(hello),
+            http: hello(),
         },
     )
     .await;
@@ -556,7 +539,7 @@ where
 
 /// LIFE-014
 #[test]
-fn a_failed_shutdown_ends_the_server_with_the_apps_words() {
+fn a_failed_shutdown_ends_the_server_with_the_apps_message() {
     run(async {
         let result = shutdown_result(Config::default(), async |mut send: Sender| {
             send.send(LifespanShutdownFailed::new("the queue is not empty"))
@@ -575,7 +558,7 @@ fn a_failed_shutdown_ends_the_server_with_the_apps_words() {
 
 /// LIFE-016
 #[test]
-fn an_app_that_fails_in_its_shutdown_has_not_cleaned_up() {
+fn an_error_during_the_shutdown_is_an_error_of_the_server() {
     run(async {
         let result = shutdown_result(Config::default(), async |_: Sender| {
             Err("the queue is not empty".into())
@@ -583,7 +566,7 @@ fn an_app_that_fails_in_its_shutdown_has_not_cleaned_up() {
         .await;
         let error = result.unwrap_err();
         assert!(error.is_shutdown());
-        // Whoever waits for the server says it, and nobody else.
+        // The caller of the server reports it. The server does not log it.
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "the queue is not empty");
     });
@@ -591,7 +574,7 @@ fn an_app_that_fails_in_its_shutdown_has_not_cleaned_up() {
 
 /// LIFE-013
 #[test]
-fn a_shutdown_that_takes_too_long_is_not_waited_for() {
+fn a_shutdown_that_takes_too_long_is_abandoned() {
     run(async {
         let mut config = Config::default();
         config.shutdown_timeout = Some(Duration::from_millis(200));

@@ -1,4 +1,4 @@
-//! Nothing waits for ever, and nothing that goes on is cut short.
+//! Old bugs in which a connection waited forever, or ended too early.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use ferricorn::Config;
 use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 
-use crate::support::app::{Dropped, channel};
-use crate::support::{Http, Server, eventually, http, http_with, logs, run, within};
+use test_support::app::{Dropped, channel};
+use test_support::{Http, Server, http, http_with, logs, run, within};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const HEAD: &str = "HEAD / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// More than the buffers of both sides hold.
+/// More than the buffers of client and server hold.
 const LARGE: usize = 16 << 20;
 
-/// Answers with a large body in one part.
+/// Responds with a large body in one part.
 async fn large(mut http: Http) -> Result<(), AppError> {
     http.respond(vec![b'x'; LARGE]).await
 }
@@ -28,10 +28,10 @@ fn idle_for(limit: Duration) -> Config {
     config
 }
 
-/// It began when the request came, so a connection was closed right behind every response that had
-/// taken longer than the idle time.
+/// The idle time once started with the request, so the server closed the connection right after each
+/// response that took longer than the idle time.
 #[test]
-fn the_idle_time_begins_behind_the_response() {
+fn the_idle_time_starts_after_the_response() {
     run(async {
         let app = http(async |mut http: Http| {
             tokio::time::sleep(Duration::from_millis(700)).await;
@@ -40,7 +40,7 @@ fn the_idle_time_begins_behind_the_response() {
         let server = Server::start_with(idle_for(Duration::from_millis(500)), app).await;
         let mut client = server.connect().await;
         for _ in 0..2 {
-            client.write(GET).await;
+            client.get("/").await;
             client.expect_response(200).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -48,13 +48,13 @@ fn the_idle_time_begins_behind_the_response() {
     });
 }
 
-/// The app was done, hyper was not: the idle time cut the body off.
+/// The app had ended, but hyper still wrote the body. The idle timeout cut the body off.
 #[test]
-fn a_connection_is_not_idle_while_its_client_reads_on() {
+fn a_connection_is_not_idle_while_its_client_reads() {
     run(async {
         let server = Server::start_with(idle_for(Duration::from_millis(300)), http(large)).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_head(200).await;
         tokio::time::sleep(Duration::from_millis(1500)).await;
         client.read_body(LARGE).await;
@@ -62,7 +62,7 @@ fn a_connection_is_not_idle_while_its_client_reads_on() {
     });
 }
 
-/// The 408 for the head behind was written into the body.
+/// The server wrote the 408 for the next head into the body.
 #[test]
 fn a_408_is_not_written_into_a_body() {
     run(async {
@@ -78,10 +78,10 @@ fn a_408_is_not_written_into_a_body() {
     });
 }
 
-/// For hyper the response was complete: nothing was left to break off, and so the exchange stayed
-/// and with it a connection without deadlines.
+/// For hyper, the response was complete and nothing was left to break off. The exchange stayed open, and
+/// its connection had no deadlines.
 #[test]
-fn a_connection_is_idle_behind_a_response_that_its_app_left_incomplete_after_its_last_byte() {
+fn a_connection_is_idle_after_an_app_returns_without_its_last_part() {
     run(async {
         let server = Server::start_with(
             idle_for(Duration::from_millis(300)),
@@ -108,9 +108,9 @@ fn a_connection_is_idle_behind_a_response_that_its_app_left_incomplete_after_its
     });
 }
 
-/// Nothing of it goes out, so nothing held it back.
+/// The server sends no part of this stream, so nothing made the app wait.
 #[test]
-fn an_app_that_streams_in_response_to_head_leaves_room_for_others() {
+fn an_app_that_streams_in_response_to_head_does_not_block_others() {
     run(async {
         let app = http(async |mut http: Http| {
             if http.scope.method != http::Method::HEAD {
@@ -126,18 +126,18 @@ fn an_app_that_streams_in_response_to_head_leaves_room_for_others() {
         endless.write(HEAD).await;
         endless.expect_head(200).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_response(200).await;
     });
 }
 
-/// Each request for the head of an endless stream left one more app behind, for ever.
+/// Each HEAD request for an endless stream left an app that ran forever.
 #[test]
-fn an_app_that_streams_on_behind_its_response_to_head_has_its_grace_and_no_more() {
+fn an_app_that_streams_in_response_to_head_is_cancelled_after_its_grace() {
     run(async {
-        let (told, mut received) = channel();
-        let app = http_with(told, async |told, mut http: Http| {
-            let _dropped = Dropped::new(told, ());
+        let (report, mut received) = channel();
+        let app = http_with(report, async |report, mut http: Http| {
+            let _dropped = Dropped::new(report, ());
             http.begin().await?;
             loop {
                 http.more("on and on").await?;
@@ -155,14 +155,13 @@ fn an_app_that_streams_on_behind_its_response_to_head_has_its_grace_and_no_more(
         within("the first app's end", received.recv()).await;
         drop(client);
         within("the second app's end", received.recv()).await;
-        let server = server.handle();
-        eventually("no app is left", || server.statistics().exchanges == 0).await;
+        server.wait_for_exchanges(0).await;
     });
 }
 
-/// The exchange kept the rest of the request for as long as its app ran, and hyper waited.
+/// The exchange kept the rest of the request while its app ran, and hyper waited.
 #[test]
-fn an_unread_body_does_not_hold_up_the_connection_while_the_app_goes_on() {
+fn an_unread_body_does_not_keep_the_connection_open_while_the_app_runs() {
     run(async {
         let app = http(async |mut http: Http| {
             http.respond("early").await?;
@@ -179,10 +178,10 @@ fn an_unread_body_does_not_hold_up_the_connection_while_the_app_goes_on() {
     });
 }
 
-/// The driver left its waker only when it was done with its turn: what another thread sent in
-/// between was found by the next tick, a second later.
+/// The driver stored its waker only at the end of its turn. If another thread sent an event before
+/// that, the driver found the event only at the next tick, a second later.
 #[test]
-fn what_another_thread_sends_is_never_left_lying() {
+fn events_sent_by_another_thread_go_out_at_once() {
     const PARTS: usize = 5;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
@@ -190,15 +189,15 @@ fn what_another_thread_sends_is_never_left_lying() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let (seen, sees) = tokio::sync::watch::channel(0);
-        let app = http_with(sees, async |mut sees, mut http: Http| {
+        let (seen, receiver) = tokio::sync::watch::channel(0);
+        let app = http_with(receiver, async |mut seen, mut http: Http| {
             let sending = tokio::spawn(async move {
-                sees.borrow_and_update();
+                seen.borrow_and_update();
                 http.begin().await?;
                 for _ in 0..PARTS {
                     http.more("a").await?;
                 }
-                sees.changed().await?;
+                seen.changed().await?;
                 http.last("b").await
             });
             sending.await?
@@ -208,7 +207,7 @@ fn what_another_thread_sends_is_never_left_lying() {
         let mut slowest = Duration::ZERO;
         for round in 0..5_000 {
             let began = Instant::now();
-            client.write(GET).await;
+            client.get("/").await;
             client.expect_head(200).await;
             for _ in 0..PARTS {
                 assert_eq!(client.read_chunk().await.unwrap(), "a");
@@ -229,7 +228,7 @@ fn an_error_that_panics_while_it_is_logged_is_a_500() {
     struct Bomb;
     impl fmt::Display for Bomb {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-            panic!("an error that cannot be told");
+            panic!("an error that cannot be displayed");
         }
     }
     impl std::error::Error for Bomb {}
@@ -241,7 +240,7 @@ fn an_error_that_panics_while_it_is_logged_is_a_500() {
     run(async {
         let server = Server::start(http(async |_: Http| Err(AppError::from(Bomb)))).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_response(500).await;
         logs::expect_error(&["panicked"]);
     });

@@ -1,5 +1,5 @@
-//! `examples/hello` from the outside: the same answers linked in, as a loaded library, and as one that
-//! was built apart from everything (`tests/foreign.py` builds it and names it).
+//! `examples/hello`: the same responses if it is linked in, loaded as a library, or loaded as a library
+//! with other dependencies (`tests/foreign`, which `tests/clients/foreign.py` builds).
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -8,16 +8,17 @@ use asgi::DynApp;
 use asgi_abi::Library;
 use serde_json::Value;
 
-use crate::support::server::Server;
-use crate::support::{library, logs, run};
+use test_support::server::Server;
+use test_support::{library, logs, run};
 
 #[path = "../../../../examples/hello/src/app.rs"]
 mod app;
 
-/// The variable that names the library of `tests/foreign-app`.
+/// The environment variable with the path of the library of `tests/foreign`.
 const FOREIGN: &str = "FOREIGN_APP";
 
-/// Runs the test with the app linked in, with the library, and with the foreign one if it is named.
+/// Runs the test with the linked app, with the loaded library, and with the foreign library if there
+/// is one.
 fn in_each_form(test: impl AsyncFn(&'static str, Server)) {
     run(async {
         test("linked in", Server::start(app::app).await).await;
@@ -44,14 +45,12 @@ fn foreign() -> Option<DynApp> {
 
 async fn get(server: &Server, target: &str, status: u16) -> Vec<u8> {
     let mut client = server.connect().await;
-    client
-        .write(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"))
-        .await;
+    client.get(target).await;
     client.expect_response(status).await.body.to_vec()
 }
 
 #[test]
-fn each_path_answers() {
+fn each_path_has_its_response() {
     in_each_form(async |form, server| {
         for (target, status, body) in [
             ("/", 200, "Hello, world!\n"),
@@ -66,7 +65,7 @@ fn each_path_answers() {
 }
 
 #[test]
-fn tasks_timers_sockets_and_blocking_work_run_inside() {
+fn tasks_timers_sockets_and_blocking_work_run_in_the_app() {
     in_each_form(async |form, server| {
         let answer: Value = serde_json::from_slice(&get(&server, "/io", 200).await).unwrap();
         let expected = serde_json::json!({
@@ -80,7 +79,7 @@ fn tasks_timers_sockets_and_blocking_work_run_inside() {
 }
 
 #[test]
-fn the_scope_arrives_as_it_was_asked_for_and_the_state_of_start_up_with_it() {
+fn the_scope_has_the_request_and_the_state_of_the_startup() {
     in_each_form(async |form, server| {
         let target = "/info?a=%20b";
         let scope: Value = serde_json::from_slice(&get(&server, target, 200).await).unwrap();
@@ -107,7 +106,7 @@ fn the_scope_arrives_as_it_was_asked_for_and_the_state_of_start_up_with_it() {
 }
 
 #[test]
-fn a_body_of_a_megabyte_comes_back_as_it_was() {
+fn a_body_of_a_megabyte_is_echoed_unchanged() {
     in_each_form(async |form, server| {
         let body: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
         let mut client = server.connect().await;
@@ -139,17 +138,14 @@ fn a_panic_and_an_error_are_500_and_logged_with_their_cause() {
 }
 
 #[test]
-fn sleeping_work_stops_when_its_client_leaves() {
+fn a_sleeping_app_stops_when_its_client_leaves() {
     in_each_form(async |form, server| {
         let mut client = server.connect().await;
-        client
-            .write("GET /sleep?ms=600000 HTTP/1.1\r\nhost: a\r\n\r\n")
-            .await;
-        crate::support::eventually("it runs", || server.handle().statistics().exchanges == 1).await;
+        client.get("/sleep?ms=600000").await;
+        server.wait_for_exchanges(1).await;
         let left = Instant::now();
         client.reset();
-        crate::support::eventually("it ended", || server.handle().statistics().exchanges == 0)
-            .await;
+        server.wait_for_exchanges(0).await;
         assert!(left.elapsed() < Duration::from_secs(2), "{form}");
     });
 }

@@ -1,23 +1,19 @@
-//! The server from the outside: each test is a script of what a client sends and what it gets.
+//! End-to-end tests of the server: each test is a script of a client's requests and the expected
+//! responses.
 //!
-//! A test is named after the rule that it holds, and cites the requirement in `spec/` where there is
-//! one. Nothing sleeps to be in time: a step waits for what it expects, at most for
-//! [`support::LIMIT`].
+//! A test's name is the rule that it checks. If `spec/` has a requirement for the rule, the test cites
+//! it. No test sleeps until an event has probably happened: a step waits for the event, at most for
+//! [`test_support::LIMIT`].
 
 #![forbid(unsafe_code)]
-#![allow(
-    unreachable_pub,
-    reason = "nothing is reached from outside a test binary"
-)]
-#![allow(clippy::unwrap_used, reason = "these are tests, their support too")]
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
-mod support;
-
+mod app_end;
 mod chat;
 mod connection;
 mod disconnect;
 mod drain;
-mod ends;
 mod endurance;
 mod hello;
 mod malformed;

@@ -1,29 +1,29 @@
-//! What no two parsers may read in two ways is not served at all.
+//! Requests that two parsers can read differently are refused.
 //!
-//! Each request here is followed by a good one: a server that answers that too has misread where
-//! the bad one ended, or has kept a connection that it cannot trust.
+//! A good request follows each bad one. A server that answers it has misread the end of the bad one, or
+//! has kept a connection that it cannot trust.
 
 use std::time::Duration;
 
 use asgi::AppError;
 use ferricorn::Config;
 
-use crate::support::{Http, Server, http, run};
+use test_support::{Http, Server, http, run};
 
 const GOOD: &str = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Reads the whole body; an app that is called for what is refused here shows in the path.
+/// Reads the whole body and responds with the path, which shows the request that reached the app.
 async fn app(mut http: Http) -> Result<(), AppError> {
     let path = http.scope.path.clone();
     http.receive.body(1 << 20).await?;
     http.respond(path).await
 }
 
-/// What the server makes of a request that a good one follows: the statuses of its responses, then
-/// whether it closed.
+/// Sends a request and a good one after it. Returns the statuses of the responses, then "closed" or
+/// "open".
 async fn answer(server: &Server, request: &str) -> String {
     let mut client = server.connect().await;
-    // It may be closed before all of it is written.
+    // The server may close before it has read everything.
     let _ = client.try_write(format!("{request}{GOOD}")).await;
     let (bytes, closed) = client.read_for(PATIENCE).await;
     let text = String::from_utf8_lossy(&bytes);
@@ -38,11 +38,11 @@ async fn answer(server: &Server, request: &str) -> String {
     answer + if closed { "closed" } else { "open" }
 }
 
-/// How long a connection may stay open that should not.
+/// How long the server may take to close the connection.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Each of `requests` gets one of `answers`.
-async fn answered(config: Config, answers: &[&str], requests: &[(&str, String)]) {
+/// Checks that each of `requests` gets one of `answers`.
+async fn expect_answers(config: Config, answers: &[&str], requests: &[(&str, String)]) {
     let server = Server::start_with(config, http(app)).await;
     let mut wrong = Vec::new();
     for (what, request) in requests {
@@ -54,13 +54,13 @@ async fn answered(config: Config, answers: &[&str], requests: &[(&str, String)])
     assert!(wrong.is_empty(), "expected {answers:?}, but {wrong:#?}");
 }
 
-/// Each of `requests` gets `status`, nothing else, and the connection is closed.
-async fn refused(config: Config, status: u16, requests: &[(&str, String)]) {
-    answered(config, &[&format!("{status}, closed")], requests).await;
+/// Checks that each of `requests` gets only `status`, and then a close.
+async fn expect_refused(config: Config, status: u16, requests: &[(&str, String)]) {
+    expect_answers(config, &[&format!("{status}, closed")], requests).await;
 }
 
 #[test]
-fn a_refusal_says_that_it_closes() {
+fn a_400_announces_the_close() {
     run(async {
         let server = Server::start(http(app)).await;
         for request in [
@@ -89,17 +89,17 @@ fn malformed_heads_are_answered_with_400_and_closed() {
     run(async {
         let rows = [
             (
-                "a bare LF behind the request line",
+                "a bare LF after the request line",
                 "GET / HTTP/1.1\nhost: a\r\n\r\n",
             ),
             (
-                "a bare LF behind a field",
+                "a bare LF after a header",
                 "GET / HTTP/1.1\r\nhost: a\nx: y\r\n\r\n",
             ),
             ("a bare LF at the end", "GET / HTTP/1.1\r\nhost: a\r\n\n"),
-            ("bare LFs alone", "GET / HTTP/1.1\nhost: a\n\n"),
+            ("only bare LFs", "GET / HTTP/1.1\nhost: a\n\n"),
             (
-                "a bare CR in a field",
+                "a bare CR in a header",
                 "GET / HTTP/1.1\r\nhost: a\r\nx: y\rz\r\n\r\n",
             ),
             ("no host", "GET / HTTP/1.1\r\n\r\n"),
@@ -132,11 +132,11 @@ fn malformed_heads_are_answered_with_400_and_closed() {
                 "GET / HTTP/1.1\r\nhost: a:1:2\r\n\r\n",
             ),
             (
-                "a malformed host beside an absolute target",
+                "a malformed host with an absolute target",
                 "GET http://a/ HTTP/1.1\r\nhost: b/c\r\n\r\n",
             ),
             (
-                "no host beside an absolute target",
+                "no host with an absolute target",
                 "GET http://a/ HTTP/1.1\r\n\r\n",
             ),
             ("the asterisk for GET", "GET * HTTP/1.1\r\nhost: a\r\n\r\n"),
@@ -169,11 +169,11 @@ fn malformed_heads_are_answered_with_400_and_closed() {
                 "GET / HTTP/1.1\r\nhost: a\r\nx: y\r\n z\r\n\r\n",
             ),
             (
-                "a fold in front of the first field",
+                "a fold before the first header",
                 "GET / HTTP/1.1\r\n host: a\r\nhost: a\r\n\r\n",
             ),
             (
-                "a space behind a name",
+                "a space after a name",
                 "GET / HTTP/1.1\r\nhost: a\r\nx : y\r\n\r\n",
             ),
             ("no name", "GET / HTTP/1.1\r\nhost: a\r\n: y\r\n\r\n"),
@@ -199,7 +199,7 @@ fn malformed_heads_are_answered_with_400_and_closed() {
                 "GET /\x01 HTTP/1.1\r\nhost: a\r\n\r\n",
             ),
         ];
-        refused(Config::default(), 400, &table(&rows)).await;
+        expect_refused(Config::default(), 400, &table(&rows)).await;
     });
 }
 
@@ -253,7 +253,7 @@ fn ambiguous_framing_is_answered_with_400_and_closed() {
                 "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
             ),
             (
-                "chunked twice in two fields",
+                "chunked twice in two headers",
                 "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             ),
             (
@@ -261,11 +261,11 @@ fn ambiguous_framing_is_answered_with_400_and_closed() {
                 "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             ),
         ];
-        refused(Config::default(), 400, &table(&rows)).await;
+        expect_refused(Config::default(), 400, &table(&rows)).await;
     });
 }
 
-/// HTTP-020: the app gets no last part, so it has no response to this.
+/// HTTP-020: the app gets no last part, so it does not respond.
 #[test]
 fn malformed_chunks_are_answered_with_400_and_closed() {
     run(async {
@@ -278,18 +278,18 @@ fn malformed_chunks_are_answered_with_400_and_closed() {
                 "a size beyond 64 bits",
                 "10000000000000000\r\nx\r\n0\r\n\r\n",
             ),
-            ("a bare LF behind the size", "1\nx\r\n0\r\n\r\n"),
-            ("a bare LF behind the data", "1\r\nx\n0\r\n\r\n"),
+            ("a bare LF after the size", "1\nx\r\n0\r\n\r\n"),
+            ("a bare LF after the data", "1\r\nx\n0\r\n\r\n"),
             ("more data than the size says", "1\r\nxy\r\n0\r\n\r\n"),
             ("a space in the size", "1 1\r\nx\r\n0\r\n\r\n"),
             ("a bare LF in an extension", "1;a\nb\r\nx\r\n0\r\n\r\n"),
-            ("a bare LF behind a trailer", "0\r\nx: y\n\r\n"),
+            ("a bare LF after a trailer", "0\r\nx: y\n\r\n"),
         ];
         let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
         let rows: Vec<_> = bodies
             .map(|(what, body)| (what, format!("{head}{body}")))
             .into();
-        refused(Config::default(), 400, &rows).await;
+        expect_refused(Config::default(), 400, &rows).await;
     });
 }
 
@@ -301,11 +301,11 @@ fn another_version_is_answered_with_400_or_505_and_closed() {
             "HTTP/9.9", "HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/1", "http/1.1",
         ];
         let rows = versions.map(|version| (version, format!("GET / {version}\r\nhost: a\r\n\r\n")));
-        answered(Config::default(), &["400, closed", "505, closed"], &rows).await;
+        expect_answers(Config::default(), &["400, closed", "505, closed"], &rows).await;
     });
 }
 
-/// RFC 9112 §6.1, and §6.3 where `chunked` is not the last: then 400 is right.
+/// RFC 9112 §6.1, and §6.3 if `chunked` is not the last coding: then 400 is right.
 #[test]
 fn an_unknown_transfer_coding_is_answered_with_501_or_400() {
     run(async {
@@ -321,7 +321,7 @@ fn an_unknown_transfer_coding_is_answered_with_501_or_400() {
             let head = format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: {coding}\r\n\r\n");
             (coding, head + "0\r\n\r\n")
         });
-        answered(Config::default(), &["400, closed", "501, closed"], &rows).await;
+        expect_answers(Config::default(), &["400, closed", "501, closed"], &rows).await;
     });
 }
 
@@ -330,7 +330,7 @@ fn an_unknown_transfer_coding_before_chunked_is_answered_with_501() {
     run(async {
         let request =
             "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
-        refused(Config::default(), 501, &table(&[("gzip", request)])).await;
+        expect_refused(Config::default(), 501, &table(&[("gzip", request)])).await;
     });
 }
 
@@ -348,10 +348,10 @@ fn a_head_that_is_too_large_is_answered_with_431() {
             "GET / HTTP/1.1\r\nhost: a\r\n{}\r\n",
             "x: y\r\n".repeat(4 * 1024)
         );
-        refused(
+        expect_refused(
             config,
             431,
-            &[("one large field", large), ("many small ones", many)],
+            &[("one large header", large), ("many small ones", many)],
         )
         .await;
     });
@@ -359,32 +359,32 @@ fn a_head_that_is_too_large_is_answered_with_431() {
 
 /// RFC 6585 §5
 #[test]
-fn too_many_fields_are_answered_with_431() {
+fn too_many_headers_are_answered_with_431() {
     run(async {
-        for (limit, fields) in [(100, 100), (10, 10)] {
+        for (limit, headers) in [(100, 100), (10, 10)] {
             let mut config = Config::default();
             config.max_headers = limit;
-            // With the host this is one too many.
+            // With the host, this is one too many.
             let request = format!(
                 "GET / HTTP/1.1\r\nhost: a\r\n{}\r\n",
-                "x: y\r\n".repeat(fields)
+                "x: y\r\n".repeat(headers)
             );
-            refused(config, 431, &[("one too many", request)]).await;
+            expect_refused(config, 431, &[("one too many", request)]).await;
         }
     });
 }
 
 #[test]
-fn as_many_fields_as_the_limit_says_are_served() {
+fn as_many_headers_as_the_limit_allows_are_served() {
     run(async {
         for limit in [100, 10, 300] {
             let mut config = Config::default();
             config.max_headers = limit;
             let server = Server::start_with(config, http(app)).await;
             let mut client = server.connect().await;
-            let fields = "x: y\r\n".repeat(limit - 1);
+            let headers = "x: y\r\n".repeat(limit - 1);
             client
-                .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"))
+                .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{headers}\r\n"))
                 .await;
             client.expect_response(200).await;
         }
@@ -423,7 +423,7 @@ fn a_connect_is_answered_with_501_or_405() {
 
 /// RFC 9110 §10.1.1
 #[test]
-fn another_expectation_is_answered_with_417() {
+fn an_unknown_expectation_is_answered_with_417() {
     run(async {
         let server = Server::start(http(app)).await;
         let mut client = server.connect().await;
@@ -435,7 +435,7 @@ fn another_expectation_is_answered_with_417() {
 }
 
 #[test]
-fn what_is_unusual_but_well_formed_is_served() {
+fn unusual_but_well_formed_requests_are_served() {
     run(async {
         let server = Server::start(http(app)).await;
         for (request, path) in [

@@ -1,4 +1,4 @@
-//! What an app learns of a request: its scope and its body.
+//! How a request reaches the app: its scope and its body.
 
 use std::time::Duration;
 
@@ -9,11 +9,15 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::support::app::channel;
-use crate::support::hyper_client::HyperClient;
-use crate::support::{Client, Http, Server, http, http_with, run, within};
+use test_support::app::{channel, echo};
+use test_support::hyper_client::HyperClient;
+use test_support::{Client, Http, Server, http, http_with, run, within};
 
-/// A server that hands the scope of each request to the test.
+/// The head of an upload of four bytes that waits for a 100.
+const EXPECT_100: &str =
+    "PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+
+/// A server whose app reports the scope of each request.
 async fn scopes(config: Config) -> (Server, UnboundedReceiver<HttpScope>) {
     let (scopes, received) = channel();
     let app = http_with(scopes, async |scopes, mut http: Http| {
@@ -31,12 +35,6 @@ async fn scope_of(request: &str) -> HttpScope {
     scopes.recv().await.unwrap()
 }
 
-/// Answers with the body that it received.
-async fn echo(mut http: Http) -> Result<(), AppError> {
-    let body = http.receive.body(usize::MAX).await?;
-    http.respond(body).await
-}
-
 async fn part(http: &mut Http) -> Result<HttpRequest, AppError> {
     match http.receive.receive().await {
         ReceiveEvent::HttpRequest(part) => Ok(part),
@@ -46,7 +44,7 @@ async fn part(http: &mut Http) -> Result<HttpRequest, AppError> {
 
 /// HTTP-001, HTTP-002, HTTP-003, HTTP-004, HTTP-005, HTTP-011
 #[test]
-fn the_scope_says_what_was_asked_for() {
+fn the_scope_describes_the_request() {
     run(async {
         let (server, mut scopes) = scopes(Config::default()).await;
         let mut client = server.connect().await;
@@ -72,7 +70,7 @@ fn the_scope_says_what_was_asked_for() {
 
 /// HTTP-006, HTTP-007
 #[test]
-fn a_path_that_is_not_well_encoded_is_decoded_as_far_as_it_goes() {
+fn an_invalid_percent_encoding_is_left_in_the_path() {
     run(async {
         let scope = scope_of("GET /%/%4/%zz/%ff HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(scope.path, "/%/%4/%zz/\u{fffd}");
@@ -91,7 +89,7 @@ fn the_case_of_a_method_is_unchanged() {
 
 /// HTTP-008
 #[test]
-fn repeated_fields_are_kept_apart_and_in_order() {
+fn repeated_request_headers_stay_separate_and_in_order() {
     run(async {
         let scope = scope_of(
             "GET / HTTP/1.1\r\nX-A: 1\r\nhost: a\r\nx-b: \t x \t\r\nx-a: 2, 3\r\ncookie: a=1\r\n\
@@ -120,13 +118,13 @@ fn a_request_of_http_1_0_needs_no_host() {
 
 /// HTTP-005
 #[test]
-fn the_root_path_comes_first_in_the_path_and_not_in_the_target() {
+fn the_root_path_is_a_prefix_of_the_path_and_not_of_the_target() {
     run(async {
         let mut config = Config::default();
         config.root_path = "/api".to_owned();
         let (server, mut scopes) = scopes(config).await;
         let mut client = server.connect().await;
-        client.write("GET /x%20y HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/x%20y").await;
         client.expect_response(200).await;
         let scope = scopes.recv().await.unwrap();
         assert_eq!(scope.root_path, "/api");
@@ -138,7 +136,7 @@ fn the_root_path_comes_first_in_the_path_and_not_in_the_target() {
 
 /// HTTP-010
 #[test]
-fn the_authority_of_an_absolute_target_takes_the_place_of_host() {
+fn the_authority_of_an_absolute_target_replaces_the_host() {
     run(async {
         let scope = scope_of("GET http://example.org:81/a?b HTTP/1.1\r\nhost: other\r\n\r\n").await;
         let hosts: Vec<_> = scope.headers.get_all("host").iter().collect();
@@ -149,7 +147,7 @@ fn the_authority_of_an_absolute_target_takes_the_place_of_host() {
 }
 
 #[test]
-fn the_asterisk_of_options_is_the_whole_path() {
+fn the_path_of_options_may_be_an_asterisk() {
     run(async {
         let scope = scope_of("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(scope.method, "OPTIONS");
@@ -194,7 +192,7 @@ fn over_a_unix_socket_the_server_is_its_path_and_the_client_is_unknown() {
             .await
             .unwrap()
             .unwrap();
-        assert!(!path.exists(), "the socket is left over");
+        assert!(!path.exists(), "the socket file still exists");
     });
 }
 
@@ -223,9 +221,9 @@ fn a_request_without_a_body_is_one_empty_part() {
 
 /// HTTP-015
 #[test]
-fn a_body_with_a_content_length_comes_whole() {
+fn a_body_with_a_content_length_arrives_whole() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = server.connect().await;
         let body = "0123456789".repeat(50_000);
         let head = format!(
@@ -239,9 +237,9 @@ fn a_body_with_a_content_length_comes_whole() {
 
 /// HTTP-015
 #[test]
-fn a_chunked_body_comes_without_its_coding() {
+fn a_chunked_body_arrives_decoded() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = server.connect().await;
         client
             .write(
@@ -250,15 +248,15 @@ fn a_chunked_body_comes_without_its_coding() {
             )
             .await;
         assert_eq!(client.expect_response(200).await.body, "hello, world");
-        // And the connection is where the next request begins.
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        // The next request is read correctly.
+        client.get("/").await;
         assert_eq!(client.expect_response(200).await.body, "");
     });
 }
 
 /// HTTP-016
 #[test]
-fn the_parts_of_a_body_come_when_they_are_sent() {
+fn the_parts_of_a_body_arrive_when_they_are_sent() {
     run(async {
         let (parts, mut received) = channel();
         let app = http_with(parts, async |parts, mut http: Http| {
@@ -322,11 +320,9 @@ fn trailers_of_the_request_come_with_the_last_part() {
 #[test]
 fn a_100_is_sent_when_the_app_receives() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = server.connect().await;
-        client
-            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
-            .await;
+        client.write(EXPECT_100).await;
         let head = client.expect_head(100).await;
         assert_eq!(head.header("content-length"), None);
         client.write("ping").await;
@@ -341,17 +337,15 @@ fn no_100_is_sent_when_the_app_answers_without_the_body() {
         let server =
             Server::start(http(async |mut http: Http| http.respond("too large").await)).await;
         let mut client = server.connect().await;
-        client
-            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
-            .await;
-        // The first head is the last one.
+        client.write(EXPECT_100).await;
+        // The first head is the final one.
         assert_eq!(client.expect_response(200).await.body, "too large");
     });
 }
 
-/// HTTP-018. The head of the response was on its way before, and curl waited a second for a 100.
+/// HTTP-018. The server once sent the head of the response first, and curl waited a second for a 100.
 #[test]
-fn a_100_goes_before_a_response_that_began_before_the_app_receives() {
+fn a_100_is_sent_before_a_response_that_the_app_has_started() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             http.begin().await?;
@@ -360,9 +354,7 @@ fn a_100_goes_before_a_response_that_began_before_the_app_receives() {
         }))
         .await;
         let mut client = server.connect().await;
-        client
-            .write("PUT / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
-            .await;
+        client.write(EXPECT_100).await;
         client.expect_head(100).await;
         client.write("ping").await;
         assert_eq!(client.expect_response(200).await.body, "ping");
@@ -374,7 +366,7 @@ fn a_100_goes_before_a_response_that_began_before_the_app_receives() {
 #[test]
 fn no_100_is_sent_to_http_1_0() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = server.connect().await;
         client
             .write("PUT / HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\nping")
@@ -385,7 +377,7 @@ fn no_100_is_sent_to_http_1_0() {
 
 /// HTTP-019
 #[test]
-fn an_upload_that_the_app_does_not_read_stops_the_client() {
+fn an_unread_upload_stops_the_client() {
     run(async {
         let (ends, mut ended) = channel();
         let app = http_with(ends, async |ends, mut http: Http| {
@@ -399,8 +391,8 @@ fn an_upload_that_the_app_does_not_read_stops_the_client() {
             .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n")
             .await;
         let taken = client.write_until_full(Duration::from_millis(500)).await;
-        // Our buffer, and those of two kernels' sockets.
-        assert!(taken < 32 << 20, "the server took in {taken} bytes");
+        // The buffers of the server and of two sockets.
+        assert!(taken < 32 << 20, "the server read {taken} bytes");
         client.reset();
         let reason = within("the disconnect", ended.recv()).await.unwrap();
         assert_ne!(reason, DisconnectReason::Complete);
@@ -449,7 +441,7 @@ fn a_body_that_breaks_off_ends_in_a_disconnect() {
 
 /// HTTP-020
 #[test]
-fn a_body_that_is_not_chunked_as_it_says_never_ends_in_a_last_part() {
+fn a_body_with_invalid_chunks_never_has_a_last_part() {
     run(async {
         let (events, mut received) = channel();
         let app = http_with(events, async |events, mut http: Http| {
@@ -465,20 +457,20 @@ fn a_body_that_is_not_chunked_as_it_says_never_ends_in_a_last_part() {
         client
             .write("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
             .await;
-        let first = within("the good part", received.recv()).await;
+        let first = within("the valid part", received.recv()).await;
         assert_eq!(first, Some(true));
         client.write("0_2e\r\n").await;
         let rest = within("the end of the body", received.recv()).await;
-        assert_eq!(rest, Some(true), "it ended well");
+        assert_eq!(rest, Some(true), "the body ended without an error");
         client.expect_response(400).await;
         client.expect_end().await;
     });
 }
 
 #[test]
-fn a_client_that_is_not_ours_gets_along() {
+fn the_client_of_hyper_is_served() {
     run(async {
-        let server = Server::start(http(echo)).await;
+        let server = Server::start(echo()).await;
         let mut client = HyperClient::connect(&server).await;
         for size in [0, 1, 100_000] {
             let body = Bytes::from(vec![b'x'; size]);

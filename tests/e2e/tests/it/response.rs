@@ -1,11 +1,12 @@
-//! What a client gets of a response: its head and its framing.
+//! The head and the framing of a response.
 
 use asgi::{AppError, Extension, HttpResponseBody, HttpResponseStart, HttpResponseTrailers};
 use ferricorn::Config;
 use http::header::{CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::support::{Http, Server, http, run};
+use test_support::app::hello;
+use test_support::{Http, Server, http, run};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -17,11 +18,7 @@ async fn stream(mut http: Http) -> Result<(), AppError> {
     http.last("two").await
 }
 
-async fn hello(mut http: Http) -> Result<(), AppError> {
-    http.respond("hello").await
-}
-
-/// Answers with the status in the path and a body of four bytes.
+/// Responds with the status in the path and a body of four bytes.
 async fn status(mut http: Http) -> Result<(), AppError> {
     let status = StatusCode::from_bytes(&http.scope.path.as_bytes()[1..])?;
     http.send.send(HttpResponseStart::new(status)).await?;
@@ -32,9 +29,9 @@ async fn status(mut http: Http) -> Result<(), AppError> {
 #[test]
 fn a_body_in_one_part_has_a_content_length() {
     run(async {
-        let server = Server::start(http(hello)).await;
+        let server = Server::start(hello()).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         assert_eq!(head.minor_version, 1);
         assert_eq!(head.header("content-length"), Some("5"));
@@ -45,11 +42,11 @@ fn a_body_in_one_part_has_a_content_length() {
 
 /// HTTP-027
 #[test]
-fn an_empty_body_in_one_part_has_the_content_length_0() {
+fn an_empty_body_in_one_part_has_content_length_0() {
     run(async {
         let server = Server::start(http(async |mut http: Http| http.respond("").await)).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         assert_eq!(head.header("content-length"), Some("0"));
     });
@@ -61,25 +58,25 @@ fn a_streamed_body_is_chunked() {
     run(async {
         let server = Server::start(http(stream)).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         assert_eq!(head.header("content-length"), None);
         assert_eq!(head.header("transfer-encoding"), Some("chunked"));
         let body = client.read_chunked().await;
         assert_eq!(body.body(), "onetwo");
         assert_eq!(body.trailers, []);
-        // And the connection goes on.
-        client.write(GET).await;
+        // The connection stays open.
+        client.get("/").await;
         client.expect_response(200).await;
     });
 }
 
 /// HTTP-025, HTTP-023
 #[test]
-fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
+fn each_part_of_a_stream_is_sent_before_the_app_has_the_next() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(0);
-        let app = crate::support::http_with(gate, async |mut gate, mut http: Http| {
+        let app = test_support::http_with(gate, async |mut gate, mut http: Http| {
             http.begin().await?;
             http.send.flush().await?;
             gate.wait_for(|step| *step >= 1).await?;
@@ -89,7 +86,7 @@ fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         client.expect_head(200).await;
         go.send(1).unwrap();
         assert_eq!(client.read_chunk().await.unwrap(), "one");
@@ -102,17 +99,17 @@ fn each_part_of_a_stream_goes_out_before_the_next_one_is_there() {
 
 /// HTTP-024
 #[test]
-fn a_head_that_is_held_back_goes_out_when_the_app_waits() {
+fn an_unsent_head_is_sent_when_the_app_waits() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(false);
-        let app = crate::support::http_with(gate, async |mut gate, mut http: Http| {
+        let app = test_support::http_with(gate, async |mut gate, mut http: Http| {
             http.begin().await?;
             gate.wait_for(|open| *open).await?;
             http.last("late").await
         });
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         assert_eq!(head.header("content-length"), None);
         go.send(true).unwrap();
@@ -122,13 +119,15 @@ fn a_head_that_is_held_back_goes_out_when_the_app_waits() {
 
 /// HTTP-033
 #[test]
-fn a_streamed_body_ends_with_the_connection_on_http_1_0() {
+fn on_http_1_0_a_streamed_body_ends_with_the_connection() {
     run(async {
         let server = Server::start(http(stream)).await;
-        // Even if the client asks for more.
-        for field in ["", "connection: keep-alive\r\n"] {
+        // Even if the client asks for keep-alive.
+        for header in ["", "connection: keep-alive\r\n"] {
             let mut client = server.connect().await;
-            client.write(format!("GET / HTTP/1.0\r\n{field}\r\n")).await;
+            client
+                .write(format!("GET / HTTP/1.0\r\n{header}\r\n"))
+                .await;
             let head = client.expect_head(200).await;
             assert_eq!(head.header("content-length"), None);
             assert_eq!(head.header("transfer-encoding"), None);
@@ -139,7 +138,7 @@ fn a_streamed_body_ends_with_the_connection_on_http_1_0() {
 }
 
 #[test]
-fn a_response_that_ends_with_the_connection_does_not_promise_to_keep_it() {
+fn a_close_delimited_response_has_no_keep_alive() {
     run(async {
         let server = Server::start(http(stream)).await;
         let mut client = server.connect().await;
@@ -171,15 +170,15 @@ fn a_response_to_head_has_no_body() {
             let head = client.expect_head(200).await;
             assert_eq!(head.header("content-length"), length, "{path}");
         }
-        // A body would stand before this.
-        client.write("GET /whole HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        // A body would come before this response.
+        client.get("/whole").await;
         assert_eq!(client.expect_response(200).await.body, "hello");
     });
 }
 
 /// HTTP-026
 #[test]
-fn the_content_length_that_an_app_sets_for_head_stays() {
+fn the_apps_content_length_stays_in_a_response_to_head() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let length = HeaderValue::from_static("1234");
@@ -199,33 +198,29 @@ fn the_content_length_that_an_app_sets_for_head_stays() {
 
 /// HTTP-026, HTTP-034
 #[test]
-fn statuses_without_content_have_none() {
+fn a_204_a_205_and_a_304_have_no_content() {
     run(async {
         let server = Server::start(http(status)).await;
         let mut client = server.connect().await;
         for (status, length) in [(204, None), (205, Some("0")), (304, None)] {
-            client
-                .write(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(&format!("/{status}")).await;
             let head = client.expect_head(status).await;
             assert_eq!(head.header("content-length"), length, "{status}");
             assert_eq!(head.header("transfer-encoding"), None, "{status}");
         }
-        // A body would stand before this.
-        client.write("GET /200 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        // A body would come before this response.
+        client.get("/200").await;
         assert_eq!(client.expect_response(200).await.body, "four");
     });
 }
 
 #[test]
-fn any_final_status_goes_out() {
+fn any_final_status_is_sent() {
     run(async {
         let server = Server::start(http(status)).await;
         let mut client = server.connect().await;
         for status in [200, 299, 404, 418, 599, 999] {
-            client
-                .write(format!("GET /{status} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(&format!("/{status}")).await;
             assert_eq!(client.expect_response(status).await.body, "four");
         }
     });
@@ -234,9 +229,9 @@ fn any_final_status_goes_out() {
 #[test]
 fn a_response_has_a_date_and_a_server() {
     run(async {
-        let server = Server::start(http(hello)).await;
+        let server = Server::start(hello()).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         assert_eq!(head.header("server"), Some("ferricorn"));
         // RFC 9110 §5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT".
@@ -252,9 +247,9 @@ fn date_and_server_can_be_turned_off() {
         let mut config = Config::default();
         config.date_header = false;
         config.server_header = false;
-        let server = Server::start_with(config, http(hello)).await;
+        let server = Server::start_with(config, hello()).await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         assert_eq!(
             head.headers,
@@ -264,7 +259,7 @@ fn date_and_server_can_be_turned_off() {
 }
 
 #[test]
-fn the_apps_own_date_and_server_win() {
+fn the_apps_date_and_server_replace_the_servers() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let start = HttpResponseStart::ok()
@@ -278,7 +273,7 @@ fn the_apps_own_date_and_server_win() {
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         assert_eq!(head.header("server"), Some("mine"));
         assert_eq!(head.header("date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
@@ -286,7 +281,7 @@ fn the_apps_own_date_and_server_win() {
 }
 
 #[test]
-fn repeated_fields_stay_apart_and_in_order() {
+fn repeated_response_headers_stay_separate_and_in_order() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let name = HeaderName::from_static("set-cookie");
@@ -298,7 +293,7 @@ fn repeated_fields_stay_apart_and_in_order() {
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         let cookies: Vec<_> = head
             .headers
@@ -327,9 +322,7 @@ fn the_apps_transfer_encoding_is_ignored() {
         .await;
         let mut client = server.connect().await;
         for path in ["/", "/stream"] {
-            client
-                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(path).await;
             assert_eq!(client.expect_response(200).await.body, "hello");
         }
         let mut client = server.connect().await;
@@ -342,7 +335,7 @@ fn the_apps_transfer_encoding_is_ignored() {
 
 /// HTTP-028
 #[test]
-fn the_fields_of_the_connection_are_not_the_apps() {
+fn the_apps_connection_headers_are_dropped() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             let mut start = HttpResponseStart::ok();
@@ -355,7 +348,7 @@ fn the_fields_of_the_connection_are_not_the_apps() {
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         let head = client.expect_head(200).await;
         for name in [
             "keep-alive",
@@ -384,7 +377,7 @@ fn a_stream_with_the_apps_content_length_is_not_chunked() {
         let server = Server::start(http(announced)).await;
         let mut client = server.connect().await;
         for _ in 0..2 {
-            client.write(GET).await;
+            client.get("/").await;
             let head = client.expect_head(200).await;
             assert_eq!(head.header("content-length"), Some("6"));
             assert_eq!(head.header("transfer-encoding"), None);
@@ -394,7 +387,7 @@ fn a_stream_with_the_apps_content_length_is_not_chunked() {
 }
 
 #[test]
-fn a_body_larger_than_every_buffer_comes_whole() {
+fn a_body_larger_than_every_buffer_arrives_whole() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
             if http.scope.path == "/whole" {
@@ -409,9 +402,7 @@ fn a_body_larger_than_every_buffer_comes_whole() {
         .await;
         for path in ["/whole", "/stream"] {
             let mut client = server.connect().await;
-            client
-                .write(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
-                .await;
+            client.get(path).await;
             let body = client.expect_response(200).await.body;
             assert_eq!(body.len(), 10 << 20);
             assert!(body.iter().all(|byte| *byte == b'x'));
@@ -419,7 +410,7 @@ fn a_body_larger_than_every_buffer_comes_whole() {
     });
 }
 
-/// Sends trailers if the connection takes them.
+/// Sends trailers if the scope offers them.
 async fn with_trailers(mut http: Http) -> Result<(), AppError> {
     if !http.scope.extensions.has(Extension::Trailers) {
         return http.respond("without").await;
@@ -446,7 +437,7 @@ async fn with_trailers(mut http: Http) -> Result<(), AppError> {
 
 /// HTTP-051, HTTP-052
 #[test]
-fn trailers_come_behind_a_chunked_body() {
+fn trailers_follow_a_chunked_body() {
     run(async {
         let server = Server::start(http(with_trailers)).await;
         let mut client = server.connect().await;
@@ -466,9 +457,9 @@ fn trailers_come_behind_a_chunked_body() {
     });
 }
 
-/// CORE §7: an extension is offered only where the connection can do it.
+/// CORE §7: an extension is offered only if the connection supports it.
 #[test]
-fn trailers_are_not_offered_to_a_client_that_does_not_take_them() {
+fn trailers_are_not_offered_to_a_client_that_does_not_accept_them() {
     run(async {
         let server = Server::start(http(with_trailers)).await;
         for request in [GET, "GET / HTTP/1.0\r\nte: trailers\r\n\r\n"] {
@@ -491,7 +482,7 @@ fn a_start_with_an_interim_status_is_misuse_and_changes_nothing() {
         }))
         .await;
         let mut client = server.connect().await;
-        client.write(GET).await;
+        client.get("/").await;
         assert_eq!(client.expect_response(200).await.body, "fine");
     });
 }

@@ -1,4 +1,4 @@
-//! Each request has its line in the access log, however it ended.
+//! Each request has one line in the access log, however it ended.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use ferricorn::Config;
 use http2::frame::code;
 use http2::{Request, headers};
 
-use crate::support::{Http, Server, eventually, http};
+use crate::connect::Connect as _;
+use test_support::blocking::{Server, eventually};
+use test_support::{Http, http};
 
 fn logged(config: &mut Config) {
     config.access_log = true;
@@ -40,7 +42,7 @@ fn app() -> impl App {
 
 #[track_caller]
 fn expect_lines(server: &Server, lines: &[&str]) {
-    eventually("the lines are there", || {
+    eventually("the lines are logged", || {
         server.log().accesses().len() >= lines.len()
     });
     assert_eq!(server.log().accesses(), lines);
@@ -66,7 +68,7 @@ fn a_failure_of_the_app_is_logged_with_its_500() {
 }
 
 #[test]
-fn a_response_that_is_broken_off_is_logged_with_what_went_out() {
+fn a_broken_response_is_logged_with_its_sent_bytes() {
     let server = Server::start_set(logged, app());
     let mut peer = server.connect();
     peer.post(1, "/break");
@@ -83,18 +85,18 @@ fn a_client_that_leaves_before_the_head_is_logged_without_a_status() {
     let server = Server::start_set(logged, app());
     let mut peer = server.connect();
     peer.get(1, "/wait");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    server.wait_for_exchanges(1);
     peer.reset(1, code::CANCEL);
     expect_lines(&server, &["\"GET /wait HTTP/2.0\" - 0"]);
 }
 
 #[test]
-fn a_connection_that_is_lost_has_a_line_for_each_request() {
+fn a_lost_connection_has_a_line_for_each_request() {
     let server = Server::start_set(logged, app());
     let mut peer = server.connect();
     peer.get(1, "/wait");
     peer.get(3, "/wait");
-    eventually("they run", || server.handle().statistics().exchanges == 2);
+    server.wait_for_exchanges(2);
     drop(peer);
     let line = "\"GET /wait HTTP/2.0\" - 0";
     expect_lines(&server, &[line, line]);
@@ -108,7 +110,7 @@ fn a_client_that_is_too_slow_to_read_is_logged_with_its_status() {
     peer.expect_status(1, 200);
     peer.expect_bytes(1, 65_535);
     peer.expect_reset(1, code::CANCEL);
-    eventually("the line is there", || server.log().accesses().len() == 1);
+    eventually("the line is logged", || server.log().accesses().len() == 1);
     let line = &server.log().accesses()[0];
     assert!(line.starts_with("\"GET /long HTTP/2.0\" 200 "), "{line}");
 }
@@ -126,7 +128,7 @@ fn a_client_that_is_too_slow_to_write_is_logged_with_its_408() {
 fn a_malformed_request_is_logged_as_a_400() {
     let server = Server::start_set(logged, app());
     let mut peer = server.connect();
-    peer.request(1, &Request::get("/").field("host", "b"));
+    peer.request(1, &Request::get("/").header("host", "b"));
     peer.expect_reset(1, code::PROTOCOL_ERROR);
     expect_lines(&server, &["\"GET / HTTP/2.0\" 400 0"]);
 }
@@ -137,7 +139,7 @@ fn a_request_that_is_refused_is_logged_with_its_status() {
     let mut peer = server.connect();
     let mut many = Request::get("/many");
     for name in ["a", "b", "c", "d", "e"] {
-        many = many.field(name, "1");
+        many = many.header(name, "1");
     }
     peer.request(1, &many);
     peer.expect_response(1, 431);
@@ -157,11 +159,11 @@ fn an_early_response_is_logged_once() {
 }
 
 #[test]
-fn what_is_cut_off_by_the_end_of_the_server_is_logged() {
+fn a_request_that_an_abort_ends_is_logged() {
     let server = Server::start_set(logged, app());
     let mut peer = server.connect();
     peer.get(1, "/wait");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    server.wait_for_exchanges(1);
     server.handle().abort();
     peer.expect_closed();
     expect_lines(&server, &["\"GET /wait HTTP/2.0\" - 0"]);

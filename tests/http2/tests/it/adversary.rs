@@ -1,4 +1,4 @@
-//! What an adversary found where nobody had looked.
+//! Edge cases from reviews that attacked the server.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,13 +10,15 @@ use http::uri::PathAndQuery;
 use http2::frame::{code, setting};
 use http2::{Event, Frame, Request};
 
-use crate::support::app::hello;
-use crate::support::{Http, Server, eventually, http, http_with, told};
+use crate::connect::Connect as _;
+use test_support::app::hello;
+use test_support::blocking::{Server, next_report};
+use test_support::{Http, http, http_with};
 
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 #[test]
-fn a_client_that_reads_no_large_frame_is_given_up() {
+fn a_client_that_does_not_read_large_frames_is_disconnected() {
     let app = http(async |mut http: Http| http.respond(vec![b'x'; 120_000]).await);
     let short = Duration::from_millis(300);
     let server = Server::start_set(
@@ -31,17 +33,15 @@ fn a_client_that_reads_no_large_frame_is_given_up() {
         (setting::MAX_FRAME_SIZE, (1 << 24) - 1),
     ]);
     peer.credit(0, 1 << 30);
-    // More than the sockets hold, and no app waits for room: only the socket can tell.
+    // More than the sockets hold. No app waits in a send, so only the socket shows the stall.
     for stream in (1..200).step_by(2) {
         peer.get(stream, "/");
     }
-    eventually("the connection is closed", || {
-        server.handle().statistics().connections == 0
-    });
+    server.wait_for_connections(0);
 }
 
 #[test]
-fn a_hint_behind_a_start_that_is_held_back_comes_before_the_head() {
+fn a_hint_after_an_unsent_start_is_sent_before_the_head() {
     let app = http(async |mut http: Http| {
         http.begin().await?;
         let mut hint = HttpResponseEarlyHint::default();
@@ -53,16 +53,16 @@ fn a_hint_behind_a_start_that_is_held_back_comes_before_the_head() {
     let mut peer = server.connect();
     peer.get(1, "/");
     let hint = peer.expect_status(1, 103);
-    assert_eq!(hint.field("link"), Some("</a.css>"));
-    // The app has waited for the hint alone: the head is still that of a whole body.
+    assert_eq!(hint.header("link"), Some("</a.css>"));
+    // The app waited only for the hint, so the server still knows the length of the body.
     let response = peer.expect_response(1, 200);
-    assert_eq!(response.field("content-length"), Some("4"));
+    assert_eq!(response.header("content-length"), Some("4"));
 }
 
 #[test]
-fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+fn a_push_after_the_unsent_start_of_a_head_response_does_not_block_the_app() {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/pushed" {
             return http.respond("pushed").await;
         }
@@ -71,7 +71,7 @@ fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
         http.send.send(HttpResponsePush::new(path)).await?;
         http.more("not sent").await?;
         http.last("for HEAD").await?;
-        tell.send("done")?;
+        report.send("done")?;
         Ok(())
     });
     let server = Server::start(app);
@@ -80,11 +80,11 @@ fn a_push_behind_the_held_start_of_a_head_response_holds_nobody_up() {
     assert_eq!(peer.expect_promise(1).0, 2);
     peer.expect_response(1, 200);
     assert_eq!(peer.expect_response(2, 200).text(), "pushed");
-    assert_eq!(told(&tells), "done");
+    assert_eq!(next_report(&reports), "done");
 }
 
 #[test]
-fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
+fn endless_apps_for_head_requests_are_cancelled() {
     let app = http(async |mut http: Http| {
         http.begin().await?;
         loop {
@@ -95,14 +95,12 @@ fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
     let none = Duration::ZERO;
     let server = Server::start_set(|config| config.disconnect_grace = Some(none), app);
     let mut peer = server.connect();
-    // To the client's limit of streams each is over with its head.
+    // Each stream ends with its head, so it does not count towards the limit of streams.
     for stream in (1..400).step_by(2) {
         peer.request(stream, &Request::new("HEAD", "/"));
         peer.expect_response(stream, 200);
     }
-    eventually("no app runs", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
     peer.settle();
 }
 
@@ -110,7 +108,7 @@ fn apps_that_never_end_their_answers_to_head_do_not_pile_up() {
 fn a_part_of_four_gibibytes_is_sent() {
     let app = http(async |mut http: Http| {
         http.begin().await?;
-        // Nobody touches these pages, but for the first few.
+        // Only the first few pages of this memory are used.
         http.last(Bytes::from(vec![0; 1 << 32])).await
     });
     let server = Server::start(app);
@@ -122,7 +120,7 @@ fn a_part_of_four_gibibytes_is_sent() {
 }
 
 #[test]
-fn a_goodbye_whose_ping_is_not_answered_is_no_leave_to_stay() {
+fn a_client_that_ignores_the_ping_after_a_goaway_cannot_open_more_streams() {
     let none = Duration::ZERO;
     let server = Server::start_set(
         |config| {
@@ -142,11 +140,11 @@ fn a_goodbye_whose_ping_is_not_answered_is_no_leave_to_stay() {
     peer.expect_eof();
 }
 
-/// A promise that the h2 crate parks, because the client has lowered its limit of streams meanwhile,
-/// ends the connection when the client resets it. That may be; but the stream was told of nothing
-/// then, and the server waited for it even when it was aborted.
+/// If the client lowers its limit of streams after a promise, h2 keeps the promised response back. If
+/// the client then resets the stream, h2 ends the connection and does not report that to the stream.
+/// The server once waited for such streams forever, even after an abort.
 #[test]
-fn a_promise_that_the_end_of_its_connection_missed_keeps_nothing_open() {
+fn an_unreported_promise_does_not_keep_a_closed_connection_open() {
     let app = http(async |mut http: Http| {
         if http.scope.path != "/" {
             return http.respond(vec![b'p'; 30_000]).await;
@@ -154,7 +152,7 @@ fn a_promise_that_the_end_of_its_connection_missed_keeps_nothing_open() {
         http.begin().await?;
         for n in 0..20 {
             let path = PathAndQuery::try_from(format!("/{n}"))?;
-            // It is refused while the client has no room.
+            // The push is refused while the client allows no more streams.
             let _ = http.send.send(HttpResponsePush::new(path)).await;
             http.more(vec![b'x'; 1000]).await?;
             if n % 5 == 0 {
@@ -191,7 +189,5 @@ fn a_promise_that_the_end_of_its_connection_missed_keeps_nothing_open() {
             }
         }
     }
-    eventually("the connections are closed", || {
-        server.handle().statistics().connections == 0
-    });
+    server.wait_for_connections(0);
 }

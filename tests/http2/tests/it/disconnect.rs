@@ -1,4 +1,4 @@
-//! What an app learns of a client that leaves, and who else does.
+//! What an app learns if its client leaves.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -6,85 +6,90 @@ use std::time::Duration;
 use asgi::{App, DisconnectReason, SendError};
 use http2::frame::code;
 
-use crate::support::{Http, Server, eventually, http_with, told};
+use crate::connect::Connect as _;
+use test_support::blocking::{Server, eventually, next_report};
+use test_support::{Http, http_with};
 
-/// Reads its body to the end or to the disconnect, and tells which; "/quick" is answered at once.
+/// Reads the body and reports its length or the disconnect. Responds to "/quick" at once.
 fn uploads() -> (mpsc::Receiver<Result<usize, DisconnectReason>>, impl App) {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/quick" {
             return http.respond("quick").await;
         }
         let body = http.body().await;
         let failed = body.is_err();
-        tell.send(body.map(|(body, _)| body.len()))?;
+        report.send(body.map(|(body, _)| body.len()))?;
         if failed {
             return Ok(());
         }
         http.respond("").await
     });
-    (tells, app)
+    (reports, app)
 }
 
-/// Sends for as long as it is let, and tells why it was not.
+/// Sends until a send fails, and reports the error.
 fn downloads() -> (mpsc::Receiver<SendError>, impl App) {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         http.begin().await?;
         loop {
             let part = asgi::HttpResponseBody::more(vec![b'x'; 1_000]);
             if let Err(error) = http.send.send(part).await {
-                tell.send(error)?;
+                report.send(error)?;
                 return Ok(());
             }
         }
     });
-    (tells, app)
+    (reports, app)
 }
 
 #[test]
-fn a_reset_is_a_disconnect_with_its_code_for_that_exchange_alone() {
-    let (tells, app) = uploads();
+fn a_reset_is_a_disconnect_with_its_code_for_its_exchange_only() {
+    let (reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.post(3, "/");
-    eventually("they run", || server.handle().statistics().exchanges == 2);
+    server.wait_for_exchanges(2);
     peer.reset(1, 0x77);
-    assert_eq!(told(&tells), Err(DisconnectReason::Reset(0x77)));
+    assert_eq!(next_report(&reports), Err(DisconnectReason::Reset(0x77)));
     peer.last(3, "body");
     peer.expect_response(3, 200);
-    assert_eq!(told(&tells), Ok(4));
+    assert_eq!(next_report(&reports), Ok(4));
 }
 
 #[test]
-fn what_came_before_a_reset_of_an_upload_does_not_pass_for_all_of_it() {
-    let (tells, app) = uploads();
+fn the_body_of_a_reset_upload_is_not_complete() {
+    let (reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.data(1, "half");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    server.wait_for_exchanges(1);
     peer.reset(1, code::NO_ERROR);
-    assert_eq!(told(&tells), Err(DisconnectReason::Reset(code::NO_ERROR)));
+    assert_eq!(
+        next_report(&reports),
+        Err(DisconnectReason::Reset(code::NO_ERROR))
+    );
 }
 
 #[test]
-fn a_reset_fails_what_is_sent_with_its_code() {
-    let (tells, app) = downloads();
+fn a_reset_fails_the_apps_sends_with_its_code() {
+    let (reports, app) = downloads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.get(1, "/");
     peer.expect_status(1, 200);
     peer.reset(1, code::CANCEL);
-    let reason = told(&tells).disconnect_reason();
+    let reason = next_report(&reports).disconnect_reason();
     assert_eq!(reason, Some(DisconnectReason::Reset(code::CANCEL)));
     peer.settle();
 }
 
 #[test]
-fn a_reset_of_a_stream_that_waits_for_room_wakes_its_app() {
-    let (tells, app) = downloads();
+fn a_reset_wakes_an_app_that_waits_for_the_window() {
+    let (reports, app) = downloads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.get(1, "/");
@@ -92,12 +97,12 @@ fn a_reset_of_a_stream_that_waits_for_room_wakes_its_app() {
     peer.expect_bytes(1, 65_535);
     peer.expect_nothing(1);
     peer.reset(1, code::CANCEL);
-    assert!(told(&tells).is_disconnected());
+    assert!(next_report(&reports).is_disconnected());
 }
 
 #[test]
-fn a_reset_behind_the_response_disturbs_nobody() {
-    let (_tells, app) = uploads();
+fn a_reset_after_the_response_changes_nothing() {
+    let (_reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     for stream in [1, 3, 5] {
@@ -111,28 +116,28 @@ fn a_reset_behind_the_response_disturbs_nobody() {
 
 #[test]
 fn a_closed_connection_is_a_disconnect_for_every_exchange() {
-    let (tells, app) = uploads();
+    let (reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     for stream in (1..10).step_by(2) {
         peer.post(stream, "/");
     }
-    eventually("they run", || server.handle().statistics().exchanges == 5);
+    server.wait_for_exchanges(5);
     drop(peer);
     for _ in 0..5 {
-        let reason = told(&tells).unwrap_err();
+        let reason = next_report(&reports).unwrap_err();
         let gone = [DisconnectReason::Lost, DisconnectReason::Closed];
         assert!(gone.contains(&reason), "{reason:?}");
     }
-    eventually("nothing is left", || {
+    eventually("everything has ended", || {
         let statistics = server.handle().statistics();
         statistics.connections == 0 && statistics.exchanges == 0
     });
 }
 
 #[test]
-fn a_connection_lost_in_the_middle_of_downloads_fails_them() {
-    let (tells, app) = downloads();
+fn a_lost_connection_fails_its_downloads() {
+    let (reports, app) = downloads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.get(1, "/");
@@ -141,43 +146,41 @@ fn a_connection_lost_in_the_middle_of_downloads_fails_them() {
     peer.expect_status(3, 200);
     drop(peer);
     for _ in 0..2 {
-        assert!(told(&tells).is_disconnected());
+        assert!(next_report(&reports).is_disconnected());
     }
-    eventually("nothing is left", || {
-        server.handle().statistics().connections == 0
-    });
+    server.wait_for_connections(0);
 }
 
 #[test]
-fn a_client_that_shuts_its_side_is_gone() {
-    let (tells, app) = uploads();
+fn a_client_that_half_closes_has_left() {
+    let (reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    server.wait_for_exchanges(1);
     peer.shut();
-    assert!(told(&tells).is_err());
+    assert!(next_report(&reports).is_err());
     peer.expect_closed();
 }
 
 #[test]
 fn a_connection_error_is_a_disconnect_for_every_exchange() {
-    let (tells, app) = uploads();
+    let (reports, app) = uploads();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.post(3, "/");
-    eventually("they run", || server.handle().statistics().exchanges == 2);
+    server.wait_for_exchanges(2);
     peer.data(0, "on no stream");
     peer.expect_goaway(code::PROTOCOL_ERROR);
     for _ in 0..2 {
-        assert_eq!(told(&tells), Err(DisconnectReason::ProtocolError));
+        assert_eq!(next_report(&reports), Err(DisconnectReason::ProtocolError));
     }
     peer.expect_closed();
 }
 
 #[test]
-fn an_app_that_ignores_its_disconnect_has_its_grace_and_no_more() {
+fn an_app_that_ignores_its_disconnect_is_cancelled_after_its_grace() {
     let app = http_with((), async |(), _http: Http| {
         std::future::pending::<()>().await;
         Ok(())
@@ -186,30 +189,33 @@ fn an_app_that_ignores_its_disconnect_has_its_grace_and_no_more() {
     let server = Server::start_set(|config| config.disconnect_grace = grace, app);
     let mut peer = server.connect();
     peer.get(1, "/");
-    eventually("it runs", || server.handle().statistics().exchanges == 1);
+    server.wait_for_exchanges(1);
     peer.reset(1, code::CANCEL);
-    eventually("it is over", || server.handle().statistics().exchanges == 0);
+    server.wait_for_exchanges(0);
     peer.settle();
 }
 
 #[test]
-fn a_stream_of_a_cancelled_upload_is_free_for_another() {
-    let (tells, app) = uploads();
+fn a_cancelled_upload_frees_its_stream() {
+    let (reports, app) = uploads();
     let server = Server::start_set(|config| config.h2_max_concurrent_streams = 1, app);
     let mut peer = server.connect();
     for stream in (1..30).step_by(2) {
         peer.post(stream, "/");
         peer.data(stream, "half");
-        eventually("it runs", || server.handle().statistics().exchanges == 1);
+        server.wait_for_exchanges(1);
         peer.reset(stream, code::CANCEL);
-        assert_eq!(told(&tells), Err(DisconnectReason::Reset(code::CANCEL)));
+        assert_eq!(
+            next_report(&reports),
+            Err(DisconnectReason::Reset(code::CANCEL))
+        );
     }
     peer.get(31, "/quick");
     peer.expect_response(31, 200);
 }
 
 #[test]
-fn what_a_reset_upload_left_unread_is_given_back_to_the_connection() {
+fn a_reset_upload_gives_its_unread_bytes_back_to_the_connection() {
     let app = http_with((), async |(), mut http: Http| {
         if http.scope.path == "/unread" {
             http.send.closed().await;
@@ -226,7 +232,7 @@ fn what_a_reset_upload_left_unread_is_given_back_to_the_connection() {
         app,
     );
     let mut peer = server.connect();
-    // Without what was reset the fourth round would have no window.
+    // Without the credit for the reset uploads, the fourth round would have no window.
     let mut sent = 0;
     for round in 0..10 {
         let (unread, read) = (4 * round + 1, 4 * round + 3);

@@ -1,4 +1,4 @@
-//! A server that stops under clients that obey its GOAWAY loses nothing.
+//! Clients that obey a GOAWAY lose no request when the server stops.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,18 +11,20 @@ use asgi::App;
 use http2::frame::setting;
 use http2::{Event, Peer};
 
-use crate::support::{Http, Server, http, told};
+use test_support::blocking::{Server, next_report};
+use test_support::{Http, http};
 
 const STOPS: usize = 20;
 const CONNECTIONS: usize = 2;
-/// Requests that a connection has open at once, and makes in all unless it is told to stop.
+/// How many requests a connection has open at once.
 const OPEN: usize = 50;
+/// How many requests a connection makes, unless the server sends a GOAWAY.
 const REQUESTS: usize = 2_000;
 
 const LAST: u32 = (1 << 31) - 1;
 const PART: usize = 1_000;
 
-/// Takes as many milliseconds as the path says, then answers in three parts.
+/// Waits for the number of milliseconds in the path, then responds in three parts.
 fn app() -> impl App {
     http(async |mut http: Http| {
         let pause = Duration::from_millis(http.scope.path[1..].parse()?);
@@ -35,21 +37,21 @@ fn app() -> impl App {
     })
 }
 
-/// What became of the requests of one connection.
+/// The outcomes of the requests of one connection.
 #[derive(Debug, Default)]
 struct Tally {
     answered: usize,
-    /// They were sent, and the server said that it did not begin them: to be sent again.
-    untouched: usize,
+    /// Sent, but not started by the server, as its GOAWAY says. A client can send them again.
+    not_started: usize,
     lost: usize,
 }
 
-/// Keeps [`OPEN`] requests going until there were enough of them or the server says goodbye.
-fn client(address: SocketAddr, requests: usize, begun: &Sender<()>) -> Tally {
+/// Keeps [`OPEN`] requests open until all are made or the server sends a GOAWAY.
+fn client(address: SocketAddr, requests: usize, started: &Sender<()>) -> Tally {
     let mut peer = Peer::connect_with(address, &[(setting::INITIAL_WINDOW_SIZE, 1 << 20)]);
     peer.credit(0, 1 << 30);
     let mut tally = Tally::default();
-    // The length of the body so far; nothing before its head.
+    // The length of each body so far, `None` before its head.
     let mut open: BTreeMap<u32, Option<usize>> = BTreeMap::new();
     let mut last = None;
     let mut next = 1;
@@ -67,21 +69,21 @@ fn client(address: SocketAddr, requests: usize, begun: &Sender<()>) -> Tally {
             break;
         };
         match event {
-            Event::Goaway(said, _) => {
-                last = Some(said);
-                let untouched = open.split_off(&(said.min(LAST - 1) + 1));
-                tally.untouched += untouched.len();
+            Event::Goaway(last_stream, _) => {
+                last = Some(last_stream);
+                let not_started = open.split_off(&(last_stream.min(LAST - 1) + 1));
+                tally.not_started += not_started.len();
             }
             Event::Head(head) if head.status == 200 => {
                 open.insert(stream, Some(0));
             }
             Event::Data(data, end) => {
                 let length = open.get_mut(&stream).and_then(Option::as_mut);
-                let length = length.unwrap_or_else(|| peer.fail("data before a head"));
+                let length = length.unwrap_or_else(|| peer.fail("DATA before a head"));
                 *length += data.len();
                 if end {
-                    // Nobody waits for more than the first.
-                    let _ = begun.send(());
+                    // The test receives only the first message.
+                    let _ = started.send(());
                     tally.answered += usize::from(*length == 3 * PART);
                     tally.lost += usize::from(*length != 3 * PART);
                     open.remove(&stream);
@@ -90,7 +92,7 @@ fn client(address: SocketAddr, requests: usize, begun: &Sender<()>) -> Tally {
             _ => peer.fail(format_args!("{event:?} on {stream}")),
         }
     }
-    // Whatever the server had promised to answer; all of it, if it went without a word.
+    // The server promised to answer these.
     tally.lost += open.len();
     if last.is_none() {
         peer.fail("the connection ended without a GOAWAY");
@@ -105,33 +107,33 @@ fn clients_that_obey_goaway_lose_nothing_in_twenty_stops() {
     for stop in 0..STOPS {
         let server = Server::start(app());
         let address = server.address();
-        let (tells, clients): (Vec<_>, Vec<_>) = (0..CONNECTIONS)
+        let (reports, clients): (Vec<_>, Vec<_>) = (0..CONNECTIONS)
             .map(|_| {
-                let (begun, tells) = mpsc::channel();
-                let client = thread::spawn(move || client(address, REQUESTS, &begun));
-                (tells, client)
+                let (started, reports) = mpsc::channel();
+                let client = thread::spawn(move || client(address, REQUESTS, &started));
+                (reports, client)
             })
             .unzip();
-        for begun in &tells {
-            told(begun);
+        for started in &reports {
+            next_report(started);
         }
-        // Any moment may be the wrong one.
+        // Each round stops the server at another moment.
         let moment = Duration::from_micros(random.hash_one(stop) % 60_000);
         thread::sleep(moment);
         server.handle().drain();
         let mut again = 0;
         for client in clients {
             let tally = client.join().unwrap();
-            assert_eq!(tally.lost, 0, "a stop after {moment:?}: {tally:?}");
-            again += tally.untouched;
+            assert_eq!(tally.lost, 0, "stopped after {moment:?}: {tally:?}");
+            again += tally.not_started;
             *seen.entry("answered").or_default() += tally.answered;
         }
         server.expect_end();
-        // What the first server did not begin, a new one does.
+        // A new server answers the requests that the first one did not start.
         let server = Server::start(app());
-        let (begun, _tells) = mpsc::channel();
-        assert_eq!(client(server.address(), again, &begun).answered, again);
+        let (started, _reports) = mpsc::channel();
+        assert_eq!(client(server.address(), again, &started).answered, again);
         *seen.entry("sent again").or_default() += again;
     }
-    println!("{STOPS} stops under {CONNECTIONS} connections: {seen:?}, 0 lost");
+    println!("{STOPS} stops with {CONNECTIONS} connections: {seen:?}, 0 lost");
 }

@@ -1,4 +1,4 @@
-//! The list of edges and the tests agree, both ways.
+//! Checks that `edges.txt` and the tests match, in both directions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,7 +34,7 @@ fn tests() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_edge_has_its_test_and_every_test_its_edge() {
+fn every_edge_has_a_test_and_every_test_an_edge() {
     let list = fs::read_to_string(folder().join("edges.txt")).unwrap();
     let mut listed = BTreeMap::new();
     let mut ids = BTreeSet::new();
@@ -43,10 +43,10 @@ fn every_edge_has_its_test_and_every_test_its_edge() {
         let [id, edge, test] = columns[..] else {
             panic!("not three columns: {row}");
         };
-        assert!(ids.insert(id), "{id} is there twice");
-        assert!(!edge.is_empty(), "{id} says nothing");
+        assert!(ids.insert(id), "{id} is repeated");
+        assert!(!edge.is_empty(), "{id} has no description");
         let other = listed.insert(test.to_owned(), id);
-        assert_eq!(other, None, "{test} holds {id} too");
+        assert_eq!(other, None, "{test} has another row besides {id}");
     }
     let listed: BTreeSet<String> = listed.into_keys().collect();
     let tests = tests();

@@ -1,5 +1,5 @@
-//! What costs a client nothing and a server much: each flood ends with ENHANCE_YOUR_CALM, and what
-//! only looks like one goes on.
+//! Floods: frames that cost the client little and the server much. Each flood ends with
+//! ENHANCE_YOUR_CALM. Harmless frames that look similar do not.
 
 use std::iter;
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use http2::frame::{code, kind};
 use http2::{Frame, Peer, Request, headers, hpack};
 use tokio::sync::watch;
 
-use crate::support::app::{echo, hello};
-use crate::support::{Http, Server, eventually, http_with};
+use crate::connect::Connect as _;
+use test_support::app::{echo, hello};
+use test_support::blocking::Server;
+use test_support::{Http, http_with};
 
-/// Waits for the end of its exchange and counts how often it was called.
+/// Waits for the end of its exchange, and counts the calls.
 fn counting() -> (Arc<AtomicUsize>, impl App) {
     let calls = Arc::new(AtomicUsize::new(0));
     let app = http_with(Arc::clone(&calls), async |calls, mut http: Http| {
@@ -24,9 +26,9 @@ fn counting() -> (Arc<AtomicUsize>, impl App) {
     (calls, app)
 }
 
-/// The server has enough of these frames before they are over.
+/// Checks that the server ends the connection because of these frames.
 #[track_caller]
-fn is_too_much(peer: &mut Peer, frames: impl IntoIterator<Item = Frame>) {
+fn expect_too_much(peer: &mut Peer, frames: impl IntoIterator<Item = Frame>) {
     let ended = peer.flood(frames);
     if !ended {
         peer.settle_or_close();
@@ -35,7 +37,7 @@ fn is_too_much(peer: &mut Peer, frames: impl IntoIterator<Item = Frame>) {
     peer.expect_closed();
 }
 
-/// A request and its reset, on the `nth` stream of a client.
+/// A request and its reset, on the `nth` stream.
 fn canceled(nth: u32) -> [Frame; 2] {
     let stream = 2 * nth + 1;
     [
@@ -49,13 +51,13 @@ fn a_burst_of_resets_is_too_much() {
     let (calls, app) = counting();
     let server = Server::start(app);
     let mut peer = server.connect();
-    is_too_much(&mut peer, (0..5_000).flat_map(canceled));
+    expect_too_much(&mut peer, (0..5_000).flat_map(canceled));
     let calls = calls.load(Ordering::Relaxed);
     assert!(calls <= 1_000, "{calls} apps were started");
 }
 
 #[test]
-fn resets_at_a_measured_pace_are_too_much() {
+fn resets_of_running_apps_are_too_much() {
     let app = http_with((), async |(), mut http: Http| {
         http.begin().await?;
         http.disconnect().await;
@@ -64,7 +66,7 @@ fn resets_at_a_measured_pace_are_too_much() {
     let server = Server::start(app);
     let mut peer = server.connect();
     for stream in (1..2_000).step_by(2) {
-        // None waits to be accepted when it is reset, so the h2 crate counts none.
+        // Each request is accepted before its reset, so h2 does not count the reset.
         let [request, reset] = canceled(stream / 2);
         if peer.flood([request]) || peer.next_or_close(stream).is_none() || peer.flood([reset]) {
             break;
@@ -85,50 +87,48 @@ fn a_few_resets_are_no_flood() {
         }
         peer.settle();
     }
-    eventually("all are over", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
 }
 
 #[test]
-fn continuations_without_an_end_are_too_much() {
+fn endless_empty_continuations_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     let head = Frame::new(kind::HEADERS, 1, Request::get("/").block());
     let more = iter::repeat_n(Frame::continuation(1, []), 20_000);
-    is_too_much(&mut peer, iter::once(head).chain(more));
+    expect_too_much(&mut peer, iter::once(head).chain(more));
 }
 
 #[test]
-fn continuations_that_carry_fields_without_an_end_are_too_much() {
+fn endless_continuations_with_headers_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     let head = Frame::new(kind::HEADERS, 1, Request::get("/").block());
-    let fields = Request::empty().field("x", "y".repeat(1_000)).block();
-    let more = iter::repeat_n(Frame::continuation(1, fields), 2_000);
-    is_too_much(&mut peer, iter::once(head).chain(more));
+    let headers = Request::empty().header("x", "y".repeat(1_000)).block();
+    let more = iter::repeat_n(Frame::continuation(1, headers), 2_000);
+    expect_too_much(&mut peer, iter::once(head).chain(more));
 }
 
 #[test]
-fn settings_without_an_end_are_too_much() {
+fn endless_settings_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();
-    is_too_much(&mut peer, iter::repeat_n(Frame::settings(&[]), 20_000));
+    expect_too_much(&mut peer, iter::repeat_n(Frame::settings(&[]), 20_000));
 }
 
 #[test]
-fn pings_without_an_end_are_too_much() {
+fn endless_pings_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();
-    is_too_much(&mut peer, iter::repeat_n(Frame::ping([0; 8]), 20_000));
+    expect_too_much(&mut peer, iter::repeat_n(Frame::ping([0; 8]), 20_000));
 }
 
 #[test]
-fn priorities_without_an_end_are_too_much() {
+fn endless_priorities_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     let churn = (0..20_000).map(|nth| Frame::priority(2 * nth + 1, 2 * nth + 3));
-    is_too_much(&mut peer, churn);
+    expect_too_much(&mut peer, churn);
 }
 
 #[test]
@@ -145,19 +145,19 @@ fn a_few_of_each_frame_are_no_flood() {
 }
 
 #[test]
-fn empty_data_without_an_end_is_too_much() {
+fn endless_empty_data_is_too_much() {
     let (_calls, app) = counting();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
-    is_too_much(&mut peer, iter::repeat_n(Frame::data(1, []), 20_000));
+    expect_too_much(&mut peer, iter::repeat_n(Frame::data(1, []), 20_000));
 }
 
 #[test]
-fn tiny_data_that_nobody_reads_is_too_much() {
+fn endless_unread_tiny_data_is_too_much() {
     let (go, gate) = watch::channel(false);
     let app = http_with(gate, async |mut gate, mut http: Http| {
-        // It is told nothing while it does not ask.
+        // The app learns nothing while it does not receive.
         let _ = gate.wait_for(|open| *open).await;
         http.disconnect().await;
         Ok(())
@@ -165,7 +165,7 @@ fn tiny_data_that_nobody_reads_is_too_much() {
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
-    is_too_much(&mut peer, iter::repeat_n(Frame::data(1, "x"), 200_000));
+    expect_too_much(&mut peer, iter::repeat_n(Frame::data(1, "x"), 200_000));
     drop(go);
 }
 
@@ -180,8 +180,8 @@ fn tiny_data_that_the_app_reads_is_no_flood() {
 }
 
 #[test]
-#[ignore = "h2 takes the hundred and first of a connection for a flood"]
-fn an_empty_part_of_a_body_now_and_then_is_no_flood() {
+#[ignore = "h2 ends a connection at its 101st empty DATA frame"]
+fn an_occasional_empty_part_of_a_body_is_no_flood() {
     let server = Server::start(echo());
     let mut peer = server.connect();
     for stream in (1..400).step_by(2) {
@@ -192,7 +192,7 @@ fn an_empty_part_of_a_body_now_and_then_is_no_flood() {
     }
 }
 
-/// A field of 4,000 bytes in the table, which each byte of the block writes out again.
+/// A header block that puts a header of 4,000 bytes into the table and repeats it with each byte.
 fn bomb(stream: u32) -> Frame {
     let mut block = Request::get("/").block();
     hpack::indexed_literal(b"x", &[b'y'; 4_000], &mut block);
@@ -203,7 +203,7 @@ fn bomb(stream: u32) -> Frame {
 }
 
 #[test]
-fn a_field_block_that_unpacks_to_very_much_is_too_much() {
+fn an_hpack_bomb_is_too_much() {
     let (calls, app) = counting();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -214,44 +214,44 @@ fn a_field_block_that_unpacks_to_very_much_is_too_much() {
 }
 
 #[test]
-fn a_list_of_fields_far_beyond_the_limit_is_too_much() {
+fn a_header_list_far_above_the_limit_is_too_much() {
     let server = Server::start_set(|config| config.max_head_size = 2_048, hello());
     let mut peer = server.connect();
-    peer.request(1, &Request::get("/").field("x", "y".repeat(10_000)));
+    peer.request(1, &Request::get("/").header("x", "y".repeat(10_000)));
     peer.expect_goaway(code::ENHANCE_YOUR_CALM);
     peer.expect_closed();
 }
 
-/// The server resets the streams itself, and a limit on the client's resets sees nothing.
+/// The server resets these streams itself, so a limit on the client's resets does not help.
 #[test]
-fn streams_that_the_server_is_made_to_reset_are_too_much() {
+fn streams_that_make_the_server_reset_them_are_too_much() {
     let (_calls, app) = counting();
     let server = Server::start(app);
     let mut peer = server.connect();
-    let made = |nth: u32| {
+    let overflow = |nth: u32| {
         let stream = 2 * nth + 1;
         [
             headers(stream, &Request::get("/")).end_stream(),
             Frame::window_update(stream, (1 << 31) - 1),
         ]
     };
-    is_too_much(&mut peer, (0..3_000).flat_map(made));
+    expect_too_much(&mut peer, (0..3_000).flat_map(overflow));
 }
 
 #[test]
-fn malformed_requests_without_an_end_are_too_much() {
+fn endless_malformed_requests_are_too_much() {
     let server = Server::start(hello());
     let mut peer = server.connect();
-    let malformed = Request::get("/").field("host", "another");
+    let malformed = Request::get("/").header("host", "another");
     let malformed = |nth: u32| headers(2 * nth + 1, &malformed).end_stream();
-    is_too_much(&mut peer, (0..5_000).map(malformed));
+    expect_too_much(&mut peer, (0..5_000).map(malformed));
 }
 
 #[test]
-fn streams_beyond_the_limit_without_an_end_are_too_much() {
+fn endless_streams_above_the_limit_are_too_much() {
     let (_calls, app) = counting();
     let server = Server::start_set(|config| config.h2_max_concurrent_streams = 1, app);
     let mut peer = server.connect();
     let one = |nth: u32| headers(2 * nth + 1, &Request::get("/")).end_stream();
-    is_too_much(&mut peer, (0..5_000).map(one));
+    expect_too_much(&mut peer, (0..5_000).map(one));
 }

@@ -1,4 +1,4 @@
-//! Windows, and who waits for whom.
+//! Flow control.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,13 +10,15 @@ use http2::frame::{code, setting};
 use http2::{Event, Frame, Peer};
 use tokio::sync::watch;
 
-use crate::support::app::{echo, hello};
-use crate::support::{Http, Server, eventually, http, http_with, told};
+use crate::connect::Connect as _;
+use test_support::app::{echo, hello};
+use test_support::blocking::{Server, next_report};
+use test_support::{Http, http, http_with};
 
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 const INITIAL: u16 = setting::INITIAL_WINDOW_SIZE;
 
-/// Answers with as many bytes as the path says.
+/// Responds with the number of bytes in the path.
 fn counted() -> impl App {
     http(async |mut http: Http| {
         let length: usize = http.scope.path[1..].parse()?;
@@ -24,7 +26,7 @@ fn counted() -> impl App {
     })
 }
 
-/// Waits for the gate, then reads the body and says how much it was.
+/// Waits for the gate, then reads the body and responds with its length.
 fn gated_reader() -> (watch::Sender<bool>, impl App) {
     let (go, gate) = watch::channel(false);
     let app = http_with(gate, async |mut gate, mut http: Http| {
@@ -40,7 +42,7 @@ fn gated_reader() -> (watch::Sender<bool>, impl App) {
 }
 
 #[test]
-fn a_stream_whose_window_opens_byte_by_byte_gets_all_its_body() {
+fn a_stream_whose_window_opens_byte_by_byte_gets_its_whole_body() {
     let server = Server::start(counted());
     let mut peer = server.connect_with(&[(INITIAL, 0)]);
     peer.get(1, "/50");
@@ -53,7 +55,7 @@ fn a_stream_whose_window_opens_byte_by_byte_gets_all_its_body() {
 }
 
 #[test]
-fn a_window_of_zero_holds_no_head_and_no_end_back() {
+fn a_window_of_zero_does_not_block_heads_and_empty_bodies() {
     let server = Server::start(counted());
     let mut peer = server.connect_with(&[(INITIAL, 0)]);
     peer.get(1, "/0");
@@ -64,7 +66,7 @@ fn a_window_of_zero_holds_no_head_and_no_end_back() {
 }
 
 #[test]
-fn a_stream_without_a_window_holds_no_other_back() {
+fn a_stream_without_a_window_does_not_block_others() {
     let server = Server::start(counted());
     let mut peer = server.connect_with(&[(INITIAL, 1_000)]);
     peer.get(1, "/1000000");
@@ -78,7 +80,7 @@ fn a_stream_without_a_window_holds_no_other_back() {
 }
 
 #[test]
-fn a_connection_without_a_window_goes_on_when_it_opens() {
+fn a_connection_continues_when_its_window_opens() {
     let server = Server::start(counted());
     let mut peer = server.connect_with(&[(INITIAL, MAX_WINDOW)]);
     peer.get(1, "/100000");
@@ -112,7 +114,7 @@ fn a_connection_without_a_window_goes_on_when_it_opens() {
 }
 
 #[test]
-fn a_larger_first_window_reaches_the_streams_that_wait() {
+fn a_larger_initial_window_reaches_waiting_streams() {
     let server = Server::start(counted());
     let mut peer = server.connect_with(&[(INITIAL, 10)]);
     peer.get(1, "/30");
@@ -121,7 +123,7 @@ fn a_larger_first_window_reaches_the_streams_that_wait() {
     peer.send(Frame::settings(&[(INITIAL, 25)]));
     peer.expect_settings_ack();
     peer.expect_bytes(1, 15);
-    // Now it has less than nothing.
+    // Now the window of the stream is negative.
     peer.send(Frame::settings(&[(INITIAL, 0)]));
     peer.expect_settings_ack();
     peer.credit(1, 25);
@@ -131,7 +133,7 @@ fn a_larger_first_window_reaches_the_streams_that_wait() {
 }
 
 #[test]
-fn a_stream_that_has_nothing_to_send_holds_no_window_of_the_connection() {
+fn an_idle_stream_reserves_no_window_of_the_connection() {
     let (go, gate) = watch::channel(false);
     let app = http_with(gate, async |mut gate, mut http: Http| {
         if http.scope.path == "/idle" {
@@ -149,7 +151,7 @@ fn a_stream_that_has_nothing_to_send_holds_no_window_of_the_connection() {
         peer.expect_status(stream, 200);
         peer.expect_bytes(stream, 1);
     }
-    // All that is left of the connection's 65,535 bytes.
+    // The rest of the connection's 65,535 bytes.
     peer.get(21, "/");
     assert_eq!(peer.expect_response(21, 200).body.len(), 65_525);
     go.send(true).unwrap();
@@ -165,9 +167,7 @@ fn a_response_outlives_the_app_that_sent_it() {
     peer.get(1, "/300000");
     peer.expect_status(1, 200);
     peer.expect_bytes(1, 65_535);
-    eventually("the app is over", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
     peer.credit(0, 300_000);
     peer.credit(1, 300_000);
     let mut length = 65_535;
@@ -182,12 +182,12 @@ fn a_response_outlives_the_app_that_sent_it() {
 }
 
 #[test]
-fn an_app_is_held_back_by_its_slow_reader() {
-    let made = Arc::new(AtomicUsize::new(0));
-    let app = http_with(Arc::clone(&made), async |made, mut http: Http| {
+fn an_app_waits_for_its_slow_client() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let app = http_with(Arc::clone(&sent), async |sent, mut http: Http| {
         http.begin().await?;
         loop {
-            made.fetch_add(16_384, Ordering::Relaxed);
+            sent.fetch_add(16_384, Ordering::Relaxed);
             http.more(vec![b'x'; 16_384]).await?;
         }
     });
@@ -197,11 +197,8 @@ fn an_app_is_held_back_by_its_slow_reader() {
     peer.expect_status(1, 200);
     peer.expect_bytes(1, 65_535);
     peer.expect_nothing(1);
-    let so_far = made.load(Ordering::Relaxed);
-    assert!(
-        so_far <= 256 * 1024,
-        "{so_far} bytes of which none can leave"
-    );
+    let so_far = sent.load(Ordering::Relaxed);
+    assert!(so_far <= 256 * 1024, "the app sent {so_far} bytes ahead");
     peer.credit(0, 65_535);
     peer.credit(1, 65_535);
     peer.expect_bytes(1, 65_535);
@@ -209,7 +206,7 @@ fn an_app_is_held_back_by_its_slow_reader() {
 }
 
 #[test]
-fn an_upload_that_is_not_read_stops_itself_alone() {
+fn an_unread_upload_does_not_block_other_uploads() {
     let (go, app) = gated_reader();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -234,24 +231,27 @@ fn an_upload_that_is_not_read_stops_itself_alone() {
 }
 
 #[test]
-fn credit_is_given_for_what_the_app_has_taken_and_no_more() {
-    let (tell, tells) = mpsc::channel();
+fn the_server_gives_credit_only_for_bytes_that_the_app_has_received() {
+    let (report, reports) = mpsc::channel();
     let (go, gate) = watch::channel(0);
-    let app = http_with((tell, gate), async |(tell, mut gate), mut http: Http| {
-        for round in 1.. {
-            gate.wait_for(|open| *open >= round).await?;
-            match http.receive.receive().await {
-                ReceiveEvent::HttpRequest(part) => {
-                    tell.send(part.body.len())?;
-                    if !part.more_body {
-                        break;
+    let app = http_with(
+        (report, gate),
+        async |(report, mut gate), mut http: Http| {
+            for round in 1.. {
+                gate.wait_for(|open| *open >= round).await?;
+                match http.receive.receive().await {
+                    ReceiveEvent::HttpRequest(part) => {
+                        report.send(part.body.len())?;
+                        if !part.more_body {
+                            break;
+                        }
                     }
+                    other => panic!("{other:?}"),
                 }
-                other => panic!("{other:?}"),
             }
-        }
-        http.respond("").await
-    });
+            http.respond("").await
+        },
+    );
     let server = Server::start_set(|config| config.h2_stream_window = 65_535, app);
     let mut peer = server.connect();
     peer.post(1, "/");
@@ -263,9 +263,9 @@ fn credit_is_given_for_what_the_app_has_taken_and_no_more() {
     assert_eq!(peer.credit_of(1), 0);
     go.send(3).unwrap();
     for _ in 0..3 {
-        assert_eq!(told(&tells), 16_000);
+        assert_eq!(next_report(&reports), 16_000);
     }
-    // It is given back in parts of half a window.
+    // h2 gives credit in steps of half a window.
     peer.expect_credit(1, 32_768);
     peer.settle();
     assert!(peer.credit_of(1) <= 48_000, "{}", peer.credit_of(1));
@@ -275,7 +275,7 @@ fn credit_is_given_for_what_the_app_has_taken_and_no_more() {
 }
 
 #[test]
-fn padding_is_given_back_too() {
+fn the_server_gives_credit_for_padding_too() {
     let server = Server::start_set(|config| config.h2_stream_window = 65_535, echo());
     let mut peer = server.connect();
     peer.post(1, "/");
@@ -292,7 +292,7 @@ fn padding_is_given_back_too() {
 }
 
 #[test]
-fn data_beyond_the_window_of_a_stream_is_an_error() {
+fn data_above_the_window_of_a_stream_is_an_error() {
     let (_go, app) = gated_reader();
     let server = Server::start_set(|config| config.h2_stream_window = 20_000, app);
     let mut peer = server.connect();
@@ -303,7 +303,7 @@ fn data_beyond_the_window_of_a_stream_is_an_error() {
 }
 
 #[test]
-fn data_beyond_the_window_of_the_connection_is_an_error() {
+fn data_above_the_window_of_the_connection_is_an_error() {
     let (_go, app) = gated_reader();
     let server = Server::start_set(
         |config| {
@@ -340,7 +340,7 @@ fn a_window_of_the_connection_that_overflows_ends_it() {
 }
 
 #[test]
-fn a_first_window_that_makes_another_overflow_ends_the_connection() {
+fn an_initial_window_that_overflows_a_streams_window_ends_the_connection() {
     let (_go, app) = gated_reader();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -352,7 +352,7 @@ fn a_first_window_that_makes_another_overflow_ends_the_connection() {
 }
 
 #[test]
-fn a_first_window_beyond_the_most_ends_the_connection() {
+fn an_initial_window_above_the_maximum_ends_the_connection() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     peer.send(Frame::settings(&[(INITIAL, 1 << 31)]));
@@ -360,7 +360,7 @@ fn a_first_window_beyond_the_most_ends_the_connection() {
 }
 
 #[test]
-fn credit_of_zero_for_a_stream_is_refused() {
+fn a_window_update_of_zero_for_a_stream_is_refused() {
     let (_go, app) = gated_reader();
     let server = Server::start(app);
     let mut peer = server.connect();
@@ -370,7 +370,7 @@ fn credit_of_zero_for_a_stream_is_refused() {
 }
 
 #[test]
-fn credit_of_zero_for_the_connection_ends_it() {
+fn a_window_update_of_zero_for_the_connection_ends_it() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     peer.credit(0, 0);
@@ -386,7 +386,7 @@ fn a_hundred_streams_at_once_are_served() {
         peer.post(stream, "/gated");
         peer.last(stream, "hello");
     }
-    eventually("all run", || server.handle().statistics().exchanges == 100);
+    server.wait_for_exchanges(100);
     go.send(true).unwrap();
     for stream in (1..200).step_by(2) {
         assert_eq!(peer.expect_response(stream, 200).text(), "5");
@@ -394,7 +394,7 @@ fn a_hundred_streams_at_once_are_served() {
 }
 
 #[test]
-fn a_stream_beyond_the_limit_is_refused_alone() {
+fn a_stream_above_the_limit_is_refused_and_the_others_continue() {
     let (go, app) = gated_reader();
     let server = Server::start_set(|config| config.h2_max_concurrent_streams = 3, app);
     let mut peer = server.connect();
@@ -413,15 +413,15 @@ fn a_stream_beyond_the_limit_is_refused_alone() {
 }
 
 #[test]
-fn what_the_client_does_not_take_in_time_resets_its_stream_alone() {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+fn a_write_timeout_resets_only_its_stream() {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/quick" {
             return http.respond("quick").await;
         }
         http.begin().await?;
         while http.more(vec![b'x'; 16_384]).await.is_ok() {}
-        tell.send(http.disconnect().await)?;
+        report.send(http.disconnect().await)?;
         Ok(())
     });
     let short = Duration::from_millis(300);
@@ -431,13 +431,13 @@ fn what_the_client_does_not_take_in_time_resets_its_stream_alone() {
     peer.expect_status(1, 200);
     peer.expect_bytes(1, 10_000);
     peer.expect_reset(1, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::TimedOut);
+    assert_eq!(next_report(&reports), DisconnectReason::TimedOut);
     peer.get(3, "/quick");
     assert_eq!(peer.expect_response(3, 200).text(), "quick");
 }
 
 #[test]
-fn a_client_that_takes_a_little_in_time_is_not_reset() {
+fn a_slow_client_that_reads_in_time_is_not_reset() {
     let server = Server::start_set(
         |config| config.write_timeout = Duration::from_millis(700),
         counted(),
@@ -446,7 +446,7 @@ fn a_client_that_takes_a_little_in_time_is_not_reset() {
     peer.get(1, "/16");
     peer.expect_status(1, 200);
     for at in 1..=16 {
-        // What is tested is a client that is slow.
+        // The client is slow on purpose.
         std::thread::sleep(Duration::from_millis(100));
         peer.credit(1, 1);
         assert_eq!(peer.expect_data(1), (vec![b'x'], at == 16));
@@ -454,12 +454,12 @@ fn a_client_that_takes_a_little_in_time_is_not_reset() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_any_more_is_given_up() {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+fn a_client_that_stops_reading_is_disconnected() {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         http.begin().await?;
         while http.more(vec![b'x'; 65_536]).await.is_ok() {}
-        tell.send(http.disconnect().await)?;
+        report.send(http.disconnect().await)?;
         Ok(())
     });
     let short = Duration::from_millis(300);
@@ -467,14 +467,12 @@ fn a_client_that_reads_nothing_any_more_is_given_up() {
     let mut peer = server.connect_with(&[(INITIAL, MAX_WINDOW)]);
     peer.credit(0, 1 << 30);
     peer.get(1, "/");
-    told(&tells);
-    eventually("the connection is closed", || {
-        server.handle().statistics().connections == 0
-    });
+    next_report(&reports);
+    server.wait_for_connections(0);
 }
 
 #[test]
-fn a_body_that_does_not_come_is_a_408_for_its_stream_alone() {
+fn a_body_that_stops_arriving_is_a_408_for_its_stream_only() {
     let short = Duration::from_millis(300);
     let server = Server::start_set(|config| config.body_timeout = short, echo());
     let mut peer = server.connect();
@@ -487,14 +485,14 @@ fn a_body_that_does_not_come_is_a_408_for_its_stream_alone() {
 }
 
 #[test]
-fn an_app_that_does_not_ask_for_the_body_lets_nobody_time_out() {
+fn the_body_timeout_does_not_run_while_the_app_does_not_receive() {
     let (go, app) = gated_reader();
     let short = Duration::from_millis(100);
     let server = Server::start_set(|config| config.body_timeout = short, app);
     let mut peer = server.connect();
     peer.post(1, "/gated");
     peer.post(3, "/");
-    // The look at the clock that finds this one overdue would find the other so too.
+    // If stream 1 had a running timeout, it would get its 408 at the same time.
     peer.expect_response(3, 408);
     peer.last(1, "hello");
     go.send(true).unwrap();
@@ -502,7 +500,7 @@ fn an_app_that_does_not_ask_for_the_body_lets_nobody_time_out() {
 }
 
 #[test]
-fn a_full_server_answers_503_and_tells_when_to_come_again() {
+fn a_full_server_answers_503_with_retry_after() {
     let (go, app) = gated_reader();
     let server = Server::start_set(|config| config.max_exchanges = 2, app);
     let mut peer: Peer = server.connect();
@@ -510,7 +508,7 @@ fn a_full_server_answers_503_and_tells_when_to_come_again() {
         peer.post(stream, "/gated");
     }
     let refused = peer.expect_response(5, 503);
-    assert_eq!(refused.field("retry-after"), Some("1"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
     go.send(true).unwrap();
     for stream in [1, 3] {
         peer.last(stream, "");

@@ -1,4 +1,4 @@
-//! Many streams on one connection, and what a few bad ones do to the rest.
+//! Many streams on one connection, and how a few bad ones affect the rest.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::support::{Http, Server, http};
+use test_support::blocking::Server;
+use test_support::{Http, http};
 
-/// How many requests a run makes. Without optimisation a tenth is enough to see a loss.
+/// How many requests a run makes. A debug build makes a tenth, which is enough to see a loss.
 const REQUESTS: usize = if cfg!(debug_assertions) {
     1_000
 } else {
@@ -46,7 +47,7 @@ async fn send(client: &SendRequest<Bytes>, path: &str) -> Result<Response<RecvSt
     response.await
 }
 
-/// Whether a request got its whole response.
+/// Sends a request. Returns whether it got its whole response.
 async fn is_answered(client: &SendRequest<Bytes>) -> Result<bool, h2::Error> {
     let response = send(client, "/").await?;
     let good = response.status() == 200;
@@ -60,7 +61,7 @@ async fn is_answered(client: &SendRequest<Bytes>) -> Result<bool, h2::Error> {
     Ok(good && text == b"hello")
 }
 
-/// Sends for as long as it is let.
+/// Uploads until the stream ends.
 async fn upload(client: SendRequest<Bytes>) -> Result<(), h2::Error> {
     let mut client = client.ready().await?;
     let (_response, mut stream) = client.send_request(request("/upload"), false)?;
@@ -74,7 +75,7 @@ async fn upload(client: SendRequest<Bytes>) -> Result<(), h2::Error> {
     }
 }
 
-/// One connection's requests: how many were not answered, and how long they took.
+/// Makes the requests of one connection. Returns how many got no response, and how long all took.
 async fn run(server: &Server, disturbed: bool) -> (usize, Duration) {
     let socket = TcpStream::connect(server.address()).await.unwrap();
     socket.set_nodelay(true).unwrap();
@@ -86,7 +87,7 @@ async fn run(server: &Server, disturbed: bool) -> (usize, Duration) {
     let mut stalled = None;
     if disturbed {
         disturbers.spawn(upload(client.clone()));
-        // Held and never read: the window of its stream is all that it gets.
+        // Never read, so it gets only the window of its stream.
         stalled = Some(send(&client, "/stall").await.unwrap());
     }
     let began = Instant::now();
@@ -117,7 +118,7 @@ async fn run(server: &Server, disturbed: bool) -> (usize, Duration) {
 }
 
 #[test]
-fn an_unread_upload_a_stalled_reader_and_a_panic_cost_a_hundred_streams_nothing() {
+fn a_hundred_streams_are_not_affected_by_a_stalled_upload_a_stalled_download_and_a_panic() {
     let server = Server::start_set(|config| config.h2_max_concurrent_streams = 128, app());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,26 +1,24 @@
-//! Every edge of HTTP/2 that this server was found or feared to cut itself on, a script each.
+//! One scripted test for each HTTP/2 edge case that this server must handle.
 //!
-//! A test is named after the rule that it holds; `edges.txt` says where each edge was met, and the
-//! two are compared both ways. Nothing sleeps to be in time: a step waits for what it expects.
+//! A test's name is the rule that it checks. `edges.txt` says where each edge case comes from, and
+//! `edges.rs` compares the list with the tests. No test sleeps until an event has probably happened: a
+//! step waits for the event.
 
 #![forbid(unsafe_code)]
-#![allow(
-    unreachable_pub,
-    reason = "nothing is reached from outside a test binary"
-)]
-#![allow(clippy::unwrap_used, reason = "these are tests, their support too")]
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
-mod support;
+mod connect;
 
 mod access;
 mod adversary;
+mod app_end;
 mod disconnect;
 mod drain;
 mod edges;
-mod ends;
 mod flood;
 mod flow;
-mod life;
+mod lifetime;
 mod load;
 mod preface;
 mod protocol;

@@ -1,15 +1,16 @@
-//! How a connection begins.
+//! The start of a connection.
 
 use std::time::Duration;
 
 use http2::frame::{code, setting};
 use http2::{Frame, PREFACE, Peer, Request, headers};
 
-use crate::support::app::hello;
-use crate::support::{Server, eventually};
+use crate::connect::Connect as _;
+use test_support::app::hello;
+use test_support::blocking::Server;
 
 #[test]
-fn a_preface_in_single_bytes_is_understood() {
+fn a_preface_in_single_bytes_is_recognized() {
     let server = Server::start(hello());
     let mut peer = Peer::silent(server.address());
     let mut bytes = PREFACE.to_vec();
@@ -36,7 +37,7 @@ fn a_request_may_come_in_one_segment_with_the_preface() {
 }
 
 #[test]
-fn the_method_pri_of_another_version_is_no_preface() {
+fn the_method_pri_with_another_version_is_no_preface() {
     let server = Server::start(hello());
     let mut peer = Peer::silent(server.address());
     peer.write(b"PRI * HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -49,7 +50,7 @@ fn the_method_pri_of_another_version_is_no_preface() {
 }
 
 #[test]
-fn a_preface_that_goes_wrong_at_its_end_is_answered_as_http_1() {
+fn a_preface_with_a_wrong_last_byte_is_answered_as_http_1() {
     let server = Server::start(hello());
     let mut peer = Peer::silent(server.address());
     peer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rx");
@@ -62,7 +63,7 @@ fn a_preface_that_goes_wrong_at_its_end_is_answered_as_http_1() {
 }
 
 #[test]
-fn an_upgrade_to_h2c_is_not_taken() {
+fn an_upgrade_to_h2c_is_ignored() {
     let server = Server::start(hello());
     let mut peer = Peer::silent(server.address());
     peer.write(
@@ -78,7 +79,7 @@ fn an_upgrade_to_h2c_is_not_taken() {
 }
 
 #[test]
-fn half_a_preface_ends_in_time() {
+fn half_a_preface_times_out() {
     let short = Duration::from_millis(200);
     let server = Server::start_set(|config| config.header_timeout = short, hello());
     let mut peer = Peer::silent(server.address());
@@ -87,7 +88,7 @@ fn half_a_preface_ends_in_time() {
 }
 
 #[test]
-fn nothing_behind_the_preface_ends_in_time() {
+fn a_preface_without_settings_times_out() {
     let short = Duration::from_millis(200);
     let server = Server::start_set(|config| config.header_timeout = short, hello());
     let mut peer = Peer::silent(server.address());
@@ -105,7 +106,7 @@ fn a_first_frame_other_than_settings_ends_the_connection() {
 }
 
 #[test]
-fn the_limits_that_an_operator_sets_are_told_to_the_client() {
+fn the_settings_have_the_configured_limits() {
     let server = Server::start_set(
         |config| {
             config.h2_max_concurrent_streams = 7;
@@ -123,12 +124,10 @@ fn the_limits_that_an_operator_sets_are_told_to_the_client() {
 }
 
 #[test]
-fn a_preface_after_the_drain_began_still_gets_its_response() {
+fn a_preface_during_a_drain_still_gets_its_response() {
     let server = Server::start(hello());
     let mut peer = Peer::silent(server.address());
-    eventually("it is accepted", || {
-        server.handle().statistics().connections == 1
-    });
+    server.wait_for_connections(1);
     server.handle().drain();
     peer.write(PREFACE);
     peer.send(Frame::settings(&[]));

@@ -9,7 +9,9 @@ use http::{HeaderName, HeaderValue};
 use http2::frame::{Frame, code, setting};
 use http2::{Peer, Request};
 
-use crate::support::{Http, Server, eventually, http, http_with, told};
+use crate::connect::Connect as _;
+use test_support::blocking::{Server, next_report};
+use test_support::{Http, http, http_with};
 
 /// Pushes a path.
 async fn push(http: &mut Http, path: &str) -> Result<(), SendError> {
@@ -17,8 +19,8 @@ async fn push(http: &mut Http, path: &str) -> Result<(), SendError> {
     http.send.send(push).await
 }
 
-/// Pushes the paths that its query lists and says what came of each; it answers with that. Each other
-/// path says its name. With a body it waits for the end of that first.
+/// Pushes each path in the query of "/push", and responds with the results. Responds to any other path
+/// with its name. Reads the whole request body first.
 fn pushing() -> impl App {
     http(async |mut http: Http| {
         if http.scope.path != "/push" {
@@ -49,24 +51,24 @@ fn expect_text(peer: &mut Peer, stream: u32, text: &str) {
     assert_eq!(response.text(), text);
 }
 
-/// The answer to a request with one push says why there is none.
+/// Checks that the response gives this reason for a refused push.
 #[track_caller]
 fn expect_no_push(peer: &mut Peer, stream: u32, why: &str) {
-    // A promise would be in place of the head.
+    // A promise would come before the head.
     let text = peer.expect_response(stream, 200).text();
-    assert!(text.contains(why), "{text:?} says nothing of {why:?}");
+    assert!(text.contains(why), "{text:?} does not contain {why:?}");
 }
 
-fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     pairs.iter().map(own).collect()
 }
 
-// What a promise says, and where it goes.
+// The content of a promise, and its place.
 
 /// PUSH-004, PUSH-019
 #[test]
-fn a_promise_goes_before_the_head_and_its_response_on_a_stream_of_its_own() {
+fn a_promise_is_sent_before_the_head_and_its_response_on_its_own_stream() {
     let server = Server::start(pushing());
     let mut peer = server.connect();
     peer.get(1, "/push?/a,/b");
@@ -79,24 +81,24 @@ fn a_promise_goes_before_the_head_and_its_response_on_a_stream_of_its_own() {
 
 /// PUSH-005, PUSH-007, PUSH-008, PUSH-010
 #[test]
-fn a_promise_is_a_get_from_the_same_authority_with_the_fields_that_matter() {
+fn a_promise_is_a_get_with_the_authority_and_some_headers_of_the_request() {
     let server = Server::start(pushing());
     let mut peer = server.connect();
     let request = Request::new("POST", "/push?/a%20b?c")
         .with(":authority", "example.org:1")
-        .field("accept", "text/html")
-        .field("accept-encoding", "gzip")
-        .field("accept-language", "de")
-        .field("authorization", "Basic x")
-        .field("cookie", "a=1")
-        .field("content-type", "text/plain")
-        .field("if-none-match", "\"1\"")
-        .field("range", "bytes=0-1")
-        .field("user-agent", "peer");
+        .header("accept", "text/html")
+        .header("accept-encoding", "gzip")
+        .header("accept-language", "de")
+        .header("authorization", "Basic x")
+        .header("cookie", "a=1")
+        .header("content-type", "text/plain")
+        .header("if-none-match", "\"1\"")
+        .header("range", "bytes=0-1")
+        .header("user-agent", "peer");
     peer.request(1, &request);
     let (stream, mut promised) = peer.expect_promise(1);
     promised.sort();
-    let expected = fields(&[
+    let expected = headers(&[
         (":authority", "example.org:1"),
         (":method", "GET"),
         (":path", "/a%20b?c"),
@@ -113,7 +115,7 @@ fn a_promise_is_a_get_from_the_same_authority_with_the_fields_that_matter() {
 
 /// PUSH-006, PUSH-009, PUSH-017
 #[test]
-fn the_apps_fields_are_in_the_promise_and_in_its_scope() {
+fn the_apps_headers_are_in_the_promise_and_in_its_scope() {
     let server = Server::start(http(async |mut http: Http| {
         if http.scope.path == "/" {
             let mut push = HttpResponsePush::new("/a".parse()?);
@@ -121,7 +123,7 @@ fn the_apps_fields_are_in_the_promise_and_in_its_scope() {
                 ("accept", "text/css"),
                 ("cookie", "mine=1"),
                 ("x-one", "1"),
-                // What it may not say goes no further.
+                // The server drops these.
                 ("host", "evil"),
                 ("connection", "close"),
                 ("content-length", "5"),
@@ -141,10 +143,10 @@ fn the_apps_fields_are_in_the_promise_and_in_its_scope() {
         http.respond(lines.join("\n")).await
     }));
     let mut peer = server.connect();
-    peer.request(1, &Request::get("/").field("cookie", "its=1"));
+    peer.request(1, &Request::get("/").header("cookie", "its=1"));
     let (_, mut promised) = peer.expect_promise(1);
     promised.sort();
-    let expected = fields(&[
+    let expected = headers(&[
         (":authority", "a"),
         (":method", "GET"),
         (":path", "/a"),
@@ -160,7 +162,7 @@ fn the_apps_fields_are_in_the_promise_and_in_its_scope() {
 
 /// PUSH-004
 #[test]
-fn a_push_between_two_parts_goes_between_them() {
+fn a_push_between_two_parts_is_sent_between_them() {
     let server = Server::start(http(async |mut http: Http| {
         if http.scope.path == "/" {
             http.begin().await?;
@@ -180,7 +182,7 @@ fn a_push_between_two_parts_goes_between_them() {
 }
 
 #[test]
-fn the_answer_to_head_may_push_too() {
+fn a_response_to_head_may_push() {
     let server = Server::start(pushing());
     let mut peer = server.connect();
     peer.request(1, &Request::new("HEAD", "/push?/a"));
@@ -192,11 +194,11 @@ fn the_answer_to_head_may_push_too() {
     expect_text(&mut peer, 2, "this is /a");
 }
 
-// When it is offered, and when it is refused.
+// When pushes are offered, and when they are refused.
 
 /// PUSH-001
 #[test]
-fn a_client_that_forbids_pushes_is_sent_none() {
+fn a_client_that_disables_push_gets_none() {
     let server = Server::start(pushing());
     let mut peer = server.connect_with(&[(setting::ENABLE_PUSH, 0)]);
     peer.get(1, "/push?/a");
@@ -205,7 +207,7 @@ fn a_client_that_forbids_pushes_is_sent_none() {
 
 /// PUSH-001, PUSH-011
 #[test]
-fn a_client_that_forbids_pushes_later_is_sent_no_more() {
+fn a_client_that_disables_push_later_gets_no_more() {
     let server = Server::start(pushing());
     let mut peer = server.connect();
     peer.post(1, "/push?/a");
@@ -215,7 +217,7 @@ fn a_client_that_forbids_pushes_later_is_sent_no_more() {
     expect_text(&mut peer, 1, "taken\n");
     peer.send(Frame::settings(&[(setting::ENABLE_PUSH, 0)]));
     peer.expect_settings_ack();
-    // The app of this one was offered it before.
+    // The app of this stream saw the extension before the change.
     peer.last(3, "");
     expect_text(&mut peer, 3, "the client takes no pushes any more\n");
     peer.get(5, "/push?/a");
@@ -228,7 +230,7 @@ fn a_client_that_forbids_pushes_later_is_sent_no_more() {
 
 /// PUSH-011
 #[test]
-fn a_client_that_has_said_goodbye_is_sent_no_more() {
+fn a_client_that_has_sent_a_goaway_gets_no_more_pushes() {
     let server = Server::start(pushing());
     let mut peer = server.connect();
     peer.post(1, "/push?/a");
@@ -240,7 +242,7 @@ fn a_client_that_has_said_goodbye_is_sent_no_more() {
 
 /// PUSH-002
 #[test]
-fn a_client_without_room_for_streams_is_offered_none() {
+fn a_client_that_allows_no_streams_gets_no_pushes() {
     let server = Server::start(pushing());
     let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 0)]);
     peer.get(1, "/push?/a");
@@ -249,7 +251,7 @@ fn a_client_without_room_for_streams_is_offered_none() {
 
 /// PUSH-003
 #[test]
-fn an_operator_may_forbid_pushes() {
+fn pushes_can_be_turned_off() {
     let server = Server::start_set(|config| config.h2_push = false, pushing());
     let mut peer = server.connect();
     peer.get(1, "/push?/a");
@@ -258,14 +260,16 @@ fn an_operator_may_forbid_pushes() {
 
 /// PUSH-012
 #[test]
-fn a_push_beyond_the_clients_room_is_refused_until_there_is_some() {
-    let (tell, tells) = channel();
-    let app = http_with(tell, async |tell, mut http: Http| match &*http.scope.path {
-        "/push" => {
-            let answer = push_all(&mut http).await;
-            http.respond(answer).await
+fn a_push_above_the_clients_stream_limit_is_refused() {
+    let (report, reports) = channel();
+    let app = http_with(report, async |report, mut http: Http| {
+        match &*http.scope.path {
+            "/push" => {
+                let answer = push_all(&mut http).await;
+                http.respond(answer).await
+            }
+            _ => report_disconnect(report, http).await,
         }
-        _ => stay(tell, http).await,
     });
     let server = Server::start(app);
     let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 1)]);
@@ -274,11 +278,9 @@ fn a_push_beyond_the_clients_room_is_refused_until_there_is_some() {
     let text = "taken\nthe client has no room for a further push now\n";
     expect_text(&mut peer, 1, text);
     peer.reset(2, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
-    // Its place is free, and so it is for the same path.
-    eventually("one exchange runs no more", || {
-        server.handle().statistics().exchanges == 0
-    });
+    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
+    // Its place is free again, also for the same path.
+    server.wait_for_exchanges(0);
     peer.get(3, "/push?/a");
     assert_eq!(peer.expect_promise(3).0, 4);
     expect_text(&mut peer, 3, "taken\n");
@@ -286,7 +288,7 @@ fn a_push_beyond_the_clients_room_is_refused_until_there_is_some() {
 
 /// PUSH-013
 #[test]
-fn a_path_is_pushed_once_with_one_response() {
+fn a_response_pushes_a_path_only_once() {
     let server = Server::start(pushing());
     let mut peer = server.connect();
     peer.get(1, "/push?/a,/a,/a?b");
@@ -301,7 +303,7 @@ fn a_path_is_pushed_once_with_one_response() {
 
 /// PUSH-015, PUSH-016
 #[test]
-fn a_response_has_no_more_pushes_than_the_operator_allows() {
+fn a_response_has_no_more_pushes_than_the_configured_limit() {
     let server = Server::start_set(|config| config.h2_max_pushes = 2, pushing());
     let mut peer = server.connect();
     for stream in [1, 3] {
@@ -315,7 +317,7 @@ fn a_response_has_no_more_pushes_than_the_operator_allows() {
 
 /// PUSH-014
 #[test]
-fn a_push_of_no_path_is_refused() {
+fn a_push_without_a_path_is_refused() {
     let server = Server::start(pushing());
     let mut peer = server.connect();
     peer.get(1, "/push?*");
@@ -328,23 +330,23 @@ fn a_push_of_no_path_is_refused() {
 
 /// HTTP-059
 #[test]
-fn a_push_behind_the_end_is_misuse() {
-    let (tell, tells) = channel();
-    let server = Server::start(http_with(tell, async |tell, mut http: Http| {
+fn a_push_after_the_end_is_misuse() {
+    let (report, reports) = channel();
+    let server = Server::start(http_with(report, async |report, mut http: Http| {
         http.respond("whole").await?;
-        tell.send(push(&mut http, "/a").await.unwrap_err().is_misuse())?;
+        report.send(push(&mut http, "/a").await.unwrap_err().is_misuse())?;
         Ok(())
     }));
     let mut peer = server.connect();
     peer.get(1, "/");
     expect_text(&mut peer, 1, "whole");
-    assert!(told(&tells));
+    assert!(next_report(&reports));
     peer.expect_nothing(1);
 }
 
 /// HTTP-058
 #[test]
-fn a_pushed_request_is_offered_no_push() {
+fn a_pushed_request_cannot_push() {
     let server = Server::start(http(async |mut http: Http| {
         let offered = http.scope.extensions.has(Extension::Push);
         let sent = push(&mut http, "/again").await;
@@ -361,7 +363,7 @@ fn a_pushed_request_is_offered_no_push() {
 
 /// PUSH-015
 #[test]
-fn a_push_beyond_the_limit_of_exchanges_is_refused() {
+fn a_push_above_the_limit_of_exchanges_is_refused() {
     let server = Server::start_set(|config| config.max_exchanges = 1, pushing());
     let mut peer = server.connect();
     peer.get(1, "/push?/a");
@@ -374,16 +376,16 @@ fn a_push_beyond_the_limit_of_exchanges_is_refused() {
 
 // How a pushed exchange ends.
 
-/// Begins no response and tells how its client left.
-async fn stay(tell: Tell<DisconnectReason>, mut http: Http) -> Result<(), AppError> {
-    tell.send(http.disconnect().await)?;
+/// Sends no response, and reports how its client left.
+async fn report_disconnect(report: Tell<DisconnectReason>, mut http: Http) -> Result<(), AppError> {
+    report.send(http.disconnect().await)?;
     Ok(())
 }
 
-/// Pushes `/a`, which does what `pushed` says.
+/// Pushes "/a", for which `pushed` runs.
 macro_rules! with_push {
-    (|$tell:ident, $http:ident| $pushed:expr) => {
-        async |$tell, mut $http: Http| {
+    (|$report:ident, $http:ident| $pushed:expr) => {
+        async |$report, mut $http: Http| {
             if $http.scope.path == "/" {
                 push(&mut $http, "/a").await?;
                 return $http.respond("page").await;
@@ -403,22 +405,20 @@ fn expect_page_with_promise(peer: &mut Peer, stream: u32) -> u32 {
 
 #[track_caller]
 fn expect_no_exchange(server: &Server) {
-    eventually("no exchange runs", || {
-        server.handle().statistics().exchanges == 0
-    });
+    server.wait_for_exchanges(0);
 }
 
 /// PUSH-021
 #[test]
-fn a_promise_that_is_reset_before_its_response_is_told_to_its_app() {
+fn a_reset_before_the_pushed_response_is_a_disconnect() {
     for code in [code::CANCEL, code::REFUSED_STREAM] {
-        let (tell, tells) = channel();
-        let app = with_push!(|tell, http| stay(tell, http).await);
-        let server = Server::start(http_with(tell, app));
+        let (report, reports) = channel();
+        let app = with_push!(|report, http| report_disconnect(report, http).await);
+        let server = Server::start(http_with(report, app));
         let mut peer = server.connect();
         assert_eq!(expect_page_with_promise(&mut peer, 1), 2);
         peer.reset(2, code);
-        assert_eq!(told(&tells), DisconnectReason::Reset(code));
+        assert_eq!(next_report(&reports), DisconnectReason::Reset(code));
         peer.expect_nothing(2);
         assert_eq!(expect_page_with_promise(&mut peer, 3), 4);
         peer.reset(4, code);
@@ -428,27 +428,27 @@ fn a_promise_that_is_reset_before_its_response_is_told_to_its_app() {
 
 /// PUSH-021
 #[test]
-fn a_promise_that_is_reset_while_its_response_comes_is_told_to_its_app() {
-    let (tell, tells) = channel();
-    let app = with_push!(|tell, http| {
+fn a_reset_during_the_pushed_response_is_a_disconnect() {
+    let (report, reports) = channel();
+    let app = with_push!(|report, http| {
         http.begin().await?;
         http.more("some").await?;
-        stay(tell, http).await
+        report_disconnect(report, http).await
     });
-    let server = Server::start(http_with(tell, app));
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     assert_eq!(expect_page_with_promise(&mut peer, 1), 2);
     peer.expect_status(2, 200);
     assert_eq!(peer.expect_bytes(2, 4), b"some");
     peer.reset(2, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
     assert_eq!(expect_page_with_promise(&mut peer, 3), 4);
     peer.reset(4, code::CANCEL);
     expect_no_exchange(&server);
 }
 
 #[test]
-fn a_promise_that_is_reset_behind_its_response_changes_nothing() {
+fn a_reset_after_the_pushed_response_changes_nothing() {
     let server = Server::start(pushing());
     let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 1)]);
     for round in 0..20 {
@@ -463,9 +463,9 @@ fn a_promise_that_is_reset_behind_its_response_changes_nothing() {
     expect_no_exchange(&server);
 }
 
-/// PUSH-021: h2 ends the connection if a stream is reset whose response it has not yet written.
+/// PUSH-021: h2 ends the connection if the client resets a stream whose response is not yet written.
 #[test]
-fn a_promise_that_is_reset_at_once_leaves_the_connection_alone() {
+fn an_immediate_reset_of_a_promise_does_not_end_the_connection() {
     let server = Server::start(pushing());
     let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, 3)]);
     for round in 0..50 {
@@ -481,11 +481,11 @@ fn a_promise_that_is_reset_at_once_leaves_the_connection_alone() {
     expect_no_exchange(&server);
 }
 
-/// The next promise on a stream, `None` when its response has begun.
+/// The next promise on a stream, `None` if the response starts.
 #[track_caller]
 fn next_promise(peer: &mut Peer, stream: u32) -> Option<(u32, Vec<(String, String)>)> {
     match peer.next(stream) {
-        http2::Event::Promise(promised, fields) => Some((promised, fields)),
+        http2::Event::Promise(promised, headers) => Some((promised, headers)),
         http2::Event::Head(_) => None,
         other => peer.fail(format_args!("got {other:?}")),
     }
@@ -493,10 +493,10 @@ fn next_promise(peer: &mut Peer, stream: u32) -> Option<(u32, Vec<(String, Strin
 
 /// HTTP-038
 #[test]
-fn a_pushed_app_that_fails_before_its_head_is_answered_500() {
-    let (tell, _tells) = channel::<()>();
-    let app = with_push!(|_tell, http| Err(AppError::from("no style")));
-    let server = Server::start(http_with(tell, app));
+fn a_pushed_app_that_fails_before_its_head_is_a_500() {
+    let (report, _reports) = channel::<()>();
+    let app = with_push!(|_report, http| Err(AppError::from("no style")));
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     let promised = expect_page_with_promise(&mut peer, 1);
     peer.expect_response(promised, 500);
@@ -505,14 +505,14 @@ fn a_pushed_app_that_fails_before_its_head_is_answered_500() {
 
 /// PUSH-022
 #[test]
-fn a_page_that_is_reset_leaves_alone_what_it_has_pushed() {
-    let (tell, tells) = channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+fn a_reset_of_a_page_does_not_end_its_pushes() {
+    let (report, reports) = channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/" {
             push(&mut http, "/a").await?;
             http.begin().await?;
             http.more("some").await?;
-            return stay(tell, http).await;
+            return report_disconnect(report, http).await;
         }
         http.begin().await?;
         http.more("x".repeat(20)).await?;
@@ -526,7 +526,7 @@ fn a_page_that_is_reset_leaves_alone_what_it_has_pushed() {
     assert_eq!(peer.expect_bytes(1, 4), b"some");
     peer.expect_status(2, 200);
     peer.reset(1, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
     assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
     peer.credit(2, 100);
     assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
@@ -537,13 +537,13 @@ fn a_page_that_is_reset_leaves_alone_what_it_has_pushed() {
 /// PUSH-018
 #[test]
 fn a_pushed_request_has_no_body() {
-    let (tell, _tells) = channel::<()>();
-    let app = with_push!(|_tell, http| {
+    let (report, _reports) = channel::<()>();
+    let app = with_push!(|_report, http| {
         let (body, trailers) = http.body().await.unwrap();
         http.respond(format!("{} bytes, {trailers:?}", body.len()))
             .await
     });
-    let server = Server::start(http_with(tell, app));
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     let promised = expect_page_with_promise(&mut peer, 1);
     expect_text(&mut peer, promised, "0 bytes, None");
@@ -551,14 +551,14 @@ fn a_pushed_request_has_no_body() {
 
 /// PUSH-023
 #[test]
-fn a_pushed_app_that_fails_behind_its_head_resets_its_stream_alone() {
-    let (tell, _tells) = channel::<()>();
-    let app = with_push!(|_tell, http| {
+fn a_pushed_app_that_fails_after_its_head_resets_only_its_stream() {
+    let (report, _reports) = channel::<()>();
+    let app = with_push!(|_report, http| {
         http.begin().await?;
         http.more("some").await?;
         Err(AppError::from("no more style"))
     });
-    let server = Server::start(http_with(tell, app));
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     for stream in [1, 3] {
         let promised = expect_page_with_promise(&mut peer, stream);
@@ -569,23 +569,23 @@ fn a_pushed_app_that_fails_behind_its_head_resets_its_stream_alone() {
 }
 
 #[test]
-fn a_pushed_app_that_never_answers_is_told_when_its_client_leaves() {
-    let (tell, tells) = channel();
-    let app = with_push!(|tell, http| stay(tell, http).await);
-    let server = Server::start(http_with(tell, app));
+fn a_pushed_app_that_never_responds_learns_that_its_client_left() {
+    let (report, reports) = channel();
+    let app = with_push!(|report, http| report_disconnect(report, http).await);
+    let server = Server::start(http_with(report, app));
     let mut peer = server.connect();
     let promised = expect_page_with_promise(&mut peer, 1);
     peer.expect_nothing(promised);
     drop(peer);
-    assert_eq!(told(&tells), DisconnectReason::Lost);
+    assert_eq!(next_report(&reports), DisconnectReason::Lost);
     expect_no_exchange(&server);
 }
 
-// What a client's windows let through.
+// Flow control of pushed responses.
 
 /// PUSH-024
 #[test]
-fn a_window_of_zero_holds_back_the_body_of_a_push_and_nothing_else() {
+fn a_window_of_zero_only_blocks_the_body_of_a_push() {
     let server = Server::start(pushing());
     let mut peer = server.connect_with(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
     peer.get(1, "/push?/a,/b");
@@ -605,7 +605,7 @@ fn a_window_of_zero_holds_back_the_body_of_a_push_and_nothing_else() {
 }
 
 #[test]
-fn a_push_that_nobody_reads_is_reset_in_time() {
+fn an_unread_push_is_reset_after_the_write_timeout() {
     let set = |config: &mut ferricorn::Config| config.write_timeout = Duration::from_millis(10);
     let server = Server::start_set(set, pushing());
     let mut peer = server.connect_with(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
@@ -617,11 +617,11 @@ fn a_push_that_nobody_reads_is_reset_in_time() {
 
 /// PUSH-012
 #[test]
-fn nothing_is_left_of_ten_thousand_pushes() {
+fn ten_thousand_pushes_leave_nothing_behind() {
     const ROUNDS: u32 = 100;
     const PUSHES: u32 = 100;
     let server = Server::start(pushing());
-    // As many as there are in a round: a place that is lost shows at once.
+    // A round uses all of them, so a lost place shows at once.
     let mut peer = server.connect_with(&[(setting::MAX_CONCURRENT_STREAMS, PUSHES)]);
     let paths: Vec<_> = (0..PUSHES).map(|n| format!("/{n}")).collect();
     for round in 0..ROUNDS {
@@ -643,7 +643,7 @@ fn nothing_is_left_of_ten_thousand_pushes() {
     assert_eq!(server.handle().statistics().connections, 1);
 }
 
-// Beside what else goes on.
+// Pushes together with other events.
 
 /// PUSH-020
 #[test]
@@ -655,7 +655,7 @@ fn a_page_does_not_wait_for_what_it_pushes() {
             push(&mut http, "/a").await?;
             return http.respond("page").await;
         }
-        // It blocks its thread, as no app should.
+        // It blocks its thread, which no app should do.
         let _ = released.lock().unwrap().recv();
         http.respond("at last").await
     });
@@ -668,15 +668,15 @@ fn a_page_does_not_wait_for_what_it_pushes() {
 
 /// PUSH-012
 #[test]
-fn a_push_that_could_not_be_promised_gives_its_place_back() {
-    let (tell, tells) = channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+fn a_push_that_is_never_promised_frees_its_place() {
+    let (report, reports) = channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if http.scope.path == "/" {
             http.begin().await?;
             http.more("more than the client has room for").await?;
             push(&mut http, "/a").await?;
-            tell.send(http.disconnect().await)?;
-            // It takes its time, with the push still on its way.
+            report.send(http.disconnect().await)?;
+            // The app does not end while its push waits.
             std::future::pending::<()>().await;
         }
         if http.scope.path == "/push" {
@@ -695,7 +695,7 @@ fn a_push_that_could_not_be_promised_gives_its_place_back() {
     assert_eq!(peer.expect_bytes(1, 10), b"more than ");
     peer.expect_nothing(1);
     peer.reset(1, code::CANCEL);
-    assert_eq!(told(&tells), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
     peer.get(3, "/push");
     assert_eq!(peer.expect_promise(3).0, 2);
 }
@@ -716,7 +716,7 @@ fn a_connection_with_a_promise_is_not_idle() {
     });
     let set = |config: &mut ferricorn::Config| {
         config.keep_alive_timeout = Duration::ZERO;
-        // A ping is proof that the clock was looked at.
+        // A ping shows that the server has checked its timers.
         config.h2_keep_alive_interval = Some(Duration::from_millis(1));
     };
     let server = Server::start_set(set, app);
@@ -725,7 +725,7 @@ fn a_connection_with_a_promise_is_not_idle() {
     let promised = expect_page_with_promise(&mut peer, 1);
     let ping = peer.expect_ping();
     peer.send(Frame::ping(ping).ack());
-    // No goodbye either.
+    // No GOAWAY either.
     peer.expect_nothing(0);
     release.send(()).unwrap();
     expect_text(&mut peer, promised, "at last");
@@ -733,7 +733,7 @@ fn a_connection_with_a_promise_is_not_idle() {
 
 /// PUSH-026
 #[test]
-fn a_server_that_drains_finishes_the_pushed_responses_that_it_has_begun() {
+fn a_drain_finishes_started_pushed_responses() {
     let (release, released) = channel::<()>();
     let released = Arc::new(Mutex::new(Some(released)));
     let app = http_with(released, async |released, mut http: Http| {
@@ -742,7 +742,7 @@ fn a_server_that_drains_finishes_the_pushed_responses_that_it_has_begun() {
             return http.respond("page").await;
         }
         http.begin().await?;
-        http.more("begun").await?;
+        http.more("started").await?;
         let released = released.lock().unwrap().take().unwrap();
         tokio::task::spawn_blocking(move || released.recv()).await??;
         http.last(" and done").await
@@ -751,7 +751,7 @@ fn a_server_that_drains_finishes_the_pushed_responses_that_it_has_begun() {
     let mut peer = server.connect();
     let promised = expect_page_with_promise(&mut peer, 1);
     peer.expect_status(promised, 200);
-    assert_eq!(peer.expect_bytes(promised, 5), b"begun");
+    assert_eq!(peer.expect_bytes(promised, 7), b"started");
     server.handle().drain();
     peer.expect_graceful_goaway(code::NO_ERROR);
     release.send(()).unwrap();
@@ -760,9 +760,9 @@ fn a_server_that_drains_finishes_the_pushed_responses_that_it_has_begun() {
     server.expect_end();
 }
 
-/// PUSH-028: h2 would park these responses, and end the connection at the reset of one.
+/// PUSH-028: h2 would keep these responses back, and end the connection when one is reset.
 #[test]
-fn a_promise_that_the_client_has_no_room_for_any_more_is_taken_back() {
+fn a_promise_above_a_lowered_stream_limit_is_reset() {
     let (release, released) = tokio::sync::watch::channel(false);
     let app = http_with(released, async |mut released, mut http: Http| {
         if http.scope.path == "/push" {
@@ -797,9 +797,9 @@ fn a_promise_that_the_client_has_no_room_for_any_more_is_taken_back() {
     }
 }
 
-/// RFC 9113 §5.1: what a client may send of a stream that is reserved.
+/// RFC 9113 §5.1: the frames that a client may send on a reserved stream.
 #[test]
-fn a_client_may_give_credit_for_a_promise_before_its_response() {
+fn a_client_may_send_a_window_update_for_a_promise_before_its_response() {
     let (release, released) = tokio::sync::watch::channel(false);
     let app = http_with(released, async |mut released, mut http: Http| {
         if http.scope.path == "/" {

@@ -1,4 +1,4 @@
-//! What a request may be, and what becomes of one that may not.
+//! Valid and malformed requests.
 
 use std::sync::mpsc;
 
@@ -6,12 +6,14 @@ use http::HeaderMap;
 use http2::frame::{code, flag, kind};
 use http2::{Frame, Request, headers};
 
-use crate::support::app::{echo, hello, mirror};
-use crate::support::{Http, Server, http, http_with, told};
+use crate::connect::Connect as _;
+use test_support::app::{echo, hello, mirror};
+use test_support::blocking::{Server, next_report};
+use test_support::{Http, http, http_with};
 
-/// The request is refused as malformed, on its own stream alone.
+/// Checks that the server resets the stream of this request, and that the connection continues.
 #[track_caller]
-fn malformed(request: &Request) {
+fn expect_malformed(request: &Request) {
     let server = Server::start(hello());
     let mut peer = server.connect();
     peer.request(1, request);
@@ -20,13 +22,14 @@ fn malformed(request: &Request) {
     peer.expect_response(3, 200);
 }
 
-/// The request is refused as malformed, which h2 takes for an error of the whole connection when it
-/// meets it among the fields (RFC 9113 §5.4.1 lets it).
+/// Checks that the server refuses this request, with a stream error or a connection error.
+///
+/// h2 makes a malformed header an error of the connection, which RFC 9113 §5.4.1 allows.
 #[track_caller]
-fn malformed_field(request: &Request) {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
-        tell.send(())?;
+fn expect_malformed_header(request: &Request) {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
+        report.send(())?;
         http.respond("").await
     });
     let server = Server::start(app);
@@ -34,12 +37,12 @@ fn malformed_field(request: &Request) {
     peer.request(1, request);
     peer.expect_refusal(1, code::PROTOCOL_ERROR);
     drop((peer, server));
-    assert!(tells.try_recv().is_err(), "the app was called");
+    assert!(reports.try_recv().is_err(), "the app was called");
 }
 
-/// The request is answered with this status, and the connection goes on.
+/// Checks that the server responds with this status, and that the connection continues.
 #[track_caller]
-fn answered(request: &Request, status: u16) {
+fn expect_status(request: &Request, status: u16) {
     let server = Server::start(hello());
     let mut peer = server.connect();
     peer.request(1, request);
@@ -48,9 +51,9 @@ fn answered(request: &Request, status: u16) {
     peer.expect_response(3, 200);
 }
 
-/// What the app sees of the request, a line for the method and the target and one a field.
+/// The request as the app sees it: method and target, then one line per header.
 #[track_caller]
-fn seen(request: &Request) -> Vec<String> {
+fn seen_by_app(request: &Request) -> Vec<String> {
     let server = Server::start(mirror());
     let mut peer = server.connect();
     peer.request(1, request);
@@ -68,57 +71,57 @@ fn a_path_that_is_not_ascii_is_served_as_utf_8() {
 }
 
 #[test]
-fn a_path_that_is_no_utf_8_is_malformed() {
-    malformed_field(&Request::get("/").with(":path", b"/caf\xe9"));
+fn a_path_that_is_not_utf_8_is_malformed() {
+    expect_malformed_header(&Request::get("/").with(":path", b"/caf\xe9"));
 }
 
 #[test]
 fn a_path_with_a_space_is_malformed() {
-    malformed(&Request::get("/a b"));
+    expect_malformed(&Request::get("/a b"));
 }
 
 #[test]
 fn a_path_without_its_slash_is_malformed() {
-    malformed(&Request::get("a"));
+    expect_malformed(&Request::get("a"));
 }
 
 #[test]
-fn a_star_is_a_path_for_options_alone() {
-    assert_eq!(seen(&Request::new("OPTIONS", "*"))[0], "OPTIONS *");
-    malformed(&Request::get("*"));
+fn an_asterisk_is_a_path_only_for_options() {
+    assert_eq!(seen_by_app(&Request::new("OPTIONS", "*"))[0], "OPTIONS *");
+    expect_malformed(&Request::get("*"));
 }
 
 #[test]
 fn an_empty_path_is_malformed() {
-    malformed(&Request::get(""));
+    expect_malformed(&Request::get(""));
 }
 
 #[test]
 fn a_request_without_a_path_is_malformed() {
-    malformed(&Request::get("/").without(":path"));
+    expect_malformed(&Request::get("/").without(":path"));
 }
 
 #[test]
 fn a_request_without_a_method_is_malformed() {
-    malformed(&Request::get("/").without(":method"));
+    expect_malformed(&Request::get("/").without(":method"));
 }
 
 #[test]
 fn a_request_without_a_scheme_is_malformed() {
-    malformed(&Request::get("/").without(":scheme"));
+    expect_malformed(&Request::get("/").without(":scheme"));
 }
 
 #[test]
 fn a_method_that_is_no_token_is_malformed() {
-    malformed_field(&Request::new("GE T", "/"));
+    expect_malformed_header(&Request::new("GE T", "/"));
 }
 
 #[test]
 fn a_connect_without_a_protocol_is_not_implemented() {
     let connect = Request::empty()
-        .field(":method", "CONNECT")
-        .field(":authority", "a:1");
-    answered(&connect, 501);
+        .header(":method", "CONNECT")
+        .header(":authority", "a:1");
+    expect_status(&connect, 501);
 }
 
 #[test]
@@ -136,121 +139,121 @@ fn a_protocol_that_was_not_offered_is_malformed() {
     let mut peer = server.connect();
     peer.request(
         1,
-        &Request::new("CONNECT", "/").field(":protocol", "websocket"),
+        &Request::new("CONNECT", "/").header(":protocol", "websocket"),
     );
     peer.expect_reset(1, code::PROTOCOL_ERROR);
-    // The connection goes on.
+    // The connection continues.
     peer.get(3, "/");
     peer.expect_response(3, 200);
 }
 
 #[test]
-fn a_protocol_is_for_connect_alone() {
-    malformed(&Request::get("/").field(":protocol", "websocket"));
+fn a_protocol_without_connect_is_malformed() {
+    expect_malformed(&Request::get("/").header(":protocol", "websocket"));
 }
 
 #[test]
 fn an_unknown_pseudo_header_is_malformed() {
-    malformed_field(&Request::get("/").field(":color", "red"));
+    expect_malformed_header(&Request::get("/").header(":color", "red"));
 }
 
 #[test]
-fn a_pseudo_header_of_responses_is_malformed() {
-    malformed(&Request::get("/").field(":status", "200"));
+fn a_response_pseudo_header_is_malformed() {
+    expect_malformed(&Request::get("/").header(":status", "200"));
 }
 
 #[test]
 fn a_repeated_pseudo_header_is_malformed() {
-    malformed(&Request::get("/").field(":path", "/"));
+    expect_malformed(&Request::get("/").header(":path", "/"));
 }
 
 #[test]
-fn a_pseudo_header_behind_a_field_is_malformed() {
+fn a_pseudo_header_after_a_header_is_malformed() {
     let path_last = Request::get("/").without(":path");
-    malformed(&path_last.field("accept", "*/*").field(":path", "/"));
+    expect_malformed(&path_last.header("accept", "*/*").header(":path", "/"));
 }
 
 #[test]
 fn an_uppercase_name_is_malformed() {
-    malformed_field(&Request::get("/").field("X-Up", "1"));
+    expect_malformed_header(&Request::get("/").header("X-Up", "1"));
 }
 
 #[test]
 fn a_name_with_a_space_is_malformed() {
-    malformed_field(&Request::get("/").field("x y", "1"));
+    expect_malformed_header(&Request::get("/").header("x y", "1"));
 }
 
 #[test]
 fn an_empty_name_is_malformed() {
-    malformed_field(&Request::get("/").field("", "1"));
+    expect_malformed_header(&Request::get("/").header("", "1"));
 }
 
 #[test]
 fn a_value_with_a_line_feed_is_malformed() {
-    malformed_field(&Request::get("/").field("x", "a\nb: c"));
+    expect_malformed_header(&Request::get("/").header("x", "a\nb: c"));
 }
 
 #[test]
 fn a_value_with_a_carriage_return_is_malformed() {
-    malformed_field(&Request::get("/").field("x", "a\rb"));
+    expect_malformed_header(&Request::get("/").header("x", "a\rb"));
 }
 
 #[test]
 fn a_value_with_a_nul_is_malformed() {
-    malformed_field(&Request::get("/").field("x", "a\0b"));
+    expect_malformed_header(&Request::get("/").header("x", "a\0b"));
 }
 
 #[test]
 fn white_space_around_a_value_is_malformed() {
-    malformed(&Request::get("/").field("x", " a"));
-    malformed(&Request::get("/").field("x", "a\t"));
+    expect_malformed(&Request::get("/").header("x", " a"));
+    expect_malformed(&Request::get("/").header("x", "a\t"));
 }
 
 #[test]
-fn a_connection_field_is_malformed() {
-    malformed(&Request::get("/").field("connection", "close"));
+fn a_connection_header_is_malformed() {
+    expect_malformed(&Request::get("/").header("connection", "close"));
 }
 
 #[test]
-fn the_other_fields_of_a_connection_are_malformed() {
+fn other_connection_specific_headers_are_malformed() {
     for name in [
         "keep-alive",
         "proxy-connection",
         "transfer-encoding",
         "upgrade",
     ] {
-        malformed(&Request::get("/").field(name, "a"));
+        expect_malformed(&Request::get("/").header(name, "a"));
     }
 }
 
 #[test]
 fn a_te_other_than_trailers_is_malformed() {
-    malformed(&Request::get("/").field("te", "gzip"));
-    answered(&Request::get("/").field("te", "trailers"), 200);
+    expect_malformed(&Request::get("/").header("te", "gzip"));
+    expect_status(&Request::get("/").header("te", "trailers"), 200);
 }
 
 #[test]
-fn the_authority_is_the_host_of_the_scope() {
-    let lines = seen(&Request::get("/x?y=1").with(":authority", "example.org:81"));
+fn the_authority_becomes_the_host_header() {
+    let lines = seen_by_app(&Request::get("/x?y=1").with(":authority", "example.org:81"));
     assert_eq!(lines, ["GET /x?y=1", "host: example.org:81"]);
 }
 
 #[test]
 fn a_host_without_an_authority_is_enough() {
-    let host = Request::get("/").without(":authority").field("host", "b");
-    assert_eq!(seen(&host), ["GET /", "host: b"]);
+    let host = Request::get("/").without(":authority").header("host", "b");
+    assert_eq!(seen_by_app(&host), ["GET /", "host: b"]);
 }
 
 #[test]
 fn a_request_without_an_authority_and_a_host_is_malformed() {
-    malformed(&Request::get("/").without(":authority"));
+    expect_malformed(&Request::get("/").without(":authority"));
 }
 
 #[test]
-fn a_host_that_is_not_the_authority_is_malformed() {
-    malformed(&Request::get("/").field("host", "b"));
+fn a_host_that_differs_from_the_authority_is_malformed() {
+    expect_malformed(&Request::get("/").header("host", "b"));
     assert_eq!(
-        seen(&Request::get("/").field("host", "a")),
+        seen_by_app(&Request::get("/").header("host", "a")),
         ["GET /", "host: a"]
     );
 }
@@ -258,22 +261,22 @@ fn a_host_that_is_not_the_authority_is_malformed() {
 #[test]
 fn two_hosts_are_malformed() {
     let hosts = Request::get("/").without(":authority");
-    malformed(&hosts.field("host", "a").field("host", "a"));
+    expect_malformed(&hosts.header("host", "a").header("host", "a"));
 }
 
 #[test]
-fn an_authority_with_a_user_is_malformed() {
-    malformed(&Request::get("/").with(":authority", "user@a"));
+fn an_authority_with_userinfo_is_malformed() {
+    expect_malformed(&Request::get("/").with(":authority", "user@a"));
 }
 
 #[test]
-fn crumbs_of_a_cookie_are_joined() {
-    let crumbs = Request::get("/")
-        .field("cookie", "a=1")
-        .field("accept", "*/*")
-        .field("cookie", "b=2")
-        .field("cookie", "c=3");
-    let lines = seen(&crumbs);
+fn split_cookies_are_joined() {
+    let split = Request::get("/")
+        .header("cookie", "a=1")
+        .header("accept", "*/*")
+        .header("cookie", "b=2")
+        .header("cookie", "c=3");
+    let lines = seen_by_app(&split);
     assert!(
         lines.contains(&"cookie: a=1; b=2; c=3".to_owned()),
         "{lines:?}"
@@ -282,12 +285,12 @@ fn crumbs_of_a_cookie_are_joined() {
 }
 
 #[test]
-fn crumbs_of_a_cookie_count_as_one_field() {
+fn split_cookies_count_as_one_header() {
     let server = Server::start_set(|config| config.max_headers = 2, hello());
     let mut peer = server.connect();
-    let mut many = Request::get("/").field("x", "y");
+    let mut many = Request::get("/").header("x", "y");
     for nth in 0..50 {
-        many = many.field("cookie", format!("crumb={nth}"));
+        many = many.header("cookie", format!("part={nth}"));
     }
     peer.request(1, &many);
     peer.expect_response(1, 200);
@@ -295,19 +298,22 @@ fn crumbs_of_a_cookie_count_as_one_field() {
 
 #[test]
 fn an_empty_authority_is_malformed() {
-    malformed_field(&Request::get("/").with(":authority", ""));
+    expect_malformed_header(&Request::get("/").with(":authority", ""));
 }
 
 #[test]
-fn a_scheme_that_is_none_is_malformed() {
-    malformed_field(&Request::get("/").with(":scheme", "1 http"));
+fn an_invalid_scheme_is_malformed() {
+    expect_malformed_header(&Request::get("/").with(":scheme", "1 http"));
 }
 
 #[test]
-fn a_body_shorter_than_its_length_is_malformed() {
+fn a_body_shorter_than_its_content_length_is_malformed() {
     let server = Server::start(echo());
     let mut peer = server.connect();
-    peer.send(headers(1, &Request::post("/").field("content-length", "5")));
+    peer.send(headers(
+        1,
+        &Request::post("/").header("content-length", "5"),
+    ));
     peer.last(1, "four");
     peer.expect_reset(1, code::PROTOCOL_ERROR);
     peer.get(3, "/");
@@ -315,10 +321,13 @@ fn a_body_shorter_than_its_length_is_malformed() {
 }
 
 #[test]
-fn a_body_longer_than_its_length_is_malformed() {
+fn a_body_longer_than_its_content_length_is_malformed() {
     let server = Server::start(echo());
     let mut peer = server.connect();
-    peer.send(headers(1, &Request::post("/").field("content-length", "5")));
+    peer.send(headers(
+        1,
+        &Request::post("/").header("content-length", "5"),
+    ));
     peer.data(1, "sixsix");
     peer.expect_reset(1, code::PROTOCOL_ERROR);
     peer.get(3, "/");
@@ -326,22 +335,22 @@ fn a_body_longer_than_its_length_is_malformed() {
 }
 
 #[test]
-fn a_length_without_a_body_is_malformed() {
-    malformed(&Request::post("/").field("content-length", "5"));
+fn a_content_length_without_a_body_is_malformed() {
+    expect_malformed(&Request::post("/").header("content-length", "5"));
 }
 
 #[test]
-fn a_length_that_is_no_number_is_malformed() {
-    malformed(&Request::post("/").field("content-length", "0x5"));
+fn a_content_length_that_is_no_number_is_malformed() {
+    expect_malformed(&Request::post("/").header("content-length", "0x5"));
 }
 
 #[test]
-fn two_lengths_are_malformed() {
+fn two_content_lengths_are_malformed() {
     for second in ["5", "4"] {
         let server = Server::start(echo());
         let mut peer = server.connect();
-        let two = Request::post("/").field("content-length", "4");
-        peer.send(headers(1, &two.field("content-length", second)));
+        let two = Request::post("/").header("content-length", "4");
+        peer.send(headers(1, &two.header("content-length", second)));
         peer.expect_reset(1, code::PROTOCOL_ERROR);
         peer.get(3, "/");
         peer.expect_response(3, 200);
@@ -349,63 +358,63 @@ fn two_lengths_are_malformed() {
 }
 
 #[test]
-fn a_length_that_is_a_list_is_malformed() {
-    malformed(&Request::post("/").field("content-length", "0, 0"));
-    malformed(&Request::post("/").field("content-length", "+0"));
+fn a_content_length_list_is_malformed() {
+    expect_malformed(&Request::post("/").header("content-length", "0, 0"));
+    expect_malformed(&Request::post("/").header("content-length", "+0"));
 }
 
 #[test]
-fn a_100_goes_out_when_the_app_wants_the_body() {
+fn a_100_is_sent_when_the_app_asks_for_the_body() {
     let server = Server::start(echo());
     let mut peer = server.connect();
-    let expecting = Request::post("/").field("expect", "100-continue");
+    let expecting = Request::post("/").header("expect", "100-continue");
     peer.send(headers(1, &expecting));
     let interim = peer.expect_status(1, 100);
-    assert!(!interim.end && interim.fields.is_empty(), "{interim:?}");
+    assert!(!interim.end && interim.headers.is_empty(), "{interim:?}");
     peer.last(1, "body");
     assert_eq!(peer.expect_response(1, 200).text(), "body");
 }
 
 #[test]
-fn an_app_that_answers_without_the_body_sends_no_100() {
+fn no_100_is_sent_if_the_app_responds_without_the_body() {
     let server = Server::start(hello());
     let mut peer = server.connect();
-    let expecting = Request::post("/").field("expect", "100-continue");
+    let expecting = Request::post("/").header("expect", "100-continue");
     peer.send(headers(1, &expecting));
     assert_eq!(peer.expect_response(1, 200).text(), "hello");
     peer.expect_reset(1, code::NO_ERROR);
 }
 
 #[test]
-fn another_expectation_is_417() {
-    answered(&Request::get("/").field("expect", "a-miracle"), 417);
+fn an_unknown_expectation_is_a_417() {
+    expect_status(&Request::get("/").header("expect", "a-miracle"), 417);
 }
 
 type Body = (Vec<u8>, Option<HeaderMap>);
 
-/// Tells the test what came as a body and as trailers.
+/// A server whose app reports the body and the trailers.
 fn with_trailers() -> (Server, mpsc::Receiver<Body>) {
-    let (tell, tells) = mpsc::channel();
-    let app = http_with(tell, async |tell, mut http: Http| {
+    let (report, reports) = mpsc::channel();
+    let app = http_with(report, async |report, mut http: Http| {
         if let Ok(request) = http.body().await {
-            tell.send(request)?;
+            report.send(request)?;
             http.respond("ok").await?;
         }
         Ok(())
     });
-    (Server::start(app), tells)
+    (Server::start(app), reports)
 }
 
 #[test]
 fn trailers_of_a_request_reach_the_app() {
-    let (server, tells) = with_trailers();
+    let (server, reports) = with_trailers();
     let mut peer = server.connect();
     peer.post(1, "/");
     peer.data(1, "body");
-    let trailers = Request::empty().field("checksum", "9").field("x", "y");
+    let trailers = Request::empty().header("checksum", "9").header("x", "y");
     peer.request(1, &trailers);
     peer.expect_response(1, 200);
-    let (body, trailers) = told(&tells);
+    let (body, trailers) = next_report(&reports);
     assert_eq!(body, b"body");
     let trailers = trailers.expect("trailers");
     assert_eq!(trailers["checksum"], "9");
@@ -414,57 +423,57 @@ fn trailers_of_a_request_reach_the_app() {
 
 #[test]
 fn trailers_that_do_not_end_the_stream_are_malformed() {
-    let (server, _tells) = with_trailers();
+    let (server, _reports) = with_trailers();
     let mut peer = server.connect();
     peer.post(1, "/");
-    peer.send(headers(1, &Request::empty().field("checksum", "9")));
-    // RFC 9113 §8.1 makes it malformed, which is an error of the stream.
+    peer.send(headers(1, &Request::empty().header("checksum", "9")));
+    // RFC 9113 §8.1: it is malformed, which is a stream error.
     peer.expect_reset(1, code::PROTOCOL_ERROR);
     peer.settle();
 }
 
 #[test]
-#[ignore = "h2 drops them and does not tell"]
+#[ignore = "h2 drops them silently"]
 fn a_pseudo_header_among_trailers_is_malformed() {
-    let (server, _tells) = with_trailers();
+    let (server, _reports) = with_trailers();
     let mut peer = server.connect();
     peer.post(1, "/");
-    peer.request(1, &Request::empty().field(":path", "/"));
+    peer.request(1, &Request::empty().header(":path", "/"));
     peer.expect_reset(1, code::PROTOCOL_ERROR);
     peer.settle();
 }
 
 #[test]
-fn too_many_fields_are_431() {
+fn too_many_headers_are_a_431() {
     let server = Server::start_set(|config| config.max_headers = 3, hello());
     let mut peer = server.connect();
     let three = Request::get("/")
-        .field("a", "1")
-        .field("b", "2")
-        .field("c", "3");
+        .header("a", "1")
+        .header("b", "2")
+        .header("c", "3");
     peer.request(1, &three);
     peer.expect_response(1, 200);
-    peer.request(3, &three.clone().field("d", "4"));
+    peer.request(3, &three.clone().header("d", "4"));
     peer.expect_response(3, 431);
     peer.get(5, "/");
     peer.expect_response(5, 200);
 }
 
 #[test]
-fn a_list_of_fields_beyond_the_limit_is_431() {
+fn a_header_list_above_the_limit_is_a_431() {
     let server = Server::start_set(|config| config.max_head_size = 4_096, hello());
     let mut peer = server.connect();
-    peer.request(1, &Request::get("/").field("x", "y".repeat(4_096)));
+    peer.request(1, &Request::get("/").header("x", "y".repeat(4_096)));
     peer.expect_response(1, 431);
     peer.get(3, "/");
     peer.expect_response(3, 200);
 }
 
 #[test]
-fn a_field_block_in_many_pieces_is_one_request() {
+fn a_header_block_in_many_pieces_is_one_request() {
     let server = Server::start(mirror());
     let mut peer = server.connect();
-    let block = Request::get("/pieces").field("x", "y").block();
+    let block = Request::get("/pieces").header("x", "y").block();
     peer.send(Frame::new(kind::HEADERS, 1, []).end_stream());
     for piece in block.chunks(16) {
         peer.send(Frame::continuation(1, piece));
@@ -487,7 +496,7 @@ fn padding_and_priority_change_nothing() {
 }
 
 #[test]
-fn a_scheme_of_https_behind_a_gateway_is_served() {
+fn a_scheme_of_https_from_a_gateway_is_served() {
     let server = Server::start(http(async |mut http: Http| {
         let scheme = http.scope.scheme.clone().into_owned();
         http.respond(scheme).await

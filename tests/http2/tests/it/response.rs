@@ -1,4 +1,4 @@
-//! What goes on the wire of what an app sends.
+//! How the server sends the response of an app.
 
 use asgi::{
     AppError, Extension, HttpResponseBody, HttpResponseEarlyHint, HttpResponseStart,
@@ -8,27 +8,29 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http2::frame::{code, setting};
 use http2::{Request, headers};
 
-use crate::support::app::hello;
-use crate::support::{Http, Server, http};
+use crate::connect::Connect as _;
+use test_support::app::hello;
+use test_support::blocking::Server;
+use test_support::{Http, http};
 
-fn names(fields: &[(String, String)]) -> Vec<&str> {
-    fields.iter().map(|(name, _)| name.as_str()).collect()
+fn names(headers: &[(String, String)]) -> Vec<&str> {
+    headers.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 #[test]
-fn a_response_has_its_length_a_date_and_a_server() {
+fn a_response_has_a_content_length_a_date_and_a_server() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     peer.get(1, "/");
     let response = peer.expect_response(1, 200);
-    assert_eq!(response.field("content-length"), Some("5"));
-    assert_eq!(response.field("server"), Some("ferricorn"));
-    assert!(response.field("date").is_some());
-    assert_eq!(response.head.fields.len(), 3);
+    assert_eq!(response.header("content-length"), Some("5"));
+    assert_eq!(response.header("server"), Some("ferricorn"));
+    assert!(response.header("date").is_some());
+    assert_eq!(response.head.headers.len(), 3);
 }
 
 #[test]
-fn a_date_and_a_server_of_the_app_stay_alone() {
+fn the_apps_date_and_server_are_not_repeated() {
     let server = Server::start(http(async |mut http: Http| {
         let start = HttpResponseStart::ok()
             .header(header::DATE, HeaderValue::from_static("today"))
@@ -39,12 +41,12 @@ fn a_date_and_a_server_of_the_app_stay_alone() {
     let mut peer = server.connect();
     peer.get(1, "/");
     let response = peer.expect_response(1, 200);
-    assert_eq!(response.field("date"), Some("today"));
-    assert_eq!(response.field("server"), Some("mine"));
+    assert_eq!(response.header("date"), Some("today"));
+    assert_eq!(response.header("server"), Some("mine"));
 }
 
 #[test]
-fn fields_of_a_connection_do_not_go_out() {
+fn connection_specific_headers_are_not_sent() {
     let server = Server::start(http(async |mut http: Http| {
         let mut start = HttpResponseStart::ok();
         for name in [
@@ -64,14 +66,14 @@ fn fields_of_a_connection_do_not_go_out() {
     peer.get(1, "/");
     let response = peer.expect_response(1, 200);
     assert_eq!(
-        names(&response.head.fields),
+        names(&response.head.headers),
         ["content-length", "server", "date"]
     );
     assert_eq!(response.text(), "hello");
 }
 
 #[test]
-fn a_value_with_a_line_end_cannot_be_built() {
+fn a_header_value_with_a_line_end_is_an_error() {
     let server = Server::start(http(async |mut http: Http| {
         let value = HeaderValue::from_str("a\r\nset-cookie: b")?;
         let start = HttpResponseStart::ok().header(header::VARY, value);
@@ -85,7 +87,7 @@ fn a_value_with_a_line_end_cannot_be_built() {
 }
 
 #[test]
-fn a_head_larger_than_a_frame_comes_in_pieces() {
+fn a_head_larger_than_a_frame_is_split() {
     let server = Server::start(http(async |mut http: Http| {
         let mut start = HttpResponseStart::ok();
         for _ in 0..60 {
@@ -98,23 +100,23 @@ fn a_head_larger_than_a_frame_comes_in_pieces() {
     let mut peer = server.connect();
     peer.get(1, "/");
     let response = peer.expect_response(1, 200);
-    assert_eq!(response.head.fields.len(), 63);
+    assert_eq!(response.head.headers.len(), 63);
     assert_eq!(response.text(), "hello");
 }
 
 #[test]
-fn an_answer_to_head_has_a_length_and_no_body() {
+fn a_response_to_head_has_a_content_length_and_no_body() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     peer.request(1, &Request::new("HEAD", "/"));
     let head = peer.expect_status(1, 200);
     assert!(head.end, "{head:?}");
-    assert_eq!(head.field("content-length"), Some("5"));
+    assert_eq!(head.header("content-length"), Some("5"));
     peer.expect_nothing(1);
 }
 
 #[test]
-fn a_streamed_answer_to_head_ends_with_its_head() {
+fn a_streamed_response_to_head_ends_with_its_head() {
     let server = Server::start(http(async |mut http: Http| {
         http.begin().await?;
         for _ in 0..3 {
@@ -129,31 +131,31 @@ fn a_streamed_answer_to_head_ends_with_its_head() {
     peer.expect_nothing(1);
 }
 
-/// The body that an app sends with this status does not go out.
+/// Checks that the server does not send the body of a response with this status.
 #[track_caller]
-fn has_no_body(status: StatusCode) {
+fn expect_no_body(status: StatusCode) {
     let server = Server::start(http(move |mut http: Http| async move {
         http.send.send(HttpResponseStart::new(status)).await?;
-        http.last("nobody may see this").await
+        http.last("not sent").await
     }));
     let mut peer = server.connect();
     peer.get(1, "/");
     let head = peer.expect_status(1, status.as_u16());
     assert!(head.end, "{head:?}");
     if status == StatusCode::NO_CONTENT {
-        assert_eq!(head.field("content-length"), None);
+        assert_eq!(head.header("content-length"), None);
     }
     peer.expect_nothing(1);
 }
 
 #[test]
-fn a_204_has_no_body_and_no_length() {
-    has_no_body(StatusCode::NO_CONTENT);
+fn a_204_has_no_body_and_no_content_length() {
+    expect_no_body(StatusCode::NO_CONTENT);
 }
 
 #[test]
 fn a_304_has_no_body() {
-    has_no_body(StatusCode::NOT_MODIFIED);
+    expect_no_body(StatusCode::NOT_MODIFIED);
 }
 
 #[test]
@@ -163,11 +165,11 @@ fn an_empty_body_ends_with_its_head() {
     peer.get(1, "/");
     let head = peer.expect_status(1, 200);
     assert!(head.end, "{head:?}");
-    assert_eq!(head.field("content-length"), Some("0"));
+    assert_eq!(head.header("content-length"), Some("0"));
 }
 
 #[test]
-fn a_head_and_each_part_go_out_when_the_app_waits() {
+fn the_head_and_each_part_are_sent_when_the_app_waits() {
     let server = Server::start(http(async |mut http: Http| {
         http.begin().await?;
         http.receive.receive().await;
@@ -180,7 +182,7 @@ fn a_head_and_each_part_go_out_when_the_app_waits() {
     let mut peer = server.connect();
     peer.post(1, "/");
     let head = peer.expect_status(1, 200);
-    assert!(!head.end && head.field("content-length").is_none());
+    assert!(!head.end && head.header("content-length").is_none());
     peer.data(1, "a");
     assert_eq!(peer.expect_bytes(1, 3), b"one");
     peer.data(1, "b");
@@ -196,19 +198,19 @@ async fn with_trailers(mut http: Http) -> Result<(), AppError> {
     let start = HttpResponseStart::ok().with_trailers();
     http.send.send(start).await?;
     http.last("body").await?;
-    let mut fields = HeaderMap::new();
-    fields.insert("checksum", HeaderValue::from_static("9"));
-    // RFC 9110 §6.5.1: not of those that a recipient must know before the content.
-    fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("7"));
-    http.send.send(HttpResponseTrailers::new(fields)).await?;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("checksum", HeaderValue::from_static("9"));
+    // RFC 9110 §6.5.1: a recipient must know this before the content, so it is no trailer.
+    trailers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("7"));
+    http.send.send(HttpResponseTrailers::new(trailers)).await?;
     Ok(())
 }
 
 #[test]
-fn trailers_go_out_to_who_takes_them() {
+fn trailers_are_sent_to_a_client_that_accepts_them() {
     let server = Server::start(http(with_trailers));
     let mut peer = server.connect();
-    peer.request(1, &Request::get("/").field("te", "trailers"));
+    peer.request(1, &Request::get("/").header("te", "trailers"));
     let response = peer.expect_response(1, 200);
     assert_eq!(response.text(), "body");
     let expected = vec![("checksum".to_owned(), "9".to_owned())];
@@ -216,7 +218,7 @@ fn trailers_go_out_to_who_takes_them() {
 }
 
 #[test]
-fn trailers_are_not_offered_to_who_does_not_take_them() {
+fn trailers_are_not_offered_without_te_trailers() {
     let server = Server::start(http(with_trailers));
     let mut peer = server.connect();
     peer.get(1, "/");
@@ -224,18 +226,18 @@ fn trailers_are_not_offered_to_who_does_not_take_them() {
 }
 
 #[test]
-fn trailers_behind_no_body_end_the_stream() {
+fn trailers_after_an_empty_body_end_the_stream() {
     let server = Server::start(http(async |mut http: Http| {
         let start = HttpResponseStart::ok().with_trailers();
         http.send.send(start).await?;
         http.last("").await?;
-        let mut fields = HeaderMap::new();
-        fields.insert("grpc-status", HeaderValue::from_static("0"));
-        http.send.send(HttpResponseTrailers::new(fields)).await?;
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        http.send.send(HttpResponseTrailers::new(trailers)).await?;
         Ok(())
     }));
     let mut peer = server.connect();
-    peer.request(1, &Request::get("/").field("te", "trailers"));
+    peer.request(1, &Request::get("/").header("te", "trailers"));
     let response = peer.expect_response(1, 200);
     assert_eq!(response.trailers.map(|trailers| trailers.len()), Some(1));
 }
@@ -255,14 +257,14 @@ fn early_hints_come_before_the_head() {
     peer.get(1, "/");
     for link in ["</a.css>; rel=preload", "</b.css>; rel=preload"] {
         let interim = peer.expect_status(1, 103);
-        assert_eq!(interim.fields, [("link".to_owned(), link.to_owned())]);
+        assert_eq!(interim.headers, [("link".to_owned(), link.to_owned())]);
         assert!(!interim.end);
     }
     assert_eq!(peer.expect_response(1, 200).text(), "hello");
 }
 
 #[test]
-fn a_hint_behind_the_head_is_refused_to_the_app() {
+fn a_hint_after_the_head_is_refused() {
     let server = Server::start(http(async |mut http: Http| {
         http.begin().await?;
         http.more("hello").await?;
@@ -276,7 +278,7 @@ fn a_hint_behind_the_head_is_refused_to_the_app() {
 }
 
 #[test]
-fn a_hint_behind_a_100_is_sent_too() {
+fn a_hint_after_a_100_is_sent() {
     let server = Server::start(http(async |mut http: Http| {
         http.receive.receive().await;
         http.send.send(hint("</a.css>")).await?;
@@ -285,7 +287,7 @@ fn a_hint_behind_a_100_is_sent_too() {
     let mut peer = server.connect();
     peer.send(headers(
         1,
-        &Request::post("/").field("expect", "100-continue"),
+        &Request::post("/").header("expect", "100-continue"),
     ));
     peer.expect_status(1, 100);
     peer.last(1, "body");
@@ -294,7 +296,7 @@ fn a_hint_behind_a_100_is_sent_too() {
 }
 
 #[test]
-fn a_response_before_the_end_of_the_body_is_followed_by_a_reset_without_an_error() {
+fn a_response_before_the_end_of_the_upload_is_followed_by_a_reset_with_no_error() {
     let server = Server::start(hello());
     let mut peer = server.connect();
     peer.post(1, "/");
@@ -306,7 +308,7 @@ fn a_response_before_the_end_of_the_body_is_followed_by_a_reset_without_an_error
 }
 
 #[test]
-fn what_comes_behind_our_response_is_thrown_away_and_its_credit_given_back() {
+fn data_after_the_response_is_discarded_and_its_credit_given_back() {
     let server = Server::start_set(
         |config| {
             config.h2_stream_window = 65_535;
@@ -324,7 +326,7 @@ fn what_comes_behind_our_response_is_thrown_away_and_its_credit_given_back() {
     peer.post(1, "/early");
     peer.expect_response(1, 200);
     peer.expect_reset(1, code::NO_ERROR);
-    // It was on its way already: all that the connection lets us send.
+    // These frames cross the reset. They use the whole window of the connection.
     for _ in 0..3 {
         peer.data(1, vec![b'x'; 16_384]);
     }
@@ -340,7 +342,7 @@ fn what_comes_behind_our_response_is_thrown_away_and_its_credit_given_back() {
 }
 
 #[test]
-fn a_client_that_allows_little_in_a_frame_gets_no_larger_ones() {
+fn frames_do_not_exceed_the_clients_maximum_size() {
     let server = Server::start(http(async |mut http: Http| {
         http.respond(vec![b'x'; 50_000]).await
     }));
@@ -357,13 +359,13 @@ fn a_client_that_allows_little_in_a_frame_gets_no_larger_ones() {
 }
 
 #[test]
-fn a_client_without_a_table_gets_literals() {
+fn a_client_without_a_dynamic_table_gets_its_headers() {
     let server = Server::start(hello());
     let mut peer = server.connect_with(&[(setting::HEADER_TABLE_SIZE, 0)]);
     for stream in [1, 3, 5] {
         peer.get(stream, "/");
         let response = peer.expect_response(stream, 200);
-        assert_eq!(response.field("server"), Some("ferricorn"));
+        assert_eq!(response.header("server"), Some("ferricorn"));
     }
 }
 
@@ -399,7 +401,7 @@ fn a_body_in_both_directions_at_once_is_echoed() {
 }
 
 #[test]
-fn an_interim_status_as_the_final_one_is_refused_to_the_app() {
+fn an_interim_status_as_the_final_status_is_misuse() {
     let server = Server::start(http(async |mut http: Http| {
         let status = StatusCode::from_u16(http.scope.path[1..].parse()?)?;
         http.send.send(HttpResponseStart::new(status)).await?;

@@ -1,4 +1,4 @@
-//! Clients that leave and apps that end.
+//! Clients that leave, and apps that end.
 
 use asgi::{DisconnectReason, SendError};
 use asgi_rules::{AppEnd, Ending, Fault, HttpRules, Verdict};
@@ -8,32 +8,32 @@ use crate::support::{ENDS, assert_text};
 
 #[test]
 fn every_end_in_every_phase() {
-    type Leave = (&'static str, fn(&mut HttpRules));
-    const LEAVES: [Leave; 5] = [
+    type Disconnect = (&'static str, fn(&mut HttpRules));
+    const DISCONNECTS: [Disconnect; 5] = [
         ("connected", |_| {}),
-        ("closed", |exchange| {
-            exchange.disconnected(DisconnectReason::Closed);
+        ("closed", |rules| {
+            rules.disconnected(DisconnectReason::Closed);
         }),
-        ("closed and told", |exchange| {
-            exchange.disconnected(DisconnectReason::Closed);
-            exchange.disconnect();
+        ("closed and reported", |rules| {
+            rules.disconnected(DisconnectReason::Closed);
+            rules.disconnect();
         }),
-        ("lost", |exchange| {
-            exchange.disconnected(DisconnectReason::Lost);
+        ("lost", |rules| {
+            rules.disconnected(DisconnectReason::Lost);
         }),
-        ("lost and told", |exchange| {
-            exchange.disconnected(DisconnectReason::Lost);
-            let _ = exchange.ready();
+        ("lost and reported", |rules| {
+            rules.disconnected(DisconnectReason::Lost);
+            let _ = rules.ready();
         }),
     ];
     let mut table = String::new();
     for (phase, make) in PHASES {
-        for (leave, apply) in LEAVES {
-            let mut line = format!("{phase} | {leave}");
+        for (disconnect, apply) in DISCONNECTS {
+            let mut line = format!("{phase} | {disconnect}");
             for end in ENDS {
-                let mut exchange = make();
-                apply(&mut exchange);
-                let Verdict { ending, fault } = exchange.ended(end);
+                let mut rules = make();
+                apply(&mut rules);
+                let Verdict { ending, fault } = rules.ended(end);
                 line += &format!(" | {ending:?}");
                 line += &fault.map_or(String::new(), |fault| format!(", {fault:?}"));
             }
@@ -46,19 +46,19 @@ fn every_end_in_every_phase() {
 /// CORE-017, HTTP-041, HTTP-042
 #[test]
 fn a_client_that_closed_its_side_still_gets_its_response() {
-    let mut exchange = get();
-    exchange.disconnected(DisconnectReason::Closed);
-    // What `receive` and `closed` tell; what `send` asks is whether the client is gone, and it is not.
-    assert_eq!(exchange.disconnect(), Some(DisconnectReason::Closed));
-    assert_eq!(exchange.ready(), Ok(()));
+    let mut rules = get();
+    rules.disconnected(DisconnectReason::Closed);
+    // `receive` and `closed` return the reason, but the client is not gone, so `send` works.
+    assert_eq!(rules.disconnect(), Some(DisconnectReason::Closed));
+    assert_eq!(rules.ready(), Ok(()));
     assert_text(
-        &sent(&mut exchange, [start(200, &[]).into(), last("a")]),
+        &sent(&mut rules, [start(200, &[]).into(), last("a")]),
         r#"response 200 Length(1) {"content-length": "1"} "a""#,
     );
     assert_eq!(
-        exchange.disconnect(),
+        rules.disconnect(),
         Some(DisconnectReason::Closed),
-        "the reason stays"
+        "the reason does not change"
     );
 }
 
@@ -71,90 +71,90 @@ fn nothing_is_taken_once_the_client_cannot_be_reached() {
         DisconnectReason::ProtocolError,
         DisconnectReason::Shutdown,
     ] {
-        let mut exchange = get();
-        assert_eq!(exchange.ready(), Ok(()));
-        exchange.disconnected(DisconnectReason::Closed);
-        assert_eq!(exchange.ready(), Ok(()));
-        exchange.disconnected(reason);
-        exchange.disconnected(DisconnectReason::Lost);
-        exchange.disconnected(DisconnectReason::Closed);
-        assert_eq!(exchange.ready(), Err(SendError::disconnected(reason)));
-        let error = exchange.send(start(200, &[]).into()).unwrap_err();
+        let mut rules = get();
+        assert_eq!(rules.ready(), Ok(()));
+        rules.disconnected(DisconnectReason::Closed);
+        assert_eq!(rules.ready(), Ok(()));
+        rules.disconnected(reason);
+        rules.disconnected(DisconnectReason::Lost);
+        rules.disconnected(DisconnectReason::Closed);
+        assert_eq!(rules.ready(), Err(SendError::disconnected(reason)));
+        let error = rules.send(start(200, &[]).into()).unwrap_err();
         assert_eq!(error.disconnect_reason(), Some(reason));
-        assert_eq!(exchange.disconnect(), Some(reason));
+        assert_eq!(rules.disconnect(), Some(reason));
     }
 }
 
 #[test]
-fn the_reason_of_the_end_never_changes_once_it_is_told() {
-    let mut exchange = get();
-    assert_eq!(exchange.disconnect(), None);
-    exchange.disconnected(DisconnectReason::Closed);
-    assert_eq!(exchange.disconnect(), Some(DisconnectReason::Closed));
-    exchange.disconnected(DisconnectReason::Lost);
-    assert_eq!(exchange.disconnect(), Some(DisconnectReason::Closed));
+fn the_reason_never_changes_after_the_app_has_learned_it() {
+    let mut rules = get();
+    assert_eq!(rules.disconnect(), None);
+    rules.disconnected(DisconnectReason::Closed);
+    assert_eq!(rules.disconnect(), Some(DisconnectReason::Closed));
+    rules.disconnected(DisconnectReason::Lost);
+    assert_eq!(rules.disconnect(), Some(DisconnectReason::Closed));
     assert_eq!(
-        exchange.ready(),
+        rules.ready(),
         Err(SendError::disconnected(DisconnectReason::Lost))
     );
-    exchange.ended(AppEnd::Returned);
-    assert_eq!(exchange.disconnect(), Some(DisconnectReason::Closed));
+    rules.ended(AppEnd::Returned);
+    assert_eq!(rules.disconnect(), Some(DisconnectReason::Closed));
 
-    // What `send` told counts as well.
-    let mut exchange = get();
-    exchange.disconnected(DisconnectReason::Reset(8));
-    assert!(exchange.ready().is_err());
-    assert_eq!(exchange.disconnect(), Some(DisconnectReason::Reset(8)));
+    // An error of `send` also counts.
+    let mut rules = get();
+    rules.disconnected(DisconnectReason::Reset(8));
+    assert!(rules.ready().is_err());
+    assert_eq!(rules.disconnect(), Some(DisconnectReason::Reset(8)));
 }
 
 #[test]
-fn a_complete_response_ends_in_complete_whatever_comes_behind_it() {
+fn after_a_complete_response_the_reason_is_always_complete() {
     let (_, complete) = PHASES[4];
-    let mut exchange = complete();
-    exchange.disconnected(DisconnectReason::Lost);
-    assert_eq!(exchange.disconnect(), Some(DisconnectReason::Complete));
-    assert!(exchange.send(last("")).unwrap_err().is_misuse());
+    let mut rules = complete();
+    rules.disconnected(DisconnectReason::Lost);
+    assert_eq!(rules.disconnect(), Some(DisconnectReason::Complete));
+    assert!(rules.send(last("")).unwrap_err().is_misuse());
 
-    let mut exchange = get();
-    exchange.disconnected(DisconnectReason::Closed);
-    sent(&mut exchange, [start(200, &[]).into(), last("")]);
+    let mut rules = get();
+    rules.disconnected(DisconnectReason::Closed);
+    sent(&mut rules, [start(200, &[]).into(), last("")]);
     assert_eq!(
-        exchange.disconnect(),
+        rules.disconnect(),
         Some(DisconnectReason::Complete),
-        "it had not been told otherwise"
+        "the app had not learned another reason"
     );
 }
 
 #[test]
-fn a_half_that_outlives_its_app_is_told_that_it_is_over() {
+fn after_the_app_has_ended_each_send_fails_with_over() {
     for (phase, make) in PHASES {
-        let mut exchange = make();
-        exchange.ended(AppEnd::Returned);
-        assert_eq!(exchange.ready(), Err(SendError::over()), "{phase}");
-        assert!(rejected(&mut exchange, last("")).is_over(), "{phase}");
-        assert_eq!(exchange.disconnect(), Some(DisconnectReason::Complete));
+        let mut rules = make();
+        rules.ended(AppEnd::Returned);
+        assert_eq!(rules.ready(), Err(SendError::over()), "{phase}");
+        assert!(rejected(&mut rules, last("")).is_over(), "{phase}");
+        assert_eq!(rules.disconnect(), Some(DisconnectReason::Complete));
     }
-    let mut exchange = get();
-    exchange.disconnected(DisconnectReason::Lost);
-    exchange.ended(AppEnd::Returned);
-    assert_eq!(exchange.ready(), Err(SendError::over()));
-    assert_eq!(exchange.disconnect(), Some(DisconnectReason::Lost));
+    let mut rules = get();
+    rules.disconnected(DisconnectReason::Lost);
+    rules.ended(AppEnd::Returned);
+    assert_eq!(rules.ready(), Err(SendError::over()));
+    assert_eq!(rules.disconnect(), Some(DisconnectReason::Lost));
 }
 
 #[test]
-fn an_app_that_was_told_of_a_complete_response_has_no_excuse_to_fail() {
+fn an_app_that_fails_after_a_complete_response_is_at_fault() {
     let (_, complete) = PHASES[4];
-    let mut exchange = complete();
-    assert_eq!(exchange.disconnect(), Some(DisconnectReason::Complete));
+    let mut rules = complete();
+    assert_eq!(rules.disconnect(), Some(DisconnectReason::Complete));
     let verdict = Verdict {
         ending: Ending::Complete,
         fault: Some(Fault::Failed),
     };
-    assert_eq!(exchange.ended(AppEnd::Failed), verdict);
+    assert_eq!(rules.ended(AppEnd::Failed), verdict);
 }
 
 #[test]
-fn how_an_app_ended_is_read_from_its_result() {
+fn the_end_of_an_app_follows_from_its_result() {
     let scope = asgi::LifespanScope::new().into();
     for (result, end) in [
         (Ok(()), AppEnd::Returned),

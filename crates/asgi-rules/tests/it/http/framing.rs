@@ -1,17 +1,16 @@
-//! Fields, lengths and trailers: how much goes out behind which head.
+//! Tests of headers, lengths and trailers.
 
 use asgi::HttpResponseTrailers;
 use asgi_rules::HttpRules;
 use http::HeaderValue;
 
-use super::{fields, get, head, last, more, rejected, sent, start};
+use super::{get, head, headers, last, more, rejected, sent, start};
 use crate::support::assert_text;
 
 #[test]
 fn a_body_in_one_part_gets_its_length() {
-    let one = |exchange: &mut HttpRules, status, body| {
-        sent(exchange, [start(status, &[]).into(), last(body)])
-    };
+    let one =
+        |rules: &mut HttpRules, status, body| sent(rules, [start(status, &[]).into(), last(body)]);
     assert_text(
         &[
             one(&mut get(), 200, "hello"),
@@ -30,11 +29,10 @@ fn a_body_in_one_part_gets_its_length() {
 }
 
 #[test]
-fn an_implied_length_is_left_out_where_the_framing_tells_it() {
+fn an_implied_length_is_left_out_if_the_framing_contains_it() {
     let get = || get().with_implied_length();
     let head = || head().with_implied_length();
-    let one =
-        |exchange: &mut _, status, body| sent(exchange, [start(status, &[]).into(), last(body)]);
+    let one = |rules: &mut _, status, body| sent(rules, [start(status, &[]).into(), last(body)]);
     let length = || start(200, &[("content-length", "5")]).into();
     assert_text(
         &[
@@ -56,13 +54,13 @@ fn an_implied_length_is_left_out_where_the_framing_tells_it() {
 }
 
 #[test]
-fn an_empty_answer_to_head_has_no_length_of_its_own() {
+fn an_empty_response_to_head_gets_no_length() {
     let shown = sent(&mut head(), [start(200, &[]).into(), last("")]);
     assert_text(&shown, r#"response 200 Empty {} """#);
 }
 
 #[test]
-fn the_length_that_the_app_set_stays() {
+fn the_length_that_the_app_sets_stays() {
     let length = || start(200, &[("content-length", "5")]).into();
     assert_text(
         &[
@@ -87,7 +85,7 @@ fn the_length_that_the_app_set_stays() {
 }
 
 #[test]
-fn a_response_without_content_swallows_its_body() {
+fn the_body_of_a_response_without_content_is_discarded() {
     let length = [("content-length", "9")];
     let two = || [more("a"), last("bc")];
     let mut shown = String::new();
@@ -121,13 +119,13 @@ fn a_response_without_content_swallows_its_body() {
 }
 
 #[test]
-fn a_body_that_is_not_sent_with_304_tells_no_length() {
+fn a_discarded_body_of_a_304_adds_no_length() {
     let shown = sent(&mut get(), [start(304, &[]).into(), last("abc")]);
     assert_text(&shown, r#"response 304 Empty {} """#);
 }
 
 #[test]
-fn the_connection_is_the_servers_and_its_fields_do_not_go_out() {
+fn connection_headers_are_not_sent() {
     let start = start(
         200,
         &[
@@ -149,7 +147,7 @@ fn the_connection_is_the_servers_and_its_fields_do_not_go_out() {
 }
 
 #[test]
-fn connection_close_asks_to_close() {
+fn connection_close_closes_the_connection() {
     for (value, closes) in [
         ("close", true),
         ("x,  Close ", true),
@@ -157,18 +155,18 @@ fn connection_close_asks_to_close() {
         ("keep-alive", false),
         ("", false),
     ] {
-        let mut exchange = get();
+        let mut rules = get();
         let mut start = start(200, &[("connection", "x")]);
         start
             .headers
             .append("connection", HeaderValue::from_static(value));
-        let shown = sent(&mut exchange, [start.into(), last("")]);
+        let shown = sent(&mut rules, [start.into(), last("")]);
         assert_eq!(shown.contains(" close "), closes, "{value}: {shown}");
     }
 }
 
 #[test]
-fn a_content_length_is_one_number_of_digits() {
+fn a_content_length_is_one_number_with_digits_only() {
     for value in [
         "",
         "+1",
@@ -190,63 +188,63 @@ fn a_content_length_is_one_number_of_digits() {
 }
 
 #[test]
-fn a_body_beyond_its_length_is_misuse_and_can_be_mended() {
+fn a_body_longer_than_its_length_is_misuse_and_can_be_corrected() {
     for part in [more("abcd"), last("abcd")] {
-        let mut exchange = get();
+        let mut rules = get();
         sent(
-            &mut exchange,
+            &mut rules,
             [start(200, &[("content-length", "5")]).into(), more("ab")],
         );
         assert_eq!(
-            rejected(&mut exchange, part).to_string(),
-            "the app sent a body part of 4 bytes, expected at most 3: that is left of the \
+            rejected(&mut rules, part).to_string(),
+            "the app sent a body part of 4 bytes, expected at most 3, the rest of the \
              content-length"
         );
-        assert_text(&sent(&mut exchange, [last("cde")]), r#"last "cde""#);
+        assert_text(&sent(&mut rules, [last("cde")]), r#"last "cde""#);
     }
 }
 
 #[test]
-fn a_body_short_of_its_length_is_misuse_and_can_be_mended() {
-    let mut exchange = get();
+fn a_body_shorter_than_its_length_is_misuse_and_can_be_corrected() {
+    let mut rules = get();
     sent(
-        &mut exchange,
+        &mut rules,
         [start(200, &[("content-length", "5")]).into(), more("ab")],
     );
     assert_eq!(
-        rejected(&mut exchange, last("cd")).to_string(),
-        "the app sent a last body part of 2 bytes, expected 3: that is left of the content-length"
+        rejected(&mut rules, last("cd")).to_string(),
+        "the app sent a last body part of 2 bytes, expected 3, the rest of the content-length"
     );
     assert_text(
-        &sent(&mut exchange, [more("cd"), last("e")]),
+        &sent(&mut rules, [more("cd"), last("e")]),
         "data \"cd\"\nlast \"e\"",
     );
 }
 
 /// HTTP-030, HTTP-031
 #[test]
-fn the_length_of_a_body_that_is_not_sent_is_not_checked() {
+fn the_length_of_a_discarded_body_is_not_checked() {
     let length = [("content-length", "100")];
-    let exchanges = [(200, head()), (204, get()), (205, get()), (304, get())];
-    for (status, mut exchange) in exchanges {
+    let cases = [(200, head()), (204, get()), (205, get()), (304, get())];
+    for (status, mut rules) in cases {
         sent(
-            &mut exchange,
+            &mut rules,
             [start(status, &length).into(), more("a"), last("")],
         );
-        assert!(exchange.is_complete(), "{status}");
+        assert!(rules.is_complete(), "{status}");
     }
-    let mut exchange = head();
+    let mut rules = head();
     let length = [("content-length", "1")];
-    sent(&mut exchange, [start(200, &length).into(), last("ab")]);
-    assert!(exchange.is_complete());
+    sent(&mut rules, [start(200, &length).into(), last("ab")]);
+    assert!(rules.is_complete());
 }
 
 #[test]
-fn trailers_go_out_as_one_section_behind_a_body_without_length() {
-    let mut exchange = get();
+fn trailers_are_sent_as_one_section_after_a_body_without_length() {
+    let mut rules = get();
     let start = start(200, &[("content-length", "1"), ("trailer", "a, b")]).with_trailers();
-    let first = HttpResponseTrailers::more(fields(&[("a", "1"), ("a", "2"), ("te", "x")]));
-    let rest = HttpResponseTrailers::new(fields(&[
+    let first = HttpResponseTrailers::more(headers(&[("a", "1"), ("a", "2"), ("te", "x")]));
+    let rest = HttpResponseTrailers::new(headers(&[
         ("a", "3"),
         ("b", "4"),
         ("content-length", "1"),
@@ -254,7 +252,7 @@ fn trailers_go_out_as_one_section_behind_a_body_without_length() {
         ("connection", "close"),
     ]));
     let shown = sent(
-        &mut exchange,
+        &mut rules,
         [start.into(), last("x"), first.into(), rest.into()],
     );
     assert_text(
@@ -264,29 +262,29 @@ fn trailers_go_out_as_one_section_behind_a_body_without_length() {
         trailers {"a": "1", "a": "2", "a": "3", "b": "4"}
         "#,
     );
-    assert!(exchange.is_complete());
+    assert!(rules.is_complete());
 }
 
 #[test]
 fn the_length_of_a_body_before_trailers_is_still_checked() {
-    let mut exchange = get();
+    let mut rules = get();
     let start = start(200, &[("content-length", "1")]).with_trailers();
-    sent(&mut exchange, [start.into()]);
-    assert!(rejected(&mut exchange, last("ab")).is_misuse());
-    assert!(rejected(&mut exchange, last("")).is_misuse());
+    sent(&mut rules, [start.into()]);
+    assert!(rejected(&mut rules, last("ab")).is_misuse());
+    assert!(rejected(&mut rules, last("")).is_misuse());
 }
 
 #[test]
-fn trailers_of_a_response_without_content_are_swallowed() {
-    let mut exchange = head();
+fn trailers_of_a_response_without_content_are_discarded() {
+    let mut rules = head();
     let start = start(200, &[("content-length", "1")]).with_trailers();
-    let trailers = HttpResponseTrailers::new(fields(&[("a", "1")]));
+    let trailers = HttpResponseTrailers::new(headers(&[("a", "1")]));
     assert_text(
-        &sent(&mut exchange, [start.into(), last("x"), trailers.into()]),
+        &sent(&mut rules, [start.into(), last("x"), trailers.into()]),
         r#"
         head 200 Empty {"content-length": "1"} ""
         last ""
         "#,
     );
-    assert!(exchange.is_complete());
+    assert!(rules.is_complete());
 }

@@ -1,4 +1,4 @@
-//! What an app may send when, over HTTP, and what becomes of its end.
+//! Tests of `HttpRules`.
 
 mod ends;
 mod framing;
@@ -35,9 +35,9 @@ fn head() -> HttpRules {
     HttpRules::new(&Method::HEAD, all())
 }
 
-fn start(status: u16, fields: &[(&'static str, &'static str)]) -> HttpResponseStart {
+fn start(status: u16, headers: &[(&'static str, &'static str)]) -> HttpResponseStart {
     let mut start = HttpResponseStart::new(StatusCode::from_u16(status).unwrap());
-    for (name, value) in fields {
+    for (name, value) in headers {
         start = start.header(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
@@ -46,8 +46,8 @@ fn start(status: u16, fields: &[(&'static str, &'static str)]) -> HttpResponseSt
     start
 }
 
-fn fields(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-    start(200, fields).headers
+fn headers(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+    start(200, headers).headers
 }
 
 fn more(body: &'static str) -> SendEvent {
@@ -58,13 +58,13 @@ fn last(body: &'static str) -> SendEvent {
     HttpResponseBody::last(body).into()
 }
 
-/// Sends the events, which must all be taken, and shows what went on the wire.
+/// Sends the events, which the rules must take, and returns what goes to the client.
 #[track_caller]
-fn sent(exchange: &mut HttpRules, events: impl IntoIterator<Item = SendEvent>) -> String {
+fn sent(rules: &mut HttpRules, events: impl IntoIterator<Item = SendEvent>) -> String {
     let mut shown = String::new();
     for event in events {
         let name = event.name();
-        match exchange.send(event) {
+        match rules.send(event) {
             Ok(WireEvent::Nothing) => {}
             Ok(event) => shown += &(wire(&event) + "\n"),
             Err(error) => panic!("{name}: {error}"),
@@ -73,39 +73,39 @@ fn sent(exchange: &mut HttpRules, events: impl IntoIterator<Item = SendEvent>) -
     shown
 }
 
-/// Sends an event that must not be taken; the exchange must stay as it was. (CORE-012)
+/// Sends an event that the rules must not take, and checks that nothing changes. (CORE-012)
 #[track_caller]
-fn rejected(exchange: &mut HttpRules, event: impl Into<SendEvent>) -> SendError {
-    let before = format!("{exchange:?}");
-    let error = exchange.send(event.into()).unwrap_err();
-    assert_eq!(format!("{exchange:?}"), before);
+fn rejected(rules: &mut HttpRules, event: impl Into<SendEvent>) -> SendError {
+    let before = format!("{rules:?}");
+    let error = rules.send(event.into()).unwrap_err();
+    assert_eq!(format!("{rules:?}"), before);
     error
 }
 
-type Phase = (&'static str, fn() -> HttpRules);
+type NamedPhase = (&'static str, fn() -> HttpRules);
 
-const PHASES: [Phase; 5] = [
+const PHASES: [NamedPhase; 5] = [
     ("begin", get),
     ("held", || {
-        let mut exchange = get();
-        sent(&mut exchange, [start(200, &[]).into()]);
-        exchange
+        let mut rules = get();
+        sent(&mut rules, [start(200, &[]).into()]);
+        rules
     }),
     ("body", || {
-        let mut exchange = get();
-        sent(&mut exchange, [start(200, &[]).into(), more("a")]);
-        exchange
+        let mut rules = get();
+        sent(&mut rules, [start(200, &[]).into(), more("a")]);
+        rules
     }),
     ("trailers", || {
-        let mut exchange = get();
+        let mut rules = get();
         let start = start(200, &[]).with_trailers();
-        sent(&mut exchange, [start.into(), last("a")]);
-        exchange
+        sent(&mut rules, [start.into(), last("a")]);
+        rules
     }),
     ("complete", || {
-        let mut exchange = get();
-        sent(&mut exchange, [start(200, &[]).into(), last("a")]);
-        exchange
+        let mut rules = get();
+        sent(&mut rules, [start(200, &[]).into(), last("a")]);
+        rules
     }),
 ];
 
@@ -115,10 +115,10 @@ const EVENTS: [(&str, Make); 13] = [
     ("more, empty", || more("")),
     ("last", || last("b")),
     ("trailers", || {
-        HttpResponseTrailers::new(fields(&[("t", "1")])).into()
+        HttpResponseTrailers::new(headers(&[("t", "1")])).into()
     }),
     ("more trailers", || {
-        HttpResponseTrailers::more(fields(&[("t", "1")])).into()
+        HttpResponseTrailers::more(headers(&[("t", "1")])).into()
     }),
     ("push", || {
         HttpResponsePush::new("/p?q".parse().unwrap()).into()
@@ -145,11 +145,11 @@ fn every_event_in_every_phase() {
     let mut table = String::new();
     for (phase, make) in PHASES {
         for (name, event) in EVENTS {
-            let mut exchange = make();
-            let before = format!("{exchange:?}");
-            let result = exchange.send(event());
+            let mut rules = make();
+            let before = format!("{rules:?}");
+            let result = rules.send(event());
             if result.is_err() {
-                assert_eq!(format!("{exchange:?}"), before, "{name} in {phase}");
+                assert_eq!(format!("{rules:?}"), before, "{name} in {phase}");
             }
             table += &format!("{phase} | {name} | {}\n", show(result, wire));
         }
@@ -160,15 +160,15 @@ fn every_event_in_every_phase() {
 #[test]
 fn an_extension_that_is_not_offered_is_refused_and_changes_nothing() {
     for (name, event) in &EVENTS[4..11] {
-        let mut exchange = HttpRules::new(&Method::GET, Extensions::new());
-        assert!(rejected(&mut exchange, event()).is_refused(), "{name}");
-        sent(&mut exchange, [start(200, &[]).into(), more("a")]);
-        assert!(rejected(&mut exchange, event()).is_refused(), "{name}");
-        sent(&mut exchange, [last("")]);
-        assert!(rejected(&mut exchange, event()).is_misuse(), "{name}");
+        let mut rules = HttpRules::new(&Method::GET, Extensions::new());
+        assert!(rejected(&mut rules, event()).is_refused(), "{name}");
+        sent(&mut rules, [start(200, &[]).into(), more("a")]);
+        assert!(rejected(&mut rules, event()).is_refused(), "{name}");
+        sent(&mut rules, [last("")]);
+        assert!(rejected(&mut rules, event()).is_misuse(), "{name}");
     }
-    let mut exchange = HttpRules::new(&Method::GET, Extensions::new());
-    assert!(rejected(&mut exchange, start(200, &[]).with_trailers()).is_refused());
+    let mut rules = HttpRules::new(&Method::GET, Extensions::new());
+    assert!(rejected(&mut rules, start(200, &[]).with_trailers()).is_refused());
 }
 
 /// HTTP-022, HTTP-062
@@ -191,35 +191,29 @@ fn a_status_below_200_is_misuse() {
 }
 
 #[test]
-fn a_held_head_goes_out_when_the_app_waits_and_only_once() {
-    let mut exchange = get();
-    assert_eq!(wire(&exchange.waiting()), "nothing");
-    assert!(!exchange.is_held());
-    sent(&mut exchange, [start(200, &[("x", "y")]).into()]);
-    assert!(exchange.is_held() && !exchange.is_complete());
-    assert_eq!(
-        wire(&exchange.waiting()),
-        r#"head 200 Stream {"x": "y"} """#
-    );
-    assert!(!exchange.is_held());
-    assert_eq!(wire(&exchange.waiting()), "nothing");
-    assert_text(&sent(&mut exchange, [last("a")]), r#"last "a""#);
-    assert_eq!(wire(&exchange.waiting()), "nothing");
-    assert!(exchange.is_complete());
+fn a_held_head_is_sent_once_when_the_app_waits() {
+    let mut rules = get();
+    assert_eq!(wire(&rules.waiting()), "nothing");
+    assert!(!rules.is_held());
+    sent(&mut rules, [start(200, &[("x", "y")]).into()]);
+    assert!(rules.is_held() && !rules.is_complete());
+    assert_eq!(wire(&rules.waiting()), r#"head 200 Stream {"x": "y"} """#);
+    assert!(!rules.is_held());
+    assert_eq!(wire(&rules.waiting()), "nothing");
+    assert_text(&sent(&mut rules, [last("a")]), r#"last "a""#);
+    assert_eq!(wire(&rules.waiting()), "nothing");
+    assert!(rules.is_complete());
 
-    let mut exchange = get();
-    sent(
-        &mut exchange,
-        [start(200, &[("content-length", "1")]).into()],
-    );
+    let mut rules = get();
+    sent(&mut rules, [start(200, &[("content-length", "1")]).into()]);
     assert_eq!(
-        wire(&exchange.waiting()),
+        wire(&rules.waiting()),
         r#"head 200 Length(1) {"content-length": "1"} """#
     );
 }
 
 #[test]
-fn a_held_head_stays_in_once_nobody_will_see_it() {
+fn a_held_head_is_not_sent_after_the_client_is_gone_or_the_app_has_ended() {
     let (_, held) = PHASES[1];
     let mut gone = held();
     gone.disconnected(DisconnectReason::Lost);
@@ -241,9 +235,9 @@ fn an_empty_part_sends_a_held_head() {
 #[test]
 fn a_push_after_the_head_of_a_response_without_content_is_refused() {
     let push = || HttpResponsePush::new("/p".parse().unwrap());
-    let mut exchange = head();
+    let mut rules = head();
     sent(
-        &mut exchange,
+        &mut rules,
         [
             push().into(),
             start(200, &[]).into(),
@@ -251,6 +245,6 @@ fn a_push_after_the_head_of_a_response_without_content_is_refused() {
             more(""),
         ],
     );
-    assert!(rejected(&mut exchange, push()).is_refused());
-    assert_text(&sent(&mut exchange, [last("")]), r#"last """#);
+    assert!(rejected(&mut rules, push()).is_refused());
+    assert_text(&sent(&mut rules, [last("")]), r#"last """#);
 }

@@ -1,4 +1,4 @@
-//! The HTTP machine under random sequences of everything that can happen to it.
+//! Drives `HttpRules` with random sequences of everything that can happen.
 
 use asgi::{
     DisconnectReason, Extension, Extensions, HttpResponseBody, HttpResponseEarlyHint,
@@ -52,23 +52,23 @@ fn random_event(random: &mut Random) -> SendEvent {
     }
 }
 
-/// What a client has seen, and the rules of the wire.
+/// What the client has seen so far. It checks the order and the framing.
 #[derive(Debug, Default)]
-struct Client {
+struct ClientView {
     framing: Option<Framing>,
     trailers: bool,
     bytes: u64,
     complete: bool,
 }
 
-impl Client {
+impl ClientView {
     fn sees(&mut self, event: &WireEvent) {
         if matches!(event, WireEvent::Nothing) {
             return;
         }
-        assert!(!self.complete, "{event:?} behind a complete response");
+        assert!(!self.complete, "{event:?} after a complete response");
         match event {
-            WireEvent::EarlyHint(_) => assert_eq!(self.framing, None, "a hint behind the head"),
+            WireEvent::EarlyHint(_) => assert_eq!(self.framing, None, "a hint after the head"),
             WireEvent::Push(_) => assert_ne!(self.framing, Some(Framing::Empty)),
             WireEvent::Response(head, data) => {
                 self.sees_head(head);
@@ -87,9 +87,9 @@ impl Client {
                 self.sees_data(data);
                 self.completes();
             }
-            WireEvent::Trailers(fields) => {
-                assert!(self.trailers, "trailers that the head does not tell of");
-                assert!(fields.keys().all(|name| name == "t"), "{fields:?}");
+            WireEvent::Trailers(headers) => {
+                assert!(self.trailers, "trailers that the head does not announce");
+                assert!(headers.keys().all(|name| name == "t"), "{headers:?}");
                 self.trailers = false;
                 self.completes();
             }
@@ -125,7 +125,7 @@ impl Client {
     }
 
     fn completes(&mut self) {
-        assert!(!self.trailers, "complete without the trailers it told of");
+        assert!(!self.trailers, "complete without the announced trailers");
         if let Some(Framing::Length(length)) = self.framing {
             assert_eq!(self.bytes, length);
         }
@@ -139,7 +139,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 #[test]
-fn no_sequence_of_events_breaks_the_rules_of_the_wire() {
+fn no_sequence_of_events_breaks_the_order_for_the_client() {
     let mut endings = Vec::new();
     for seed in 0..4_000 {
         let mut random = Random::new(seed);
@@ -150,39 +150,42 @@ fn no_sequence_of_events_breaks_the_rules_of_the_wire() {
                 extensions = extensions.with(one);
             }
         }
-        let mut exchange = HttpRules::new(method, extensions);
-        let mut client = Client::default();
+        let mut rules = HttpRules::new(method, extensions);
+        let mut client = ClientView::default();
         let mut gone = false;
-        let mut told = None;
+        let mut reported = None;
         for _ in 0..random.below(24) {
             match random.below(16) {
-                0 | 1 => client.sees(&exchange.waiting()),
+                0 | 1 => client.sees(&rules.waiting()),
                 2 if random.one_in(3) => {
                     let reason = random.pick(&REASONS);
-                    exchange.disconnected(reason);
+                    rules.disconnected(reason);
                     gone |= reason != DisconnectReason::Closed && !client.complete;
                 }
                 3 => {
-                    let reason = exchange.disconnect();
-                    assert!(told.is_none() || reason == told, "seed {seed}: {told:?}");
-                    told = reason;
+                    let reason = rules.disconnect();
+                    assert!(
+                        reported.is_none() || reason == reported,
+                        "seed {seed}: {reported:?}"
+                    );
+                    reported = reason;
                 }
                 _ => {
-                    let before = format!("{exchange:?}");
-                    match exchange.send(random_event(&mut random)) {
+                    let before = format!("{rules:?}");
+                    match rules.send(random_event(&mut random)) {
                         Ok(event) => {
-                            assert!(!gone, "seed {seed}: sent to nobody");
+                            assert!(!gone, "seed {seed}: sent after the client was gone");
                             client.sees(&event);
                         }
                         Err(error) if error.is_disconnected() => assert!(gone, "seed {seed}"),
-                        Err(_) => assert_eq!(format!("{exchange:?}"), before, "seed {seed}"),
+                        Err(_) => assert_eq!(format!("{rules:?}"), before, "seed {seed}"),
                     }
                 }
             }
-            assert_eq!(exchange.is_complete(), client.complete, "seed {seed}");
+            assert_eq!(rules.is_complete(), client.complete, "seed {seed}");
         }
         let end = random.pick(&ENDS);
-        let verdict = exchange.ended(end);
+        let verdict = rules.ended(end);
         let expected = match (client.complete, gone, client.framing) {
             (true, ..) => Ending::Complete,
             (false, true, _) => Ending::Gone,
@@ -191,11 +194,11 @@ fn no_sequence_of_events_breaks_the_rules_of_the_wire() {
             (false, false, None) => Ending::ServerError,
         };
         assert_eq!(verdict.ending, expected, "seed {seed}");
-        assert!(matches!(exchange.waiting(), WireEvent::Nothing));
-        assert!(exchange.send(random_event(&mut random)).is_err());
+        assert!(matches!(rules.waiting(), WireEvent::Nothing));
+        assert!(rules.send(random_event(&mut random)).is_err());
         endings.push(verdict.ending);
     }
-    // A sequence that never gets anywhere would prove nothing.
+    // Each ending must occur often enough, or the test proves nothing.
     for ending in [
         Ending::Complete,
         Ending::Gone,
@@ -203,6 +206,6 @@ fn no_sequence_of_events_breaks_the_rules_of_the_wire() {
         Ending::ServerError,
     ] {
         let times = endings.iter().filter(|other| **other == ending).count();
-        assert!(times > 200, "{ending:?} came {times} times");
+        assert!(times > 200, "{ending:?} occurred only {times} times");
     }
 }

@@ -1,103 +1,103 @@
-//! HTTP/2.
+//! Options for HTTP/2.
 
-use super::{Entry, Group};
-use crate::cli::kind::{Kind, Zero};
+use super::{CliOption, OptionGroup};
+use crate::cli::kind::{OptionKind, Zero};
 
-pub(super) static OPTIONS: &[Entry] = &[
-    Entry {
+pub(super) static OPTIONS: &[CliOption] = &[
+    CliOption {
         name: "h2-max-concurrent-streams",
         short: None,
-        group: Group::Http2,
-        kind: Kind::Count32 {
-            field: |settings| &mut settings.config.h2_max_concurrent_streams,
-            least: 1,
-            most: 10_000,
+        group: OptionGroup::Http2,
+        kind: OptionKind::Count32 {
+            setting: |settings| &mut settings.config.h2_max_concurrent_streams,
+            min: 1,
+            max: 10_000,
         },
-        default: None,
-        help: "Streams that a client may have open on one connection",
-        more: "Further ones are refused, and clients know to send them later. Fewer than 100 make \
-               browsers wait.",
+        default_in_words: None,
+        summary: "How many streams a client may have open on one connection",
+        details: "The server refuses further streams; the client knows that it can send them \
+                  later. With fewer than 100, browsers wait.",
     },
-    Entry {
+    CliOption {
         name: "h2-stream-window",
         short: None,
-        group: Group::Http2,
-        kind: Kind::Size {
-            field: |settings| &mut settings.config.h2_stream_window,
-            least: 16 << 10,
-            most: (1 << 31) - 1,
+        group: OptionGroup::Http2,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.h2_stream_window,
+            min: 16 << 10,
+            max: (1 << 31) - 1,
         },
-        default: None,
-        help: "How much of an upload may wait for the app",
-        more: "An upload is at most one window a round trip fast: 256 KiB and 50 ms make 5 MiB a \
-               second. An app that does not read its uploads holds as much memory for each.",
+        default_in_words: None,
+        summary: "How much of a request body a client may send before the app reads it",
+        details: "Limits an upload to one window for each round trip: 256KiB and 50ms make 5MiB a \
+                  second. Each upload that the app does not read may hold this much memory.",
     },
-    Entry {
+    CliOption {
         name: "h2-max-frame-size",
         short: None,
-        group: Group::Http2,
-        kind: Kind::Size {
-            field: |settings| &mut settings.config.h2_max_frame_size,
-            least: 16 << 10,
-            most: (1 << 24) - 1,
+        group: OptionGroup::Http2,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.h2_max_frame_size,
+            min: 16 << 10,
+            max: (1 << 24) - 1,
         },
-        default: None,
-        help: "Size of the largest frame that a client may send",
-        more: "Larger ones save little and let one stream keep the others waiting.",
+        default_in_words: None,
+        summary: "Largest HTTP/2 frame that a client may send",
+        details: "Larger frames save little, and one stream then delays the others for longer.",
     },
-    Entry {
+    CliOption {
         name: "h2-keep-alive-interval",
         short: None,
-        group: Group::Http2,
-        kind: Kind::DurationOrNever {
-            field: |settings| &mut settings.config.h2_keep_alive_interval,
+        group: OptionGroup::Http2,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.h2_keep_alive_interval,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long a client with open streams may say nothing until it is sent a ping",
-        more: "Finds clients that went without a word.",
+        default_in_words: None,
+        summary: "How long a client with open streams may send nothing before it gets a ping",
+        details: "Finds clients that disappeared without closing the connection.",
     },
-    Entry {
+    CliOption {
         name: "h2-keep-alive-timeout",
         short: None,
-        group: Group::Http2,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.h2_keep_alive_timeout,
+        group: OptionGroup::Http2,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.h2_keep_alive_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long the answer to that ping may take",
-        more: "The connection is given up then, and the apps that serve it learn that it is lost.",
+        default_in_words: None,
+        summary: "How long a client may take to answer an HTTP/2 ping",
+        details: "After that, the server closes the connection and its apps get a disconnect.",
     },
-    Entry {
+    CliOption {
         name: "h2-push",
         short: None,
-        group: Group::Http2,
-        kind: Kind::Switch(|settings| &mut settings.config.h2_push),
-        default: None,
-        help: "Let apps push to clients that take pushes",
-        more: "Browsers take none today; other clients may.",
+        group: OptionGroup::Http2,
+        kind: OptionKind::Switch(|settings| &mut settings.config.h2_push),
+        default_in_words: None,
+        summary: "Let apps push responses to clients that accept pushes",
+        details: "Browsers accept none today; other clients may.",
     },
-    Entry {
+    CliOption {
         name: "h2-max-pushes",
         short: None,
-        group: Group::Http2,
-        kind: Kind::Count {
-            field: |settings| &mut settings.config.h2_max_pushes,
-            most: 10_000,
+        group: OptionGroup::Http2,
+        kind: OptionKind::Count {
+            setting: |settings| &mut settings.config.h2_max_pushes,
+            max: 10_000,
         },
-        default: None,
-        help: "Pushes that one response may have",
-        more: "The app learns of each that is refused.",
+        default_in_words: None,
+        summary: "How many pushes one response may have",
+        details: "The app learns about each push that the server refuses.",
     },
-    Entry {
+    CliOption {
         name: "h2-push-headers",
         short: None,
-        group: Group::Http2,
-        kind: Kind::FieldNames(|settings| &mut settings.config.h2_push_headers),
-        default: None,
-        help: "Fields that a promised request has of the one it belongs to; may be repeated",
-        more: "What the pushed responses depend on: without its cookie a client that is logged in \
-               gets the page of one that is not.",
+        group: OptionGroup::Http2,
+        kind: OptionKind::HeaderNames(|settings| &mut settings.config.h2_push_headers),
+        default_in_words: None,
+        summary: "Header that a pushed request copies from the client's request; may be repeated",
+        details: "List the headers that pushed responses depend on. Without `cookie`, a client \
+                  that is logged in gets the page of one that is not.",
     },
 ];

@@ -1,204 +1,209 @@
-//! Threads, time and room.
+//! Options for threads, timeouts and limits.
 
-use super::{Entry, Group};
-use crate::cli::kind::{Kind, Zero};
+use super::{CliOption, OptionGroup};
+use crate::cli::kind::{OptionKind, Zero};
 
-pub(super) static OPTIONS: &[Entry] = &[
-    Entry {
+pub(super) static OPTIONS: &[CliOption] = &[
+    CliOption {
         name: "threads",
         short: None,
-        group: Group::Processes,
-        kind: Kind::Count {
-            field: |settings| &mut settings.threads,
-            most: 1_024,
+        group: OptionGroup::Threads,
+        kind: OptionKind::Count {
+            setting: |settings| &mut settings.threads,
+            max: 1_024,
         },
-        default: Some("the number of available cores"),
-        help: "Threads that serve",
-        more: "More than cores do not help: a thread that serves never waits. An app that blocks \
-               belongs on threads of its own.",
+        default_in_words: Some("the number of available cores"),
+        summary: "How many threads serve connections",
+        details: "More threads than cores don't help, because a serving thread never waits. An \
+                  app should run blocking work on threads of its own.",
     },
-    Entry {
+    CliOption {
         name: "graceful-timeout",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::DurationOrNever {
-            field: |settings| &mut settings.config.graceful_timeout,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.graceful_timeout,
             zero: Zero::Allowed,
         },
-        default: None,
-        help: "How long a stop waits for exchanges that run before it cuts them off",
-        more: "The default is what orchestrators give a process before they kill it.",
+        default_in_words: None,
+        summary: "How long a stop waits for running exchanges before it cuts them off",
+        details: "The default is the time that orchestrators give a process before they kill it.",
     },
-    Entry {
+    CliOption {
         name: "disconnect-grace",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::DurationOrNever {
-            field: |settings| &mut settings.config.disconnect_grace,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.disconnect_grace,
             zero: Zero::Allowed,
         },
-        default: None,
-        help: "How long an app may go on once its client has left",
-        more: "Stops clients from piling up apps by connecting, asking and leaving; `never` lets \
-               every app finish.",
+        default_in_words: None,
+        summary: "How long an app may continue after its client has left",
+        details: "Stops clients from piling up app calls by connecting, sending a request and \
+                  leaving. `never` lets every app finish.",
     },
-    Entry {
+    CliOption {
         name: "startup-timeout",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::DurationOrNever {
-            field: |settings| &mut settings.config.startup_timeout,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.startup_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long the app's start-up may take",
-        more: "Nothing is accepted before it is complete.",
+        default_in_words: None,
+        summary: "How long the app's startup may take",
+        details: "The server accepts no connection before the startup is complete. If the startup \
+                  takes longer, the command ends with exit code 4.",
     },
-    Entry {
+    CliOption {
         name: "shutdown-timeout",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::DurationOrNever {
-            field: |settings| &mut settings.config.shutdown_timeout,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.shutdown_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long the app's shutdown may take",
-        more: "It begins when the last exchange is over, so it comes on top of --graceful-timeout.",
+        default_in_words: None,
+        summary: "How long the app's shutdown may take",
+        details: "The shutdown starts after the last exchange has ended, so a stop may take \
+                  --graceful-timeout plus this time. If the shutdown takes longer, the command \
+                  ends with exit code 1.",
     },
-    Entry {
+    CliOption {
         name: "keep-alive-timeout",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.keep_alive_timeout,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.keep_alive_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long a connection may be idle between two requests",
-        more: "Behind a load balancer it should be longer than the balancer's own (usually 60s), or \
-               the balancer sends requests into connections that are being closed.",
+        default_in_words: None,
+        summary: "How long a connection may be idle between two requests",
+        details: "Behind a load balancer, use a longer time than the balancer's own (usually \
+                  60s). Otherwise the balancer may send a request on a connection that the server \
+                  is closing.",
     },
-    Entry {
+    CliOption {
         name: "header-timeout",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.header_timeout,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.header_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long a client may take for the head of a request",
-        more: "Stops slow-header attacks. Counted from the head's first byte, and from the \
-               connection's beginning for the first one.",
+        default_in_words: None,
+        summary: "How long a client may take to send the head of a request",
+        details: "Stops slow-header attacks. The time starts at the first byte of the head; for \
+                  the first request it starts when the connection opens.",
     },
-    Entry {
+    CliOption {
         name: "body-timeout",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.body_timeout,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.body_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long a client may stop in the middle of a request's body",
-        more: "Only while the app waits for more of it.",
+        default_in_words: None,
+        summary: "How long a client may pause while it sends a request body",
+        details: "Counts only while the app waits for more of the body.",
     },
-    Entry {
+    CliOption {
         name: "write-timeout",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.write_timeout,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.write_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long a client may leave a response unread",
-        more: "Stops slow-read attacks. Only while there is more to write.",
+        default_in_words: None,
+        summary: "How long a client may read nothing while the server has data to send",
+        details: "Stops slow-read attacks.",
     },
-    Entry {
+    CliOption {
         name: "tls-handshake-timeout",
         short: None,
-        group: Group::Timeouts,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.tls_handshake_timeout,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.tls_handshake_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long a client may take for the TLS handshake",
-        more: "Stops clients that only connect from holding a place among --max-connections.",
+        default_in_words: None,
+        summary: "How long a TLS handshake may take",
+        details: "Stops clients that connect and send nothing from using up --max-connections.",
     },
-    Entry {
+    CliOption {
         name: "max-head-size",
         short: None,
-        group: Group::Limits,
-        kind: Kind::Size {
-            field: |settings| &mut settings.config.max_head_size,
-            least: 8 << 10,
-            most: usize::MAX,
+        group: OptionGroup::Limits,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.max_head_size,
+            min: 8 << 10,
+            max: usize::MAX,
         },
-        default: None,
-        help: "Size of a request's head, request line included",
-        more: "A larger one is answered with 431. Each connection may hold that much memory.",
+        default_in_words: None,
+        summary: "Largest head of a request, including the request line",
+        details: "A request with a larger head gets a 431. Each connection may hold this much \
+                  memory.",
     },
-    Entry {
+    CliOption {
         name: "max-headers",
         short: None,
-        group: Group::Limits,
-        kind: Kind::Count {
-            field: |settings| &mut settings.config.max_headers,
-            most: 10_000,
+        group: OptionGroup::Limits,
+        kind: OptionKind::Count {
+            setting: |settings| &mut settings.config.max_headers,
+            max: 10_000,
         },
-        default: None,
-        help: "Header fields a request may have",
-        more: "More are answered with 431.",
+        default_in_words: None,
+        summary: "How many headers a request may have",
+        details: "A request with more headers gets a 431.",
     },
-    Entry {
+    CliOption {
         name: "max-connections",
         short: None,
-        group: Group::Limits,
-        kind: Kind::Count {
-            field: |settings| &mut settings.config.max_connections,
-            most: 1 << 30,
+        group: OptionGroup::Limits,
+        kind: OptionKind::Count {
+            setting: |settings| &mut settings.config.max_connections,
+            max: 1 << 30,
         },
-        default: None,
-        help: "Connections that may be open",
-        more: "Further ones wait in the backlog. Each needs a file descriptor; the limit on those is \
-               raised as far as it may be at the start.",
+        default_in_words: None,
+        summary: "How many connections may be open",
+        details: "Further ones wait in the backlog. Each needs a file descriptor: when the server \
+                  starts, it raises the limit on open files as far as it is allowed.",
     },
-    Entry {
+    CliOption {
         name: "max-exchanges",
         short: None,
-        group: Group::Limits,
-        kind: Kind::Count {
-            field: |settings| &mut settings.config.max_exchanges,
-            most: 1 << 30,
+        group: OptionGroup::Limits,
+        kind: OptionKind::Count {
+            setting: |settings| &mut settings.config.max_exchanges,
+            max: 1 << 30,
         },
-        default: None,
-        help: "Exchanges that may run at the same time",
-        more: "A request beyond them is answered with 503. Those whose client has left count until \
-               their app is done.",
+        default_in_words: None,
+        summary: "How many exchanges may run at the same time",
+        details: "A request above the limit gets a 503. An exchange whose client has left counts \
+                  until its app is done.",
     },
-    Entry {
+    CliOption {
         name: "slow-poll",
         short: None,
-        group: Group::Limits,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.slow_poll,
+        group: OptionGroup::Limits,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.slow_poll,
             zero: Zero::Allowed,
         },
-        default: None,
-        help: "Log an app that does not give its thread back for that long; 0 turns it off",
-        more: "Such an app blocks everything else that its thread serves.",
+        default_in_words: None,
+        summary: "Log an app that blocks its thread for longer than this; 0 turns it off",
+        details: "A blocked thread serves nothing else.",
     },
-    Entry {
+    CliOption {
         name: "keep-alive-max-requests",
         short: None,
-        group: Group::Limits,
-        kind: Kind::CountOrNever(|settings| &mut settings.config.keep_alive_max_requests),
-        default: None,
-        help: "Requests that a connection may carry until it is closed",
-        more: "Spreads clients anew over servers behind a load balancer that works by connections. \
-               nginx and Hypercorn have 1000.",
+        group: OptionGroup::Limits,
+        kind: OptionKind::CountOrNever(|settings| &mut settings.config.keep_alive_max_requests),
+        default_in_words: None,
+        summary: "How many requests a connection may carry before the server closes it",
+        details: "Behind a load balancer that distributes connections, this spreads clients over \
+                  the servers again. nginx and Hypercorn use 1000.",
     },
 ];

@@ -1,87 +1,87 @@
-//! What is told: to clients, to the log, about the command.
+//! Options for responses, for the log, and for the command itself.
 
-use super::{Entry, Group};
-use crate::cli::kind::{Action, Kind};
+use super::{CliOption, OptionGroup};
+use crate::cli::kind::{FlagAction, OptionKind};
 use crate::cli::logging;
 
-pub(super) static OPTIONS: &[Entry] = &[
-    Entry {
+pub(super) static OPTIONS: &[CliOption] = &[
+    CliOption {
         name: "date-header",
         short: None,
-        group: Group::Responses,
-        kind: Kind::Switch(|settings| &mut settings.config.date_header),
-        default: None,
-        help: "Send a `date` header, if the app sends none",
-        more: "RFC 9110 asks for it.",
+        group: OptionGroup::Responses,
+        kind: OptionKind::Switch(|settings| &mut settings.config.date_header),
+        default_in_words: None,
+        summary: "Send a `date` header if the app sends none",
+        details: "RFC 9110 section 6.6.1 asks for it.",
     },
-    Entry {
+    CliOption {
         name: "server-header",
         short: None,
-        group: Group::Responses,
-        kind: Kind::Switch(|settings| &mut settings.config.server_header),
-        default: None,
-        help: "Send `server: ferricorn`, if the app sends none",
-        more: "",
+        group: OptionGroup::Responses,
+        kind: OptionKind::Switch(|settings| &mut settings.config.server_header),
+        default_in_words: None,
+        summary: "Send `server: ferricorn` if the app sends none",
+        details: "Turn it off if clients should not learn the name of the server.",
     },
-    Entry {
+    CliOption {
         name: "access-log",
         short: None,
-        group: Group::Logging,
-        kind: Kind::Switch(|settings| &mut settings.config.access_log),
-        default: Some("true if standard output is a terminal"),
-        help: "Write a line for each exchange to standard output",
-        more: "It does not depend on --log-level. It costs a system call for each exchange.",
+        group: OptionGroup::Logging,
+        kind: OptionKind::Switch(|settings| &mut settings.config.access_log),
+        default_in_words: Some("true if standard output is a terminal"),
+        summary: "Write one line for each exchange to standard output",
+        details: "Does not depend on --log-level. Costs one system call for each exchange.",
     },
-    Entry {
+    CliOption {
         name: "log-level",
         short: None,
-        group: Group::Logging,
-        kind: Kind::Text {
-            field: |settings| &mut settings.log_level,
-            value: "LEVEL",
+        group: OptionGroup::Logging,
+        kind: OptionKind::Text {
+            setting: |settings| &mut settings.log_level,
+            value_name: "LEVEL",
             expected: "off, error, warn, info, debug, trace or a filter such as info,hyper=debug",
             valid: |text| logging::filter(text).is_some(),
         },
-        default: None,
-        help: "What is logged to standard error: error, warn, info, debug, trace, or a filter",
-        more: "A filter is what tracing calls directives: `info,ferricorn=debug,hyper=off`. `debug` \
-               and `trace` cost much under load.",
+        default_in_words: None,
+        summary: "What to log to standard error: off, error, warn, info, debug, trace, or a filter",
+        details: "A filter is a list of tracing's directives: `info,ferricorn=debug,hyper=off`. \
+                  `debug` and `trace` are slow under load.",
     },
-    Entry {
+    CliOption {
         name: "config",
         short: Some('c'),
-        group: Group::Command,
-        kind: Kind::ConfigFile,
-        default: None,
-        help: "TOML file to take settings from",
-        more: "The keys are the flags' names with underscores: `graceful_timeout = \"5s\"`. A flag \
-               has precedence over the environment, that over the file.",
+        group: OptionGroup::Command,
+        kind: OptionKind::ConfigFile,
+        default_in_words: None,
+        summary: "TOML file to read settings from",
+        details: "The keys are the names of the flags with underscores: `graceful_timeout = \
+                  \"5s\"`. Flags override variables, and variables override the file.",
     },
-    Entry {
+    CliOption {
         name: "print-config",
         short: None,
-        group: Group::Command,
-        kind: Kind::Action(Action::PrintConfig),
-        default: None,
-        help: "Print all settings, each with where it came from, and exit",
-        more: "What is printed can be used with --config.",
+        group: OptionGroup::Command,
+        kind: OptionKind::Action(FlagAction::PrintConfig),
+        default_in_words: None,
+        summary: "Print all settings and where each comes from, and exit",
+        details: "You can use the output with --config.",
     },
-    Entry {
+    CliOption {
         name: "help",
         short: Some('h'),
-        group: Group::Command,
-        kind: Kind::Action(Action::Help),
-        default: None,
-        help: "Print the options, with --help at length, and exit",
-        more: "",
+        group: OptionGroup::Command,
+        kind: OptionKind::Action(FlagAction::Help),
+        default_in_words: None,
+        summary: "Print the options and exit; --help prints their details too",
+        details: "",
     },
-    Entry {
+    CliOption {
         name: "version",
         short: Some('V'),
-        group: Group::Command,
-        kind: Kind::Action(Action::Version),
-        default: None,
-        help: "Print the version and exit",
-        more: "",
+        group: OptionGroup::Command,
+        kind: OptionKind::Action(FlagAction::Version),
+        default_in_words: None,
+        summary: "Print the version and exit",
+        details: "",
     },
 ];

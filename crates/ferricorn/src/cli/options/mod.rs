@@ -1,9 +1,9 @@
 //! Every option of the command line, in tables.
 //!
-//! An entry gives the flag (`--graceful-timeout`), the environment variable
+//! One [`CliOption`] gives the flag (`--graceful-timeout`), the environment variable
 //! (`FERRICORN_GRACEFUL_TIMEOUT`), the key in the configuration file (`graceful_timeout`), the help
-//! text, the section of the reference page and how the value reaches the [`Settings`]. A new option
-//! is a new entry in one of the tables and nothing else.
+//! text, the section of the reference page, and the setting that the value changes. To add an
+//! option, add an entry to one of the tables and a setting for it.
 
 mod http2;
 mod limits;
@@ -12,36 +12,36 @@ mod serving;
 mod tls;
 mod websocket;
 
-use super::kind::Kind;
-use super::settings::Settings;
+use super::kind::OptionKind;
+use super::settings::CommandSettings;
 
-/// What the name of every environment variable begins with.
+/// The prefix of all environment variables.
 pub(super) const PREFIX: &str = "FERRICORN_";
 
 /// One option.
 #[derive(Debug)]
-pub(super) struct Entry {
-    /// As in the flag, without the dashes; the variable and the key follow from it.
+pub(super) struct CliOption {
+    /// The flag without its dashes. The variable and the key are made from it.
     pub(super) name: &'static str,
     pub(super) short: Option<char>,
-    pub(super) group: Group,
-    pub(super) kind: Kind,
-    /// The default in words, where it depends on the machine.
-    pub(super) default: Option<&'static str>,
+    pub(super) group: OptionGroup,
+    pub(super) kind: OptionKind,
+    /// Says the default in words if it depends on the machine.
+    pub(super) default_in_words: Option<&'static str>,
     /// One sentence without a full stop, for `-h`.
-    pub(super) help: &'static str,
-    /// Why one would change it and what it costs, for `--help` and the reference page.
-    pub(super) more: &'static str,
+    pub(super) summary: &'static str,
+    /// Why to change the option and what that costs, for `--help` and the reference page.
+    pub(super) details: &'static str,
 }
 
-/// Entries of one group stand together in the help and on the reference page.
+/// A heading in the help and on the reference page. Options of one group stand together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Group {
-    /// Only where the app is loaded, not where it is linked in.
+pub(super) enum OptionGroup {
+    /// Only for the command that loads an app; a linked-in app does not have these options.
     App,
     Listening,
     Tls,
-    Processes,
+    Threads,
     Timeouts,
     Limits,
     Http2,
@@ -51,12 +51,12 @@ pub(super) enum Group {
     Command,
 }
 
-impl Group {
+impl OptionGroup {
     pub(super) const ALL: [Self; 11] = [
         Self::App,
         Self::Listening,
         Self::Tls,
-        Self::Processes,
+        Self::Threads,
         Self::Timeouts,
         Self::Limits,
         Self::Http2,
@@ -71,7 +71,7 @@ impl Group {
             Self::App => "The app",
             Self::Listening => "Listening",
             Self::Tls => "TLS",
-            Self::Processes => "Processes and threads",
+            Self::Threads => "Threads",
             Self::Timeouts => "Timeouts",
             Self::Limits => "Limits",
             Self::Http2 => "HTTP/2",
@@ -83,20 +83,20 @@ impl Group {
     }
 }
 
-impl Entry {
+impl CliOption {
     pub(super) fn flag(&self) -> String {
         format!("--{}", self.name)
     }
 
     /// The flag that turns a switch off.
     pub(super) fn no_flag(&self) -> Option<String> {
-        matches!(self.kind, Kind::Switch(_)).then(|| format!("--no-{}", self.name))
+        matches!(self.kind, OptionKind::Switch(_)).then(|| format!("--no-{}", self.name))
     }
 
-    /// The environment variable, if it has one.
+    /// The environment variable, if the option has one.
     pub(super) fn variable(&self) -> Option<String> {
         match self.kind {
-            Kind::Action(_) => None,
+            OptionKind::Action(_) => None,
             _ => Some(format!(
                 "{PREFIX}{}",
                 self.name.replace('-', "_").to_ascii_uppercase()
@@ -104,30 +104,33 @@ impl Entry {
         }
     }
 
-    /// The key in the configuration file, if it has one.
+    /// The key in the configuration file, if the option has one.
     pub(super) fn key(&self) -> Option<String> {
         match self.kind {
-            Kind::Action(_) | Kind::ConfigFile => None,
+            OptionKind::Action(_) | OptionKind::ConfigFile => None,
             _ => Some(self.name.replace('-', "_")),
         }
     }
 
-    /// The default as text, `None` if there is nothing to say.
-    pub(super) fn default_text(&self, defaults: &mut Settings) -> Option<String> {
-        match self.default {
+    /// The default as text, or `None` if the option has no default.
+    pub(super) fn default_text(&self, defaults: &mut CommandSettings) -> Option<String> {
+        match self.default_in_words {
             Some(words) => Some(words.to_owned()),
-            None => self.kind.show(defaults).map(|shown| shown.to_string()),
+            None => self
+                .kind
+                .current_value(defaults)
+                .map(|value| value.to_string()),
         }
     }
 }
 
-/// The entry whose flag is `--name`.
-pub(super) fn by_name(name: &str) -> Option<&'static Entry> {
-    all().find(|entry| entry.name == name)
+/// The option whose flag is `--name`.
+pub(super) fn by_name(name: &str) -> Option<&'static CliOption> {
+    all().find(|option| option.name == name)
 }
 
 /// All options, group by group.
-pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
+pub(super) fn all() -> impl Iterator<Item = &'static CliOption> {
     [
         serving::OPTIONS,
         tls::OPTIONS,
@@ -143,20 +146,24 @@ pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::value::Shown;
+    use crate::cli::value::SettingValue;
 
     #[test]
-    fn groups_stand_together_and_in_order() {
+    fn options_of_a_group_stand_together_and_groups_are_in_order() {
         let positions: Vec<_> = all()
-            .map(|entry| Group::ALL.iter().position(|group| *group == entry.group))
+            .map(|option| {
+                OptionGroup::ALL
+                    .iter()
+                    .position(|group| *group == option.group)
+            })
             .collect();
         assert!(positions.is_sorted(), "{positions:?}");
     }
 
     #[test]
-    fn names_are_unique_and_no_switch_shadows_another_option() {
+    fn flags_are_unique_and_no_switch_shadows_another_option() {
         let mut flags: Vec<_> = all()
-            .flat_map(|entry| [Some(entry.flag()), entry.no_flag()])
+            .flat_map(|option| [Some(option.flag()), option.no_flag()])
             .flatten()
             .collect();
         flags.sort();
@@ -166,38 +173,38 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_a_value_of_its_option() {
-        for entry in all() {
-            let mut settings = Settings::default();
-            let Some(shown) = entry.kind.show(&mut settings) else {
+    fn every_default_is_a_valid_value_of_its_option() {
+        for option in all() {
+            let mut settings = CommandSettings::default();
+            let Some(value) = option.kind.current_value(&mut settings) else {
                 continue;
             };
-            let texts = match &shown {
-                Shown::List(texts) => texts.clone(),
-                Shown::Bare(text) | Shown::Text(text) => vec![text.clone()],
+            let texts = match &value {
+                SettingValue::List(texts) => texts.clone(),
+                SettingValue::Bare(text) | SettingValue::Text(text) => vec![text.clone()],
             };
             assert_eq!(
-                entry.kind.set(&mut settings, &texts),
+                option.kind.set(&mut settings, &texts),
                 Ok(()),
                 "{}",
-                entry.name
+                option.name
             );
             assert_eq!(
-                entry.kind.show(&mut settings),
-                Some(shown),
+                option.kind.current_value(&mut settings),
+                Some(value),
                 "{}",
-                entry.name
+                option.name
             );
         }
     }
 
     #[test]
-    fn help_is_one_sentence_without_a_full_stop() {
-        for entry in all() {
+    fn a_summary_is_one_sentence_without_a_full_stop() {
+        for option in all() {
             assert!(
-                !entry.help.ends_with('.') && !entry.help.contains('\n'),
+                !option.summary.ends_with('.') && !option.summary.contains('\n'),
                 "{}",
-                entry.name
+                option.name
             );
         }
     }

@@ -1,91 +1,93 @@
-//! What is served, and where.
+//! Options for the app and for the addresses that the server listens on.
 
-use super::{Entry, Group};
-use crate::cli::kind::Kind;
+use super::{CliOption, OptionGroup};
+use crate::cli::kind::OptionKind;
 
-pub(super) static OPTIONS: &[Entry] = &[
-    Entry {
+pub(super) static OPTIONS: &[CliOption] = &[
+    CliOption {
         name: "app-config",
         short: None,
-        group: Group::App,
-        kind: Kind::Text {
-            field: |settings| &mut settings.app_config,
-            value: "TEXT",
-            expected: "a text for the app, or @ and the path of a file that holds it",
+        group: OptionGroup::App,
+        kind: OptionKind::Text {
+            setting: |settings| &mut settings.app_config,
+            value_name: "TEXT",
+            expected: "a text for the app, or @ and the path of a file",
             valid: |text| text != "@",
         },
-        default: None,
-        help: "Text that the app is started with, or @FILE to read it from a file",
-        more: "What it means is the app's to say. Others on this machine can read a command line: \
-               what is secret belongs in a file.",
+        default_in_words: None,
+        summary: "Configuration text for the app, or @FILE to read it from a file",
+        details: "The app defines its meaning. Other users of this machine can see a command \
+                  line: keep secrets in a file.",
     },
-    Entry {
+    CliOption {
         name: "profile",
         short: None,
-        group: Group::App,
-        kind: Kind::Text {
-            field: |settings| &mut settings.profile,
-            value: "NAME",
-            expected: "the name of a cargo profile, as release or dev",
+        group: OptionGroup::App,
+        kind: OptionKind::Text {
+            setting: |settings| &mut settings.profile,
+            value_name: "NAME",
+            expected: "the name of a cargo profile, such as release or dev",
             valid: is_profile,
         },
-        default: None,
-        help: "Cargo profile to build APP with, if it is the folder of a crate",
-        more: "`dev` builds sooner and serves several times slower.",
+        default_in_words: None,
+        summary: "Cargo profile to build APP with, if APP is the folder of a crate",
+        details: "`dev` builds faster, but the app serves several times slower.",
     },
-    Entry {
+    CliOption {
         name: "bind",
         short: Some('b'),
-        group: Group::Listening,
-        kind: Kind::Binds {
-            field: |settings| &mut settings.binds,
-            least: 1,
+        group: OptionGroup::Listening,
+        kind: OptionKind::Binds {
+            setting: |settings| &mut settings.binds,
+            min: 1,
         },
-        default: None,
-        help: "Address to listen on: host:port, [v6]:port or unix:path; may be repeated",
-        more: "Port 0 takes a free port, and the line that says that the server is up names it. The \
-               default is reached from this machine only; 0.0.0.0:8000 and [::]:8000 open it to the \
-               network. With a certificate (--certfile) these addresses speak TLS.",
+        default_in_words: None,
+        summary: "Address to listen on: host:port, [v6]:port or unix:path; may be repeated",
+        details: "Port 0 picks a free port; the line that says the server is up shows it. Only \
+                  this machine can reach the default address; 0.0.0.0:8000 and [::]:8000 open the \
+                  server to the network. With --certfile or --dev-cert, these addresses use TLS.",
     },
-    Entry {
+    CliOption {
         name: "insecure-bind",
         short: None,
-        group: Group::Listening,
-        kind: Kind::Binds {
-            field: |settings| &mut settings.insecure_binds,
-            least: 0,
+        group: OptionGroup::Listening,
+        kind: OptionKind::Binds {
+            setting: |settings| &mut settings.insecure_binds,
+            min: 0,
         },
-        default: None,
-        help: "Address that stays without TLS beside --bind; may be repeated",
-        more: "For a port that redirects to https, and for a proxy or a health check on this machine.",
+        default_in_words: None,
+        summary: "Address without TLS, in addition to --bind; may be repeated",
+        details: "Use it for a port that redirects to https, or for a proxy or health check on \
+                  this machine. Needs --certfile or --dev-cert; without them, --bind is enough.",
     },
-    Entry {
+    CliOption {
         name: "backlog",
         short: None,
-        group: Group::Listening,
-        kind: Kind::Count32 {
-            field: |settings| &mut settings.config.backlog,
-            least: 1,
-            most: i32::MAX as u32,
+        group: OptionGroup::Listening,
+        kind: OptionKind::Count32 {
+            setting: |settings| &mut settings.config.backlog,
+            min: 1,
+            max: i32::MAX as u32,
         },
-        default: None,
-        help: "Connections the kernel holds until they are accepted",
-        more: "It only matters in a burst: a client beyond it waits a second and tries again. The \
-               kernel cuts it down to its own limit, net.core.somaxconn.",
+        default_in_words: None,
+        summary: "How many connections the kernel holds until the server accepts them",
+        details: "Matters only in a burst: if the backlog is full, a client tries again after a \
+                  second. The kernel lowers the value to its own limit, net.core.somaxconn.",
     },
-    Entry {
+    CliOption {
         name: "root-path",
         short: None,
-        group: Group::Listening,
-        kind: Kind::Text {
-            field: |settings| &mut settings.config.root_path,
-            value: "PATH",
-            expected: "a path such as /shop, with a slash at its beginning and none at its end",
+        group: OptionGroup::Listening,
+        kind: OptionKind::Text {
+            setting: |settings| &mut settings.config.root_path,
+            value_name: "PATH",
+            expected: "a path such as /shop, with a slash at the start and none at the end",
             valid: is_root_path,
         },
-        default: None,
-        help: "Path that the app is mounted under",
-        more: "For a proxy that strips a prefix: the app learns the prefix and builds links with it.",
+        default_in_words: None,
+        summary: "Path that the app is mounted under",
+        details: "For a proxy that strips a prefix: the app gets the prefix and builds links with \
+                  it.",
     },
 ];
 
@@ -93,7 +95,7 @@ fn is_root_path(text: &str) -> bool {
     text.is_empty() || (text.starts_with('/') && !text.ends_with('/'))
 }
 
-/// What cargo takes for a profile's name.
+/// Whether cargo accepts the text as the name of a profile.
 fn is_profile(text: &str) -> bool {
     !text.is_empty()
         && text

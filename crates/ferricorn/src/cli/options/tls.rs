@@ -1,98 +1,102 @@
-//! TLS.
+//! Options for TLS.
 
-use super::{Entry, Group};
-use crate::cli::kind::{Kind, Zero};
+use super::{CliOption, OptionGroup};
+use crate::cli::kind::{OptionKind, Zero};
 
-pub(super) static OPTIONS: &[Entry] = &[
-    Entry {
+pub(super) static OPTIONS: &[CliOption] = &[
+    CliOption {
         name: "certfile",
         short: None,
-        group: Group::Tls,
-        kind: Kind::Files(|settings| &mut settings.tls.certificates),
-        default: None,
-        help: "PEM file of a certificate and its intermediates; may be repeated",
-        more: "Makes --bind speak TLS. Of several certificates a client gets the one that names the host it \
-               asks for, and the first if none does. Changed files are noticed, see \
-               --tls-check-interval.",
+        group: OptionGroup::Tls,
+        kind: OptionKind::Files(|settings| &mut settings.tls.certificates),
+        default_in_words: None,
+        summary: "PEM file with a certificate and its intermediates; may be repeated",
+        details: "Makes --bind use TLS. With several certificates, a client gets the one that \
+                  names the host it asks for, or else the first one. The server reloads changed \
+                  files, see --tls-check-interval.",
     },
-    Entry {
+    CliOption {
         name: "keyfile",
         short: None,
-        group: Group::Tls,
-        kind: Kind::Files(|settings| &mut settings.tls.keys),
-        default: None,
-        help: "PEM file of the private key of a --certfile; may be repeated",
-        more: "The first one belongs to the first --certfile and so on; not needed where each --certfile \
-               holds its key too. PKCS#8, PKCS#1 or SEC1, not encrypted.",
+        group: OptionGroup::Tls,
+        kind: OptionKind::Files(|settings| &mut settings.tls.keys),
+        default_in_words: None,
+        summary: "PEM file with the private key of a --certfile; may be repeated",
+        details: "Give one for each --certfile, in the same order. Not needed if each --certfile \
+                  also holds its key. A key is PKCS#8, PKCS#1 or SEC1, and not encrypted.",
     },
-    Entry {
+    CliOption {
         name: "ca-certs",
         short: None,
-        group: Group::Tls,
-        kind: Kind::Files(|settings| &mut settings.tls.client_authorities),
-        default: None,
-        help: "PEM file of the authorities that vouch for clients; may be repeated",
-        more: "For --verify-mode optional or required.",
+        group: OptionGroup::Tls,
+        kind: OptionKind::Files(|settings| &mut settings.tls.client_authorities),
+        default_in_words: None,
+        summary: "PEM file with authorities that sign client certificates; may be repeated",
+        details: "Needed for --verify-mode optional and required.",
     },
-    Entry {
+    CliOption {
         name: "verify-mode",
         short: None,
-        group: Group::Tls,
-        kind: Kind::Text {
-            field: |settings| &mut settings.tls.verify_mode,
-            value: "MODE",
+        group: OptionGroup::Tls,
+        kind: OptionKind::Text {
+            setting: |settings| &mut settings.tls.verify_mode,
+            value_name: "MODE",
             expected: "none, optional or required",
             valid: |text| ["none", "optional", "required"].contains(&text),
         },
-        default: None,
-        help: "Whether clients are asked for a certificate: none, optional or required",
-        more: "With `optional` a client may have none, but one that is not valid is refused. The app finds \
-               it in the scope.",
+        default_in_words: None,
+        summary: "Whether the server asks clients for a certificate: none, optional or required",
+        details: "`required` refuses a client without a valid certificate. `optional` accepts a \
+                  client without a certificate, but refuses an invalid one. The app finds the \
+                  certificate in the scope.",
     },
-    Entry {
+    CliOption {
         name: "crl",
         short: None,
-        group: Group::Tls,
-        kind: Kind::Files(|settings| &mut settings.tls.revocation_lists),
-        default: None,
-        help: "PEM file of certificates that are revoked; may be repeated",
-        more: "With any, each authority in a client's chain needs a list: what no list speaks of is refused.",
+        group: OptionGroup::Tls,
+        kind: OptionKind::Files(|settings| &mut settings.tls.revocation_lists),
+        default_in_words: None,
+        summary: "PEM file with revocation lists for client certificates; may be repeated",
+        details: "With a list, every authority in a client's chain needs one: the server refuses \
+                  a certificate that no list covers.",
     },
-    Entry {
+    CliOption {
         name: "tls-min-version",
         short: None,
-        group: Group::Tls,
-        kind: Kind::Text {
-            field: |settings| &mut settings.tls.min_version,
-            value: "VERSION",
+        group: OptionGroup::Tls,
+        kind: OptionKind::Text {
+            setting: |settings| &mut settings.tls.min_version,
+            value_name: "VERSION",
             expected: "1.2 or 1.3",
             valid: |text| ["1.2", "1.3"].contains(&text),
         },
-        default: None,
-        help: "The oldest version of TLS that is spoken: 1.2 or 1.3",
-        more: "1.2 is for clients from before 2018. Older versions are not offered.",
+        default_in_words: None,
+        summary: "Oldest TLS version that clients may use: 1.2 or 1.3",
+        details: "TLS 1.2 is for clients from before 2018. The server does not support older \
+                  versions.",
     },
-    Entry {
+    CliOption {
         name: "tls-check-interval",
         short: None,
-        group: Group::Tls,
-        kind: Kind::DurationOrNever {
-            field: |settings| &mut settings.config.tls_check_interval,
+        group: OptionGroup::Tls,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.tls_check_interval,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How often it is looked whether files of TLS have changed",
-        more: "Those that have are reloaded, as by SIGHUP: new connections use them, open ones go on. What \
-               is broken is told in the log, and the old ones stay in use.",
+        default_in_words: None,
+        summary: "How often the server looks for changed certificates, keys and lists",
+        details: "It reloads changed files, as after SIGHUP. New connections use the new files; \
+                  open connections continue. If a file is invalid, the server logs why and keeps \
+                  the old certificates.",
     },
-    Entry {
+    CliOption {
         name: "dev-cert",
         short: None,
-        group: Group::Tls,
-        kind: Kind::Switch(|settings| &mut settings.tls.dev_certificate),
-        default: None,
-        help: "Speak TLS with a throw-away certificate for localhost",
-        more: "It is made at the start, for localhost, 127.0.0.1 and ::1, and no client trusts it: for \
-               development alone.",
+        group: OptionGroup::Tls,
+        kind: OptionKind::Switch(|settings| &mut settings.tls.dev_certificate),
+        default_in_words: None,
+        summary: "Use TLS with a temporary certificate for localhost",
+        details: "For development only. The server makes the certificate when it starts, for \
+                  localhost, 127.0.0.1 and ::1. No client trusts it.",
     },
 ];

@@ -1,124 +1,130 @@
-//! WebSockets.
+//! Options for WebSockets.
 
-use super::{Entry, Group};
-use crate::cli::kind::{Kind, Zero};
+use super::{CliOption, OptionGroup};
+use crate::cli::kind::{OptionKind, Zero};
 
-pub(super) static OPTIONS: &[Entry] = &[
-    Entry {
+pub(super) static OPTIONS: &[CliOption] = &[
+    CliOption {
         name: "ws",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Switch(|settings| &mut settings.config.ws),
-        default: None,
-        help: "Let clients open WebSockets, over HTTP/1.1 and HTTP/2",
-        more: "Without it a handshake is a plain request to the app.",
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Switch(|settings| &mut settings.config.ws),
+        default_in_words: None,
+        summary: "Let clients open WebSockets, over HTTP/1.1 and HTTP/2",
+        details: "If it is off, the app gets a WebSocket handshake as a plain request.",
     },
-    Entry {
+    CliOption {
         name: "ws-origins",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Origins(|settings| &mut settings.config.ws_origins),
-        default: None,
-        help: "Where the pages may come from that open WebSockets; may be repeated",
-        more: "None allows all. Browsers let every page open a socket to everywhere, with the cookies \
-               of its visitor; they say where the page came from, and others get a 403. Clients that \
-               are no browsers mostly say nothing and are let in.",
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Origins(|settings| &mut settings.config.ws_origins),
+        default_in_words: None,
+        summary: "Origin of web pages that may open WebSockets; may be repeated",
+        details: "Without this option, pages of all origins may. Browsers let every page open a \
+                  WebSocket to every server, with the cookies of the visitor, but they send the \
+                  origin of the page. A page of another origin gets a 403. The server accepts \
+                  clients that send no origin: most programs other than browsers send none.",
     },
-    Entry {
+    CliOption {
         name: "ws-max-message-size",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Size {
-            field: |settings| &mut settings.config.ws_max_message_size,
-            least: 1,
-            most: 1 << 31,
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.ws_max_message_size,
+            min: 1,
+            max: 1 << 31,
         },
-        default: None,
-        help: "Size of the largest message that a client may send, inflated",
-        more: "A larger one closes the socket with 1009. Each socket may hold as much memory while a \
-               message comes, and twice as much if it is compressed.",
+        default_in_words: None,
+        summary: "Largest WebSocket message that a client may send, after decompression",
+        details: "A larger one closes the WebSocket with 1009. Each WebSocket may hold this much \
+                  memory while a message arrives, and twice as much if the message is compressed.",
     },
-    Entry {
+    CliOption {
         name: "ws-max-frame-size",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Size {
-            field: |settings| &mut settings.config.ws_max_frame_size,
-            least: 125,
-            most: 1 << 31,
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.ws_max_frame_size,
+            min: 125,
+            max: 1 << 31,
         },
-        default: None,
-        help: "Size of the largest frame that a client may send",
-        more: "A larger one closes the socket with 1009. Browsers send a message in one frame.",
+        default_in_words: None,
+        summary: "Largest WebSocket frame that a client may send",
+        details: "A larger one closes the WebSocket with 1009. Browsers send a message in one \
+                  frame.",
     },
-    Entry {
+    CliOption {
         name: "ws-ping-interval",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::DurationOrNever {
-            field: |settings| &mut settings.config.ws_ping_interval,
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.ws_ping_interval,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long a client may say nothing until it is sent a ping",
-        more: "Finds clients that went without a word, and keeps proxies from closing what looks idle.",
+        default_in_words: None,
+        summary: "How long a WebSocket client may send nothing before it gets a ping",
+        details: "Finds clients that disappeared, and keeps proxies from closing a connection \
+                  that looks idle.",
     },
-    Entry {
+    CliOption {
         name: "ws-ping-timeout",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.ws_ping_timeout,
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.ws_ping_timeout,
             zero: Zero::Refused,
         },
-        default: None,
-        help: "How long it may go on saying nothing then",
-        more: "The socket is closed with 1011 after that. Anything that comes counts as an answer.",
+        default_in_words: None,
+        summary: "How long a WebSocket client may send nothing after a ping",
+        details: "After that, the server closes the WebSocket with 1011. Anything that the client \
+                  sends counts as an answer.",
     },
-    Entry {
+    CliOption {
         name: "ws-close-timeout",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Duration {
-            field: |settings| &mut settings.config.ws_close_timeout,
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Duration {
+            setting: |settings| &mut settings.config.ws_close_timeout,
             zero: Zero::Allowed,
         },
-        default: None,
-        help: "How long a client may take to answer a close frame",
-        more: "The connection is closed without it after that.",
+        default_in_words: None,
+        summary: "How long a WebSocket client may take to answer a close frame",
+        details: "After that, the server closes the connection without an answer.",
     },
-    Entry {
+    CliOption {
         name: "ws-deflate",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Switch(|settings| &mut settings.config.ws_deflate),
-        default: None,
-        help: "Compress messages for clients that offer it (permessage-deflate)",
-        more: "Saves bandwidth and costs processor time. What is secret should not be compressed beside \
-               what an attacker chooses: the length tells of it.",
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Switch(|settings| &mut settings.config.ws_deflate),
+        default_in_words: None,
+        summary: "Compress messages for clients that offer it (permessage-deflate)",
+        details: "Saves bandwidth and costs processor time. Don't compress a secret together with \
+                  text that an attacker can choose: the length can reveal the secret.",
     },
-    Entry {
+    CliOption {
         name: "ws-deflate-window-bits",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Count32 {
-            field: |settings| &mut settings.config.ws_deflate_window_bits,
-            least: 9,
-            most: 15,
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Count32 {
+            setting: |settings| &mut settings.config.ws_deflate_window_bits,
+            min: 9,
+            max: 15,
         },
-        default: None,
-        help: "How far back a compressed message may refer, as a power of two",
-        more: "A socket holds as much of what came, and at most 8 KiB of what it sent: 12 are 4 KiB. More \
-               compresses better and costs more time for each message. A client that does not offer to \
-               keep to it may refer back by 15.",
+        default_in_words: None,
+        summary: "How far back a compressed message may refer, as a power of two",
+        details: "12 means 4KiB. Each WebSocket keeps this much of the data it received, and at \
+                  most 8KiB of the data it sent. A larger window compresses better and costs more \
+                  time for each message. A client that does not offer to keep to the limit may \
+                  use 15.",
     },
-    Entry {
+    CliOption {
         name: "ws-deflate-context-takeover",
         short: None,
-        group: Group::WebSocket,
-        kind: Kind::Switch(|settings| &mut settings.config.ws_deflate_context_takeover),
-        default: None,
-        help: "Let a compressed message refer to those before it",
-        more: "Without it a socket holds nothing for compression, and small messages hardly shrink.",
+        group: OptionGroup::WebSocket,
+        kind: OptionKind::Switch(|settings| &mut settings.config.ws_deflate_context_takeover),
+        default_in_words: None,
+        summary: "Let a compressed message refer to earlier messages",
+        details: "If it is off, a WebSocket keeps nothing for compression, and small messages \
+                  hardly shrink.",
     },
 ];

@@ -1,8 +1,11 @@
-//! From bytes to messages: the frames of a client, put together by the rules of RFC 6455 §5.
+//! Turns the bytes of a WebSocket client into messages, by the rules of RFC 6455 §5.
 //!
-//! It reads nothing itself: whoever has bytes passes them in, in pieces of any size. What a frame's
-//! head says is tungstenite's to parse; what may follow what is said here, because tungstenite's own
-//! `WebSocket` has no place for an extension, and its `FrameSocket` holds 128 KiB for each socket.
+//! [`Driver`](super::Driver) gives it bytes in pieces of any size and takes [`Incoming`] items from
+//! it. It does no I/O, and it does not answer: the driver answers pings and close frames.
+//!
+//! tungstenite parses the frame headers. The rules for what may follow what are here, because
+//! tungstenite's own `WebSocket` has no place for an extension, and its `FrameSocket` takes 128 KiB
+//! a socket.
 
 use asgi::{Message, Text};
 use bytes::{Buf, Bytes, BytesMut};
@@ -11,12 +14,11 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use super::deflate::{self, Inflater};
+use super::deflate::{InflateError, Inflater};
 
-/// What a client said.
+/// A whole message or a control frame from the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
-    /// A whole message.
     Message(Message),
     Ping(Bytes),
     Pong,
@@ -24,14 +26,15 @@ pub(crate) enum Incoming {
     Close(u16, String),
 }
 
-/// What a client did wrong, and the code that says so. (RFC 6455 §7.4.1)
+/// A rule that the client broke, and the close code for it. (RFC 6455 §7.4.1)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct WebSocketFault {
     pub(crate) code: u16,
+    /// For the log, and for the reason in the server's close frame.
     pub(crate) why: &'static str,
 }
 
-impl Fault {
+impl WebSocketFault {
     pub(crate) const fn protocol(why: &'static str) -> Self {
         Self { code: 1002, why }
     }
@@ -45,35 +48,37 @@ impl Fault {
     }
 }
 
-/// How large what a client sends may be, in bytes.
+/// The largest frames and messages that a client may send, in bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct MessageLimits {
+    /// The payload of one frame.
     pub(crate) frame: usize,
-    /// Of a message, put together and inflated.
+    /// A whole message, after it is inflated.
     pub(crate) message: usize,
 }
 
-/// A payload up to this size is copied out of the buffer that it was read into, which then serves
-/// the next read; a larger one takes the buffer along.
+/// The decoder copies a payload up to this size out of the read buffer, and the next read uses the
+/// buffer again. A larger payload keeps the buffer.
 const COPIED: usize = 4 * 1024;
 
-/// What is read ahead for a frame at most, whatever its head says of its length: a client gets
-/// memory for what it has sent, and for no more than as much again.
+/// The most that the server reads ahead for a frame, whatever length its header announces. So a
+/// client gets memory for the bytes that it has sent, and at most as much again.
 const READ_AHEAD: usize = 64 * 1024;
 
-/// Puts the frames of a client together.
+/// Puts messages together from the frames of one client.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    limits: Limits,
+    limits: MessageLimits,
     inflater: Option<Inflater>,
-    /// The frame whose payload is not all there.
-    frame: Option<Frame>,
-    /// The message whose last frame is not there.
+    /// A frame whose header has come and whose payload is incomplete.
+    frame: Option<PendingFrame>,
+    /// A message whose last frame has not come.
     message: Option<Fragments>,
 }
 
+/// The header of a frame whose payload is incomplete.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+struct PendingFrame {
     opcode: OpCode,
     is_final: bool,
     compressed: bool,
@@ -82,23 +87,23 @@ struct Frame {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum MessageKind {
     Text,
     Binary,
 }
 
-/// A message in parts.
+/// The frames so far of a fragmented message.
 #[derive(Debug)]
 struct Fragments {
-    kind: Kind,
+    kind: MessageKind,
     compressed: bool,
     data: BytesMut,
-    /// How much of a text is known to be UTF-8.
+    /// How many bytes of a text are valid UTF-8.
     checked: usize,
 }
 
 impl Decoder {
-    pub(crate) fn new(limits: Limits, inflater: Option<Inflater>) -> Self {
+    pub(crate) fn new(limits: MessageLimits, inflater: Option<Inflater>) -> Self {
         Self {
             limits,
             inflater,
@@ -107,16 +112,19 @@ impl Decoder {
         }
     }
 
-    /// Takes the next thing that the client said off the buffer, if all of it is there.
+    /// Takes the next message or control frame from the buffer. `None` if it is incomplete.
     ///
     /// # Errors
     ///
-    /// The client broke a rule; nothing behind that can be trusted.
-    pub(crate) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Incoming>, Fault> {
+    /// The client broke a rule. The server must not trust the bytes after that.
+    pub(crate) fn decode(
+        &mut self,
+        buffer: &mut BytesMut,
+    ) -> Result<Option<Incoming>, WebSocketFault> {
         loop {
             let frame = match self.frame {
                 Some(frame) => frame,
-                None => match self.head(buffer)? {
+                None => match self.take_header(buffer)? {
                     Some(frame) => *self.frame.insert(frame),
                     None => return Ok(None),
                 },
@@ -126,72 +134,80 @@ impl Decoder {
             }
             self.frame = None;
             unmask(&mut buffer[..frame.length], frame.mask);
-            let said = match frame.opcode {
-                OpCode::Control(control) => Some(self::control(control, frame.length, buffer)?),
-                OpCode::Data(_) => self.data(frame, buffer)?.map(Incoming::Message),
+            let incoming = match frame.opcode {
+                OpCode::Control(control) => Some(take_control(control, frame.length, buffer)?),
+                OpCode::Data(_) => self.take_data(frame, buffer)?.map(Incoming::Message),
             };
-            if said.is_some() {
-                return Ok(said);
+            if incoming.is_some() {
+                return Ok(incoming);
             }
         }
     }
 
-    /// How many bytes are worth reading next, beside the usual: what is missing of a frame.
+    /// How many bytes of the current frame are missing: a useful size for the next read.
     pub(crate) fn missing(&self, buffer: &BytesMut) -> usize {
         let length = self.frame.map_or(0, |frame| frame.length);
         let missing = length.saturating_sub(buffer.len());
         missing.min(READ_AHEAD.max(buffer.len()))
     }
 
-    /// Takes the head of a frame off the buffer, if all of it is there, and checks it before any of
-    /// the payload has to be kept.
-    fn head(&self, buffer: &mut BytesMut) -> Result<Option<Frame>, Fault> {
+    /// Takes a frame header from the buffer, if it is complete. Checks it before the server has to
+    /// keep any of the payload.
+    fn take_header(&self, buffer: &mut BytesMut) -> Result<Option<PendingFrame>, WebSocketFault> {
         let mut cursor = Cursor::new(&buffer[..]);
-        let Some((head, length)) = FrameHeader::parse(&mut cursor)
-            .map_err(|_| Fault::protocol("a frame of an unknown type"))?
+        let Some((header, length)) = FrameHeader::parse(&mut cursor)
+            .map_err(|_| WebSocketFault::protocol("a frame of an unknown type"))?
         else {
             return Ok(None);
         };
         let size = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
-        let frame = self.check(&head, length)?;
+        let frame = self.check_header(&header, length)?;
         buffer.advance(size);
         Ok(Some(frame))
     }
 
-    fn check(&self, head: &FrameHeader, length: u64) -> Result<Frame, Fault> {
+    fn check_header(
+        &self,
+        header: &FrameHeader,
+        length: u64,
+    ) -> Result<PendingFrame, WebSocketFault> {
         // RFC 6455 §5.1: "The server MUST close the connection upon receiving a frame that is not
         // masked."
-        let mask = head.mask.ok_or(Fault::protocol("a frame without a mask"))?;
-        // RFC 7692 §6: the bit stands on the first frame of a message alone.
+        let mask = header
+            .mask
+            .ok_or(WebSocketFault::protocol("a frame without a mask"))?;
+        // RFC 7692 §6: only the first frame of a message has the bit.
         let may_be_compressed = self.inflater.is_some()
-            && matches!(head.opcode, OpCode::Data(Data::Text | Data::Binary));
-        if head.rsv2 || head.rsv3 || (head.rsv1 && !may_be_compressed) {
-            return Err(Fault::protocol("a reserved bit is set"));
+            && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        if header.rsv2 || header.rsv3 || (header.rsv1 && !may_be_compressed) {
+            return Err(WebSocketFault::protocol("a reserved bit is set"));
         }
-        match (head.opcode, &self.message) {
+        match (header.opcode, &self.message) {
             // RFC 6455 §5.5: "All control frames MUST have a payload length of 125 bytes or less and
             // MUST NOT be fragmented."
-            (OpCode::Control(_), _) if !head.is_final => {
-                return Err(Fault::protocol("a fragmented control frame"));
+            (OpCode::Control(_), _) if !header.is_final => {
+                return Err(WebSocketFault::protocol("a fragmented control frame"));
             }
             (OpCode::Control(_), _) if length > 125 => {
-                return Err(Fault::protocol("a control frame of more than 125 bytes"));
+                return Err(WebSocketFault::protocol(
+                    "a control frame of more than 125 bytes",
+                ));
             }
             (OpCode::Data(Data::Continue), None) => {
-                return Err(Fault::protocol("a continuation of nothing"));
+                return Err(WebSocketFault::protocol("a continuation of nothing"));
             }
             (OpCode::Data(Data::Text | Data::Binary), Some(_)) => {
-                return Err(Fault::protocol("a message inside of another"));
+                return Err(WebSocketFault::protocol("a message inside of another"));
             }
             (OpCode::Control(_) | OpCode::Data(_), _) => {}
         }
-        let (so_far, compressed) = match (head.opcode, &self.message) {
+        let (so_far, compressed) = match (header.opcode, &self.message) {
             (OpCode::Control(_), _) => (0, false),
-            (OpCode::Data(_), None) => (0, head.rsv1),
+            (OpCode::Data(_), None) => (0, header.rsv1),
             (OpCode::Data(_), Some(part)) => (part.data.len(), part.compressed),
         };
         let most = match compressed {
-            // What does not shrink grows a little: the limit is for what comes out.
+            // Data that does not compress grows a little, and the limit is for the inflated message.
             true => self
                 .limits
                 .message
@@ -200,34 +216,38 @@ impl Decoder {
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > self.limits.frame {
-            return Err(Fault::too_big("a frame is too large"));
+            return Err(WebSocketFault::too_big("a frame is too large"));
         }
         if length > most - so_far {
             return Err(TOO_BIG);
         }
-        Ok(Frame {
-            opcode: head.opcode,
-            is_final: head.is_final,
-            compressed: head.rsv1,
+        Ok(PendingFrame {
+            opcode: header.opcode,
+            is_final: header.is_final,
+            compressed: header.rsv1,
             mask,
             length,
         })
     }
 
-    /// Takes a data frame's payload. The message, if that was the end of it.
-    fn data(&mut self, frame: Frame, buffer: &mut BytesMut) -> Result<Option<Message>, Fault> {
+    /// Takes the payload of a data frame from the buffer. Returns the message if the frame ends it.
+    fn take_data(
+        &mut self,
+        frame: PendingFrame,
+        buffer: &mut BytesMut,
+    ) -> Result<Option<Message>, WebSocketFault> {
         let kind = match frame.opcode {
-            OpCode::Data(Data::Text) => Kind::Text,
-            OpCode::Data(_) => Kind::Binary,
+            OpCode::Data(Data::Text) => MessageKind::Text,
+            OpCode::Data(_) => MessageKind::Binary,
             OpCode::Control(_) => return Ok(None),
         };
         let Some(fragments) = &mut self.message else {
             return match (frame.is_final, frame.compressed) {
-                (true, false) => whole(kind, take(buffer, frame.length)).map(Some),
+                (true, false) => new_message(kind, take_payload(buffer, frame.length)).map(Some),
                 (true, true) => {
                     let message = self.inflate(&buffer[..frame.length])?;
                     buffer.advance(frame.length);
-                    whole(kind, message).map(Some)
+                    new_message(kind, message).map(Some)
                 }
                 (false, compressed) => {
                     let mut fragments = Fragments {
@@ -253,41 +273,41 @@ impl Decoder {
             true => self.inflate(&fragments.data)?,
             false => fragments.data.freeze(),
         };
-        whole(fragments.kind, message).map(Some)
+        new_message(fragments.kind, message).map(Some)
     }
 
-    fn inflate(&mut self, payload: &[u8]) -> Result<Bytes, Fault> {
-        // `check` lets the bit pass only where there is one.
+    fn inflate(&mut self, payload: &[u8]) -> Result<Bytes, WebSocketFault> {
+        // `check_header` refuses the bit if there is no inflater.
         let inflater = self
             .inflater
             .as_mut()
-            .ok_or(Fault::protocol("compressed"))?;
+            .ok_or(WebSocketFault::protocol("a reserved bit is set"))?;
         inflater
             .inflate(payload, self.limits.message)
-            .map_err(|fault| match fault {
-                deflate::Fault::TooLarge => TOO_BIG,
-                deflate::Fault::Malformed => Fault::invalid("a message cannot be inflated"),
+            .map_err(|error| match error {
+                InflateError::TooLarge => TOO_BIG,
+                InflateError::Malformed => WebSocketFault::invalid("a message cannot be inflated"),
             })
     }
 }
 
-const TOO_BIG: Fault = Fault::too_big("a message is too large");
+const TOO_BIG: WebSocketFault = WebSocketFault::too_big("a message is too large");
 
-const NOT_UTF8: Fault = Fault::invalid("a text is not UTF-8");
+const NOT_UTF8: WebSocketFault = WebSocketFault::invalid("a text is not UTF-8");
 
 impl Fragments {
-    /// Adds a part. A text that is not UTF-8 is told as soon as that is certain, for its client may
-    /// go on for long.
-    fn add(&mut self, buffer: &mut BytesMut, length: usize) -> Result<(), Fault> {
+    /// Adds the payload of a frame. Refuses a text as soon as it cannot be UTF-8, because the rest of
+    /// the message may take long.
+    fn add(&mut self, buffer: &mut BytesMut, length: usize) -> Result<(), WebSocketFault> {
         self.data.extend_from_slice(&buffer[..length]);
         buffer.advance(length);
-        if self.kind == Kind::Binary || self.compressed {
+        if self.kind == MessageKind::Binary || self.compressed {
             return Ok(());
         }
         let unchecked = &self.data[self.checked..];
         self.checked += match std::str::from_utf8(unchecked) {
             Ok(text) => text.len(),
-            // The rest of a character may be in the next part.
+            // The rest of a character may come with the next frame.
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
             Err(_) => return Err(NOT_UTF8),
         };
@@ -295,15 +315,15 @@ impl Fragments {
     }
 }
 
-fn whole(kind: Kind, data: Bytes) -> Result<Message, Fault> {
+fn new_message(kind: MessageKind, data: Bytes) -> Result<Message, WebSocketFault> {
     Ok(match kind {
-        Kind::Text => Message::Text(Text::try_from(data).map_err(|_| NOT_UTF8)?),
-        Kind::Binary => Message::Binary(data),
+        MessageKind::Text => Message::Text(Text::try_from(data).map_err(|_| NOT_UTF8)?),
+        MessageKind::Binary => Message::Binary(data),
     })
 }
 
-/// Takes a payload off the buffer. One that would keep a much larger buffer alive is copied.
-fn take(buffer: &mut BytesMut, length: usize) -> Bytes {
+/// Takes a payload from the buffer. Copies it if it would keep a much larger buffer alive.
+fn take_payload(buffer: &mut BytesMut, length: usize) -> Bytes {
     if length <= COPIED || buffer.capacity() > 2 * length {
         let payload = Bytes::copy_from_slice(&buffer[..length]);
         buffer.advance(length);
@@ -313,28 +333,34 @@ fn take(buffer: &mut BytesMut, length: usize) -> Bytes {
     }
 }
 
-fn control(control: Control, length: usize, buffer: &mut BytesMut) -> Result<Incoming, Fault> {
+fn take_control(
+    control: Control,
+    length: usize,
+    buffer: &mut BytesMut,
+) -> Result<Incoming, WebSocketFault> {
     let payload = Bytes::copy_from_slice(&buffer[..length]);
     buffer.advance(length);
     match control {
         Control::Ping => Ok(Incoming::Ping(payload)),
-        Control::Close => close(&payload),
-        // tungstenite has refused the reserved ones.
+        Control::Close => decode_close(&payload),
+        // tungstenite's parser has refused the reserved opcodes.
         Control::Pong | Control::Reserved(_) => Ok(Incoming::Pong),
     }
 }
 
 /// RFC 6455 §5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned
 /// integer", and the rest is UTF-8.
-fn close(payload: &[u8]) -> Result<Incoming, Fault> {
+fn decode_close(payload: &[u8]) -> Result<Incoming, WebSocketFault> {
     let (code, reason) = match payload {
         [] => return Ok(Incoming::Close(NO_CODE, String::new())),
-        [_] => return Err(Fault::protocol("half a close code")),
+        [_] => return Err(WebSocketFault::protocol("half a close code")),
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
     };
     // 1014 is registered, and tungstenite does not know it.
     if !CloseCode::from(code).is_allowed() && code != 1014 {
-        return Err(Fault::protocol("a close code that no client may send"));
+        return Err(WebSocketFault::protocol(
+            "a close code that no client may send",
+        ));
     }
     let reason = std::str::from_utf8(reason).map_err(|_| NOT_UTF8)?;
     Ok(Incoming::Close(code, reason.to_owned()))
@@ -344,7 +370,9 @@ fn close(payload: &[u8]) -> Result<Incoming, Fault> {
 /// status code to indicate that no status code was actually present."
 pub(crate) const NO_CODE: u16 = 1005;
 
-/// RFC 6455 §5.3. Eight bytes at a time: the compiler makes vector code of that.
+/// Removes the mask from a payload. (RFC 6455 §5.3)
+///
+/// Eight bytes at a time, so that the compiler can use vector instructions.
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);

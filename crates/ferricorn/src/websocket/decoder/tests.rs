@@ -1,14 +1,16 @@
 use asgi::Message;
 use bytes::BytesMut;
 
-use super::{COPIED, Decoder, Fault, Incoming, Limits, NO_CODE, READ_AHEAD, unmask};
+use super::{
+    COPIED, Decoder, Incoming, MessageLimits, NO_CODE, READ_AHEAD, WebSocketFault, unmask,
+};
 
-const LIMITS: Limits = Limits {
+const LIMITS: MessageLimits = MessageLimits {
     frame: 100_000,
     message: 200_000,
 };
 
-/// A frame with a mask of its own.
+/// A masked frame.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -29,8 +31,10 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// All that comes of these pieces, each read behind the other.
-fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Incoming>, Option<Fault>) {
+/// Decodes these pieces, one after the other.
+fn decode<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Incoming>, Option<WebSocketFault>) {
     let mut decoder = Decoder::new(LIMITS, None);
     let mut buffer = BytesMut::new();
     let mut all = Vec::new();
@@ -38,7 +42,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Incoming>, Opt
         buffer.extend_from_slice(piece);
         loop {
             match decoder.decode(&mut buffer) {
-                Ok(Some(said)) => all.push(said),
+                Ok(Some(item)) => all.push(item),
                 Ok(None) => break,
                 Err(fault) => return (all, Some(fault)),
             }
@@ -55,7 +59,7 @@ fn binary(data: &[u8]) -> Incoming {
     Incoming::Message(Message::binary(data.to_vec()))
 }
 
-/// A bit of everything.
+/// Every kind of frame, as bytes and decoded.
 fn conversation() -> (Vec<u8>, Vec<Incoming>) {
     let crab = "🦀".as_bytes();
     let frames = [
@@ -70,7 +74,7 @@ fn conversation() -> (Vec<u8>, Vec<Incoming>) {
         frame(0x81, &b"x".repeat(65_536)),
         frame(0x88, b"\x0f\xa0bye"),
     ];
-    let said = vec![
+    let items = vec![
         text("hello"),
         binary(&[1; 126]),
         Incoming::Ping("ping".into()),
@@ -80,25 +84,25 @@ fn conversation() -> (Vec<u8>, Vec<Incoming>) {
         text(&"x".repeat(65_536)),
         Incoming::Close(4000, "bye".to_owned()),
     ];
-    (frames.concat(), said)
+    (frames.concat(), items)
 }
 
 #[test]
-fn what_is_decoded_does_not_depend_on_how_it_was_cut() {
-    let (bytes, said) = conversation();
-    assert_eq!(decode([&bytes[..]]), (said, None));
-    let (_, said) = conversation();
-    assert_eq!(decode(bytes.chunks(1)), (said, None));
-    // Everywhere but in the long one.
+fn a_conversation_is_decoded_the_same_with_every_split() {
+    let (bytes, items) = conversation();
+    assert_eq!(decode([&bytes[..]]), (items, None));
+    let (_, items) = conversation();
+    assert_eq!(decode(bytes.chunks(1)), (items, None));
+    // Everywhere except inside the long message.
     for cut in (0..400).chain(bytes.len() - 20..bytes.len()) {
-        let (_, said) = conversation();
-        let (before, behind) = bytes.split_at(cut);
-        assert_eq!(decode([before, behind]), (said, None), "{cut}");
+        let (_, items) = conversation();
+        let (first, second) = bytes.split_at(cut);
+        assert_eq!(decode([first, second]), (items, None), "{cut}");
     }
 }
 
 #[test]
-fn a_fault_is_told_behind_what_came_before_it_wherever_it_was_cut() {
+fn a_fault_comes_after_the_messages_before_it_with_every_split() {
     for (code, bad) in [
         (1002, vec![0x81, 1, b'x']),
         (1002, frame(0xc1, b"x")),
@@ -116,9 +120,9 @@ fn a_fault_is_told_behind_what_came_before_it_wherever_it_was_cut() {
     ] {
         let bytes = [frame(0x81, b"ok"), bad].concat();
         for cut in 0..bytes.len() {
-            let (before, behind) = bytes.split_at(cut);
-            let (said, fault) = decode([before, behind]);
-            assert_eq!(said, [text("ok")], "{bytes:x?} at {cut}");
+            let (first, second) = bytes.split_at(cut);
+            let (items, fault) = decode([first, second]);
+            assert_eq!(items, [text("ok")], "{bytes:x?} at {cut}");
             assert_eq!(
                 fault.map(|fault| fault.code),
                 Some(code),
@@ -129,30 +133,30 @@ fn a_fault_is_told_behind_what_came_before_it_wherever_it_was_cut() {
 }
 
 #[test]
-fn every_first_byte_is_taken_or_refused_as_rfc_6455_has_it() {
+fn every_first_byte_is_accepted_or_refused_by_rfc_6455() {
     for first in 0..=u8::MAX {
-        let (said, fault) = decode([&frame(first, b"")[..]]);
+        let (items, fault) = decode([&frame(first, b"")[..]]);
         let opcode = first & 0x0f;
         let is_control = opcode >= 8;
-        let lawful = first & 0x70 == 0
+        let valid = first & 0x70 == 0
             && matches!(opcode, 1 | 2 | 8..=10)
             && (first & 0x80 != 0 || !is_control);
-        assert_eq!(fault.is_none(), lawful, "{first:#x}");
-        let whole = lawful && first & 0x80 != 0;
-        assert_eq!(said.len(), usize::from(whole), "{first:#x}");
+        assert_eq!(fault.is_none(), valid, "{first:#x}");
+        let whole = valid && first & 0x80 != 0;
+        assert_eq!(items.len(), usize::from(whole), "{first:#x}");
     }
 }
 
 #[test]
 fn close_codes_are_those_that_a_client_may_send() {
     for code in 0..=u16::MAX {
-        let (said, fault) = decode([&frame(0x88, &code.to_be_bytes())[..]]);
-        let lawful = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-        match said.first() {
-            Some(said) => assert_eq!(*said, Incoming::Close(code, String::new())),
+        let (items, fault) = decode([&frame(0x88, &code.to_be_bytes())[..]]);
+        let valid = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+        match items.first() {
+            Some(item) => assert_eq!(*item, Incoming::Close(code, String::new())),
             None => assert_eq!(fault.unwrap().code, 1002),
         }
-        assert_eq!(fault.is_none(), lawful, "{code}");
+        assert_eq!(fault.is_none(), valid, "{code}");
     }
     let none = Incoming::Close(NO_CODE, String::new());
     assert_eq!(decode([&frame(0x88, b"")[..]]), (vec![none], None));
@@ -171,7 +175,7 @@ fn a_message_is_limited_over_all_of_its_frames() {
     assert_eq!(decode([&more[..]]).1.unwrap().code, 1009);
     let ping = [&two[..], &frame(0x89, b"x"), &frame(0x80, b"")].concat();
     assert_eq!(decode([&ping[..]]).0.len(), 2);
-    // A length beyond all memory is refused by its head alone.
+    // The header alone is enough to refuse a length beyond all memory.
     let mut huge = vec![0x82, 0xff];
     huge.extend_from_slice(&[0xff; 8]);
     huge.extend_from_slice(&[0; 4]);
@@ -179,9 +183,9 @@ fn a_message_is_limited_over_all_of_its_frames() {
 }
 
 #[test]
-fn no_more_memory_is_asked_for_than_has_come_and_as_much_again() {
+fn a_read_is_at_most_as_large_as_the_bytes_so_far() {
     let mut decoder = Decoder::new(
-        Limits {
+        MessageLimits {
             frame: 1 << 30,
             message: 1 << 30,
         },
@@ -201,7 +205,7 @@ fn no_more_memory_is_asked_for_than_has_come_and_as_much_again() {
             return;
         }
     }
-    panic!("the message is not whole");
+    panic!("the message is incomplete");
 }
 
 #[test]
@@ -213,7 +217,7 @@ fn a_small_message_leaves_the_buffer_to_the_next_read() {
         buffer.extend_from_slice(&frame(0x82, &[7; 40]));
         kept.push(decoder.decode(&mut buffer).unwrap());
     }
-    // All of it, though the messages are still there.
+    // The whole buffer is free, although the messages still exist.
     assert!(buffer.try_reclaim(4 * COPIED));
     buffer.extend_from_slice(&frame(0x82, &[7; 3 * COPIED]));
     kept.push(decoder.decode(&mut buffer).unwrap());
@@ -221,7 +225,7 @@ fn a_small_message_leaves_the_buffer_to_the_next_read() {
 }
 
 #[test]
-fn a_mask_is_taken_off_whatever_the_length() {
+fn payloads_of_every_length_are_unmasked() {
     let mask = [1, 2, 3, 4];
     for length in 0..40 {
         let plain: Vec<u8> = (0..length).collect();
@@ -241,7 +245,7 @@ fn random(state: &mut u64) -> u64 {
 }
 
 #[test]
-fn what_comes_at_random_never_panics_and_is_the_same_however_it_is_cut() {
+fn random_bytes_never_panic_and_decode_the_same_with_every_split() {
     let (sound, _) = conversation();
     let mut state = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..3_000 {

@@ -1,4 +1,8 @@
 //! Inflates the messages that one socket receives.
+//!
+//! The [`Decoder`](crate::websocket::decoder::Decoder) calls [`Inflater::inflate`] with the payload of
+//! each compressed message, all frames together. An [`Inflater`] holds a window; the zlib stream belongs
+//! to the thread.
 
 use std::mem;
 
@@ -6,42 +10,43 @@ use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::negotiation::Agreement;
-use super::streams::{self, Streams};
+use super::thread_streams::{self, ThreadStreams};
 use super::window::Window;
 
-/// The end of every message, for the inflater: what its sender has cut off, and behind it a final block
-/// without content. If the message was complete, the stream ends with one of the two.
+/// The end of every message, for the inflater: the bytes that the sender has cut off, and after them an
+/// empty final block. If the message is complete, the stream ends in one of the two.
 const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 const FINAL_BLOCK: &[u8] = END.split_at(4).1;
 
-/// The first step in which the output grows.
+/// How many bytes the output grows by at first.
 const FIRST_STEP: usize = 4 * 1024;
 
-/// A message up to this size is copied out of the thread's buffer.
+/// The inflater copies a message up to this size out of the thread's buffer. A larger one keeps the buffer.
 const COPIED: usize = 32 * 1024;
 
-/// How many deflate streams a message may consist of, and how many bytes of payload allow for one more.
-/// To begin one takes microseconds, and it can be as short as two bytes.
+/// A message may consist of this many deflate streams, and of one more for each
+/// [`PAYLOAD_TO_A_STREAM`] bytes of payload. To start a stream takes microseconds, and a stream can be
+/// as short as two bytes.
 const STREAMS: usize = 8;
 const PAYLOAD_TO_A_STREAM: usize = 256;
 
-/// What is wrong with a message.
+/// Why a message cannot be inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is longer than the limit.
+pub(crate) enum InflateError {
+    /// The message is longer than the limit.
     TooLarge,
-    /// It is no complete DEFLATE data, or refers to what was never sent.
+    /// The payload is not complete DEFLATE data, or it refers to bytes that were never sent.
     Malformed,
 }
 
-/// What a socket keeps in order to inflate its messages.
+/// The state that a socket needs to inflate its messages.
 #[derive(Debug)]
 pub(crate) struct Inflater {
     window: Window,
 }
 
 impl Inflater {
-    /// For what a server receives.
+    /// For the messages that the server receives.
     pub(crate) fn new(agreement: Agreement) -> Self {
         let direction = agreement.client;
         let size = if direction.context_takeover {
@@ -54,13 +59,16 @@ impl Inflater {
         }
     }
 
-    /// The message whose compressed payload this is: of all of its frames together.
+    /// Inflates the payload of one message, which is the payload of all its frames together.
     ///
-    /// Memory grows with what comes out, not beyond `limit`. After a fault the connection must be failed:
-    /// client and server no longer have the same window.
-    pub(crate) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<Bytes, Fault> {
-        streams::with(|streams| {
-            let Streams {
+    /// Memory grows with the output, up to `limit`.
+    ///
+    /// # Errors
+    ///
+    /// The caller must fail the connection: client and server no longer have the same window.
+    pub(crate) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<Bytes, InflateError> {
+        thread_streams::with(|streams| {
+            let ThreadStreams {
                 inflater, buffer, ..
             } = streams;
             let mut inflation = Inflation {
@@ -68,7 +76,7 @@ impl Inflater {
                 output: buffer,
                 limit,
             };
-            inflation.message(payload, self.window.as_slice())?;
+            inflation.inflate_message(payload, self.window.as_slice())?;
             self.window.slide(buffer);
             if buffer.len() <= COPIED {
                 return Ok(Bytes::copy_from_slice(buffer));
@@ -79,14 +87,14 @@ impl Inflater {
         })
     }
 
-    /// The bytes on the heap.
+    /// How many bytes it holds on the heap.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.window.capacity()
     }
 }
 
-/// One message on its way through the thread's inflater.
+/// One message in the thread's inflater.
 struct Inflation<'a> {
     stream: &'a mut Decompress,
     output: &'a mut Vec<u8>,
@@ -97,73 +105,73 @@ impl Inflation<'_> {
     /// Inflates a message (RFC 7692 §7.2.2).
     ///
     /// Its sender may end a stream with a block that has BFINAL set, in the middle or at the end, and
-    /// "the next DEFLATE block follows the padded data if any" (7.2.1). That one may refer to what came
-    /// before as any other. A sender that leaves out the empty block at the very end is understood.
-    fn message(&mut self, mut payload: &[u8], window: &[u8]) -> Result<(), Fault> {
+    /// "the next DEFLATE block follows the padded data if any" (7.2.1). The next block may refer to
+    /// earlier bytes like any other. The last empty block may be missing.
+    fn inflate_message(&mut self, mut payload: &[u8], window: &[u8]) -> Result<(), InflateError> {
         let streams = STREAMS + payload.len() / PAYLOAD_TO_A_STREAM;
         for _ in 0..streams {
             if payload.is_empty() {
                 return Ok(());
             }
-            self.begin(window)?;
-            if self.run(&mut payload)? == Stopped::AtItsEnd {
+            self.start_stream(window)?;
+            if self.run(&mut payload)? == StreamStop::AtEnd {
                 continue;
             }
             let mut end = END.as_slice();
             return match self.run(&mut end)? {
-                Stopped::AtItsEnd if end.is_empty() || end == FINAL_BLOCK => Ok(()),
-                _ => Err(Fault::Malformed),
+                StreamStop::AtEnd if end.is_empty() || end == FINAL_BLOCK => Ok(()),
+                _ => Err(InflateError::Malformed),
             };
         }
         if payload.is_empty() {
             Ok(())
         } else {
-            Err(Fault::Malformed)
+            Err(InflateError::Malformed)
         }
     }
 
-    /// Begins a stream that may refer to the window and to what has come out so far.
-    fn begin(&mut self, window: &[u8]) -> Result<(), Fault> {
+    /// Starts a stream that may refer to the window and to the output so far.
+    fn start_stream(&mut self, window: &[u8]) -> Result<(), InflateError> {
         self.stream.reset(false);
         for past in [window, self.output] {
             if !past.is_empty() {
                 let set = self.stream.set_dictionary(past);
-                set.map_err(|_| Fault::Malformed)?;
+                set.map_err(|_| InflateError::Malformed)?;
             }
         }
         Ok(())
     }
 
     /// Inflates until the stream ends or the input does.
-    fn run(&mut self, input: &mut &[u8]) -> Result<Stopped, Fault> {
+    fn run(&mut self, input: &mut &[u8]) -> Result<StreamStop, InflateError> {
         loop {
             self.make_room();
             let (read, length) = (self.stream.total_in(), self.output.len());
             let status = self
                 .stream
                 .decompress_vec(input, self.output, FlushDecompress::None)
-                .map_err(|_| Fault::Malformed)?;
+                .map_err(|_| InflateError::Malformed)?;
             let read = (self.stream.total_in() - read) as usize;
             *input = &input[read..];
             if self.output.len() > self.limit {
-                return Err(Fault::TooLarge);
+                return Err(InflateError::TooLarge);
             }
             if status == Status::StreamEnd {
-                return Ok(Stopped::AtItsEnd);
+                return Ok(StreamStop::AtEnd);
             }
             if self.output.len() < self.output.capacity() {
                 if input.is_empty() {
-                    return Ok(Stopped::ForInput);
+                    return Ok(StreamStop::NeedsInput);
                 }
                 if read == 0 && self.output.len() == length {
-                    return Err(Fault::Malformed);
+                    return Err(InflateError::Malformed);
                 }
             }
         }
     }
 
-    /// Makes room for at least one more byte, and for at most one more than the limit: that one tells
-    /// that there is more.
+    /// Makes room for at least one more byte, and for at most one byte above the limit. If that byte is
+    /// written, the message is too large.
     fn make_room(&mut self) {
         let length = self.output.len();
         if length == self.output.capacity() {
@@ -174,9 +182,11 @@ impl Inflation<'_> {
     }
 }
 
-/// Why a stream gives no more.
+/// Why a stream stopped.
 #[derive(PartialEq)]
-enum Stopped {
-    AtItsEnd,
-    ForInput,
+enum StreamStop {
+    /// The stream has ended.
+    AtEnd,
+    /// The stream needs more input.
+    NeedsInput,
 }

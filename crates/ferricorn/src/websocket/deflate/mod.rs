@@ -1,22 +1,24 @@
-//! permessage-deflate (RFC 7692): messages, not frames, compressed and inflated.
+//! permessage-deflate (RFC 7692): compresses and inflates WebSocket messages.
 //!
-//! Pure: no sockets, no tokio, no clock. The handshake calls [`negotiate`] with the client's request; then
-//! a [`Deflater`] takes the messages that are sent and an [`Inflater`] those that are received, each as a
-//! whole. Fragments, RSV1 and who may set it are the business of frames.
+//! Pure: no sockets, no tokio, no clock. The handshake calls [`negotiate`] with the client's request.
+//! After that a [`Deflater`] compresses each message that the server sends, and an [`Inflater`] inflates
+//! each message that it receives. Both work on whole messages, not on frames: the
+//! [decoder](super::decoder) and the [encoder](super::encoder) handle fragments and the bit RSV1.
 //!
 //! # Streams for a thread, windows for a socket
 //!
-//! A zlib compressor takes 265 KiB for a window of 12 bits and 380 KiB for one of 15, and half of that is
-//! a hash table whose size nothing changes; an inflater takes 47 KiB. So no socket has either. A thread
-//! has them ([`streams`]), and a socket has its two windows: the last bytes that it has sent and received,
-//! plain ([`window`]). For each message the stream is reset and handed the window as a dictionary, of
-//! which the other side sees nothing. A compressor that has compressed nothing since the same socket's
-//! last message just goes on ([`compressors`]).
+//! A zlib compressor takes 265 KiB for a window of 12 bits and 380 KiB for one of 15. Half of that is a
+//! hash table of fixed size. An inflater takes 47 KiB. So no socket has a compressor or an inflater of
+//! its own. A thread has them ([`thread_streams`]), and a socket has its two windows: the last bytes that
+//! it has sent and received, uncompressed ([`window`]). For each message, the thread's stream is reset and
+//! gets the window as a dictionary; the other side sees nothing of this. If the same socket used a
+//! compressor last, that compressor continues without a reset ([`compressors`]).
 //!
-//! # What was tried
+//! # Alternatives
 //!
-//! Microseconds of CPU time for a message of JSON, and bytes that a socket holds; windows of 12 bits with
-//! context take-over, levels as in [`deflater`], one core of x86-64 in a release build:
+//! The table shows microseconds of CPU time for a message of JSON, and the bytes that a socket holds.
+//! Windows of 12 bits with context take-over, levels as in [`deflater`], one core of x86-64, release
+//! build:
 //!
 //! ```text
 //!                              64 B          1 KiB         16 KiB      a socket
@@ -34,13 +36,15 @@
 //! streams kept, 64 in turn  0.4    0.9    6.0   27        51    229    418 KiB
 //! ```
 //!
-//! - Streams that are kept take 5 µs less where many sockets are sent short messages in turn, which is what
-//!   a chat does, 3 µs less for 1 KiB, and more for 16 KiB. For that, ten thousand sockets would hold 3 GB
-//!   in place of 80 MB.
-//! - A layer under tungstenite's `WebSocket` that inflates and frames anew parses and copies everything
-//!   twice. Next to DEFLATE that is little time, but its buffers stay several times as large as the
-//!   largest message, and both halves need the rules for fragments and the limits. With frames of our
-//!   own, which is what this server has, there is one of each.
+//! - Streams that each socket keeps save 5 µs a message if many sockets get short messages in turn, as in
+//!   a chat. They save 3 µs for 1 KiB and cost time for 16 KiB. But ten thousand sockets would hold 3 GB
+//!   instead of 80 MB.
+//! - A layer under tungstenite's `WebSocket` that inflates messages and frames them again parses and
+//!   copies everything twice. Compared with DEFLATE that is little time. But its buffers stay several
+//!   times as large as the largest message, and both layers need the limits and the rules for fragments.
+//!   With frames of its own, this server has one of each.
+//!
+//! Time and size of the compressed message for each level:
 //!
 //! | level | 1 KiB | | 16 KiB | |
 //! | --- | --- | --- | --- | --- |
@@ -49,23 +53,24 @@
 //! | 3 | 27 µs | 37.1 % | 187 µs | 34.4 % |
 //! | 6 | 29 µs | 36.7 % | 219 µs | 33.9 % |
 //!
-//! At 16 KiB, level 3 is the last whose step takes less than 150 ns a byte saved. Short messages that may
-//! refer to others are compressed at level 1: nearly as well, in 3 to 8 µs less.
+//! At 16 KiB, level 3 is the last level that takes less than 150 ns for each byte that it saves over the
+//! level before. Short messages that may refer to earlier ones are compressed at level 1, which is nearly
+//! as good and takes 3 to 8 µs less.
 
 mod compressors;
 mod deflater;
 mod extensions;
 mod inflater;
-mod negotiation;
-mod streams;
+pub(crate) mod negotiation;
 #[cfg(test)]
 mod tests;
+mod thread_streams;
 mod window;
 
 pub(crate) use self::deflater::Deflater;
-pub(crate) use self::inflater::{Fault, Inflater};
-pub(crate) use self::negotiation::{Agreement, Settings, negotiate};
+pub(crate) use self::inflater::{InflateError, Inflater};
+pub(crate) use self::negotiation::{Agreement, DeflateSettings, negotiate};
 
-/// What zlib writes at the end of a message so that all of it is out, and the sender cuts off: the end of
-/// an empty block without compression (RFC 7692 §7.2.1).
+/// The last bytes that zlib writes when it flushes a message: the end of an empty uncompressed block. The
+/// sender cuts them off (RFC 7692 §7.2.1).
 const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];

@@ -1,64 +1,81 @@
-//! What client and server agree on (RFC 7692 §5.1 and 7.1).
+//! The agreement of client and server on permessage-deflate (RFC 7692 §5.1 and 7.1).
+//!
+//! The handshake calls [`negotiate`]. The syntax of the header is in
+//! [`extensions`](super::extensions).
 
 use std::fmt::Write as _;
 
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use http::{HeaderMap, HeaderValue};
 
-use super::extensions::{Extensions, Malformed};
+use super::extensions::{ExtensionParser, MalformedExtensions};
 
 const NAME: &str = "permessage-deflate";
 
-/// The window of a peer that was not asked for a smaller one.
+/// The window of a peer if the other side does not ask for a smaller one.
 const LARGEST_WINDOW: u8 = 15;
 
-/// How many extensions of a request are looked at: browsers offer one, libraries two or three.
+/// The server looks at this many extensions of a request. Browsers offer one, libraries two or three.
 const MOST_OFFERS: usize = 16;
 
-/// What the server is willing to do.
+/// The parameters that the server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Settings {
-    /// The largest window of both directions, as the power of two: 9 to 15.
+pub(crate) struct DeflateSettings {
+    /// The largest window in each direction, as a power of two: 9 to 15.
     pub(crate) window_bits: u8,
-    /// Whether a message may refer to the ones before it.
+    /// Whether a message may refer to earlier ones.
     pub(crate) context_takeover: bool,
 }
 
-/// What both sides have agreed on.
+/// The parameters that client and server have agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Agreement {
-    /// What the server compresses.
+    /// For the messages that the server compresses.
     pub(crate) server: Direction,
-    /// What the client compresses.
+    /// For the messages that the client compresses.
     pub(crate) client: Direction,
 }
 
-/// What both sides have agreed on for the messages of one of them.
+/// The agreed parameters for the messages of one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Direction {
     /// How far back a message may refer, as a power of two: 8 to 15, for the server 9 to 15.
     pub(crate) window_bits: u8,
-    /// Whether a message may refer to the ones before it.
+    /// Whether a message may refer to earlier ones.
     pub(crate) context_takeover: bool,
 }
 
-/// Accepts the first offer of the client's that the server can keep to, and says what to answer in
-/// `sec-websocket-extensions`.
+/// Accepts the first offer of the client that the server supports. Returns the agreement and the
+/// `sec-websocket-extensions` header of the response.
 ///
-/// An offer with a parameter that is unknown, repeated or has no lawful value is declined, and the next
-/// one is looked at (RFC 7692 §7.1). So is one that wants the server to keep to a window of 256 bytes
-/// (`server_max_window_bits=8`): zlib has none for raw streams.
+/// The server declines an offer with a parameter that is unknown, repeated or has an invalid value, and
+/// looks at the next one (RFC 7692 §7.1). It also declines an offer that limits the server to a window of
+/// 256 bytes (`server_max_window_bits=8`), because zlib has no such window for raw streams.
+///
+/// # Errors
+///
+/// A header does not follow the grammar.
 pub(crate) fn negotiate(
     headers: &HeaderMap,
-    settings: Settings,
-) -> Result<Option<(Agreement, HeaderValue)>, Malformed> {
+    settings: DeflateSettings,
+) -> Result<Option<(Agreement, HeaderValue)>, MalformedExtensions> {
+    let values = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
+    negotiate_values(values.map(HeaderValue::as_bytes), settings)
+}
+
+/// Does the work of [`negotiate`] for the values of all `sec-websocket-extensions` headers. They may
+/// contain any bytes.
+pub(crate) fn negotiate_values<'a>(
+    values: impl Iterator<Item = &'a [u8]>,
+    settings: DeflateSettings,
+) -> Result<Option<(Agreement, HeaderValue)>, MalformedExtensions> {
     let mut accepted = None;
     let mut looked_at = 0;
-    for field in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
-        let mut extensions = Extensions::new(field.as_bytes());
-        while let Some(name) = extensions.extension()? {
+    for value in values {
+        let mut extensions = ExtensionParser::new(value);
+        while let Some(name) = extensions.next_extension()? {
             let mut offer = Some(Offer::default());
-            while let Some((name, value)) = extensions.parameter()? {
+            while let Some((name, value)) = extensions.next_parameter()? {
                 offer = offer.and_then(|offer| offer.with(name, value.as_deref()));
             }
             if accepted.is_none() && name == NAME.as_bytes() {
@@ -79,12 +96,12 @@ struct Offer {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
-    /// Without a value the client only says that it could keep to a limit.
+    /// `Some(None)` if the parameter has no value: the client supports a limit and does not ask for one.
     client_max_window_bits: Option<Option<u8>>,
 }
 
 impl Offer {
-    /// The offer with one more parameter, unless that makes it one to decline.
+    /// Adds a parameter. `None` if the server must decline the offer because of it.
     fn with(mut self, name: &[u8], value: Option<&[u8]>) -> Option<Self> {
         let first = match (name, value) {
             (b"server_no_context_takeover", None) => set(&mut self.server_no_context_takeover),
@@ -105,7 +122,7 @@ impl Offer {
         first.then_some(self)
     }
 
-    fn accept(self, settings: Settings) -> Option<(Agreement, HeaderValue)> {
+    fn accept(self, settings: DeflateSettings) -> Option<(Agreement, HeaderValue)> {
         let largest = settings.window_bits.clamp(9, LARGEST_WINDOW);
         let server_limit = self.server_max_window_bits.unwrap_or(LARGEST_WINDOW);
         if server_limit == 8 {
@@ -113,7 +130,7 @@ impl Offer {
         }
         let client_window_bits = match self.client_max_window_bits {
             Some(limit) => limit.unwrap_or(LARGEST_WINDOW).min(largest),
-            // "A server MUST NOT include [it]" unasked (RFC 7692 §7.1.2.2).
+            // "A server MUST NOT include [it]" if the client did not (RFC 7692 §7.1.2.2).
             None => LARGEST_WINDOW,
         };
         let agreement = Agreement {
@@ -127,33 +144,33 @@ impl Offer {
             },
         };
         let asked = self.server_max_window_bits.is_some();
-        let answer = HeaderValue::try_from(answer(agreement, asked)).ok()?;
-        Some((agreement, answer))
+        let value = HeaderValue::try_from(response_value(agreement, asked)).ok()?;
+        Some((agreement, value))
     }
 }
 
-/// The answer that says it. The server's window stands in it unasked if it is smaller than the largest:
-/// the client may then keep less (RFC 7692 §7.1.2.1).
-fn answer(agreement: Agreement, server_window_was_asked_for: bool) -> String {
+/// The header of the response. It names the server's window if the client asked for one, and also if the
+/// window is smaller than the largest: the client may then keep less memory (RFC 7692 §7.1.2.1).
+fn response_value(agreement: Agreement, client_asked_for_server_window: bool) -> String {
     let Agreement { server, client } = agreement;
-    let mut answer = String::from(NAME);
+    let mut value = String::from(NAME);
     if !server.context_takeover {
-        answer.push_str("; server_no_context_takeover");
+        value.push_str("; server_no_context_takeover");
     }
     if !client.context_takeover {
-        answer.push_str("; client_no_context_takeover");
+        value.push_str("; client_no_context_takeover");
     }
     // Writing to a `String` cannot fail.
-    if server_window_was_asked_for || server.window_bits < LARGEST_WINDOW {
-        let _ = write!(answer, "; server_max_window_bits={}", server.window_bits);
+    if client_asked_for_server_window || server.window_bits < LARGEST_WINDOW {
+        let _ = write!(value, "; server_max_window_bits={}", server.window_bits);
     }
     if client.window_bits < LARGEST_WINDOW {
-        let _ = write!(answer, "; client_max_window_bits={}", client.window_bits);
+        let _ = write!(value, "; client_max_window_bits={}", client.window_bits);
     }
-    answer
+    value
 }
 
-/// Sets a flag; says whether it was not set before.
+/// Sets a flag. Returns whether it was unset before.
 fn set(flag: &mut bool) -> bool {
     !std::mem::replace(flag, true)
 }

@@ -1,4 +1,7 @@
-//! From messages to bytes: the frames that wait to be written.
+//! Turns the messages to a WebSocket client into frames, which wait here until they are written.
+//!
+//! It does no I/O: the session puts messages in, and [`Io`](super::Io) takes bytes out. It accepts
+//! every message, so its callers ask first whether it has room.
 
 use asgi::{Message, WebSocketClose};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -10,26 +13,26 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::decoder::NO_CODE;
 use super::deflate::Deflater;
 
-/// A socket that has more than this to write takes no more of its app, in bytes. Each has as much
-/// again in the kernel or in its client's window.
+/// A socket accepts no more messages from its app while more than this waits, in bytes. About as much
+/// again waits in the kernel or in the client's window.
 const ENOUGH: usize = 64 * 1024;
 
-/// A payload of at least this size is not copied behind its frame's head.
+/// The encoder does not copy a payload of this size or larger.
 const NOT_COPIED: usize = 8 * 1024;
 
-/// The frames of a socket that wait to be written, in order.
+/// The frames of one socket that wait to be written, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Outgoing {
+pub(crate) struct Encoder {
     deflater: Option<Deflater>,
-    /// Heads and small payloads.
+    /// Frame headers and small payloads.
     first: BytesMut,
-    /// A large payload behind them.
+    /// A large payload after them.
     large: Bytes,
-    /// What follows the large one.
+    /// The frames after the large payload.
     last: BytesMut,
 }
 
-impl Outgoing {
+impl Encoder {
     pub(crate) fn new(deflater: Option<Deflater>) -> Self {
         Self {
             deflater,
@@ -46,8 +49,8 @@ impl Outgoing {
         self.large.is_empty() && self.first.len() < ENOUGH
     }
 
-    /// Whether there is room for an answer to the client. One that asks for more than it reads has
-    /// to wait with the rest.
+    /// Whether there is room for an answer to the client. If there is not, the client asks for more
+    /// than it reads, and has to wait.
     pub(crate) fn has_room_for_control(&self) -> bool {
         self.first.len() + self.last.len() < ENOUGH
     }
@@ -59,18 +62,18 @@ impl Outgoing {
             Message::Binary(data) => (Data::Binary, data),
             _ => unreachable!("a message is text or binary"),
         };
-        let mut head = FrameHeader {
+        let mut header = FrameHeader {
             opcode: OpCode::Data(kind),
             ..FrameHeader::default()
         };
         if let Some(deflater) = &mut self.deflater
             && let Some(deflated) = deflater.deflate(&payload)
         {
-            // RFC 7692 §6: the first reserved bit says that a message is compressed.
-            head.rsv1 = true;
-            return self.frame(&head, deflated);
+            // RFC 7692 §6: the first reserved bit marks a compressed message.
+            header.rsv1 = true;
+            return self.frame(&header, deflated);
         }
-        self.frame(&head, payload);
+        self.frame(&header, payload);
     }
 
     pub(crate) fn ping(&mut self) {
@@ -81,8 +84,8 @@ impl Outgoing {
         self.control(Control::Pong, payload);
     }
 
-    /// Adds a close frame, behind which nothing may follow: with 1005 an empty one, for a client that
-    /// gave no code.
+    /// Adds a close frame; no frame may follow it. With code 1005 its payload is empty, for a client
+    /// that gave no code.
     pub(crate) fn close(&mut self, close: &WebSocketClose) {
         let mut payload = BytesMut::with_capacity(2 + close.reason.len());
         if close.code != NO_CODE {
@@ -93,35 +96,35 @@ impl Outgoing {
     }
 
     fn control(&mut self, control: Control, payload: Bytes) {
-        let head = FrameHeader {
+        let header = FrameHeader {
             opcode: OpCode::Control(control),
             ..FrameHeader::default()
         };
-        self.frame(&head, payload);
+        self.frame(&header, payload);
     }
 
-    fn frame(&mut self, head: &FrameHeader, payload: Bytes) {
-        let behind = match self.large.is_empty() {
+    fn frame(&mut self, header: &FrameHeader, payload: Bytes) {
+        let buffer = match self.large.is_empty() {
             true => &mut self.first,
             false => &mut self.last,
         };
         let length = payload.len() as u64;
         let copied = payload.len() < NOT_COPIED || !self.large.is_empty();
-        behind.reserve(head.len(length) + if copied { payload.len() } else { 0 });
-        // Writing into memory does not fail.
-        let _ = head.format(length, &mut behind.writer());
+        buffer.reserve(header.len(length) + if copied { payload.len() } else { 0 });
+        // Writing to memory cannot fail.
+        let _ = header.format(length, &mut buffer.writer());
         match copied {
-            true => behind.extend_from_slice(&payload),
+            true => buffer.extend_from_slice(&payload),
             false => self.large = payload,
         }
     }
 
-    /// What is to be written first, in order.
+    /// All waiting bytes, in order.
     pub(crate) fn slices(&self) -> [IoSlice<'_>; 3] {
         [&self.first[..], &self.large[..], &self.last[..]].map(IoSlice::new)
     }
 
-    /// So many bytes were written.
+    /// Removes the first `count` bytes, which have been written.
     pub(crate) fn written(&mut self, count: usize) {
         let first = count.min(self.first.len());
         let large = (count - first).min(self.large.len());
@@ -129,20 +132,20 @@ impl Outgoing {
         self.first.advance(first);
         self.large.advance(large);
         self.last.advance(last);
-        self.tidy();
+        self.compact();
     }
 
-    /// Takes the next piece off, at most `most` bytes, for a writer that keeps what it is given.
+    /// Takes the next piece, at most `most` bytes, for a writer that keeps the bytes.
     pub(crate) fn take(&mut self, most: usize) -> Bytes {
         let piece = match self.first.is_empty() {
             false => self.first.split_to(most.min(self.first.len())).freeze(),
             true => self.large.split_to(most.min(self.large.len())),
         };
-        self.tidy();
+        self.compact();
         piece
     }
 
-    /// How many bytes [`take`](Self::take) would give at most.
+    /// The most bytes that [`take`](Self::take) would return.
     pub(crate) fn next_len(&self) -> usize {
         match self.first.len() {
             0 => self.large.len(),
@@ -150,8 +153,9 @@ impl Outgoing {
         }
     }
 
-    /// Closes the ranks. A socket that has nothing to write holds no buffer.
-    fn tidy(&mut self) {
+    /// Frees written buffers and moves `last` to the front in its turn. So a socket that has nothing to
+    /// write holds no buffer.
+    fn compact(&mut self) {
         if self.large.is_empty() {
             self.large = Bytes::new();
             if self.first.is_empty() {

@@ -1,15 +1,16 @@
-//! Which certificate a client gets, and in which forms it may be given.
+//! Which certificate a client gets, and which formats certificates and keys may have.
 
 use ferricorn::{Config, TlsConfig, TlsVersion};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::certificates::{Authority, Pem, server_params};
-use crate::support::tls_client::TlsClient;
-use crate::support::{Http, Server, http, run};
+use test_support::app::echo_path;
+use test_support::certificates::{Authority, Pem, server_params};
+use test_support::tls_client::TlsClient;
+use test_support::{Http, Server, http, run};
 
-/// A key for tests alone: ring makes no keys of RSA, and these are the only ones in PKCS#1.
+/// An RSA key, for tests only. ring cannot generate RSA keys, and only RSA keys have the format PKCS#1.
 const RSA_PKCS8: &str = include_str!("rsa-test-key.pem");
 
 async fn host_and_certificate(mut http: Http) -> Result<(), asgi::AppError> {
@@ -19,7 +20,7 @@ async fn host_and_certificate(mut http: Http) -> Result<(), asgi::AppError> {
 }
 
 #[test]
-fn the_host_chooses_the_certificate() {
+fn the_host_selects_the_certificate() {
     run(async {
         let authority = Authority::new("a");
         let first = authority.server(&["first.example", "other.example"]);
@@ -40,36 +41,36 @@ fn the_host_chooses_the_certificate() {
             ("OTHER.example", &first),
             ("small.shop.example", &wildcard),
             ("big.shop.example", &exact),
-            // A wildcard stands for one label, and for one at least.
+            // A wildcard stands for exactly one label.
             ("a.big.shop.example", &first),
             ("shop.example", &first),
             ("unknown.example", &first),
-            // An address is no host: nothing is asked for.
+            // For an address, the client sends no host name.
             ("127.0.0.1", &first),
         ] {
             let mut client = trusting.connect(&server, host).await;
             let shown = client.tls_session().peer_certificates().unwrap()[0].clone();
             assert!(shown == expected.der, "{host}");
-            client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-            let told = client.expect_response(200).await.body;
-            assert_eq!(told, normal(&expected.chain), "{host}");
+            client.get("/").await;
+            let body = client.expect_response(200).await.body;
+            assert_eq!(body, normal(&expected.chain), "{host}");
         }
     });
 }
 
-/// PEM with one kind of line ends.
+/// PEM with line ends of LF.
 fn normal(pem: &str) -> String {
     pem.replace("\r\n", "\n")
 }
 
 #[test]
-fn the_newest_version_is_spoken_and_the_oldest_can_be_chosen() {
+fn the_newest_version_is_used_and_the_oldest_is_configurable() {
     run(async {
         let authority = Authority::new("a");
         let pem = authority.server(&["localhost"]);
         let server = |min_version| {
             let tls = super::config(&pem).min_version(min_version).load().unwrap();
-            async move { Server::start_tls(Config::default(), &tls, http(super::path)).await }
+            async move { Server::start_tls(Config::default(), &tls, echo_path()).await }
         };
         let any = server(TlsVersion::Tls12).await;
         let new = server(TlsVersion::Tls13).await;
@@ -87,11 +88,11 @@ fn the_newest_version_is_spoken_and_the_oldest_can_be_chosen() {
 }
 
 #[test]
-fn the_scope_says_all_that_tls_knows() {
+fn the_scope_describes_the_tls_session() {
     run(async {
         let app = http(|mut http: Http| async move {
             let tls = http.scope.extensions.tls.clone().ok_or("no TLS")?;
-            let said = format!(
+            let text = format!(
                 "{:?} {:?} {:?} {:?} {:?} {:?}",
                 tls.version,
                 tls.cipher_suite.map(|suite| suite >> 8),
@@ -100,18 +101,18 @@ fn the_scope_says_all_that_tls_knows() {
                 tls.client_cert_name,
                 tls.client_cert_error,
             );
-            http.respond(said).await
+            http.respond(text).await
         });
         let secure = super::Secure::start_with(Config::default(), app).await;
-        let said = secure.client().get(&secure.server, "localhost").await;
+        let response = secure.client().get(&secure.server, "localhost").await;
         assert_eq!(
-            said.unwrap(),
+            response.unwrap(),
             "Some(772) Some(19) Some(\"localhost\") [] None None"
         );
         let old = TlsClient::with(&secure.authority, &[&TLS12], None);
-        let said = old.get(&secure.server, "localhost").await;
+        let response = old.get(&secure.server, "localhost").await;
         assert_eq!(
-            said.unwrap(),
+            response.unwrap(),
             "Some(771) Some(192) Some(\"localhost\") [] None None"
         );
     });
@@ -129,8 +130,8 @@ fn a_session_is_resumed() {
                 rustls::HandshakeKind::Resumed,
             ] {
                 let mut connection = client.connect(&secure.server, "localhost").await;
-                // With TLS 1.3 the tickets come behind the handshake.
-                connection.write("GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+                // With TLS 1.3, the tickets follow the handshake.
+                connection.get("/a").await;
                 assert_eq!(connection.expect_response(200).await.body, "/a");
                 let kind = connection.tls_session().handshake_kind();
                 assert_eq!(kind, Some(expected), "{version:?}");
@@ -140,7 +141,7 @@ fn a_session_is_resumed() {
 }
 
 #[test]
-fn a_key_may_have_any_of_its_usual_forms() {
+fn a_key_may_have_any_usual_format() {
     run(async {
         let authority = Authority::new("a");
         let sign = |key: &KeyPair| authority.sign(&server_params(&["localhost"]), key);
@@ -160,11 +161,11 @@ fn a_key_may_have_any_of_its_usual_forms() {
             ("P-256, SEC1", sec1_p256),
             ("P-384, SEC1", sec1_p384),
         ] {
-            // In one file, as some tools write them, and in DOS's line ends.
+            // In one file, as some tools write them, and with line ends of CRLF.
             let both = format!("{}\n# the key\n{}", pem.key, pem.chain).replace('\n', "\r\n");
             let tls = TlsConfig::new().certificate_pem(both.as_bytes(), both.as_bytes());
             let tls = tls.load().unwrap_or_else(|error| panic!("{what}: {error}"));
-            let server = Server::start_tls(Config::default(), &tls, http(super::path)).await;
+            let server = Server::start_tls(Config::default(), &tls, echo_path()).await;
             let client = TlsClient::new(&authority);
             assert_eq!(
                 client.get(&server, "localhost").await.unwrap(),
@@ -175,7 +176,7 @@ fn a_key_may_have_any_of_its_usual_forms() {
     });
 }
 
-/// The same with the key as it lies inside of PKCS#8.
+/// The same certificate, with the key taken out of PKCS#8.
 fn with_key(pem: &Pem, label: &str) -> Pem {
     let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(pem.key.as_bytes()).unwrap();
     // SEQUENCE { version, algorithm, OCTET STRING { the key } }
@@ -191,7 +192,7 @@ fn with_key(pem: &Pem, label: &str) -> Pem {
     }
 }
 
-/// The content of the first element of DER, and what follows it.
+/// The content of the first DER element, and the bytes after it.
 fn content(der: &[u8]) -> (&[u8], &[u8]) {
     let (length, header) = match der[1] {
         0x82 => (usize::from(der[2]) << 8 | usize::from(der[3]), 4),
@@ -219,7 +220,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_wrong_is_told_in_one_line() {
+fn an_invalid_configuration_has_a_one_line_error() {
     let authority = Authority::new("a");
     let one = authority.server(&["one.example"]);
     let two = authority.server(&["two.example"]);
@@ -229,20 +230,20 @@ fn what_is_wrong_is_told_in_one_line() {
     };
     assert_eq!(
         TlsConfig::new().load().unwrap_err().to_string(),
-        "TLS has no certificate, expected at least one with its private key"
+        "found no certificate for TLS, expected at least one with its private key"
     );
     assert_eq!(
         load(&one.chain, &two.key),
-        "the private key: the private key is not that of the certificate in the certificate; the \
-         server's own certificate must be the first in its file"
+        "the private key: the private key does not belong to the certificate in the certificate, \
+         expected the key of that certificate; the server's certificate must come first in its file"
     );
     assert_eq!(
         load(&one.chain, &one.chain),
-        "the private key: found no private key, expected PEM with a section \
+        "the private key: found no private key, expected PEM with the line \
          -----BEGIN PRIVATE KEY-----"
     );
     let damaged = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    assert!(load(&one.chain, damaged).contains("the private key is damaged or of a kind"));
+    assert!(load(&one.chain, damaged).contains("the private key is damaged or its type"));
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(load(damaged, &one.key).contains("found a certificate that cannot be used"));
     let config = super::config(&one).client_authorities_pem(authority.pem.as_bytes());
@@ -252,7 +253,7 @@ fn what_is_wrong_is_told_in_one_line() {
             .unwrap_err()
             .to_string()
             .contains("optional or required"),
-        "authorities that nobody asks"
+        "authorities without a request for client certificates"
     );
 }
 
@@ -265,12 +266,12 @@ fn an_expired_certificate_is_a_warning() {
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
         let pem = authority.sign(&params, &KeyPair::generate().unwrap());
         super::tls(&pem);
-        crate::support::logs::expect_warning(&["old.example", "expired on 2021-01-01T00:00:00Z"]);
+        test_support::logs::expect_warning(&["old.example", "expired on 2021-01-01T00:00:00Z"]);
     });
 }
 
 #[test]
-fn a_certificate_without_a_host_is_the_first_ones_or_nobodys() {
+fn a_certificate_without_a_host_that_is_not_the_first_is_a_warning() {
     run(async {
         let authority = Authority::new("a");
         let mut params = CertificateParams::default();
@@ -281,6 +282,6 @@ fn a_certificate_without_a_host_is_the_first_ones_or_nobodys() {
             config.certificate_pem(pem.chain.as_bytes(), pem.key.as_bytes())
         };
         add(add(TlsConfig::new(), &named), &pem).load().unwrap();
-        crate::support::logs::expect_warning(&["no client will get", "a\\, b"]);
+        test_support::logs::expect_warning(&["no client will get", "a\\, b"]);
     });
 }

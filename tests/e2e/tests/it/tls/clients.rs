@@ -1,14 +1,14 @@
-//! Certificates of clients.
+//! Client certificates.
 
 use ferricorn::{ClientCertificates, Config};
 use rcgen::KeyPair;
 use rustls::version::{TLS12, TLS13};
 
-use crate::support::certificates::{Authority, Pem, client_params};
-use crate::support::tls_client::TlsClient;
-use crate::support::{Http, Server, http, logs, run};
+use test_support::certificates::{Authority, Pem, client_params};
+use test_support::tls_client::TlsClient;
+use test_support::{Http, Server, http, logs, run};
 
-/// A server that asks for certificates, and what its clients may show.
+/// A server that asks for client certificates, and some certificates.
 struct Asking {
     server: Server,
     authority: Authority,
@@ -52,7 +52,7 @@ impl Asking {
         }
     }
 
-    /// What a client gets that shows this certificate; the same with each version.
+    /// The response to a client with this certificate. Checks that both versions of TLS agree.
     async fn get(&self, certificate: Option<&Pem>) -> Result<String, String> {
         let mut answers = Vec::new();
         for version in [&TLS13, &TLS12] {
@@ -64,31 +64,38 @@ impl Asking {
         answers.swap_remove(0)
     }
 
-    /// The client is told by an alert.
-    async fn refuses(&self, certificate: Option<&Pem>, alert: &str) {
+    /// Checks that the app gets the name and the chain of the valid certificate.
+    async fn expect_valid_certificate(&self) {
+        let body = self.get(Some(&self.valid)).await;
+        assert_eq!(body.unwrap(), Self::expected_body(&self.valid));
+    }
+
+    /// Checks that the client gets this alert.
+    async fn expect_alert(&self, certificate: Option<&Pem>, alert: &str) {
         let error = self.get(certificate).await.unwrap_err();
         assert!(error.contains(alert), "{error}");
     }
 
-    fn told(pem: &Pem) -> String {
+    fn expected_body(pem: &Pem) -> String {
         format!("CN=Ann\\, or Bob,O=Rust\\, Inc.\n{}", pem.chain).replace("\r\n", "\n")
     }
 }
 
 #[test]
-fn a_required_certificate_must_be_there_and_valid() {
+fn a_required_certificate_must_be_present_and_valid() {
     run(async {
         let asking = Asking::start(ClientCertificates::Required).await;
-        let told = asking.get(Some(&asking.valid)).await;
-        assert_eq!(told.unwrap(), Asking::told(&asking.valid));
-        asking.refuses(None, "CertificateRequired").await;
+        asking.expect_valid_certificate().await;
+        asking.expect_alert(None, "CertificateRequired").await;
         asking
-            .refuses(Some(&asking.expired), "CertificateExpired")
+            .expect_alert(Some(&asking.expired), "CertificateExpired")
             .await;
         asking
-            .refuses(Some(&asking.revoked), "CertificateRevoked")
+            .expect_alert(Some(&asking.revoked), "CertificateRevoked")
             .await;
-        asking.refuses(Some(&asking.stranger), "UnknownCA").await;
+        asking
+            .expect_alert(Some(&asking.stranger), "UnknownCA")
+            .await;
         logs::expect_no_warnings();
     });
 }
@@ -98,26 +105,27 @@ fn an_optional_certificate_may_be_missing_but_not_invalid() {
     run(async {
         let asking = Asking::start(ClientCertificates::Optional).await;
         assert_eq!(asking.get(None).await.unwrap(), "\n");
-        let told = asking.get(Some(&asking.valid)).await;
-        assert_eq!(told.unwrap(), Asking::told(&asking.valid));
+        asking.expect_valid_certificate().await;
         asking
-            .refuses(Some(&asking.revoked), "CertificateRevoked")
+            .expect_alert(Some(&asking.revoked), "CertificateRevoked")
             .await;
-        asking.refuses(Some(&asking.stranger), "UnknownCA").await;
+        asking
+            .expect_alert(Some(&asking.stranger), "UnknownCA")
+            .await;
     });
 }
 
 #[test]
-fn a_resumed_session_has_the_certificate_that_it_began_with() {
+fn a_resumed_session_keeps_its_client_certificate() {
     run(async {
         let asking = Asking::start(ClientCertificates::Required).await;
         let client = TlsClient::with(&asking.authority, &[&TLS13], Some(&asking.valid));
         let mut kinds = Vec::new();
         for _ in 0..2 {
             let mut connection = client.connect(&asking.server, "localhost").await;
-            connection.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-            let told = connection.expect_response(200).await.body;
-            assert_eq!(told, Asking::told(&asking.valid));
+            connection.get("/").await;
+            let body = connection.expect_response(200).await.body;
+            assert_eq!(body, Asking::expected_body(&asking.valid));
             kinds.extend(connection.tls_session().handshake_kind());
         }
         assert_eq!(kinds[1], rustls::HandshakeKind::Resumed);
@@ -125,19 +133,18 @@ fn a_resumed_session_has_the_certificate_that_it_began_with() {
 }
 
 #[test]
-fn what_is_wrong_with_an_unverified_certificate_stands_in_the_scope() {
+fn the_scope_has_the_error_of_an_unverified_certificate() {
     run(async {
         let asking = Asking::start(ClientCertificates::DangerouslyUnverified).await;
         assert_eq!(asking.get(None).await.unwrap(), "\n");
-        let told = asking.get(Some(&asking.valid)).await;
-        assert_eq!(told.unwrap(), Asking::told(&asking.valid));
+        asking.expect_valid_certificate().await;
         for (pem, error) in [
             (&asking.revoked, "invalid peer certificate: Revoked"),
             (&asking.stranger, "invalid peer certificate: UnknownIssuer"),
         ] {
-            let told = asking.get(Some(pem)).await.unwrap();
-            assert!(told.contains("BEGIN CERTIFICATE"), "{told}");
-            assert!(told.ends_with(error), "{told}");
+            let body = asking.get(Some(pem)).await.unwrap();
+            assert!(body.contains("BEGIN CERTIFICATE"), "{body}");
+            assert!(body.ends_with(error), "{body}");
         }
     });
 }

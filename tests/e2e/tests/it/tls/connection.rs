@@ -1,4 +1,4 @@
-//! What is different about a connection over TLS, and what is not.
+//! Connections over TLS.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use bytes::Bytes;
 use ferricorn::{Bind, Config};
 
 use super::Secure;
-use crate::support::app::channel;
-use crate::support::logs;
-use crate::support::raw::Closed;
-use crate::support::{Client, Http, eventually, http, http_with, run, within};
+use test_support::app::{channel, echo_path};
+use test_support::logs;
+use test_support::raw::Closed;
+use test_support::{Client, Http, http, http_with, run, within};
 use tracing::Level;
 
 #[test]
-fn requests_follow_each_other_on_a_connection() {
+fn a_tls_connection_serves_several_requests() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.connect().await;
@@ -28,7 +28,7 @@ fn requests_follow_each_other_on_a_connection() {
 }
 
 #[test]
-fn http_1_1_is_agreed_on() {
+fn alpn_selects_http_1_1() {
     run(async {
         let secure = Secure::start().await;
         let client = secure.connect().await;
@@ -51,11 +51,11 @@ fn the_scheme_is_https() {
 }
 
 #[test]
-fn plain_http_is_told_so_in_plain_http() {
+fn plain_http_on_a_tls_port_gets_a_plain_400() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.server.connect().await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/").await;
         let response = client.expect_response(400).await;
         assert_eq!(
             response.body,
@@ -66,9 +66,9 @@ fn plain_http_is_told_so_in_plain_http() {
     });
 }
 
-/// A close at once would reset the connection, and the client might lose the answer.
+/// An immediate close would reset the connection, and the client could lose the response.
 #[test]
-fn plain_http_that_goes_on_still_gets_its_answer() {
+fn a_plain_http_upload_on_a_tls_port_still_gets_its_400() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.server.connect().await;
@@ -81,27 +81,27 @@ fn plain_http_that_goes_on_still_gets_its_answer() {
 }
 
 #[test]
-fn who_only_connects_is_let_go() {
+fn a_client_without_a_handshake_is_disconnected() {
     run(async {
         let mut config = Config::default();
         config.tls_handshake_timeout = Duration::from_millis(50);
-        let secure = Secure::start_with(config, http(super::path)).await;
+        let secure = Secure::start_with(config, echo_path()).await;
         let mut silent = secure.server.connect().await;
         silent.expect_eof().await;
         let mut slow = secure.server.connect().await;
-        // The beginning of a ClientHello.
+        // The start of a ClientHello.
         slow.write([0x16, 3, 1, 2, 0, 1]).await;
         slow.expect_end().await;
     });
 }
 
 #[test]
-fn who_only_connects_holds_a_place_for_no_longer() {
+fn a_client_without_a_handshake_holds_its_place_only_until_the_timeout() {
     run(async {
         let mut config = Config::default();
         config.tls_handshake_timeout = Duration::from_millis(100);
         config.max_connections = 1;
-        let secure = Secure::start_with(config, http(super::path)).await;
+        let secure = Secure::start_with(config, echo_path()).await;
         let _silent = secure.server.connect().await;
         let waiting = secure.client().get(&secure.server, "localhost").await;
         assert_eq!(waiting.unwrap(), "/");
@@ -110,7 +110,7 @@ fn who_only_connects_holds_a_place_for_no_longer() {
 }
 
 #[test]
-fn nonsense_gets_an_alert() {
+fn an_invalid_handshake_gets_an_alert() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.server.connect().await;
@@ -119,43 +119,43 @@ fn nonsense_gets_an_alert() {
             .await;
         let (alert, closed) = client.read_until_closed().await;
         assert_eq!((alert[0], closed), (0x15, Closed::Eof), "{alert:?}");
-        // It is the client's affair.
+        // The client is at fault, so the server logs no warning.
         logs::expect_no_warnings();
     });
 }
 
 #[test]
-fn who_agrees_on_http_2_and_speaks_another_is_told_at_once() {
+fn a_client_that_selects_h2_and_sends_http_1_gets_a_goaway() {
     run(async {
         let secure = Secure::start().await;
         let client = secure.client().speaking("h2");
         let mut client = client.connect(&secure.server, "localhost").await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        let (said, closed) = client.read_until_closed().await;
+        client.get("/").await;
+        let (received, closed) = client.read_until_closed().await;
         let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-        assert!(said.ends_with(&goaway), "{said:?}");
+        assert!(received.ends_with(&goaway), "{received:?}");
         assert_eq!(closed, Closed::Eof);
     });
 }
 
 #[test]
-fn a_response_that_ends_the_connection_ends_tls_too() {
+fn a_response_that_ends_the_connection_sends_close_notify() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.connect().await;
         client.write("GET /x HTTP/1.0\r\nhost: a\r\n\r\n").await;
         client.expect_response(200).await;
-        // Not `Truncated`: the end was said.
+        // `Eof` and not `Truncated`: the server sent close_notify.
         client.expect_eof().await;
     });
 }
 
 #[test]
-fn a_client_that_says_that_it_closes_still_gets_its_response() {
+fn a_client_that_sends_close_notify_still_gets_its_response() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.connect().await;
-        client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/x").await;
         client.close_notify().await;
         assert_eq!(client.expect_response(200).await.body, "/x");
         client.expect_eof().await;
@@ -163,13 +163,13 @@ fn a_client_that_says_that_it_closes_still_gets_its_response() {
 }
 
 #[test]
-fn an_app_learns_that_its_client_has_said_that_it_closes() {
+fn an_app_learns_that_its_client_closes() {
     run(async {
-        let (told, mut tells) = channel();
-        let app = http_with(told, |told, mut http: Http| async move {
+        let (report, mut reports) = channel();
+        let app = http_with(report, |report, mut http: Http| async move {
             http.begin().await?;
-            http.more("begun").await?;
-            told.send(http.disconnect().await)?;
+            http.more("started").await?;
+            report.send(http.disconnect().await)?;
             http.last("").await
         });
         let secure = Secure::start_with(Config::default(), app).await;
@@ -187,9 +187,9 @@ fn an_app_learns_that_its_client_has_said_that_it_closes() {
                 "half close" => client.half_close().await,
                 _ => client.truncate().await,
             }
-            let reason = within("the disconnect", tells.recv()).await;
+            let reason = within("the disconnect", reports.recv()).await;
             assert_eq!(reason, Some(DisconnectReason::Closed), "{close}");
-            assert_eq!(client.read_chunked().await.body(), "begun", "{close}");
+            assert_eq!(client.read_chunked().await.body(), "started", "{close}");
         }
     });
 }
@@ -197,30 +197,30 @@ fn an_app_learns_that_its_client_has_said_that_it_closes() {
 #[test]
 fn an_app_learns_that_its_client_was_lost() {
     run(async {
-        let (told, mut tells) = channel();
-        let app = http_with(told, |told, mut http: Http| async move {
+        let (report, mut reports) = channel();
+        let app = http_with(report, |report, mut http: Http| async move {
             http.begin().await?;
-            http.more("begun").await?;
-            told.send(http.disconnect().await)?;
+            http.more("started").await?;
+            report.send(http.disconnect().await)?;
             Ok(())
         });
         let secure = Secure::start_with(Config::default(), app).await;
         let mut client = secure.connect().await;
-        client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/x").await;
         client.expect_head(200).await;
         client.reset();
-        let reason = within("the disconnect", tells.recv()).await;
+        let reason = within("the disconnect", reports.recv()).await;
         assert_eq!(reason, Some(DisconnectReason::Lost));
     });
 }
 
 #[test]
-fn a_body_that_is_cut_off_has_no_end() {
+fn a_truncated_upload_has_no_last_part() {
     run(async {
-        let (told, mut tells) = channel();
-        let app = http_with(told, |told, mut http: Http| async move {
+        let (report, mut reports) = channel();
+        let app = http_with(report, |report, mut http: Http| async move {
             let reason = http.disconnect().await;
-            told.send(reason)?;
+            report.send(reason)?;
             Ok(())
         });
         let secure = Secure::start_with(Config::default(), app).await;
@@ -232,18 +232,18 @@ fn a_body_that_is_cut_off_has_no_end() {
                 ))
                 .await;
             client.truncate().await;
-            // No event of the body said that it is whole.
-            assert!(within("the disconnect", tells.recv()).await.is_some());
+            // The app got the disconnect, and not a last part of the body.
+            assert!(within("the disconnect", reports.recv()).await.is_some());
         }
     });
 }
 
 #[test]
-fn a_client_that_just_leaves_between_two_requests_is_nothing_to_log() {
+fn a_client_that_leaves_between_two_requests_is_not_logged() {
     run(async {
         let secure = Secure::start().await;
         let mut client = secure.connect().await;
-        client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/x").await;
         client.expect_response(200).await;
         client.truncate().await;
         client.expect_eof().await;
@@ -252,14 +252,14 @@ fn a_client_that_just_leaves_between_two_requests_is_nothing_to_log() {
     });
 }
 
-/// The bytes of an upload or a download: no two records alike.
-fn much() -> Bytes {
+/// A large body in which no two TLS records are alike.
+fn large_body() -> Bytes {
     let words = (0..1_000_000_u32).flat_map(u32::to_be_bytes);
     words.collect::<Vec<u8>>().into()
 }
 
 #[test]
-fn large_bodies_arrive_both_ways() {
+fn large_bodies_arrive_in_both_directions() {
     run(async {
         let app = http(|mut http: Http| async move {
             let body = http.receive.body(8 << 20).await?;
@@ -271,21 +271,21 @@ fn large_bodies_arrive_both_ways() {
         });
         let secure = Secure::start_with(Config::default(), app).await;
         let mut client = secure.connect().await;
-        let much = much();
-        let length = much.len();
+        let large = large_body();
+        let length = large.len();
         client
             .write(format!(
                 "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"
             ))
             .await;
-        client.write(&much).await;
+        client.write(&large).await;
         client.expect_head(200).await;
-        assert!(client.read_chunked().await.body() == much);
+        assert!(client.read_chunked().await.body() == large);
     });
 }
 
 #[test]
-fn a_client_that_does_not_read_is_let_go() {
+fn a_tls_client_that_does_not_read_is_disconnected() {
     run(async {
         let mut config = Config::default();
         config.write_timeout = Duration::from_millis(100);
@@ -297,19 +297,15 @@ fn a_client_that_does_not_read_is_let_go() {
         });
         let secure = Secure::start_with(config, app).await;
         let mut client = secure.connect().await;
-        client.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        let server = secure.server.handle();
-        eventually("the connection to be closed", || {
-            server.statistics().connections == 0
-        })
-        .await;
+        client.get("/x").await;
+        secure.server.wait_for_connections(0).await;
         let (_, closed) = client.read_until_closed().await;
         assert_eq!(closed, Closed::Reset);
     });
 }
 
 #[test]
-fn a_body_that_the_app_breaks_off_has_no_end() {
+fn a_response_that_the_app_breaks_off_has_no_close_notify() {
     run(async {
         let app = http(|mut http: Http| async move {
             http.begin().await?;
@@ -327,12 +323,12 @@ fn a_body_that_the_app_breaks_off_has_no_end() {
 }
 
 #[test]
-fn a_drain_lets_requests_finish_and_waits_for_no_handshake() {
+fn a_drain_waits_for_requests_but_not_for_handshakes() {
     run(async {
-        let (told, mut tells) = channel();
-        let app = http_with(told, |told, mut http: Http| async move {
+        let (report, mut reports) = channel();
+        let app = http_with(report, |report, mut http: Http| async move {
             let (go, gone) = tokio::sync::oneshot::channel();
-            told.send(go)?;
+            report.send(go)?;
             gone.await?;
             http.respond("done").await
         });
@@ -340,12 +336,12 @@ fn a_drain_lets_requests_finish_and_waits_for_no_handshake() {
         config.tls_handshake_timeout = Duration::from_secs(3600);
         let secure = Secure::start_with(config, app).await;
         let mut busy = secure.connect().await;
-        busy.write("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        let go = within("the request", tells.recv()).await.unwrap();
+        busy.get("/x").await;
+        let go = within("the request", reports.recv()).await.unwrap();
         let mut idle = secure.connect().await;
         let mut silent = secure.server.connect().await;
         let handle = secure.server.handle();
-        eventually("three connections", || handle.statistics().connections == 3).await;
+        secure.server.wait_for_connections(3).await;
         handle.drain();
         idle.expect_eof().await;
         silent.expect_end().await;
@@ -359,25 +355,25 @@ fn a_drain_lets_requests_finish_and_waits_for_no_handshake() {
 }
 
 #[test]
-fn tls_and_plain_listeners_stand_side_by_side() {
+fn a_server_can_have_tls_and_plain_listeners() {
     run(async {
-        let authority = crate::support::certificates::Authority::new("a");
+        let authority = test_support::certificates::Authority::new("a");
         let tls = super::tls(&authority.server(&["localhost"]));
         let config = Config::default();
         let bind = || "127.0.0.1:0".parse::<Bind>().unwrap().listen(&config);
         let listeners = vec![bind().unwrap(), bind().unwrap().with_tls(&tls).unwrap()];
         let [plain, secure] = [0, 1].map(|n: usize| listeners[n].address().as_ip().unwrap());
-        let server = ferricorn::serve(listeners, http(super::path), Config::default());
+        let server = ferricorn::serve(listeners, echo_path(), Config::default());
         let handle = server.handle();
         let serving = tokio::spawn(server);
         assert!(handle.ready().await);
         let socket = tokio::net::TcpStream::connect(plain).await.unwrap();
         let mut client = Client::tcp(socket);
-        client.write("GET /p HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/p").await;
         assert_eq!(client.expect_response(200).await.body, "/p");
-        let client = crate::support::tls_client::TlsClient::new(&authority);
+        let client = test_support::tls_client::TlsClient::new(&authority);
         let mut client = client.connect_to(secure, "localhost").await;
-        client.write("GET /s HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.get("/s").await;
         assert_eq!(client.expect_response(200).await.body, "/s");
         handle.drain();
         within("the end", serving).await.unwrap().unwrap();
@@ -385,11 +381,11 @@ fn tls_and_plain_listeners_stand_side_by_side() {
 }
 
 #[test]
-fn tls_is_not_offered_on_a_unix_socket() {
+fn tls_on_a_unix_socket_is_an_error() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let authority = crate::support::certificates::Authority::new("a");
+        let authority = test_support::certificates::Authority::new("a");
         let tls = super::tls(&authority.server(&["localhost"]));
         let bind: Bind = format!("unix:{}", path.display()).parse().unwrap();
         let listener = bind.listen(&Config::default()).unwrap();

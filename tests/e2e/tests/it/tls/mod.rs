@@ -1,4 +1,4 @@
-//! TLS: what a handshake needs and gives, and HTTP/1.1 above it.
+//! TLS: handshakes, certificates, and HTTP/1.1 over TLS.
 
 mod certificates;
 mod clients;
@@ -7,20 +7,21 @@ mod reload;
 
 use ferricorn::{Config, Tls, TlsConfig};
 
-use crate::support::certificates::{Authority, Pem};
-use crate::support::tls_client::TlsClient;
-use crate::support::{Http, Server, http};
+use test_support::Server;
+use test_support::app::echo_path;
+use test_support::certificates::{Authority, Pem};
+use test_support::tls_client::TlsClient;
 
-/// A server with one certificate, for `localhost`, and whoever signed it.
+/// A server with one certificate for `localhost`, and the authority that issued it.
 struct Secure {
     server: Server,
     authority: Authority,
 }
 
 impl Secure {
-    /// Its app answers with the path.
+    /// Its app responds with the path.
     async fn start() -> Self {
-        Self::start_with(Config::default(), http(path)).await
+        Self::start_with(Config::default(), echo_path()).await
     }
 
     async fn start_with(config: Config, app: impl asgi::App) -> Self {
@@ -35,7 +36,7 @@ impl Secure {
     }
 
     #[track_caller]
-    fn connect(&self) -> impl Future<Output = crate::support::Client> + use<> {
+    fn connect(&self) -> impl Future<Output = test_support::Client> + use<> {
         self.client().connect(&self.server, "localhost")
     }
 }
@@ -47,9 +48,4 @@ fn tls(pem: &Pem) -> Tls {
 
 fn config(pem: &Pem) -> TlsConfig {
     TlsConfig::new().certificate_pem(pem.chain.as_bytes(), pem.key.as_bytes())
-}
-
-async fn path(mut http: Http) -> Result<(), asgi::AppError> {
-    let path = http.scope.path.clone();
-    http.respond(path).await
 }

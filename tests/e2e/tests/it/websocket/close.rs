@@ -1,4 +1,4 @@
-//! The closing handshake, whoever begins it.
+//! The closing handshake, from either side.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use asgi::{DisconnectReason, WebSocketClose};
 use ferricorn::Config;
 use tokio::time::Instant;
 
-use super::{echo, told};
-use crate::support::app::channel;
-use crate::support::peer::{CLOSE, Over, PING, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, eventually, logs, websocket, websocket_with};
+use super::{echo, next_end};
+use test_support::app::channel;
+use test_support::websocket_client::{CLOSE, Over, PING, TEXT, frame, over_both};
+use test_support::{Server, WebSocket, eventually, logs, websocket, websocket_with};
 
 /// WS-020, WS-028, WS-040
 #[test]
-fn a_close_of_the_clients_is_answered_and_told_with_its_code_and_reason() {
+fn the_app_gets_the_code_and_the_reason_of_the_clients_close() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let server = Server::start(app).await;
@@ -30,55 +30,55 @@ fn a_close_of_the_clients_is_answered_and_told_with_its_code_and_reason() {
             peer.expect(TEXT, "last").await;
             peer.expect_close(code, "").await;
             peer.expect_end().await;
-            let end = told(&mut ends).await;
+            let end = next_end(&mut ends).await;
             assert_eq!((end.code, end.reason.as_str()), (code, reason));
         }
         let mut peer = over.open(&server, "/").await;
         peer.send(CLOSE, "").await;
         peer.expect(CLOSE, "").await;
         peer.expect_end().await;
-        assert_eq!(told(&mut ends).await.code, 1005);
+        assert_eq!(next_end(&mut ends).await.code, 1005);
     });
 }
 
 /// WS-021
 #[test]
-fn a_client_that_is_lost_is_told_as_1006() {
+fn the_app_gets_1006_if_its_client_is_lost() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let server = Server::start(app).await;
-        // It ends its side without a word.
+        // The client ends its side without a close frame.
         let mut peer = over.open(&server, "/").await;
         peer.end_side().await;
-        assert_eq!(told(&mut ends).await.code, 1006);
-        // It dies.
+        assert_eq!(next_end(&mut ends).await.code, 1006);
+        // The client dies.
         let mut peer = over.open(&server, "/").await;
         peer.text("a").await;
         peer.expect(TEXT, "a").await;
         drop(peer);
-        assert_eq!(told(&mut ends).await.code, 1006);
-        // In the middle of a message.
+        assert_eq!(next_end(&mut ends).await.code, 1006);
+        // The client dies in the middle of a message.
         let mut peer = over.open(&server, "/").await;
         peer.raw(&frame(0x80 | TEXT, b"abc")[..7]).await;
         drop(peer);
-        let end = told(&mut ends).await;
+        let end = next_end(&mut ends).await;
         assert_eq!((end.code, end.reason.as_str()), (1006, ""));
     });
 }
 
 /// WS-020
 #[test]
-fn an_app_that_takes_nothing_still_learns_of_a_close_behind_its_messages() {
+fn an_app_that_does_not_receive_still_learns_of_a_close() {
     over_both(async |over| {
-        let (told, mut seen) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut seen) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             let reason = socket.send.closed().await;
-            told.send(format!("{reason:?}"))?;
+            report.send(format!("{reason:?}"))?;
             loop {
                 match socket.next().await {
-                    Ok(message) => told.send(format!("{message:?}"))?,
-                    Err(end) => break told.send(format!("{}", end.code))?,
+                    Ok(message) => report.send(format!("{message:?}"))?,
+                    Err(end) => break report.send(format!("{}", end.code))?,
                 }
             }
             assert!(socket.text("x").await.unwrap_err().is_disconnected());
@@ -98,16 +98,16 @@ fn an_app_that_takes_nothing_still_learns_of_a_close_behind_its_messages() {
 
 /// WS-014, WS-022, WS-026
 #[test]
-fn a_close_of_the_apps_waits_for_the_clients_and_drops_what_comes_before() {
+fn after_the_apps_close_messages_are_dropped_until_the_clients_close() {
     over_both(async |over| {
-        let (told, mut ends) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut ends) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             socket.text("first").await?;
             let close = WebSocketClose::new(3001).reason("enough");
             socket.send.send(close).await?;
             let end = socket.next().await.unwrap_err();
-            told.send((end.code, end.reason, socket.send.closed().await))?;
+            report.send((end.code, end.reason, socket.send.closed().await))?;
             let late = socket.text("late").await.unwrap_err();
             assert!(late.is_misuse());
             Ok(())
@@ -118,7 +118,7 @@ fn a_close_of_the_apps_waits_for_the_clients_and_drops_what_comes_before() {
         peer.expect_close(3001, "enough").await;
         let end = ends.recv().await.unwrap();
         assert_eq!(end, (3001, "enough".to_owned(), DisconnectReason::Complete));
-        // It may not have read that yet.
+        // The client may send these before it has read the close.
         peer.text("crossing").await;
         peer.send(PING, "crossing").await;
         peer.close(3001, "").await;
@@ -128,7 +128,7 @@ fn a_close_of_the_apps_waits_for_the_clients_and_drops_what_comes_before() {
 
 /// WS-023, WS-024
 #[test]
-fn the_end_of_the_app_closes_the_socket_with_its_code() {
+fn the_end_of_the_app_closes_the_websocket_with_a_code() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
             socket.accept().await?;
@@ -159,7 +159,7 @@ fn the_end_of_the_app_closes_the_socket_with_its_code() {
 
 /// WS-026
 #[test]
-fn a_client_that_does_not_answer_a_close_is_not_waited_for_for_long() {
+fn a_client_that_does_not_answer_a_close_is_disconnected_after_the_close_timeout() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| socket.accept().await);
         let mut config = Config::default();
@@ -174,7 +174,7 @@ fn a_client_that_does_not_answer_a_close_is_not_waited_for_for_long() {
         assert!(began.elapsed() < Duration::from_secs(5));
         drop(peer);
         let handle = server.handle();
-        eventually("nothing is left", || {
+        eventually("everything has ended", || {
             let statistics = handle.statistics();
             statistics.exchanges + statistics.connections + statistics.detached == 0
         })
@@ -184,7 +184,7 @@ fn a_client_that_does_not_answer_a_close_is_not_waited_for_for_long() {
 
 /// WS-032
 #[test]
-fn a_silent_client_is_pinged_and_whoever_answers_stays() {
+fn a_silent_client_is_pinged_and_stays_if_it_answers() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let mut config = Config::default();
@@ -196,20 +196,20 @@ fn a_silent_client_is_pinged_and_whoever_answers_stays() {
             peer.expect(PING, "").await;
             peer.send(0xa, "").await;
         }
-        // Any word will do.
+        // Any frame counts as an answer.
         peer.expect(PING, "").await;
         peer.text("here").await;
         let (first, _) = loop {
-            let frame = peer.next().await;
+            let frame = peer.next_frame().await;
             if frame.0 != 0x80 | PING {
                 break frame;
             }
         };
         assert_eq!(first, 0x80 | TEXT);
-        // And none is the end.
+        // Without an answer, the server closes.
         let began = Instant::now();
         loop {
-            let (first, payload) = peer.next().await;
+            let (first, payload) = peer.next_frame().await;
             if first == 0x80 | CLOSE {
                 assert_eq!(payload[..2], 1011_u16.to_be_bytes());
                 break;
@@ -218,7 +218,7 @@ fn a_silent_client_is_pinged_and_whoever_answers_stays() {
         }
         assert!(began.elapsed() >= Duration::from_millis(300));
         peer.expect_gone().await;
-        let end = told(&mut ends).await;
+        let end = next_end(&mut ends).await;
         assert_eq!(
             (end.code, end.reason.as_str()),
             (1011, "no answer to a ping")
@@ -236,14 +236,14 @@ fn a_flood_of_pings_closes_with_1008() {
         peer.raw(frame(0x80 | PING, b"x").repeat(1_000)).await;
         let mut answered = 0;
         let payload = loop {
-            match peer.next().await {
+            match peer.next_frame().await {
                 (0x8a, _) => answered += 1,
                 (first, payload) => break (first, payload).1,
             }
         };
         assert!((100..200).contains(&answered), "{answered}");
         assert_eq!(payload[..2], 1008_u16.to_be_bytes());
-        assert_eq!(told(&mut ends).await.code, 1008);
+        assert_eq!(next_end(&mut ends).await.code, 1008);
         if over == Over::Http1 {
             peer.expect_end().await;
         }
@@ -252,14 +252,14 @@ fn a_flood_of_pings_closes_with_1008() {
 
 /// WS-027
 #[test]
-fn an_app_goes_on_behind_its_client_for_its_grace_and_no_longer() {
+fn an_app_whose_websocket_is_closed_is_cancelled_after_its_grace() {
     over_both(async |over| {
-        let (told, mut seen) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
-            let _dropped = crate::support::app::Dropped::new(told.clone(), "dropped");
+        let (report, mut seen) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
+            let _dropped = test_support::app::Dropped::new(report.clone(), "dropped");
             socket.accept().await?;
             socket.next().await.unwrap_err();
-            told.send("told")?;
+            report.send("disconnected")?;
             std::future::pending::<()>().await;
             Ok(())
         });
@@ -269,7 +269,7 @@ fn an_app_goes_on_behind_its_client_for_its_grace_and_no_longer() {
         let mut peer = over.open(&server, "/").await;
         peer.close(1000, "").await;
         peer.expect_close(1000, "").await;
-        assert_eq!(seen.recv().await, Some("told"));
+        assert_eq!(seen.recv().await, Some("disconnected"));
         let began = Instant::now();
         assert_eq!(seen.recv().await, Some("dropped"));
         assert!(began.elapsed() >= Duration::from_millis(100));

@@ -1,4 +1,4 @@
-//! Back-pressure, both ways.
+//! Back-pressure in both directions.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use ferricorn::Config;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::support::app::channel;
-use crate::support::peer::{BINARY, Over, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, run, websocket, websocket_with, within};
+use test_support::app::channel;
+use test_support::websocket_client::{BINARY, Over, TEXT, frame, over_both};
+use test_support::{Server, WebSocket, run, websocket, websocket_with, within};
 
 /// WS-034
 #[test]
-fn a_client_that_floods_is_not_read() {
+fn the_server_stops_reading_if_the_app_does_not_receive() {
     over_both(async |over| {
         let (go, gate) = watch::channel(false);
-        let (told, mut counts) = channel();
+        let (report, mut counts) = channel();
         let app = websocket_with(
-            (gate, told),
-            async |(mut gate, told), mut socket: WebSocket| {
+            (gate, report),
+            async |(mut gate, report), mut socket: WebSocket| {
                 socket.accept().await?;
                 gate.wait_for(|open| *open).await?;
                 let mut count = 0;
                 while socket.next().await.is_ok() {
                     count += 1;
-                    told.send(count)?;
+                    report.send(count)?;
                 }
                 Ok(())
             },
@@ -37,27 +37,27 @@ fn a_client_that_floods_is_not_read() {
         let taken = peer
             .write_until_full(&message, 1_000, Duration::from_millis(500))
             .await;
-        // What the kernel holds on both sides, and a little.
+        // The buffers of the two sockets, and a little more.
         assert!(taken < 16 << 20, "{taken}");
         let whole = taken / message.len();
         go.send(true).unwrap();
         let all = async { while counts.recv().await.unwrap() < whole {} };
-        within("what was taken to reach the app", all).await;
+        within("all complete messages", all).await;
     });
 }
 
 /// CORE-011
 #[test]
-fn a_client_that_does_not_read_stops_the_app_at_send() {
+fn an_app_waits_in_send_if_its_client_does_not_read() {
     over_both(async |over| {
-        let (told, mut sent) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut sent) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             for number in 0_u32.. {
                 let mut payload = vec![0; 60_000];
                 payload[..4].copy_from_slice(&number.to_be_bytes());
                 socket.send.send(WebSocketSend::binary(payload)).await?;
-                told.send(number)?;
+                report.send(number)?;
             }
             Ok(())
         });
@@ -66,28 +66,28 @@ fn a_client_that_does_not_read_stops_the_app_at_send() {
         let mut last = 0;
         while let Ok(number) = timeout(Duration::from_millis(500), sent.recv()).await {
             last = number.unwrap();
-            assert!(last < 500, "30 MB are sent and nobody reads");
+            assert!(last < 500, "the app sent 30 MB without a reader");
         }
         for number in 0..last + 5 {
-            let (_, payload) = peer.next().await;
+            let (_, payload) = peer.next_frame().await;
             assert_eq!(payload[..4], number.to_be_bytes());
         }
-        // The app has gone on.
+        // The app continues.
         within("the app to send on", sent.recv()).await.unwrap();
     });
 }
 
 /// CORE-016
 #[test]
-fn an_app_that_waits_for_room_learns_that_its_client_is_gone() {
+fn an_app_that_waits_in_send_learns_of_a_write_timeout() {
     over_both(async |over| {
-        let (told, mut errors) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut errors) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             loop {
                 let message = WebSocketSend::binary(Bytes::from_static(&[0; 60_000]));
                 if let Err(error) = socket.send.send(message).await {
-                    told.send(error.disconnect_reason())?;
+                    report.send(error.disconnect_reason())?;
                     return Ok(());
                 }
             }
@@ -103,10 +103,10 @@ fn an_app_that_waits_for_room_learns_that_its_client_is_gone() {
 }
 
 #[test]
-fn the_apps_timers_go_on_while_it_waits_for_room() {
+fn the_timers_of_an_app_fire_while_it_waits_in_send() {
     over_both(async |over| {
-        let (told, mut ticks) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut ticks) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.accept().await?;
             let WebSocket { mut send, .. } = socket;
             let flood = async {
@@ -120,7 +120,7 @@ fn the_apps_timers_go_on_while_it_waits_for_room() {
             let tick = async {
                 for _ in 0..10 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    let _ = told.send(());
+                    let _ = report.send(());
                 }
             };
             tokio::join!(flood, tick);
@@ -144,10 +144,10 @@ fn an_app_may_receive_in_one_task_and_send_in_another() {
                 mut send,
                 ..
             } = socket;
-            let (tell, mut messages) = tokio::sync::mpsc::channel(4);
+            let (sender, mut messages) = tokio::sync::mpsc::channel(4);
             let receiving = tokio::spawn(async move {
                 while let asgi::ReceiveEvent::WebSocketReceive(event) = receive.receive().await {
-                    tell.send(event.message).await.unwrap();
+                    sender.send(event.message).await.unwrap();
                 }
             });
             let sending = tokio::spawn(async move {
@@ -178,9 +178,9 @@ fn an_app_may_receive_in_one_task_and_send_in_another() {
     });
 }
 
-/// The h2 crate ends a connection whose DATA frames are smaller than its bookkeeping, if too many wait.
+/// h2 ends a connection if too many DATA frames wait that are smaller than its bookkeeping.
 #[test]
-fn a_window_full_of_the_smallest_messages_may_wait_for_the_app() {
+fn a_window_of_one_byte_messages_may_wait_for_the_app() {
     run(async {
         let (go, gate) = watch::channel(false);
         let app = websocket_with(gate, async |mut gate, mut socket: WebSocket| {
@@ -200,12 +200,12 @@ fn a_window_full_of_the_smallest_messages_may_wait_for_the_app() {
         let message = frame(0x80 | TEXT, b"x");
         let sent = Config::default().h2_stream_window / message.len() - 100;
         for _ in 0..sent {
-            // Each in a DATA frame of its own.
+            // Each message has its own DATA frame.
             peer.raw(&message).await;
         }
         go.send(true).unwrap();
         peer.text("?").await;
-        let (_, payload) = peer.next().await;
+        let (_, payload) = peer.next_frame().await;
         let count: usize = String::from_utf8_lossy(&payload).parse().unwrap();
         assert!(count > sent, "{count} of {sent}");
     });

@@ -1,4 +1,4 @@
-//! The opening handshake: what is accepted, denied and refused.
+//! The opening handshake: accepted by the app, denied by the app, or refused by the server.
 
 use asgi::{
     AppError, WebSocketAccept, WebSocketClose, WebSocketHttpResponseBody,
@@ -9,13 +9,13 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::echo;
-use crate::support::app::channel;
-use crate::support::peer::{HANDSHAKE, Over, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, eventually, logs, run, websocket, websocket_with};
+use test_support::app::channel;
+use test_support::websocket_client::{HANDSHAKE, Over, TEXT, frame, over_both};
+use test_support::{Server, WebSocket, logs, run, websocket, websocket_with};
 
 /// WS-006
 #[test]
-fn an_accept_goes_out_with_the_apps_subprotocol_and_fields() {
+fn an_accept_has_the_apps_subprotocol_and_headers() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
             socket.receive.receive().await;
@@ -27,8 +27,8 @@ fn an_accept_goes_out_with_the_apps_subprotocol_and_fields() {
             Ok(())
         });
         let server = Server::start(app).await;
-        let fields = [("sec-websocket-protocol", "chat, superchat")];
-        let mut answer = over.ask(&server, "/", &fields).await;
+        let headers = [("sec-websocket-protocol", "chat, superchat")];
+        let mut answer = over.ask(&server, "/", &headers).await;
         let headers = &answer.headers;
         assert_eq!(headers["sec-websocket-protocol"], "superchat");
         assert_eq!(headers["set-cookie"], "a=b");
@@ -58,20 +58,20 @@ fn an_accept_goes_out_with_the_apps_subprotocol_and_fields() {
 
 /// WS-001 to WS-003
 #[test]
-fn the_scope_says_what_the_handshake_said() {
+fn the_scope_describes_the_handshake() {
     over_both(async |over| {
-        let (told, mut scopes) = channel();
-        let app = websocket_with(told, async |told, socket: WebSocket| {
-            told.send(socket.scope)?;
+        let (report, mut scopes) = channel();
+        let app = websocket_with(report, async |report, socket: WebSocket| {
+            report.send(socket.scope)?;
             Err("enough".into())
         });
         let server = Server::start(app).await;
-        let fields = [
+        let headers = [
             ("sec-websocket-protocol", "a, b"),
             ("sec-websocket-protocol", "c"),
             ("cookie", "x=y"),
         ];
-        let answer = over.ask(&server, "/room%20a?b=c%20d", &fields).await;
+        let answer = over.ask(&server, "/room%20a?b=c%20d", &headers).await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
         let scope = scopes.recv().await.unwrap();
         let seen = json!({
@@ -150,7 +150,7 @@ fn a_denial_is_a_whole_response_in_parts() {
 
 /// WS-011
 #[test]
-fn an_app_that_ends_without_an_answer_is_a_500_and_logged_once() {
+fn an_app_that_ends_before_it_accepts_is_a_500_and_logged_once() {
     over_both(async |over| {
         let app = websocket(async |socket: WebSocket| match socket.scope.path.as_str() {
             "/panic" => panic!("oh"),
@@ -172,9 +172,9 @@ fn an_app_that_ends_without_an_answer_is_a_500_and_logged_once() {
 
 /// WS-012, WS-036, WS-038
 #[test]
-fn a_malformed_handshake_is_refused_without_the_app_and_the_connection_goes_on() {
+fn a_malformed_handshake_is_refused_and_the_connection_stays_open() {
     run(async {
-        let app = websocket(async |_| Err("it was called".into()));
+        let app = websocket(async |_| Err("the app was called".into()));
         let server = Server::start(app).await;
         let without = |name: &str| -> String {
             let lines = HANDSHAKE.split_inclusive("\r\n");
@@ -182,12 +182,12 @@ fn a_malformed_handshake_is_refused_without_the_app_and_the_connection_goes_on()
         };
         let key =
             |key: &str| without("sec-websocket-key") + &format!("sec-websocket-key: {key}\r\n");
-        let with = |field: &str| HANDSHAKE.to_owned() + field + "\r\n";
+        let with = |header: &str| HANDSHAKE.to_owned() + header + "\r\n";
         let version = |version: &str| {
             without("sec-websocket-version") + &format!("sec-websocket-version: {version}\r\n")
         };
         let mut client = server.connect().await;
-        for (status, method, fields) in [
+        for (status, method, headers) in [
             (400, "GET", without("connection")),
             (
                 400,
@@ -215,7 +215,7 @@ fn a_malformed_handshake_is_refused_without_the_app_and_the_connection_goes_on()
         ] {
             client
                 .write(format!(
-                    "{method} / HTTP/1.1\r\nhost: a\r\n{fields}\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n"
+                    "{method} / HTTP/1.1\r\nhost: a\r\n{headers}\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n"
                 ))
                 .await;
             let refusal = client.expect_response(status).await;
@@ -227,12 +227,12 @@ fn a_malformed_handshake_is_refused_without_the_app_and_the_connection_goes_on()
                 405 => assert_eq!(refusal.header("allow"), Some("GET")),
                 _ => {}
             }
-            assert_eq!(client.expect_response(200).await.body, "http", "{fields}");
+            assert_eq!(client.expect_response(200).await.body, "http", "{headers}");
         }
-        // What would come first is its body.
-        let fields = with("content-length: 1");
+        // The byte after the head is its body.
+        let headers = with("content-length: 1");
         client
-            .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\nx"))
+            .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{headers}\r\nx"))
             .await;
         client.expect_response(400).await;
         client.expect_eof().await;
@@ -243,24 +243,24 @@ fn a_malformed_handshake_is_refused_without_the_app_and_the_connection_goes_on()
 #[test]
 fn a_malformed_handshake_over_http2_is_a_400() {
     run(async {
-        let app = websocket(async |_| Err("it was called".into()));
+        let app = websocket(async |_| Err("the app was called".into()));
         let server = Server::start(app).await;
-        for fields in [
+        for headers in [
             ("sec-websocket-version", "13"),
             ("sec-websocket-protocol", "a, a"),
         ] {
-            let answer = Over::Http2.ask(&server, "/", &[fields]).await;
-            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{fields:?}");
+            let answer = Over::Http2.ask(&server, "/", &[headers]).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{headers:?}");
         }
     });
 }
 
 #[test]
-fn a_handshake_is_recognised_however_it_is_written() {
+fn all_spellings_of_a_handshake_are_recognized() {
     run(async {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
-        for fields in [
+        for headers in [
             "Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n",
             "upgrade: h2c, websocket\r\nconnection: upgrade\r\n",
             "upgrade: h2c\r\nupgrade: websocket\r\nconnection: close\r\nconnection: , upgrade\r\n",
@@ -269,7 +269,7 @@ fn a_handshake_is_recognised_however_it_is_written() {
             let rest =
                 "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
             client
-                .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}{rest}\r\n"))
+                .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{headers}{rest}\r\n"))
                 .await;
             client.expect_head(101).await;
         }
@@ -278,17 +278,17 @@ fn a_handshake_is_recognised_however_it_is_written() {
 
 /// WS-039
 #[test]
-fn what_is_no_handshake_is_a_request() {
+fn an_incomplete_handshake_is_an_ordinary_request() {
     run(async {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
         let mut client = server.connect().await;
-        for fields in [
+        for headers in [
             "upgrade: h2c\r\nconnection: upgrade\r\n",
             "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-version: 13\r\n",
         ] {
             client
-                .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"))
+                .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{headers}\r\n"))
                 .await;
             assert_eq!(client.expect_response(200).await.body, "http");
         }
@@ -300,7 +300,7 @@ fn what_is_no_handshake_is_a_request() {
 }
 
 #[test]
-fn with_websockets_turned_off_a_handshake_is_a_request() {
+fn without_websockets_a_handshake_is_an_ordinary_request() {
     run(async {
         let (app, _ends) = echo();
         let mut config = Config::default();
@@ -316,7 +316,7 @@ fn with_websockets_turned_off_a_handshake_is_a_request() {
 
 /// WS-037
 #[test]
-fn a_page_of_another_origin_is_a_403_without_the_app() {
+fn a_handshake_from_another_origin_is_a_403() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let mut config = Config::default();
@@ -331,7 +331,7 @@ fn a_page_of_another_origin_is_a_403_without_the_app() {
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}");
         }
         for _ in 0..3 {
-            assert_eq!(super::told(&mut ends).await.code, 1006);
+            assert_eq!(super::next_end(&mut ends).await.code, 1006);
         }
         assert!(ends.try_recv().is_err());
     });
@@ -339,7 +339,7 @@ fn a_page_of_another_origin_is_a_403_without_the_app() {
 
 /// WS-005, WS-013
 #[test]
-fn what_a_client_sends_before_the_accept_is_kept() {
+fn messages_before_the_accept_are_kept() {
     run(async {
         let (go, gate) = tokio::sync::watch::channel(false);
         let app = websocket_with(gate, async |mut gate, mut socket: WebSocket| {
@@ -353,8 +353,7 @@ fn what_a_client_sends_before_the_accept_is_kept() {
         client
             .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{HANDSHAKE}\r\n"))
             .await;
-        let handle = server.handle();
-        eventually("the app runs", || handle.statistics().exchanges == 1).await;
+        server.wait_for_exchanges(1).await;
         for text in ["one", "two\n", "\n\n\r\n"] {
             client.write(frame(0x80 | TEXT, text.as_bytes())).await;
         }
@@ -373,7 +372,7 @@ fn what_a_client_sends_before_the_accept_is_kept() {
 }
 
 #[test]
-fn a_socket_beyond_the_limit_of_exchanges_is_a_503() {
+fn a_handshake_above_the_limit_of_exchanges_is_a_503() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let mut config = Config::default();
@@ -383,20 +382,19 @@ fn a_socket_beyond_the_limit_of_exchanges_is_a_503() {
         let answer = over.ask(&server, "/", &[]).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
         drop(peer);
-        let handle = server.handle();
-        eventually("the first has ended", || handle.statistics().exchanges == 0).await;
+        server.wait_for_exchanges(0).await;
         over.open(&server, "/").await;
     });
 }
 
 #[test]
-fn a_client_that_leaves_during_its_handshake_is_told_to_the_app() {
+fn the_app_learns_that_its_client_left_during_the_handshake() {
     over_both(async |over| {
-        let (told, mut ends) = channel();
-        let app = websocket_with(told, async |told, mut socket: WebSocket| {
+        let (report, mut ends) = channel();
+        let app = websocket_with(report, async |report, mut socket: WebSocket| {
             socket.receive.receive().await;
-            told.send(None)?;
-            told.send(Some(socket.next().await.unwrap_err()))?;
+            report.send(None)?;
+            report.send(Some(socket.next().await.unwrap_err()))?;
             Ok(())
         });
         let server = Server::start(app).await;
@@ -412,7 +410,7 @@ fn a_client_that_leaves_during_its_handshake_is_told_to_the_app() {
 #[test]
 fn an_extended_connect_for_another_protocol_is_a_501() {
     run(async {
-        let app = websocket(async |_| Err("it was called".into()));
+        let app = websocket(async |_| Err("the app was called".into()));
         let server = Server::start(app).await;
         let stream = tokio::net::TcpStream::connect(server.address())
             .await

@@ -1,14 +1,16 @@
-//! Messages: put together, checked, kept apart, and limited.
+//! Messages: fragments, checks, order and limits.
 
 use ferricorn::Config;
 
-use super::{echo, told};
-use crate::support::peer::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, over_both};
-use crate::support::{Server, WebSocket, websocket};
+use super::{echo, next_end};
+use test_support::websocket_client::{
+    BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, over_both,
+};
+use test_support::{Server, WebSocket, websocket};
 
 /// WS-015
 #[test]
-fn text_and_binary_messages_of_every_size_come_back_as_they_went() {
+fn text_and_binary_messages_of_every_size_are_echoed() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -27,7 +29,7 @@ fn text_and_binary_messages_of_every_size_come_back_as_they_went() {
 
 /// WS-015, WS-016
 #[test]
-fn fragments_are_put_together_with_pings_in_between() {
+fn fragments_are_joined_with_pings_in_between() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -47,7 +49,7 @@ fn fragments_are_put_together_with_pings_in_between() {
 }
 
 #[test]
-fn frames_are_found_wherever_they_are_cut() {
+fn frames_are_read_wherever_they_are_split() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -59,8 +61,8 @@ fn frames_are_found_wherever_they_are_cut() {
         for byte in all {
             peer.raw([byte]).await;
         }
-        // A pong may overtake the app.
-        let mut two = [peer.next().await, peer.next().await];
+        // The pong may come before the echo.
+        let mut two = [peer.next_frame().await, peer.next_frame().await];
         two.sort();
         assert_eq!(two, [(0x81, "one".into()), (0x8a, "p".into())]);
         let whole = [&[7; 200][..], b"!"].concat();
@@ -69,7 +71,7 @@ fn frames_are_found_wherever_they_are_cut() {
 }
 
 #[test]
-fn many_messages_in_one_write_come_back_in_order() {
+fn many_messages_in_one_write_are_echoed_in_order() {
     over_both(async |over| {
         let (app, _ends) = echo();
         let server = Server::start(app).await;
@@ -87,7 +89,7 @@ fn many_messages_in_one_write_come_back_in_order() {
 
 /// WS-029, WS-031
 #[test]
-fn a_client_that_breaks_a_rule_is_told_which_code_and_so_is_the_app() {
+fn a_protocol_violation_closes_with_its_code_for_client_and_app() {
     over_both(async |over| {
         let (app, mut ends) = echo();
         let server = Server::start(app).await;
@@ -104,7 +106,7 @@ fn a_client_that_breaks_a_rule_is_told_which_code_and_so_is_the_app() {
             (1002, "a ping that is too long", long),
             (
                 1002,
-                "a continuation of nothing",
+                "a continuation without a message",
                 frame(0x80 | CONTINUATION, b"x"),
             ),
             (
@@ -138,9 +140,17 @@ fn a_client_that_breaks_a_rule_is_told_which_code_and_so_is_the_app() {
                 "code 5000",
                 frame(0x80 | CLOSE, &5000_u16.to_be_bytes()),
             ),
-            (1007, "a text that is no UTF-8", frame(0x80 | TEXT, b"\xff")),
+            (
+                1007,
+                "a text that is not UTF-8",
+                frame(0x80 | TEXT, b"\xff"),
+            ),
             (1007, "half a character", frame(0x80 | TEXT, b"\xf0\x9f")),
-            (1007, "no UTF-8 in a part", frame(TEXT, b"\xf0\x9f\xff")),
+            (
+                1007,
+                "a part that is not UTF-8",
+                frame(TEXT, b"\xf0\x9f\xff"),
+            ),
             (
                 1007,
                 "half a character at the end of the parts",
@@ -148,21 +158,21 @@ fn a_client_that_breaks_a_rule_is_told_which_code_and_so_is_the_app() {
             ),
             (
                 1007,
-                "a reason that is no UTF-8",
+                "a reason that is not UTF-8",
                 frame(0x80 | CLOSE, b"\x03\xe8\xff"),
             ),
         ] {
             let mut peer = over.open(&server, "/").await;
             peer.text("before").await;
             peer.raw(bytes).await;
-            // Nothing behind it is read.
-            peer.text("behind").await;
+            // The server reads nothing after the violation.
+            peer.text("after").await;
             peer.expect(TEXT, "before").await;
-            let (first, payload) = peer.next().await;
+            let (first, payload) = peer.next_frame().await;
             assert_eq!(first, 0x80 | CLOSE, "{what}");
             assert_eq!(payload[..2], u16::to_be_bytes(code), "{what}");
             let reason = std::str::from_utf8(&payload[2..]).unwrap();
-            let end = told(&mut ends).await;
+            let end = next_end(&mut ends).await;
             assert_eq!((end.code, end.reason.as_str()), (code, reason), "{what}");
             peer.expect_end().await;
         }
@@ -185,7 +195,7 @@ fn a_message_beyond_the_limit_closes_with_1009() {
         peer.expect(TEXT, "x".repeat(1_000)).await;
         peer.send(BINARY, [0; 600]).await;
         peer.expect(BINARY, [0; 600]).await;
-        // By their heads alone.
+        // The head of a frame is enough.
         for bytes in [
             [
                 frame(TEXT, &part),
@@ -199,11 +209,11 @@ fn a_message_beyond_the_limit_closes_with_1009() {
             ],
         ] {
             let mut peer = over.open(&server, "/").await;
-            // A mask belongs to the head.
+            // The mask is a part of the head.
             peer.raw([&bytes[..], &[0; 4]].concat()).await;
-            let (first, payload) = peer.next().await;
+            let (first, payload) = peer.next_frame().await;
             assert_eq!((first, &payload[..2]), (0x88, &1009_u16.to_be_bytes()[..]));
-            assert_eq!(told(&mut ends).await.code, 1009);
+            assert_eq!(next_end(&mut ends).await.code, 1009);
             peer.expect_end().await;
         }
     });
@@ -211,7 +221,7 @@ fn a_message_beyond_the_limit_closes_with_1009() {
 
 /// CORE-010
 #[test]
-fn what_the_app_sends_from_several_tasks_at_once_goes_out_whole() {
+fn messages_sent_by_another_task_arrive_in_order() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
             socket.accept().await?;

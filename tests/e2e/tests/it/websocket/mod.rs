@@ -1,31 +1,31 @@
 //! WebSockets, over HTTP/1.1 and over HTTP/2.
 
 mod close;
-mod end;
 mod flow;
 mod handshake;
 mod messages;
+mod shutdown;
 
 use asgi::{App, WebSocketDisconnect};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::support::app::channel;
-use crate::support::{websocket_with, within};
+use test_support::app::channel;
+use test_support::{websocket_with, within};
 
-/// An app that echoes, and tells how each socket was closed.
+/// An app that echoes, and reports how each WebSocket was closed.
 fn echo() -> (impl App, UnboundedReceiver<WebSocketDisconnect>) {
-    let (told, ends) = channel();
-    let app = websocket_with(told, async |told, mut socket| {
+    let (report, ends) = channel();
+    let app = websocket_with(report, async |report, mut socket| {
         socket.accept().await?;
-        told.send(socket.echo().await?)?;
+        report.send(socket.echo().await?)?;
         Ok(())
     });
     (app, ends)
 }
 
-/// What the app was told of the end.
+/// Waits for the next report of [`echo`].
 #[track_caller]
-fn told(
+fn next_end(
     ends: &mut UnboundedReceiver<WebSocketDisconnect>,
 ) -> impl Future<Output = WebSocketDisconnect> {
     let end = within("the app's disconnect", ends.recv());

@@ -1,7 +1,7 @@
-//! What a client must not send.
+//! Payloads that a client must not send.
 
 use super::peer::Peer;
-use super::{Direction, Fault, Inflater, Random, both, directions};
+use super::{Direction, InflateError, Inflater, Random, both, directions};
 
 const LIMIT: usize = 1 << 16;
 
@@ -14,15 +14,15 @@ const TAKEOVER: Direction = Direction {
 fn refused(payload: &[u8]) {
     let mut inflater = Inflater::new(both(TAKEOVER));
     let result = inflater.inflate(payload, LIMIT);
-    assert_eq!(result, Err(Fault::Malformed), "{payload:x?}");
-    // The thread's inflater is none the worse for it.
+    assert_eq!(result, Err(InflateError::Malformed), "{payload:x?}");
+    // The thread's inflater still works.
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let mut another = Inflater::new(both(TAKEOVER));
     assert_eq!(another.inflate(&hello, LIMIT).unwrap(), "Hello");
 }
 
 #[test]
-fn what_is_no_deflate_data_is_refused() {
+fn bytes_that_are_not_deflate_data_are_refused() {
     // A block of the reserved type.
     refused(&[0x06]);
     // A stored block whose length and its complement differ.
@@ -42,12 +42,12 @@ fn a_message_that_is_cut_off_is_refused() {
         let result = inflater.inflate(&payload[..length], LIMIT);
         assert_eq!(
             result,
-            Err(Fault::Malformed),
+            Err(InflateError::Malformed),
             "{length} of {} bytes",
             payload.len()
         );
     }
-    // A stored block that wants more than there is.
+    // A stored block that announces more bytes than come.
     refused(&[0x00, 0x06, 0x00, 0xf9, 0xff, 0x48]);
     refused(&[0x00, 0x05, 0x00]);
 }
@@ -60,32 +60,32 @@ fn a_message_whose_end_was_not_cut_off_is_refused() {
 }
 
 #[test]
-fn nobody_reads_what_another_socket_was_sent() {
+fn no_socket_reads_the_messages_of_another() {
     let secret = Random(23).text(40_000);
     let payload = Peer::of(TAKEOVER).deflate(&secret);
     let mut inflater = Inflater::new(both(TAKEOVER));
     assert_eq!(inflater.inflate(&payload, LIMIT).unwrap(), secret);
-    // Three bytes and more, from five bytes before the beginning.
+    // Three bytes and more, from five bytes before the start.
     refused(&[0xf2, 0x00, 0x11, 0x00, 0x00]);
     refused(&[0x02, 0x13, 0x00, 0x00]);
-    // The same on a socket whose client promised that no message refers to another.
+    // The same on a socket without context take-over.
     let mut inflater = Inflater::new(both(Direction {
         window_bits: 15,
         context_takeover: false,
     }));
     assert_eq!(inflater.inflate(&payload, LIMIT).unwrap(), secret);
     let result = inflater.inflate(&[0xf2, 0x00, 0x11, 0x00, 0x00], LIMIT);
-    assert_eq!(result, Err(Fault::Malformed));
+    assert_eq!(result, Err(InflateError::Malformed));
 }
 
 #[test]
-fn a_window_ends_where_it_was_agreed() {
+fn a_window_is_as_large_as_agreed() {
     let direction = Direction {
         window_bits: 9,
         context_takeover: true,
     };
     let message = Random(29).bytes(512);
-    // The client keeps to 15 bits in place of the 9 that were agreed.
+    // The client uses 15 bits instead of the agreed 9.
     let mut peer = Peer::of(TAKEOVER);
     let mut inflater = Inflater::new(both(direction));
     for _ in 0..2 {
@@ -95,7 +95,10 @@ fn a_window_ends_where_it_was_agreed() {
     let more = peer.deflate(b"more");
     assert_eq!(inflater.inflate(&more, LIMIT).unwrap(), "more");
     let payload = peer.deflate(&message);
-    assert_eq!(inflater.inflate(&payload, LIMIT), Err(Fault::Malformed));
+    assert_eq!(
+        inflater.inflate(&payload, LIMIT),
+        Err(InflateError::Malformed)
+    );
 }
 
 #[test]
@@ -103,16 +106,16 @@ fn a_bomb_is_stopped_at_the_limit() {
     let bomb = Peer::of(TAKEOVER).deflate(&vec![0; 4 << 20]);
     assert!(bomb.len() < 10_000);
     let mut inflater = Inflater::new(both(TAKEOVER));
-    assert_eq!(inflater.inflate(&bomb, LIMIT), Err(Fault::TooLarge));
+    assert_eq!(inflater.inflate(&bomb, LIMIT), Err(InflateError::TooLarge));
 }
 
 #[test]
-fn streams_without_end_are_refused() {
-    // Each is an empty block with BFINAL; the message ends well.
+fn endless_streams_are_refused() {
+    // Each is an empty block with BFINAL; the message ends correctly.
     let mut payload = [0x03, 0x00].repeat(100_000);
     payload.push(0);
     refused(&payload);
-    // A few are as good as any other block.
+    // A few are allowed.
     let mut inflater = Inflater::new(both(TAKEOVER));
     let mut payload = [0x03, 0x00].repeat(7);
     payload.push(0);

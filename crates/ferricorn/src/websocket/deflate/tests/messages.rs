@@ -1,10 +1,10 @@
-//! What is sent is what arrives.
+//! Each message arrives as it was sent.
 
 use std::thread;
 
 use super::peer::Peer;
 use super::reference::Reference;
-use super::{Deflater, Direction, Fault, Inflater, Random, both, directions};
+use super::{Deflater, Direction, InflateError, Inflater, Random, both, directions};
 
 const LIMIT: usize = 1 << 20;
 
@@ -21,11 +21,11 @@ const NO_TAKEOVER: Direction = Direction {
 /// How a message was sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Form {
-    Plain,
+    Uncompressed,
     Compressed,
 }
 
-/// A socket's server side with two clients that must both understand it.
+/// The server side of a socket, with two clients that must both understand it.
 struct Sending {
     deflater: Deflater,
     peer: Peer,
@@ -46,7 +46,7 @@ impl Sending {
     #[track_caller]
     fn send(&mut self, message: Vec<u8>) -> Form {
         let Some(payload) = self.deflater.deflate(&message) else {
-            return Form::Plain;
+            return Form::Uncompressed;
         };
         assert!(self.peer.inflate(&payload) == message, "zlib inflates");
         assert!(
@@ -77,7 +77,7 @@ fn sockets_that_share_a_thread_do_not_mix() {
     let mut sockets: Vec<_> = directions().map(Sending::new).collect();
     for _ in 0..600 {
         let index = random.below(sockets.len());
-        // Some runs of messages on one socket: its compressor goes on.
+        // Several messages in a row on one socket: its compressor continues.
         for _ in 0..1 + random.below(3) {
             let length = 30 + random.below(700);
             let message = match random.below(5) {
@@ -90,12 +90,12 @@ fn sockets_that_share_a_thread_do_not_mix() {
 }
 
 #[test]
-fn a_socket_may_go_from_thread_to_thread() {
+fn a_socket_may_move_between_threads() {
     let mut random = Random(0xbee);
     let mut sending = Sending::new(TAKEOVER);
     for _ in 0..50 {
         let messages: Vec<_> = (0..3).map(|_| random.text(200)).collect();
-        // The threads of the scope are new; this one has a compressor that knows an older window.
+        // The spawned threads are new; this thread has a compressor with an older window.
         thread::scope(|scope| {
             scope.spawn(|| {
                 let _ = sending.send(messages[0].clone());
@@ -113,8 +113,9 @@ fn a_message_that_was_not_sent_compressed_is_not_referred_to() {
     let mut sending = Sending::new(TAKEOVER);
     let noise = random.bytes(3000);
     assert_eq!(sending.send(random.text(300)), Form::Compressed);
-    assert_eq!(sending.send(noise.clone()), Form::Plain);
-    // Were the noise in the window, its second half would be a reference, which no client could resolve.
+    assert_eq!(sending.send(noise.clone()), Form::Uncompressed);
+    // If the noise were in the window, its second half would become a reference that no client could
+    // resolve.
     let mut message = noise[1500..].to_vec();
     message.extend(random.text(3000));
     assert_eq!(sending.send(message), Form::Compressed);
@@ -129,7 +130,7 @@ fn a_window_makes_short_messages_shorter() {
         })
         .map(|message| deflater.deflate(message.as_bytes()).unwrap().len())
         .collect();
-    // The first one has nothing to refer to, and is sent for the others.
+    // The first one has nothing to refer to; it is compressed for the later ones.
     assert!((48..=52).contains(&lengths[0]), "{lengths:?}");
     assert!(
         lengths[1..].iter().all(|length| *length < 15),
@@ -153,12 +154,12 @@ fn a_window_outlasts_its_compressor() {
 }
 
 #[test]
-fn a_message_that_stands_alone_has_to_get_shorter() {
+fn without_a_window_only_a_shorter_result_is_sent() {
     let mut random = Random(47);
-    // Noise that zlib's fixed codes have eight bits for: two or three bytes more.
+    // Noise with eight bits a byte in zlib's fixed codes: two or three bytes more.
     let message: Vec<u8> = random.bytes(400).iter().map(|byte| byte % 144).collect();
     assert!(Deflater::new(both(TAKEOVER)).deflate(&message).is_some());
-    // Noise that is stored: six bytes more.
+    // Noise in a stored block: six bytes more.
     let message = random.bytes(400);
     assert!(Deflater::new(both(NO_TAKEOVER)).deflate(&message).is_none());
 }
@@ -175,13 +176,13 @@ fn without_a_window_each_message_stands_alone() {
 }
 
 #[test]
-fn a_message_that_gets_no_shorter_goes_plain() {
+fn a_message_that_does_not_shrink_goes_uncompressed() {
     let mut random = Random(13);
     for direction in directions() {
         let mut sending = Sending::new(direction);
         for length in [0, 1, 31, 255, 1000, 40_000] {
             let message = random.bytes(length);
-            assert_eq!(sending.send(message), Form::Plain, "{length} bytes");
+            assert_eq!(sending.send(message), Form::Uncompressed, "{length} bytes");
         }
     }
 }
@@ -222,7 +223,7 @@ fn sockets_that_share_an_inflater_do_not_mix() {
 }
 
 #[test]
-fn windows_hold_no_more_than_was_agreed_and_nothing_at_first() {
+fn windows_hold_nothing_at_first_and_never_more_than_agreed() {
     let mut random = Random(17);
     for direction in directions() {
         let (mut deflater, mut peer) = (Deflater::new(both(direction)), Peer::of(direction));
@@ -287,7 +288,7 @@ fn an_empty_message_may_be_empty_blocks_or_nothing() {
     let empty: [&[u8]; 6] = [
         &[],
         &[0x00],
-        // The block that is cut off is final itself.
+        // The block that the sender cuts off is final itself.
         &[0x01],
         &[0x02, 0x00],
         &[0x03, 0x00],
@@ -303,7 +304,7 @@ fn an_empty_message_may_be_empty_blocks_or_nothing() {
 }
 
 #[test]
-fn a_message_goes_on_behind_a_final_block() {
+fn a_message_continues_after_a_final_block() {
     let mut inflater = Inflater::new(both(TAKEOVER));
     let hello = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     // Four final blocks; then 0x00 0x11 0x00 refers back by five bytes, as in 7.2.3.2; then the end.
@@ -333,20 +334,20 @@ fn the_limit_is_exact() {
         assert_eq!(inflater.inflate(&payload, length).unwrap(), message);
         let mut inflater = Inflater::new(both(TAKEOVER));
         let result = inflater.inflate(&payload, length - 1);
-        assert_eq!(result, Err(Fault::TooLarge), "{length} bytes");
+        assert_eq!(result, Err(InflateError::TooLarge), "{length} bytes");
     }
 }
 
 #[test]
-fn nothing_is_within_the_limit_of_nothing() {
+fn only_an_empty_message_is_within_a_limit_of_0() {
     let mut inflater = Inflater::new(both(TAKEOVER));
     assert_eq!(inflater.inflate(&[0x00], 0), Ok("".into()));
     let result = inflater.inflate(&[0x00, 0x01, 0x00, 0xfe, 0xff, 0x48, 0x00], 0);
-    assert_eq!(result, Err(Fault::TooLarge));
+    assert_eq!(result, Err(InflateError::TooLarge));
 }
 
 #[test]
-fn there_may_be_no_limit() {
+fn the_limit_can_be_switched_off() {
     let message = Random(3).text(200_000);
     let payload = Peer::of(TAKEOVER).deflate(&message);
     let mut inflater = Inflater::new(both(TAKEOVER));

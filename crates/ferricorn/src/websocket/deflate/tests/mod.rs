@@ -1,8 +1,8 @@
-//! Both directions against peers that know nothing of pools and windows.
+//! Tests of both directions against peers without pools and windows.
 
-use super::extensions::Malformed;
+use super::extensions::MalformedExtensions;
 use super::negotiation::Direction;
-use super::{Agreement, Deflater, Fault, Inflater, Settings, negotiate};
+use super::{Agreement, DeflateSettings, Deflater, InflateError, Inflater, negotiate};
 
 mod hostile;
 mod messages;
@@ -20,7 +20,7 @@ fn directions() -> impl Iterator<Item = Direction> {
     })
 }
 
-/// An agreement on the same for both directions.
+/// An agreement with the same parameters for both directions.
 fn both(direction: Direction) -> Agreement {
     Agreement {
         server: direction,
@@ -47,7 +47,7 @@ impl Random {
         (0..length).map(|_| (self.next() >> 32) as u8).collect()
     }
 
-    /// Text that gets shorter, and has something in common with other text.
+    /// Text that compresses well and has parts in common with other text.
     fn text(&mut self, length: usize) -> Vec<u8> {
         const WORDS: [&str; 12] = [
             "\"type\":",
@@ -71,7 +71,7 @@ impl Random {
         text
     }
 
-    /// Any kind of message: empty, short, long, plain text, noise, or one that was there before.
+    /// Any kind of message: empty, short, long, text, noise, or an earlier one again.
     fn message(&mut self, before: &[Vec<u8>]) -> Vec<u8> {
         let length = match self.below(8) {
             0 => 0,

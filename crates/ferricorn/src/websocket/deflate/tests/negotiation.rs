@@ -3,29 +3,29 @@
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use http::{HeaderMap, HeaderValue};
 
-use super::{Agreement, Direction, Malformed, Settings, both, negotiate};
+use super::{Agreement, DeflateSettings, Direction, MalformedExtensions, both, negotiate};
 
-const SETTINGS: Settings = Settings {
+const SETTINGS: DeflateSettings = DeflateSettings {
     window_bits: 12,
     context_takeover: true,
 };
 
-const LARGEST: Settings = Settings {
+const LARGEST: DeflateSettings = DeflateSettings {
     window_bits: 15,
     context_takeover: true,
 };
 
-const NO_TAKEOVER: Settings = Settings {
+const NO_TAKEOVER: DeflateSettings = DeflateSettings {
     window_bits: 12,
     context_takeover: false,
 };
 
-fn headers(fields: &[&str]) -> HeaderMap {
+fn headers(values: &[&str]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for field in fields {
+    for value in values {
         headers.append(
             SEC_WEBSOCKET_EXTENSIONS,
-            HeaderValue::from_str(field).unwrap(),
+            HeaderValue::from_str(value).unwrap(),
         );
     }
     headers
@@ -33,15 +33,15 @@ fn headers(fields: &[&str]) -> HeaderMap {
 
 /// The answer to an offer; empty if there is none.
 #[track_caller]
-fn answer(field: &str, settings: Settings) -> String {
-    match negotiate(&headers(&[field]), settings).unwrap() {
+fn answer(value: &str, settings: DeflateSettings) -> String {
+    match negotiate(&headers(&[value]), settings).unwrap() {
         Some((_, answer)) => answer.to_str().unwrap().to_owned(),
         None => String::new(),
     }
 }
 
-fn agreement(field: &str, settings: Settings) -> Agreement {
-    negotiate(&headers(&[field]), settings).unwrap().unwrap().0
+fn agreement(value: &str, settings: DeflateSettings) -> Agreement {
+    negotiate(&headers(&[value]), settings).unwrap().unwrap().0
 }
 
 fn direction(window_bits: u8, context_takeover: bool) -> Direction {
@@ -53,15 +53,15 @@ fn direction(window_bits: u8, context_takeover: bool) -> Direction {
 
 #[test]
 fn an_offer_gets_its_answer() {
-    // In the offers `deflate` stands for `permessage-deflate`, in the answers it is left out.
+    // The table writes `deflate` for `permessage-deflate` in offers and leaves it out in answers.
     let table = [
-        // What browsers send: Chromium and WebKit, Firefox.
+        // The offers of browsers: Chromium and WebKit, then Firefox.
         (
             "deflate; client_max_window_bits",
             "server_max_window_bits=12; client_max_window_bits=12",
         ),
         ("deflate", "server_max_window_bits=12"),
-        // Windows are the smaller one of what is asked and what is set.
+        // The window is the smaller of the offer and the setting.
         (
             "deflate; server_max_window_bits=9",
             "server_max_window_bits=9",
@@ -115,7 +115,7 @@ fn an_offer_gets_its_answer() {
             "server_max_window_bits=10",
         ),
         (", deflate ,,", "server_max_window_bits=12"),
-        // Others' extensions, and others' parameters.
+        // Other extensions, and their parameters.
         (
             "x-webkit-deflate-frame, deflate",
             "server_max_window_bits=12",
@@ -124,7 +124,7 @@ fn an_offer_gets_its_answer() {
             "foo; a=1; b; a=\"2\", deflate; server_max_window_bits=9",
             "server_max_window_bits=9",
         ),
-        // The first one that can be kept to.
+        // The first offer that the server supports.
         (
             "deflate; server_max_window_bits=9, deflate",
             "server_max_window_bits=9",
@@ -147,11 +147,11 @@ fn an_offer_gets_its_answer() {
 }
 
 #[test]
-fn an_offer_that_cannot_be_kept_to_is_declined() {
+fn an_offer_that_the_server_does_not_support_is_declined() {
     let table = [
         // zlib has no such window.
         "server_max_window_bits=8",
-        // No lawful values.
+        // Invalid values.
         "server_max_window_bits",
         "server_max_window_bits=7",
         "server_max_window_bits=16",
@@ -189,7 +189,7 @@ fn an_offer_that_cannot_be_kept_to_is_declined() {
 }
 
 #[test]
-fn nothing_is_answered_where_nothing_is_offered() {
+fn there_is_no_answer_without_an_offer() {
     for offer in [
         "",
         ",",
@@ -226,7 +226,7 @@ fn the_largest_windows_need_no_mention() {
 }
 
 #[test]
-fn without_context_takeover_both_sides_are_told() {
+fn without_context_takeover_the_answer_names_both_sides() {
     let expected = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
                     server_max_window_bits=12";
     assert_eq!(answer("permessage-deflate", NO_TAKEOVER), expected);
@@ -235,7 +235,7 @@ fn without_context_takeover_both_sides_are_told() {
 }
 
 #[test]
-fn the_agreement_is_what_the_answer_says() {
+fn the_agreement_equals_the_answer() {
     let table = [
         ("", direction(12, true), direction(15, true)),
         (
@@ -271,9 +271,9 @@ fn the_agreement_is_what_the_answer_says() {
 }
 
 #[test]
-fn a_setting_that_no_window_can_have_is_the_nearest_that_one_can() {
+fn an_impossible_window_becomes_the_nearest_possible_one() {
     for (window_bits, expected) in [(0, 9), (8, 9), (16, 15), (255, 15)] {
-        let settings = Settings {
+        let settings = DeflateSettings {
             window_bits,
             context_takeover: true,
         };
@@ -283,7 +283,7 @@ fn a_setting_that_no_window_can_have_is_the_nearest_that_one_can() {
 }
 
 #[test]
-fn fields_are_one_list() {
+fn several_headers_are_one_list() {
     let offers = [
         "foo",
         "permessage-deflate; server_max_window_bits=8",
@@ -295,7 +295,7 @@ fn fields_are_one_list() {
 }
 
 #[test]
-fn a_field_that_the_grammar_does_not_know_is_an_error() {
+fn a_header_that_does_not_follow_the_grammar_is_an_error() {
     let table = [
         "permessage-deflate;",
         "permessage-deflate; ;",
@@ -322,16 +322,20 @@ fn a_field_that_the_grammar_does_not_know_is_an_error() {
         "permessage-deflate, foo bar",
         "foo(bar)",
     ];
-    for field in table {
-        let result = negotiate(&headers(&[field]), SETTINGS);
-        assert_eq!(result, Err(Malformed), "{field}");
-        let result = negotiate(&headers(&["permessage-deflate", field]), SETTINGS);
-        assert_eq!(result, Err(Malformed), "{field} behind a good one");
+    for value in table {
+        let result = negotiate(&headers(&[value]), SETTINGS);
+        assert_eq!(result, Err(MalformedExtensions), "{value}");
+        let result = negotiate(&headers(&["permessage-deflate", value]), SETTINGS);
+        assert_eq!(
+            result,
+            Err(MalformedExtensions),
+            "{value} after a valid one"
+        );
     }
     let mut headers = HeaderMap::new();
-    let field = HeaderValue::from_bytes(b"permessage-deflate; \xfc").unwrap();
-    headers.append(SEC_WEBSOCKET_EXTENSIONS, field);
-    assert_eq!(negotiate(&headers, SETTINGS), Err(Malformed));
+    let value = HeaderValue::from_bytes(b"permessage-deflate; \xfc").unwrap();
+    headers.append(SEC_WEBSOCKET_EXTENSIONS, value);
+    assert_eq!(negotiate(&headers, SETTINGS), Err(MalformedExtensions));
 }
 
 #[test]

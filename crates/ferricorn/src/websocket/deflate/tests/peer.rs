@@ -1,4 +1,4 @@
-//! A client as clients usually are: one zlib stream a direction, kept for the socket's life.
+//! A typical client: one zlib stream a direction, for the life of the socket.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
@@ -22,7 +22,7 @@ impl Peer {
         }
     }
 
-    /// A peer for one direction; what it does in the other does not matter.
+    /// A peer for one direction. The other direction does not matter.
     pub(super) fn of(direction: Direction) -> Self {
         Self::new(both(direction))
     }

@@ -1,10 +1,10 @@
-//! An inflater that was written from RFC 1951 alone, as slow as it is simple. Unlike zlib it holds a
-//! sender to its window.
+//! A simple, slow inflater, written from RFC 1951 alone. Unlike zlib it checks that the sender stays
+//! inside its window.
 
 /// The longest codes of DEFLATE, in bits.
 const LONGEST_CODE: usize = 15;
 
-/// What the symbols from 257 on stand for at least, and the bits that add to it.
+/// The shortest length for each symbol from 257 on, and the number of extra bits.
 const LENGTHS: [usize; 29] = [
     3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131,
     163, 195, 227, 258,
@@ -26,7 +26,7 @@ const ORDER_OF_CODE_LENGTHS: [usize; 19] = [
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
 ];
 
-/// A peer that keeps all that it ever inflated.
+/// A peer that keeps everything that it has inflated.
 pub(super) struct Reference {
     window: usize,
     context_takeover: bool,
@@ -42,7 +42,7 @@ impl Reference {
         }
     }
 
-    /// The message of a payload. Panics if there is anything wrong with it.
+    /// Inflates a payload. Panics if anything is wrong with it.
     pub(super) fn inflate(&mut self, payload: &[u8]) -> Vec<u8> {
         if !self.context_takeover {
             self.past.clear();
@@ -148,7 +148,7 @@ impl Bits {
     }
 }
 
-/// A Huffman code: how many codes there are of each length, and their symbols in order.
+/// A Huffman code: the number of codes of each length, and their symbols in order.
 struct Code {
     counts: [usize; LONGEST_CODE + 1],
     symbols: Vec<usize>,

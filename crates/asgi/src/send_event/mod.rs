@@ -1,0 +1,103 @@
+//! The events that an app sends, one file for each protocol.
+
+mod http;
+mod lifespan;
+mod websocket;
+
+pub use self::http::{
+    HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponsePush, HttpResponseStart, HttpResponseTrailers, HttpResponseZeroCopySend,
+};
+pub use self::lifespan::{
+    LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed,
+};
+pub use self::websocket::{
+    WebSocketAccept, WebSocketClose, WebSocketHttpResponseBody, WebSocketHttpResponseStart,
+    WebSocketSend,
+};
+
+/// An event that an app sends, in any protocol.
+///
+/// Spec: core §4.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SendEvent {
+    /// `http.response.start`
+    HttpResponseStart(HttpResponseStart),
+    /// `http.response.body`
+    HttpResponseBody(HttpResponseBody),
+    /// `http.response.trailers`
+    HttpResponseTrailers(HttpResponseTrailers),
+    /// `http.response.push`
+    HttpResponsePush(HttpResponsePush),
+    /// `http.response.early_hint`
+    HttpResponseEarlyHint(HttpResponseEarlyHint),
+    /// `http.response.pathsend`
+    HttpResponsePathSend(HttpResponsePathSend),
+    /// `http.response.zerocopysend`
+    HttpResponseZeroCopySend(HttpResponseZeroCopySend),
+    /// `http.response.debug`
+    HttpResponseDebug(HttpResponseDebug),
+    /// `websocket.accept`
+    WebSocketAccept(WebSocketAccept),
+    /// `websocket.send`
+    WebSocketSend(WebSocketSend),
+    /// `websocket.close`
+    WebSocketClose(WebSocketClose),
+    /// `websocket.http.response.start`
+    WebSocketHttpResponseStart(WebSocketHttpResponseStart),
+    /// `websocket.http.response.body`
+    WebSocketHttpResponseBody(WebSocketHttpResponseBody),
+    /// `lifespan.startup.complete`
+    LifespanStartupComplete(LifespanStartupComplete),
+    /// `lifespan.startup.failed`
+    LifespanStartupFailed(LifespanStartupFailed),
+    /// `lifespan.shutdown.complete`
+    LifespanShutdownComplete(LifespanShutdownComplete),
+    /// `lifespan.shutdown.failed`
+    LifespanShutdownFailed(LifespanShutdownFailed),
+}
+
+impl SendEvent {
+    /// Returns the name of this event in ASGI, such as `http.response.start`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::HttpResponseStart(_) => "http.response.start",
+            Self::HttpResponseBody(_) => "http.response.body",
+            Self::HttpResponseTrailers(_) => "http.response.trailers",
+            Self::HttpResponsePush(_) => "http.response.push",
+            Self::HttpResponseEarlyHint(_) => "http.response.early_hint",
+            Self::HttpResponsePathSend(_) => "http.response.pathsend",
+            Self::HttpResponseZeroCopySend(_) => "http.response.zerocopysend",
+            Self::HttpResponseDebug(_) => "http.response.debug",
+            Self::WebSocketAccept(_) => "websocket.accept",
+            Self::WebSocketSend(_) => "websocket.send",
+            Self::WebSocketClose(_) => "websocket.close",
+            Self::WebSocketHttpResponseStart(_) => "websocket.http.response.start",
+            Self::WebSocketHttpResponseBody(_) => "websocket.http.response.body",
+            Self::LifespanStartupComplete(_) => "lifespan.startup.complete",
+            Self::LifespanStartupFailed(_) => "lifespan.startup.failed",
+            Self::LifespanShutdownComplete(_) => "lifespan.shutdown.complete",
+            Self::LifespanShutdownFailed(_) => "lifespan.shutdown.failed",
+        }
+    }
+}
+
+macro_rules! into_send_event {
+    ($($event:ident)*) => {$(
+        impl From<$event> for SendEvent {
+            fn from(event: $event) -> Self {
+                Self::$event(event)
+            }
+        }
+    )*};
+}
+
+into_send_event! {
+    HttpResponseStart HttpResponseBody HttpResponseTrailers HttpResponsePush HttpResponseEarlyHint
+    HttpResponsePathSend HttpResponseZeroCopySend HttpResponseDebug
+    WebSocketAccept WebSocketSend WebSocketClose WebSocketHttpResponseStart
+    WebSocketHttpResponseBody
+    LifespanStartupComplete LifespanStartupFailed LifespanShutdownComplete LifespanShutdownFailed
+}

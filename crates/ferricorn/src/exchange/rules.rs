@@ -1,0 +1,66 @@
+//! The rules that an app must follow: those of HTTP, or those of a longer session.
+
+use asgi::{DisconnectReason, SendError};
+use asgi_rules::{AppEnd, HttpRules, Verdict, WireEvent};
+
+use super::SessionRules;
+
+/// The rules of the protocol that the app speaks.
+pub(super) enum Rules {
+    Http(HttpRules),
+    /// Boxed, so that plain HTTP exchanges don't pay for the size of a session.
+    Session(Box<dyn SessionRules>),
+}
+
+impl Rules {
+    pub(super) fn ready(&mut self) -> Result<(), SendError> {
+        match self {
+            Self::Http(rules) => rules.ready(),
+            Self::Session(session) => session.ready(),
+        }
+    }
+
+    /// Whether the session, if it is one, has room for another event of the app.
+    pub(super) fn has_room(&self) -> bool {
+        match self {
+            Self::Http(_) => true,
+            Self::Session(session) => session.has_room(),
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        match self {
+            Self::Http(rules) => rules.is_complete(),
+            Self::Session(session) => session.is_complete(),
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, reason: DisconnectReason) {
+        match self {
+            Self::Http(rules) => rules.disconnected(reason),
+            Self::Session(session) => session.disconnected(reason),
+        }
+    }
+
+    /// Why no event of the app can reach the client any more.
+    pub(super) fn disconnect_reason(&mut self) -> Option<DisconnectReason> {
+        match self {
+            Self::Http(rules) => rules.disconnect(),
+            Self::Session(session) => session.disconnect_reason(),
+        }
+    }
+
+    pub(super) fn waiting(&mut self) -> WireEvent {
+        match self {
+            Self::Http(rules) => rules.waiting(),
+            Self::Session(session) => session.waiting(),
+        }
+    }
+
+    pub(super) fn ended(&mut self, end: AppEnd) -> Verdict {
+        match self {
+            Self::Http(rules) => rules.ended(end),
+            Self::Session(session) => session.ended(end),
+        }
+    }
+}

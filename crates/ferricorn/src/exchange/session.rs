@@ -1,0 +1,147 @@
+//! Exchanges that are more than a request and its response: what an exchange needs of a WebSocket.
+//!
+//! An exchange asks for a session's rules through [`SessionRules`]; the session's own driver reaches
+//! it through a [`SessionGuard`]. Both go through the one lock of the exchange's state.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::MutexGuard;
+use std::task::Context;
+
+use asgi::{DisconnectReason, ReceiveEvent, SendError, SendEvent};
+use asgi_rules::{AppEnd, ResponseHead, Verdict, WireEvent};
+
+use super::Exchange;
+use super::rules::Rules;
+use super::state::ExchangeState;
+use super::wakers::wake_other;
+
+/// The rules of a session, from its handshake on, and the messages that wait in it.
+pub(crate) trait SessionRules: Any + Send {
+    /// The next event for the app, if there is one.
+    fn receive(&mut self) -> Option<SessionReceived>;
+
+    /// Whether the app may send at all.
+    ///
+    /// # Errors
+    ///
+    /// The app has ended, or nothing can reach the client any more.
+    fn ready(&mut self) -> Result<(), SendError>;
+
+    /// Whether there is room for another event of the app.
+    fn has_room(&self) -> bool;
+
+    /// Takes an event that the app sends.
+    ///
+    /// # Errors
+    ///
+    /// The event breaks the rules.
+    fn send(&mut self, event: SendEvent) -> Result<SessionOutput, SendError>;
+
+    /// The app waits: what goes out now of a response that was held back.
+    fn waiting(&mut self) -> WireEvent;
+
+    /// Whether nothing more can follow.
+    fn is_complete(&self) -> bool;
+
+    /// The client is gone.
+    fn disconnected(&mut self, reason: DisconnectReason);
+
+    /// Why no event of the app can reach the client any more.
+    fn disconnect_reason(&mut self) -> Option<DisconnectReason>;
+
+    /// The app has ended.
+    fn ended(&mut self, end: AppEnd) -> Verdict;
+}
+
+/// An event that a session has for its app.
+pub(crate) struct SessionReceived {
+    pub(crate) event: ReceiveEvent,
+    /// Whether the session's driver may read on.
+    pub(crate) wakes_driver: bool,
+}
+
+/// The effect of an event that the app sends in a session.
+pub(crate) enum SessionOutput {
+    /// The app accepts the handshake. This head opens the session.
+    Open(ResponseHead),
+    /// The app denies the handshake. This is a part of its response.
+    Response(WireEvent),
+    /// The session holds it until its driver writes it, or it has no effect.
+    Held,
+}
+
+impl Exchange {
+    /// Locks the session, for its driver. The app's halves wait for as long.
+    pub(crate) fn lock_session<S: SessionRules>(&self) -> SessionGuard<'_, S> {
+        SessionGuard {
+            state: self.lock(),
+            session: PhantomData,
+        }
+    }
+}
+
+/// The locked session of an exchange.
+pub(crate) struct SessionGuard<'a, S> {
+    state: MutexGuard<'a, ExchangeState>,
+    session: PhantomData<S>,
+}
+
+impl<S> SessionGuard<'_, S> {
+    /// Wakes the task that waits for an event.
+    pub(crate) fn wake_receiver(&mut self, cx: &Context<'_>) {
+        wake_other(&mut self.state.wakers.receive, cx);
+    }
+
+    /// Wakes the task that waits for room. Whether there is one.
+    pub(crate) fn wake_sender(&mut self, cx: &Context<'_>) -> bool {
+        let Some(waker) = self.state.wakers.ready.take() else {
+            return false;
+        };
+        // A task that waits here is polled next.
+        if !waker.will_wake(cx.waker()) {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Counts bytes that were sent to the client.
+    pub(crate) fn count_sent(&mut self, count: u64) {
+        self.state.access.sent += count;
+    }
+
+    /// Makes the app look again: its session has come to an end.
+    pub(crate) fn wake_app(&mut self) {
+        self.state.app.runnable = true;
+        self.state.wakers.wake_app();
+    }
+}
+
+const OTHER_RULES: &str = "the driver of a session belongs to an exchange of this kind";
+
+impl<S: SessionRules> Deref for SessionGuard<'_, S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        match &self.state.rules {
+            Rules::Session(session) => {
+                let session: &dyn Any = &**session;
+                session.downcast_ref().expect(OTHER_RULES)
+            }
+            Rules::Http(_) => unreachable!("{OTHER_RULES}"),
+        }
+    }
+}
+
+impl<S: SessionRules> DerefMut for SessionGuard<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        match &mut self.state.rules {
+            Rules::Session(session) => {
+                let session: &mut dyn Any = &mut **session;
+                session.downcast_mut().expect(OTHER_RULES)
+            }
+            Rules::Http(_) => unreachable!("{OTHER_RULES}"),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+use super::{FramingError, Position, RequestFraming, SeenHeaders};
+
+const MAX: usize = 1024;
+
+/// Feeds the bytes in one piece and split in two at every place: the result must be the same.
+#[track_caller]
+fn check(bytes: &str, heads: u64, refused: Option<FramingError>, position: Position) {
+    for split in 0..bytes.len() {
+        let mut framing = RequestFraming::new(MAX);
+        let (first, second) = bytes.as_bytes().split_at(split);
+        let read = framing.read(first).and_then(|()| framing.read(second));
+        assert_eq!(framing.heads, heads, "heads, split at {split}");
+        assert_eq!(
+            framing.refused.map(|(_, why)| why),
+            refused,
+            "split at {split}"
+        );
+        if refused.is_none() {
+            assert_eq!(framing.position(), position, "split at {split}");
+            assert_eq!(read, Ok(()));
+        }
+    }
+}
+
+#[test]
+fn heads_are_counted_with_every_kind_of_body() {
+    use Position::{Between, Body, Head};
+    for (bytes, heads, position) in [
+        ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", 1, Between),
+        ("\r\n\r\nGET / HTTP/1.1\r\n\r\n", 1, Between),
+        ("GET / HTTP/1.1\r\nhost: a\r\n", 0, Head),
+        ("GET / HT", 0, Head),
+        ("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n", 2, Between),
+        (
+            "POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc",
+            1,
+            Between,
+        ),
+        ("POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nab", 1, Body),
+        ("POST / HTTP/1.1\r\nContent-Length:0\r\n\r\n", 1, Between),
+        (
+            "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\n\r\n\r\nxGET / HTTP/1.1\r\n\r\n",
+            2,
+            Between,
+        ),
+        (
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            1,
+            Body,
+        ),
+        (
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\r\n\r\n0\r\n\r\n",
+            1,
+            Between,
+        ),
+        (
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nA;x=y\r\n0123456789\r\n0\r\nt: v\r\n\r\nG",
+            1,
+            Head,
+        ),
+    ] {
+        check(bytes, heads, None, position);
+    }
+}
+
+#[test]
+fn framing_that_two_parsers_could_read_differently_is_refused() {
+    let head = |headers: &str| format!("POST / HTTP/1.1\r\n{headers}\r\n");
+    let chunked = |body: &str| head("transfer-encoding: chunked\r\n") + body;
+    for (bytes, heads, error) in [
+        (
+            "GET / HTTP/1.1\nhost: a\r\n\r\n".into(),
+            0,
+            FramingError::BareLineFeed,
+        ),
+        (head("host: a\n"), 0, FramingError::BareLineFeed),
+        (
+            "GET / HTTP/1.1\r\nhost: a\r\n\n".into(),
+            0,
+            FramingError::BareLineFeed,
+        ),
+        (head("a: b\r\n c\r\n"), 0, FramingError::FoldedLine),
+        (head("a: b\r\n\tc\r\n"), 0, FramingError::FoldedLine),
+        (
+            head("content-length: 1\r\nContent-Length: 1\r\n"),
+            0,
+            FramingError::RepeatedContentLength,
+        ),
+        (
+            head("content-length: 1, 1\r\n"),
+            0,
+            FramingError::MalformedContentLength,
+        ),
+        (
+            head("content-length: +1\r\n"),
+            0,
+            FramingError::MalformedContentLength,
+        ),
+        (
+            head("content-length:\r\n"),
+            0,
+            FramingError::MalformedContentLength,
+        ),
+        (
+            head("content-length: 99999999999999999999\r\n"),
+            0,
+            FramingError::MalformedContentLength,
+        ),
+        (
+            head("content-length: 1\r\ntransfer-encoding: chunked\r\n"),
+            0,
+            FramingError::ContentLengthAndTransferEncoding,
+        ),
+        (
+            head("TRANSFER-ENCODING: x\r\nCONTENT-LENGTH: 0\r\n"),
+            0,
+            FramingError::ContentLengthAndTransferEncoding,
+        ),
+        (
+            "POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n".into(),
+            0,
+            FramingError::TransferEncodingInHttp10,
+        ),
+        (
+            "GET / HTTP/1.1\r\nhost: a\r\nHost: a\r\n\r\n".into(),
+            0,
+            FramingError::RepeatedHost,
+        ),
+        (
+            "GET /\r\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "GET  / HTTP/1.1\r\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "GET /#x HTTP/1.1\r\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\n", "a".repeat(3 * MAX)),
+            0,
+            FramingError::TooLong,
+        ),
+        (chunked("+1\r\na\r\n"), 1, FramingError::MalformedChunk),
+        (chunked("0_2e\r\n"), 1, FramingError::MalformedChunk),
+        (chunked("\r\n"), 1, FramingError::MalformedChunk),
+        (chunked("1 x\r\na\r\n"), 1, FramingError::MalformedChunk),
+        (
+            chunked("10000000000000000\r\n"),
+            1,
+            FramingError::MalformedChunk,
+        ),
+        (chunked("1\r\nab\r\n"), 1, FramingError::MalformedChunk),
+        (chunked("1\na\r\n"), 1, FramingError::BareLineFeed),
+        (chunked("1\r\na\n"), 1, FramingError::BareLineFeed),
+        (chunked("0\r\na: b\n\r\n"), 1, FramingError::BareLineFeed),
+    ] {
+        let mut framing = RequestFraming::new(MAX);
+        let in_body = framing.read(bytes.as_bytes()).is_err();
+        assert_eq!(framing.refused, Some((heads, error)), "{bytes:?}");
+        assert_eq!(in_body, heads == 1, "{bytes:?}");
+        assert_eq!(framing.check_request(heads), Err(error));
+        check(&bytes, heads, Some(error), Position::Head);
+    }
+}
+
+#[test]
+fn a_request_that_did_not_come_through_is_refused() {
+    let mut framing = RequestFraming::new(MAX);
+    framing.read(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(framing.check_request(0), Ok(SeenHeaders::default()));
+    assert_eq!(framing.check_request(1), Err(FramingError::OutOfStep));
+}
+
+#[test]
+fn rare_headers_are_noted_for_the_rest_of_the_connection() {
+    let mut framing = RequestFraming::new(MAX);
+    for (headers, seen) in [
+        ("host: a\r\ntex: a\r\nexpect-ct: a\r\n", [false; 4]),
+        (
+            "TE: trailers\r\nupgrade-insecure-requests: 1\r\n",
+            [false, true, false, false],
+        ),
+        ("Expect: 100-continue\r\n", [true, true, false, false]),
+        ("Upgrade: websocket\r\n", [true, true, false, true]),
+        ("transfer-encoding: chunked\r\n", [true; 4]),
+    ] {
+        let head = format!("GET / HTTP/1.1\r\n{headers}\r\n");
+        framing.read(head.as_bytes()).unwrap();
+        let [expect, te, transfer_encoding, upgrade] = seen;
+        let seen = SeenHeaders {
+            expect,
+            te,
+            transfer_encoding,
+            upgrade,
+        };
+        assert_eq!(framing.check_request(0), Ok(seen), "{headers}");
+    }
+}
+
+#[test]
+fn requests_before_a_refused_one_pass() {
+    let mut framing = RequestFraming::new(MAX);
+    framing
+        .read(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\n\r\n")
+        .unwrap();
+    assert_eq!(framing.check_request(0), Ok(SeenHeaders::default()));
+    assert_eq!(framing.check_request(1), Err(FramingError::BareLineFeed));
+}

@@ -1,0 +1,31 @@
+//! The apps of `examples/`, as loaded libraries.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use asgi_abi::Library;
+use serde_json::Value;
+
+/// Builds an example and loads its library. The library is never unloaded, so call this once.
+///
+/// `cargo test` builds the libraries too, but only into cargo's private folder.
+pub fn load(package: &str) -> Library {
+    Library::load(build(package)).unwrap()
+}
+
+fn build(package: &str) -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "-p", package, "--message-format=json"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .output()
+        .unwrap();
+    let messages = String::from_utf8(built.stdout).unwrap();
+    let target = package.replace('-', "_");
+    let library = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == *target)
+        .find_map(|message| Some(message["filenames"][0].as_str()?.to_owned()));
+    let library = library.unwrap_or_else(|| panic!("cargo does not build {package}"));
+    library.into()
+}
