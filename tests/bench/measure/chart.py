@@ -54,14 +54,14 @@ def bar(x, y, name, runs, most):
     thousands = statistics.median(run["rate"] for run in runs) / 1000
     x += LABEL
     middle = y + ROW / 2
-    behind = x + max(values) * scale + 8
+    after = x + max(values) * scale + 8
     return [
         text(x - 8, middle + 4, "name", name),
         f'<rect x="{x}" y="{y + 3}" width="{value * scale:.1f}" height="{ROW - 6}" rx="2" '
         f'fill="{colour(name)}"/>',
         f'<path d="M{x + min(values) * scale:.1f} {middle}H{x + max(values) * scale:.1f}" '
         'class="range"/>',
-        f'<text x="{behind:.1f}" y="{middle + 4}" class="value">{value:.2f} µs'
+        f'<text x="{after:.1f}" y="{middle + 4}" class="value">{value:.2f} µs'
         f'<tspan class="unit" dx="8">{thousands:,.0f}k/s</tspan></text>',
     ]
 

@@ -90,7 +90,7 @@ def echoes(binaries, server, core, seconds, connections, kind, size, in_flight):
 
 
 def handshakes(server, core, seconds, version, resumed):
-    """Connections with a handshake and one request a second; each is closed behind its response."""
+    """Connections with a handshake and one request a second; each is closed after its response."""
     command = ["openssl", "s_time", "-connect", server.addresses[0], version,
                "-reuse" if resumed else "-new", "-www", "/", "-time", str(seconds)]
     cpu, began = server.cpu(), time.monotonic()

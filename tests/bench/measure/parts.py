@@ -106,7 +106,7 @@ TLS_WORKLOADS = {
 }
 
 UNEVEN_THREADS = 2
-BEHIND_CONNECTIONS, BEHIND_TRIALS = 8, 400
+DELAY_CONNECTIONS, DELAY_TRIALS = 8, 400
 
 
 @dataclass
@@ -229,9 +229,9 @@ def uneven(setup):
     """What requests suffer from others that block a thread, one runtime a core against a shared one.
 
     The rates are low: the server and the load together leave their cores idle for most of the time,
-    so what is seen is how long a request waits behind a thread that is blocked while another is
-    free. The latencies are of the requests that block nothing. `calm` is the same without any that
-    block: what each flavour costs by itself. `behind` hardly depends on the machine.
+    so the figures show how long a request waits for a blocked thread while another one is free. The
+    latencies are those of requests that block nothing. `calm` is the same load without blocking
+    requests: the cost of each flavour by itself. `delayed` hardly depends on the machine.
     """
     server_cores, own = set(setup.cores[:UNEVEN_THREADS]), set(setup.cores[UNEVEN_THREADS:])
     first = not own and may_run_first()
@@ -239,7 +239,7 @@ def uneven(setup):
     waits = {name: [] for name in UNEVEN}
     for name, peer in setup.turns("uneven load", UNEVEN):
         with setup.serve(with_threads(peer), server_cores) as server:
-            waits[name].append(behind(server))
+            waits[name].append(delayed_share(server))
             for load, (rate, share) in UNEVEN_LOADS.items():
                 for kind, blocking in (("uneven", share), ("calm", 0)):
                     figures[load][name][kind].append(open_load(
@@ -249,18 +249,18 @@ def uneven(setup):
     where = "has cores of its own" if own else (
         "shares its cores with the server, and runs first" if first
         else "shares its cores with the server")
-    return {"threads": UNEVEN_THREADS, "load": where, "uneven": figures, "behind": waits}
+    return {"threads": UNEVEN_THREADS, "load": where, "uneven": figures, "delayed": waits}
 
 
-def behind(server):
+def delayed_share(server):
     """The share of requests that wait for one that blocks, though another thread has nothing to do.
 
     One connection sends a request that blocks its thread for 2 ms, and while it does another
     connection, each of several in turn, sends one that needs a thread for some µs.
     """
-    blocking, *others = (server.connect(listener) for listener in range(1 + BEHIND_CONNECTIONS))
+    blocking, *others = (server.connect(listener) for listener in range(1 + DELAY_CONNECTIONS))
     waited = 0
-    for number in range(BEHIND_TRIALS):
+    for number in range(DELAY_TRIALS):
         other = others[number % len(others)]
         time.sleep(0.003)  # until all threads sleep
         send(blocking, "/block")
@@ -271,7 +271,7 @@ def behind(server):
         receive(blocking)
     for connection in (blocking, *others):
         connection.close()
-    return waited / BEHIND_TRIALS
+    return waited / DELAY_TRIALS
 
 
 def with_threads(peer):

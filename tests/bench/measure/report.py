@@ -181,7 +181,7 @@ def uneven(figures):
     lines += table(
         ["server", "wait for it, % of them"],
         [[name, span([share * 100 for share in runs])]
-         for name, runs in figures["behind"].items()],
+         for name, runs in figures["delayed"].items()],
     )
     for load, servers in figures["uneven"].items():
         lines += [f"### {load}", ""]

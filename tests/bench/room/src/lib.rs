@@ -1,4 +1,5 @@
-//! A room with many sockets: what begins with `all` goes to everyone in it, all else comes back.
+//! A chat room for the benchmark: a message that starts with `all` goes to every socket; every other
+//! message goes back to its sender.
 
 use std::sync::LazyLock;
 
@@ -9,18 +10,18 @@ use tokio::sync::broadcast;
 
 asgi_abi::export!(app);
 
-/// How many messages everyone may be behind, the same few for all: a queue for each would be what a
-/// socket consists of. Who is further behind is let go.
-const BEHIND: usize = 16;
+/// How many messages a slow socket may miss before the room drops it. All sockets share these few: a
+/// queue for each socket would cost more memory than the socket itself.
+const BACKLOG: usize = 16;
 
 static ROOM: LazyLock<broadcast::Sender<Message>> =
-    LazyLock::new(|| broadcast::Sender::new(BEHIND));
+    LazyLock::new(|| broadcast::Sender::new(BACKLOG));
 
 async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     let Scope::WebSocket(_) = scope else {
         return Err(AppError::unsupported(&scope));
     };
-    // It has no use for what else the handshake said.
+    // The app needs nothing more from the handshake: free it.
     drop(scope);
     let mut room = ROOM.subscribe();
     loop {

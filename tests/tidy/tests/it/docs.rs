@@ -131,6 +131,8 @@ fn prose_has_no_word_that_plain_english_says_otherwise() {
         "behind nginx",
         "left behind",
         "leaves behind",
+        "nothing behind",
+        "nothing_behind",
     ];
 
     let mut found = Vec::new();

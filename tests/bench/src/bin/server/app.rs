@@ -37,15 +37,15 @@ pub fn block() {
     }
 }
 
-/// Asks a task of the app's own and awaits its answer, one time after the other: what a call to a
-/// database pool or to an HTTP client is, without the network behind it.
+/// Asks a task of the app and waits for its answer, several times in a row. A call to a database pool
+/// or an HTTP client does the same, plus the network.
 async fn hop(times: usize) -> Result<(), AppError> {
     static TASK: OnceLock<mpsc::Sender<oneshot::Sender<()>>> = OnceLock::new();
     let task = TASK.get_or_init(|| {
         let (ask, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1024);
         tokio::spawn(async move {
             while let Some(answer) = asked.recv().await {
-                // Whoever asked may be gone.
+                // The request that asked may be cancelled.
                 let _ = answer.send(());
             }
         });

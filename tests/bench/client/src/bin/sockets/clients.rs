@@ -94,7 +94,7 @@ impl Clients {
     /// The last one says this.
     pub fn say(&mut self, first: u8, payload: &[u8]) -> Result<(), Failure> {
         let speaker = self.clients.iter_mut().flatten().next_back();
-        let speaker = speaker.ok_or("nobody is left")?;
+        let speaker = speaker.ok_or("no client is left")?;
         self.told += 1;
         Ok(speaker.stream.write_all(&masked(first, payload, MASK))?)
     }
