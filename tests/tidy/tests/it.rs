@@ -229,3 +229,124 @@ fn files_of_code_stay_readable_in_one_sitting() {
         }
     }
 }
+
+/// The modules at the top of the crate `ferricorn`, in the order in which they build on each other: each
+/// may use those before it.
+const ORDER: &[&str] = &[
+    "config",
+    "panic",
+    "connection_info",
+    "connection_end",
+    "counts",
+    "lifecycle",
+    "deadlines",
+    "access_log",
+    "server_headers",
+    "refusal",
+    "error",
+    "scope",
+    "lifespan",
+    "tls",
+    "net",
+    "handle",
+    "server",
+    "exchange",
+    "websocket",
+    "multiplexed",
+    "http1",
+    "http2",
+    "connection",
+    "serve",
+    "cli",
+    "lib",
+];
+
+/// Uses against the order, which are still to be cut.
+const AGAINST_THE_ORDER: &[(&str, &str)] = &[];
+
+/// The names that follow `crate::` in code, `{a, b::c}` included.
+fn crate_paths(text: &str) -> BTreeSet<String> {
+    let code: Vec<&str> = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap())
+        .collect();
+    let code = code.join("\n");
+    let mut names = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        let first = |path: &str| {
+            let path = path.trim_start();
+            let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+            path[..path.find(|letter| !is_name(letter)).unwrap_or(path.len())].to_owned()
+        };
+        let Some(list) = after.strip_prefix('{') else {
+            names.insert(first(after));
+            continue;
+        };
+        let mut depth = 0;
+        let mut start = 0;
+        for (at, letter) in list.char_indices() {
+            match letter {
+                '{' => depth += 1,
+                '}' if depth > 0 => depth -= 1,
+                ',' | '}' if depth == 0 => {
+                    names.insert(first(&list[start..at]));
+                    start = at + 1;
+                    if letter == '}' {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    names.remove("");
+    names
+}
+
+/// Which module of the crate `lib.rs` exports each name from.
+fn exports(lib: &str) -> BTreeMap<String, String> {
+    let mut exports = BTreeMap::new();
+    for item in lib.split("pub use ").skip(1) {
+        let item = item.split(';').next().unwrap();
+        let (module, names) = item.split_once("::").unwrap();
+        for name in names.trim_matches(['{', '}']).split(',') {
+            exports.insert(name.trim().to_owned(), module.to_owned());
+        }
+    }
+    exports
+}
+
+#[test]
+fn the_modules_of_ferricorn_build_on_each_other_in_one_order() {
+    let source = root().join("crates/ferricorn/src");
+    let lib = fs::read_to_string(source.join("lib.rs")).unwrap();
+    let exports = exports(&lib);
+    let mut files = Vec::new();
+    sources(&source, &mut files);
+    let place = |module: &str| {
+        let place = ORDER.iter().position(|one| *one == module);
+        place.unwrap_or_else(|| panic!("the module {module} has no place in ORDER"))
+    };
+    let mut wrong = BTreeSet::new();
+    for file in files {
+        let path = file.strip_prefix(&source).unwrap();
+        if path
+            .iter()
+            .any(|part| part == "tests" || part == "tests.rs")
+        {
+            continue;
+        }
+        let module = path.iter().next().unwrap().to_str().unwrap();
+        let module = module.trim_end_matches(".rs");
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for name in crate_paths(code) {
+            let used = exports.get(&name).unwrap_or(&name);
+            let excused = AGAINST_THE_ORDER.contains(&(module, used));
+            if used != module && place(used) > place(module) && !excused {
+                wrong.insert(format!("{} uses {used}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "against the order: {wrong:#?}");
+}
