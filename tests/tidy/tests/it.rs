@@ -261,9 +261,6 @@ const ORDER: &[&str] = &[
     "lib",
 ];
 
-/// Uses against the order, which are still to be cut.
-const AGAINST_THE_ORDER: &[(&str, &str)] = &[];
-
 /// The names that follow `crate::` in code, `{a, b::c}` included.
 fn crate_paths(text: &str) -> BTreeSet<String> {
     let code: Vec<&str> = text
@@ -342,8 +339,7 @@ fn the_modules_of_ferricorn_build_on_each_other_in_one_order() {
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         for name in crate_paths(code) {
             let used = exports.get(&name).unwrap_or(&name);
-            let excused = AGAINST_THE_ORDER.contains(&(module, used));
-            if used != module && place(used) > place(module) && !excused {
+            if used != module && place(used) > place(module) {
                 wrong.insert(format!("{} uses {used}", path.display()));
             }
         }
