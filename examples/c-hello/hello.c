@@ -462,7 +462,7 @@ static Serve *route(Task *task, const AsgiScope *scope) {
     return serve_not_found;
 }
 
-/* ---- what the server calls ---- */
+/* ---- the functions that the server calls ---- */
 
 static void say(uint32_t level, uint64_t exchange, const char *message) {
     AsgiLogLine line = {.level = level,

@@ -263,8 +263,8 @@ typedef struct AsgiOutcome {
 
 /* ---- what the host provides ---- */
 
-/* The host's two halves of an exchange. The library owns them once it was called, and
- * gives each one back with its drop, also after the task was dropped. */
+/* The host's two halves of an exchange. The library owns them from `call` on, and gives
+ * each one back with its drop. It may do so after the task is dropped. */
 typedef struct AsgiReceive {
     uintptr_t store[4];
 } AsgiReceive;

@@ -448,7 +448,7 @@ pub struct LogLine {
     pub n_fields: usize,
 }
 
-/// The host's half that an app receives through. The library owns it once it was called.
+/// The host's half that an app receives through. The library owns it from [`App::call`] on.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Receive {
@@ -456,7 +456,7 @@ pub struct Receive {
     pub store: [MaybeUninit<usize>; 4],
 }
 
-/// The host's half that an app sends through. The library owns it once it was called.
+/// The host's half that an app sends through. The library owns it from [`App::call`] on.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Send {

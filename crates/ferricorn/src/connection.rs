@@ -1,40 +1,36 @@
-//! One accepted connection, before it is known what it speaks.
+//! One accepted connection, until its protocol is known.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use http::StatusCode;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tracing::debug;
 
+use crate::access_log::log_unreadable;
 use crate::connection_info::ConnectionInfo;
+use crate::deadlines::FAREWELL;
 use crate::http2::PREFACE;
-use crate::net::Socket;
-use crate::server::{Phase, Server};
-use crate::tls::{self, Protocol, Tls, TlsTransport};
+use crate::lifecycle::Phase;
+use crate::net::{self, BufferedSocket, Socket};
+use crate::refusal::Refusal;
+use crate::server::Server;
+use crate::tls::{self, HandshakeFailure, Protocol, Tls, TlsTransport};
 use crate::{http1, http2};
-
-/// How long a newcomer that has said nothing is kept when the server drains.
-const DRAIN_SILENCE: Duration = Duration::from_secs(1);
-
-/// What is spoken inside of TLS, the best first. (ALPN)
-pub(crate) const PROTOCOLS: &[Protocol] = &[Protocol::Http2, Protocol::Http1];
-
-/// How long what still comes is thrown away behind our end of the connection. Closing at once
-/// would reset it, and the reset can overtake the last response. nginx waits 5 s.
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it is closed, in a task of its own.
 ///
-/// With `tls` it begins with a handshake. `permit` is kept until the end: what the connection holds
-/// of the server's limit.
+/// With `tls` it begins with a handshake. The task holds `permit`, its share of the server's limit,
+/// until the end.
 pub(crate) fn spawn(
     server: &Arc<Server>,
     socket: Socket,
     tls: Option<&Tls>,
-    ends: ConnectionInfo,
+    info: ConnectionInfo,
     permit: impl Send + 'static,
 ) {
     let counted = server.count_connection();
@@ -46,41 +42,41 @@ pub(crate) fn spawn(
             return;
         }
         match tls {
-            None => serve(server, socket, ends).await,
-            // Apart, so that a connection without TLS is no larger for it.
-            Some(tls) => Box::pin(serve_tls(server, socket, tls, ends)).await,
+            None => serve(server, socket, info).await,
+            // Boxed, so that plain connections don't pay for the size of this future.
+            Some(tls) => Box::pin(serve_tls(server, socket, tls, info)).await,
         }
     });
 }
 
-async fn serve(server: Arc<Server>, socket: Socket, ends: ConnectionInfo) {
+async fn serve(server: Arc<Server>, socket: Socket, info: ConnectionInfo) {
     let opened = Instant::now();
     let protocol = match peek(&socket) {
         Ok(protocol) => protocol,
         Err(_) => tokio::select! {
-            protocol = first_words(&socket) => protocol,
-            why = given_up(&server) => {
-                debug!(client = ?ends.client, "connection closed: {why}");
+            protocol = wait_for_protocol(&socket) => protocol,
+            why = silence_ends(&server) => {
+                debug!(client = ?info.client, "connection closed: {why}");
                 return;
             }
         },
     };
     match protocol {
-        Protocol::Http1 => http1::serve(server, socket, ends).await,
-        // Apart, so that a connection of HTTP/1 is no larger for it.
-        Protocol::Http2 => Box::pin(http2::serve(server, socket, ends, opened)).await,
+        Protocol::Http1 => http1::serve(server, socket, info).await,
+        // Boxed, so that HTTP/1 connections don't pay for the size of this future.
+        Protocol::Http2 => Box::pin(http2::serve(server, socket, info, opened)).await,
     }
 }
 
-/// Waits until a newcomer that says nothing has had its time.
-async fn given_up(server: &Server) -> &'static str {
+/// Waits until a new connection that says nothing has had its time. Returns why it ends.
+async fn silence_ends(server: &Server) -> &'static str {
     let silence = server.config().header_timeout;
     tokio::select! {
         () = tokio::time::sleep(silence) => "it said nothing",
         phase = server.until(Phase::Draining) => {
             if phase == Phase::Draining {
                 tokio::select! {
-                    () = tokio::time::sleep(DRAIN_SILENCE) => {}
+                    () = tokio::time::sleep(FAREWELL) => {}
                     _ = server.until(Phase::Cut) => {}
                 }
             }
@@ -89,28 +85,28 @@ async fn given_up(server: &Server) -> &'static str {
     }
 }
 
-/// Waits until the client's first bytes tell what it speaks.
-async fn first_words(socket: &Socket) -> Protocol {
+/// Waits until the client's first bytes show its protocol.
+async fn wait_for_protocol(socket: &Socket) -> Protocol {
     loop {
         let Ok(ready) = socket.ready(Interest::READABLE).await else {
             return Protocol::Http1;
         };
         match socket.try_io(Interest::READABLE, || peek(socket)) {
             Ok(protocol) => return protocol,
-            // Nothing can follow what has come so far.
+            // Nothing can follow the bytes that came.
             Err(_) if ready.is_read_closed() => return Protocol::Http1,
             Err(_) => {}
         }
     }
 }
 
-/// What the client speaks, by what lies in the socket; it stays there.
+/// Finds the client's protocol in the bytes that lie in the socket. They stay there.
 ///
-/// Prior knowledge alone makes it HTTP/2: RFC 9113 §3.1 has dropped `Upgrade: h2c`.
+/// Only prior knowledge makes it HTTP/2: RFC 9113 §3.1 has dropped `Upgrade: h2c`.
 ///
 /// # Errors
 ///
-/// `WouldBlock` if that is too little to tell.
+/// `WouldBlock` if more bytes are needed.
 fn peek(socket: &Socket) -> io::Result<Protocol> {
     let mut first = [0; PREFACE.len()];
     let (length, _) = recv(socket.as_fd(), &mut first, RecvFlags::PEEK)?;
@@ -123,21 +119,58 @@ fn peek(socket: &Socket) -> io::Result<Protocol> {
     }
 }
 
-async fn serve_tls(server: Arc<Server>, socket: Socket, tls: Tls, mut ends: ConnectionInfo) {
+async fn serve_tls(server: Arc<Server>, socket: Socket, tls: Tls, mut info: ConnectionInfo) {
     let opened = Instant::now();
     let Socket::Tcp(socket) = socket else {
         unreachable!("Listener::with_tls refuses a Unix socket");
     };
-    let client = ends.client.as_ref();
-    let Some(secured) = tls::accept(&tls, socket, &server, client).await else {
-        return;
+    let timeout = server.config().tls_handshake_timeout;
+    let secured = match tls::accept(&tls, socket, timeout, server.lifecycle()).await {
+        Ok(secured) => secured,
+        Err(failure) => return end_handshake(&server, failure, &info).await,
     };
     drop(tls);
-    ends.tls = Some(secured.facts);
+    info.tls = Some(secured.facts);
     let socket = Socket::Tls(TlsTransport::new(secured.stream));
     match secured.protocol {
-        Protocol::Http1 => http1::serve(server, socket, ends).await,
-        // Apart, so that a connection of HTTP/1 is no larger for it.
-        Protocol::Http2 => Box::pin(http2::serve(server, socket, ends, opened)).await,
+        Protocol::Http1 => http1::serve(server, socket, info).await,
+        // Boxed, so that HTTP/1 connections don't pay for the size of this future.
+        Protocol::Http2 => Box::pin(http2::serve(server, socket, info, opened)).await,
     }
+}
+
+/// The answer to a client that speaks plain HTTP on a TLS port.
+const PLAIN_HTTP: Refusal = Refusal::bad_request("plain HTTP was sent to a TLS port")
+    .with_text("The plain HTTP request was sent to a TLS port.\n");
+
+/// Logs a failed handshake, and closes the socket so that the client gets the reason.
+///
+/// A failed handshake is the client's affair: none is more than a line at debug.
+async fn end_handshake(server: &Server, failure: HandshakeFailure, info: &ConnectionInfo) {
+    let client = &info.client;
+    match failure {
+        HandshakeFailure::Left => {}
+        HandshakeFailure::TimedOut => debug!(?client, "TLS handshake timed out"),
+        HandshakeFailure::Drained => {
+            debug!(?client, "TLS handshake given up: the server stops");
+        }
+        HandshakeFailure::Tls(error, socket) => {
+            debug!(?client, "TLS handshake failed: {error}");
+            close(server, socket, &[]).await;
+        }
+        HandshakeFailure::PlainHttp(socket) => {
+            debug!(?client, "plain HTTP was sent to a port of TLS");
+            let config = server.config();
+            log_unreadable(config, client.as_ref(), StatusCode::BAD_REQUEST);
+            close(server, socket, &PLAIN_HTTP.to_http1(config)).await;
+        }
+    }
+}
+
+/// Writes the last bytes, and closes the socket.
+async fn close(server: &Server, socket: TcpStream, last: &[u8]) {
+    let mut socket = BufferedSocket::new(Socket::Tcp(socket));
+    socket.push(last);
+    let write_timeout = server.config().write_timeout;
+    net::close(&mut socket, write_timeout, server.until(Phase::Cut)).await;
 }

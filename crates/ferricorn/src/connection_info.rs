@@ -1,4 +1,4 @@
-//! What is known about a connection as a whole: both addresses, and TLS.
+//! The facts about a whole connection: both addresses, and TLS.
 
 use std::sync::Arc;
 

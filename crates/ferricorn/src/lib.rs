@@ -40,31 +40,39 @@
 
 #![forbid(unsafe_code)]
 
+mod access_log;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod config;
 mod connection;
+mod connection_end;
 mod connection_info;
+mod counts;
+mod deadlines;
 mod error;
 mod exchange;
 mod handle;
 mod http1;
 mod http2;
+mod lifecycle;
 mod lifespan;
 mod multiplexed;
 mod net;
 mod panic;
+mod refusal;
 mod scope;
 mod serve;
 mod server;
+mod server_headers;
 mod tls;
 mod websocket;
 
 pub use config::Config;
+pub use counts::Statistics;
 pub use error::ServeError;
 #[doc(hidden)]
 pub use exchange::current_exchange;
-pub use handle::{Handle, Statistics};
+pub use handle::Handle;
 pub use net::{Bind, BindError, Listener};
 pub use serve::{Serve, serve};
 pub use tls::{ClientCertificates, Tls, TlsConfig, TlsError, TlsVersion};

@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, warn};
 
+use crate::access_log::Cause;
 use crate::error::{ServeError, ServeErrorKind};
-use crate::exchange::Cause;
 use crate::panic;
 
 /// The lifespan exchange of an app, also of an app that does not support it.

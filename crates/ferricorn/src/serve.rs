@@ -1,4 +1,4 @@
-//! A server's whole life: start the app, let clients in, let them finish, end the app.
+//! The whole run of a server: start the app, accept clients, let them finish, end the app.
 
 use std::fmt;
 use std::io;
@@ -12,56 +12,61 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use crate::error::ServeErrorKind;
+use crate::config::Config;
+use crate::connection;
+use crate::counts::Counts;
+use crate::error::{ServeError, ServeErrorKind};
+use crate::handle::Handle;
+use crate::lifecycle::{Lifecycle, Phase};
 use crate::lifespan::Lifespan;
-use crate::server::{Counts, Lifecycle, Phase, Server};
-use crate::{Config, Handle, Listener, ServeError, Tls, connection, tls};
+use crate::net::Listener;
+use crate::server::Server;
+use crate::tls::{self, Tls};
 
-/// How long accepting pauses when the process has no file descriptor left: some connection has to
-/// end first.
+/// How long accepting pauses when the process has no file descriptor left. A connection has to end
+/// first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `app` on `listeners` until a [`Handle`] says otherwise.
+/// Serves `app` on `listeners` until a [`Handle`] stops it.
 ///
-/// Nothing happens before the future is polled, inside a tokio runtime with its timers and its
-/// I/O. Dropping the future leaves the connections to the runtime; to stop them, use
-/// [`Handle::abort`].
+/// Nothing happens before the future is polled. Poll it inside a tokio runtime with timers and I/O.
+/// Dropping the future leaves the connections to the runtime; to stop them, use [`Handle::abort`].
 ///
 /// # Errors
 ///
-/// There is no listener, the app did not start, did not clean up, or the server was stopped at once.
+/// There is no listener, the app did not start or did not clean up, or the server was aborted.
 pub fn serve(listeners: Vec<Listener>, app: impl App, config: Config) -> Serve {
-    let life = Arc::new(Lifecycle::new());
+    let lifecycle = Arc::new(Lifecycle::new());
     let counts = Arc::<Counts>::default();
     let addresses: Arc<[Address]> = listeners.iter().map(Listener::address).collect();
     let handle = Handle::new(
-        Arc::clone(&life),
+        Arc::clone(&lifecycle),
         Arc::clone(&counts),
         addresses,
         all_tls(&listeners).into(),
     );
-    let whole_life = whole_life(
+    let running = run(
         listeners,
         DynApp::new(app),
         config,
-        Arc::clone(&life),
+        Arc::clone(&lifecycle),
         counts,
     );
     Serve {
         handle,
         future: Box::pin(async move {
-            let result = whole_life.await;
-            life.advance(Phase::Ended);
+            let result = running.await;
+            lifecycle.advance(Phase::Ended);
             result
         }),
     }
 }
 
-async fn whole_life(
+async fn run(
     listeners: Vec<Listener>,
     app: DynApp,
     config: Config,
-    life: Arc<Lifecycle>,
+    lifecycle: Arc<Lifecycle>,
     counts: Arc<Counts>,
 ) -> Result<(), ServeError> {
     if listeners.is_empty() {
@@ -72,34 +77,40 @@ async fn whole_life(
     let lifespan = Lifespan::start(&app);
     let state = tokio::select! {
         started = lifespan.started(config.startup_timeout) => started?,
-        phase = life.until(Phase::Draining) => return stopped(phase),
+        phase = lifecycle.until(Phase::Draining) => return stopped(phase),
     };
 
     if let Some(interval) = config.tls_check_interval {
         let tls = all_tls(&listeners);
-        tokio::spawn(tls::watch(tls, interval, Arc::clone(&life)));
+        tokio::spawn(tls::watch(tls, interval, Arc::clone(&lifecycle)));
     }
-    let server = Server::new(app, config, state, Arc::clone(&life), Arc::clone(&counts));
+    let server = Server::new(
+        app,
+        config,
+        state,
+        Arc::clone(&lifecycle),
+        Arc::clone(&counts),
+    );
     let accepting = accept_all(listeners, &Arc::new(server));
-    life.advance(Phase::Serving);
+    lifecycle.advance(Phase::Serving);
 
-    life.until(Phase::Draining).await;
+    lifecycle.until(Phase::Draining).await;
     accepting.join_all().await;
     tokio::select! {
         () = counts.until_idle() => {}
-        () = deadline(graceful) => cut(&life, &counts),
-        _ = life.until(Phase::Cut) => {}
+        () = deadline(graceful) => cut(&lifecycle, &counts),
+        _ = lifecycle.until(Phase::Cut) => {}
     }
     counts.until_idle().await;
 
     tokio::select! {
         biased;
-        phase = life.until(Phase::Aborted) => stopped(phase),
+        phase = lifecycle.until(Phase::Aborted) => stopped(phase),
         ended = lifespan.shut_down(shutdown) => ended,
     }
 }
 
-/// What the listeners speak TLS with, each once.
+/// The TLS of all listeners, each once.
 fn all_tls(listeners: &[Listener]) -> Vec<Tls> {
     let mut all: Vec<Tls> = Vec::new();
     for tls in listeners.iter().filter_map(Listener::tls) {
@@ -124,18 +135,18 @@ async fn deadline(limit: Option<Duration>) {
     }
 }
 
-/// What has not ended by now is ended.
-fn cut(life: &Lifecycle, counts: &Counts) {
+/// Cuts off what still runs.
+fn cut(lifecycle: &Lifecycle, counts: &Counts) {
     let left = counts.statistics();
     warn!(
         connections = left.connections,
         exchanges = left.exchanges,
         "the graceful timeout is over: what still runs is cut off"
     );
-    life.advance(Phase::Cut);
+    lifecycle.advance(Phase::Cut);
 }
 
-/// Lets clients in on every listener, until the drain begins.
+/// Accepts clients on every listener, until the drain begins.
 fn accept_all(listeners: Vec<Listener>, server: &Arc<Server>) -> JoinSet<()> {
     let connection_permits = Arc::new(Semaphore::new(
         server.config().max_connections.min(Semaphore::MAX_PERMITS),
@@ -155,7 +166,7 @@ async fn accept(listener: Listener, server: Arc<Server>, connection_permits: Arc
     let mut draining = pin!(server.until(Phase::Draining));
     loop {
         let next = async {
-            // With none left, newcomers wait in the backlog.
+            // Without a permit, new connections wait in the backlog.
             let permit = Arc::clone(&connection_permits).acquire_owned().await;
             (listener.accept().await, permit)
         };
@@ -165,10 +176,10 @@ async fn accept(listener: Listener, server: Arc<Server>, connection_permits: Arc
             next = next => next,
         };
         match accepted {
-            Ok((socket, ends)) => {
-                connection::spawn(&server, socket, listener.tls(), ends, permit);
+            Ok((socket, info)) => {
+                connection::spawn(&server, socket, listener.tls(), info, permit);
             }
-            // The client was gone before it was let in.
+            // The client left before the server accepted it.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 warn!("cannot accept a connection, next try in {ACCEPT_PAUSE:?}: {error}");
@@ -178,14 +189,14 @@ async fn accept(listener: Listener, server: Arc<Server>, connection_permits: Arc
     }
     let address = listener.address();
     let tls = listener.tls().cloned();
-    // Whoever was let in by the kernel before is served, beyond the limit if need be.
+    // Connections that the kernel has completed are served, even beyond the limit.
     listener
-        .close(|socket, ends| connection::spawn(&server, socket, tls.as_ref(), ends, ()))
+        .close(|socket, info| connection::spawn(&server, socket, tls.as_ref(), info, ()))
         .await;
     debug!(?address, "stopped listening");
 }
 
-/// A server's life; it goes on while this is polled.
+/// A running server. It makes progress while this future is polled.
 #[must_use = "a server does nothing unless it is awaited"]
 pub struct Serve {
     handle: Handle,
@@ -193,7 +204,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// A handle to stop it with.
+    /// A handle that stops it.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }

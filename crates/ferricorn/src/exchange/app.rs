@@ -10,9 +10,9 @@ use asgi_rules::AppEnd;
 use tracing::{debug, error};
 
 use super::Exchange;
-use super::log::Cause;
 use super::state::ExchangeState;
 use super::wakers::store_waker;
+use crate::access_log::Cause;
 use crate::panic::{self, Panic};
 
 thread_local! {
@@ -171,7 +171,7 @@ impl Exchange {
     /// The app has ended.
     fn app_ended(&self, end: AppEnd, cause: Cause) -> MutexGuard<'_, ExchangeState> {
         let mut state = self.lock();
-        let fault = state.ended(end);
+        let fault = state.ended(end, &self.info.method);
         if std::mem::take(&mut state.app.counted) {
             self.server.give_back();
         }
@@ -181,7 +181,7 @@ impl Exchange {
         drop(state);
         // An error's text and its destructor are the app's code too.
         let log = || {
-            self.info.log_end(fault, &cause);
+            self.info.log_app_end(fault, &cause);
             drop(cause);
         };
         if panic::catch(log).is_err() {

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use super::Exchange;
-use crate::server::Phase;
+use crate::lifecycle::Phase;
 
 impl Exchange {
     /// The client has all it asked for and, on HTTP/1, has sent its next request.

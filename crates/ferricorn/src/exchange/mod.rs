@@ -15,7 +15,6 @@ mod app;
 mod app_status;
 mod detached;
 mod halves;
-mod log;
 mod push;
 mod request_body;
 mod request_side;
@@ -40,7 +39,6 @@ use tracing::{Span, debug_span};
 use self::app::AppSlot;
 pub use self::app::current_exchange;
 pub(crate) use self::detached::CancelOnDrop;
-pub(crate) use self::log::{Cause, RequestInfo, log_unreadable};
 use self::push::Pushes;
 pub(crate) use self::push::{Admission, PushGate};
 pub(crate) use self::request_body::RequestBody;
@@ -50,6 +48,7 @@ use self::rules::Rules;
 pub(crate) use self::session::{SessionGuard, SessionOutput, SessionReceived, SessionRules};
 use self::state::ExchangeState;
 pub(crate) use self::wakers::store_waker;
+use crate::access_log::{AccessRecord, RequestInfo};
 use crate::server::{Permit, Server};
 
 /// The state of an exchange at the end of a driver's turn.
@@ -267,12 +266,15 @@ impl Exchange {
 
     /// Writes the line of the access log, once.
     pub(crate) fn log_access(&self) {
-        if !self.server.config().access_log {
+        let config = self.server.config();
+        if !config.access_log {
             return;
         }
         let record = self.lock().access.take();
         if let Some((status, sent)) = record {
-            self.info.log_access(status, sent, self.began.elapsed());
+            let took = self.began.elapsed();
+            let record = AccessRecord { status, sent, took };
+            self.info.log_access(config, record);
         }
     }
 }

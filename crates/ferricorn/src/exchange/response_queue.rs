@@ -3,11 +3,12 @@
 use std::fmt;
 
 use asgi::{HttpResponseEarlyHint, HttpResponsePush};
-use asgi_rules::{Framing, ResponseHead, WireEvent};
+use asgi_rules::{ResponseHead, WireEvent};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::push::Admission;
+use crate::refusal::Refusal;
 
 /// The part of a response that the driver has not taken: never more than a head and one part.
 #[derive(Debug, Default)]
@@ -144,25 +145,14 @@ impl ResponseQueue {
             || self.end.is_some()
     }
 
-    /// A response of the server's own, in place of whatever the app had begun.
-    pub(super) fn whole(&mut self, status: StatusCode) {
-        let reason = status.canonical_reason().unwrap_or("error");
-        let body = Bytes::from(format!("{reason}\n"));
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        *self = Self::default();
-        self.head = Some(server_head(status, headers, body.len() as u64));
-        self.data = Some(body);
-        self.end = Some(ResponseEnd::Complete);
+    /// A response of the server's own, in place of what the app had begun.
+    pub(super) fn whole(&mut self, status: StatusCode, method: &Method) {
+        let refusal = Refusal::new(status, "the app has no answer");
+        *self = Self {
+            head: Some(refusal.head()),
+            data: Some(refusal.body(method)),
+            end: Some(ResponseEnd::Complete),
+            ..Self::default()
+        };
     }
-}
-
-fn server_head(status: StatusCode, headers: HeaderMap, length: u64) -> ResponseHead {
-    let mut head = ResponseHead::new(status, headers, Framing::Length(length));
-    head.close = status.is_client_error();
-    head
 }

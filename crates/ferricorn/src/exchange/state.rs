@@ -4,9 +4,9 @@ use std::task::{Context, Poll};
 
 use asgi::{DisconnectReason, HttpDisconnect, ReceiveEvent, SendError};
 use asgi_rules::{AppEnd, Ending, Fault, WireEvent};
-use http::StatusCode;
+use http::{Method, StatusCode};
 
-use super::access_record::AccessRecord;
+use super::access_record::SentResponse;
 use super::app_status::AppStatus;
 use super::push::Pushes;
 use super::request_side::RequestSide;
@@ -22,7 +22,7 @@ pub(super) struct ExchangeState {
     pub(super) response: ResponseQueue,
     pub(super) app: AppStatus,
     pub(super) wakers: Wakers,
-    pub(super) access: AccessRecord,
+    pub(super) access: SentResponse,
     /// The pushes of this response, if the app may push.
     pub(super) pushes: Option<Pushes>,
     /// The client has closed its side, and the rules know.
@@ -39,7 +39,7 @@ impl ExchangeState {
             response: ResponseQueue::default(),
             app: AppStatus::new(),
             wakers: Wakers::default(),
-            access: AccessRecord::default(),
+            access: SentResponse::default(),
             pushes: None,
             client_closed: false,
             client_fault: None,
@@ -105,7 +105,7 @@ impl ExchangeState {
     }
 
     /// The app has ended: completes or breaks off its response. Returns the fault that the log reports.
-    pub(super) fn ended(&mut self, end: AppEnd) -> Option<Fault> {
+    pub(super) fn ended(&mut self, end: AppEnd, method: &Method) -> Option<Fault> {
         let verdict = self.rules.ended(end);
         self.app.ended = true;
         self.request.app_ended();
@@ -114,10 +114,13 @@ impl ExchangeState {
         match (verdict.ending, self.client_fault) {
             // The client's fault comes before what the app made of it. (HTTP-020)
             (Ending::Gone | Ending::ServerError, Some(status)) if self.access.status.is_none() => {
-                self.response.whole(status);
+                self.response.whole(status, method);
                 fault = fault.filter(|fault| *fault == Fault::Panicked);
             }
-            (Ending::ServerError, _) => self.response.whole(StatusCode::INTERNAL_SERVER_ERROR),
+            (Ending::ServerError, _) => {
+                self.response
+                    .whole(StatusCode::INTERNAL_SERVER_ERROR, method);
+            }
             (Ending::Abort | Ending::Gone, _) => self.response.end = Some(ResponseEnd::Broken),
             (Ending::Complete, _) => {}
         }

@@ -1,121 +1,94 @@
-//! The task of one connection: what is done in a turn beside hyper, and how it ends.
+//! The task of one connection: does what hyper does not do, and ends the connection.
 //!
 //! A connection ends in one of these ways:
 //!
 //! - hyper is done: the client closed between two requests, or a response said `connection: close`,
-//!   or a handshake was accepted and the connection goes on as a WebSocket;
-//! - the peer is lost: a reset, or a write that fails;
-//! - a deadline: the head, the body or the reading of a response took too long, or nothing came;
+//!   or the connection goes on as a WebSocket;
+//! - the client is lost: a reset, or a write that fails;
+//! - a deadline has passed: a head, a body or the reading of a response took too long, or nothing
+//!   came;
 //! - the app broke its response off: the connection is closed so that the client can tell;
-//! - the server is cut off.
+//! - the server cuts it off.
 //!
-//! In each of them an app that still runs goes on in a task of its own, with its grace.
+//! In each of them a running app goes on in a task of its own, with its grace.
 
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use asgi::DisconnectReason;
 use http::{StatusCode, Version};
-use tracing::debug;
 
 use super::current::CurrentConnection;
 use super::request_framing::Position;
 use super::transport::{Transport, TransportStatus};
 use super::{Connection, Hyper};
-use crate::exchange::{BrokenOff, Exchange, TurnEnd, log_unreadable};
-use crate::net::Peer;
-use crate::net::Timer;
-use crate::server::{Phase, Phases, Server};
+use crate::access_log::log_unreadable;
+use crate::connection_end::ConnectionEnd;
+use crate::deadlines::{BodyWait, ConnectionDue, TURNS};
+use crate::exchange::{BrokenOff, Exchange, TurnEnd};
+use crate::lifecycle::{Phase, PhaseWatch};
+use crate::net::{Peer, Timer};
+use crate::refusal::Refusal;
+use crate::server::Server;
 
-/// How often a connection on which something runs is looked after. A client that leaves while a
-/// part of its request lies unread wakes nobody: this is how late it can be noticed.
-const TICK: Duration = Duration::from_secs(1);
-
-/// How long an idle connection is kept when the server drains: a client may have sent its next
-/// request before it could know.
-const DRAIN_SILENCE: Duration = Duration::from_secs(1);
-
-/// How many times a turn starts over because the app had more to send, until others get theirs.
-const TURNS: usize = 32;
-
-/// How a connection ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// hyper has finished, one way or the other.
-    Hyper(Result<(), hyper::Error>),
-    /// There is nobody to write to.
-    Lost,
-    /// A deadline of ours has passed.
-    TimedOut(&'static str),
-    /// It was idle for long enough.
-    Idle,
-    /// The server is cut off.
-    Cut,
-}
+pub(super) type HyperEnd = ConnectionEnd<hyper::Error>;
 
 /// The task of one connection.
 pub(super) struct Driver {
     connection: CurrentConnection,
-    phases: Phases,
-    draining_since: Option<Instant>,
+    phases: PhaseWatch,
     timer: Timer,
-    /// Whether something ran, or waited to be read by the client, after the last turn.
-    ran: bool,
-    /// Since when a head is being read.
-    head_since: Option<Instant>,
-    /// Since when the client has closed its side.
-    left_at: Option<Instant>,
 }
 
 impl Driver {
     pub(super) fn new(connection: Connection) -> Self {
-        let opened = connection.last_activity;
-        let phases = connection.server.phases();
-        let timer = Timer::new(opened + connection.server.config().header_timeout);
+        let (server, deadlines) = (&connection.server, &connection.deadlines);
+        let phases = server.watch_phases();
+        let timer = Timer::new(deadlines.next_look(server.config(), Instant::now));
         Self {
             connection: CurrentConnection::new(connection),
             phases,
-            draining_since: None,
             timer,
-            ran: false,
-            head_since: None,
-            left_at: None,
         }
     }
 
-    pub(super) fn poll(&mut self, mut hyper: Pin<&mut Hyper>, cx: &mut Context<'_>) -> Poll<End> {
+    pub(super) fn poll(
+        &mut self,
+        mut hyper: Pin<&mut Hyper>,
+        cx: &mut Context<'_>,
+    ) -> Poll<HyperEnd> {
         if self.poll_phase(cx) == Phase::Cut {
-            return Poll::Ready(End::Cut);
+            return Poll::Ready(ConnectionEnd::Cut);
         }
         let mut turns = 0;
-        let standing = loop {
+        let status = loop {
             if let Some(exchange) = &self.connection.current {
                 exchange.begin_turn();
             }
             let hyper = self.connection.enter(|| hyper.as_mut().poll(cx));
             let more = self.poll_app(cx);
-            let Ok(standing) = self.connection.transport.flush(cx) else {
-                return Poll::Ready(End::Lost);
+            let Ok(status) = self.connection.transport.flush(cx) else {
+                return Poll::Ready(ConnectionEnd::Lost);
             };
             if let Poll::Ready(result) = hyper {
-                return Poll::Ready(End::Hyper(result));
+                return Poll::Ready(ConnectionEnd::Finished(result));
             }
             if !more {
-                break standing;
+                break status;
             }
             turns += 1;
             if turns == TURNS {
                 cx.waker().wake_by_ref();
-                break standing;
+                break status;
             }
         };
-        self.end_turn(standing, cx)
+        self.end_turn(status, cx)
     }
 
-    /// Polls the app if hyper had no reason to. `true` if hyper has now.
+    /// Polls the app if hyper did not. Returns whether hyper has something to write now.
     fn poll_app(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(exchange) = &self.connection.current else {
             return false;
@@ -127,39 +100,39 @@ impl Driver {
         more
     }
 
-    /// Looks at what hyper does not: whether the peer is there, and the clock.
-    fn end_turn(&mut self, standing: TransportStatus, cx: &mut Context<'_>) -> Poll<End> {
+    /// Looks whether the client is still there, then at the deadlines. hyper does neither.
+    fn end_turn(&mut self, status: TransportStatus, cx: &mut Context<'_>) -> Poll<HyperEnd> {
         let connection = &mut *self.connection;
         if let Some(exchange) = &connection.current {
             match connection.transport.poll_peer(cx) {
                 Peer::There => {}
                 Peer::Closed => {
-                    self.left_at.get_or_insert_with(Instant::now);
+                    connection.request_deadlines.client_left(Instant::now());
                     if exchange.client_closed() {
-                        // Another turn, so that the app can take note.
+                        // Another turn, so that the app can react.
                         cx.waker().wake_by_ref();
                     }
                 }
-                Peer::Lost => return Poll::Ready(End::Lost),
+                Peer::Lost => return Poll::Ready(ConnectionEnd::Lost),
             }
         }
-        self.poll_clock(standing, cx)
+        self.poll_clock(status, cx)
     }
 
-    /// The server's phase, as far as it matters here.
+    /// Follows the server's phase. Returns `Cut` if the connection must end.
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Phase {
         while let Poll::Ready(phase) = self.phases.poll_next(cx) {
             if phase >= Phase::Cut {
                 return Phase::Cut;
             }
-            self.draining_since = Some(Instant::now());
+            self.connection.deadlines.said_farewell(Instant::now());
         }
         Phase::Serving
     }
 
     /// The exchange that keeps the connection busy.
     ///
-    /// Behind a response that is out a connection is idle, even if the app has not noticed.
+    /// After its response is out the connection is idle, even if the app has not noticed.
     fn running(&self) -> Option<&Arc<Exchange>> {
         self.connection
             .current
@@ -167,89 +140,69 @@ impl Driver {
             .filter(|exchange| !exchange.is_delivered())
     }
 
-    fn poll_clock(&mut self, standing: TransportStatus, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_clock(&mut self, status: TransportStatus, cx: &mut Context<'_>) -> Poll<HyperEnd> {
         // While the client reads on, hyper may hold more of a response whose app is done.
-        let runs = self.running().is_some() || standing.stuck_since.is_some();
-        if std::mem::replace(&mut self.ran, runs) || runs {
-            self.connection.last_activity = Instant::now();
-        }
-        let in_head = !runs && standing.position == Position::Head;
-        if !in_head {
-            self.head_since = None;
-        } else if self.head_since.is_none() {
-            self.head_since = Some(Instant::now());
-        }
-        let busy = runs || in_head || self.draining_since.is_some();
-        if busy {
-            self.timer.hasten(Instant::now() + TICK);
-        } else {
-            self.timer.hasten(self.idle_deadline());
-        }
+        let runs = self.running().is_some() || status.stuck_since.is_some();
+        let in_head = !runs && status.position == Position::Head;
+        self.connection.deadlines.turn(runs, in_head, Instant::now);
+        self.timer.fire_by(self.next_look());
         while self.timer.poll(cx).is_ready() {
-            let now = Instant::now();
-            if let Some(end) = self.overdue(standing, now) {
+            if let Some(end) = self.check_deadlines(status, Instant::now()) {
                 return Poll::Ready(end);
             }
-            let next = if busy {
-                now + TICK
-            } else {
-                self.idle_deadline()
-            };
-            self.timer.reset(next);
+            self.timer.reset(self.next_look());
         }
         Poll::Pending
     }
 
-    fn idle_deadline(&self) -> Instant {
+    fn next_look(&self) -> Instant {
         let config = self.connection.server.config();
-        let last = self.connection.last_activity;
-        match self.draining_since {
-            Some(since) => since.max(last) + DRAIN_SILENCE,
-            None if self.connection.requests == 0 => last + config.header_timeout,
-            None => last + config.keep_alive_timeout,
-        }
+        self.connection.deadlines.next_look(config, Instant::now)
     }
 
-    /// What took too long, if anything did.
-    fn overdue(&mut self, standing: TransportStatus, now: Instant) -> Option<End> {
-        let config = self.connection.server.config();
-        let past = |since: Instant, limit: Duration| now.duration_since(since) >= limit;
-        if let Some(since) = standing.stuck_since
-            && past(since, config.write_timeout)
-        {
-            return Some(End::TimedOut("the client does not read its response"));
-        }
-        if let Some(exchange) = self.running().map(Arc::clone) {
-            if let Some(since) = exchange.wants_body_since()
-                && standing.position == Position::Body
-            {
-                let read = self.connection.transport.body_read();
-                let last = read.map_or(since, |read| read.max(since));
-                if past(last, config.body_timeout) {
-                    exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
-                    self.left_at.get_or_insert(now);
-                }
+    /// Does what is due. Returns how the connection ends, if it must.
+    fn check_deadlines(&mut self, status: TransportStatus, now: Instant) -> Option<HyperEnd> {
+        let running = self.running().map(Arc::clone);
+        let connection = &mut *self.connection;
+        let config = connection.server.config();
+        match connection.deadlines.due(config, status.stuck_since, now) {
+            Some(ConnectionDue::Write) => {
+                let why = "the client does not read its response";
+                return Some(ConnectionEnd::TimedOut(why));
             }
-            if let (Some(left_at), Some(grace)) = (self.left_at, config.disconnect_grace)
-                && past(left_at, grace)
-            {
-                exchange.cancel("its client left and its grace is over");
+            Some(ConnectionDue::Head) => {
+                // hyper has no request to answer.
+                let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "an incomplete head");
+                connection.transport.push(&refusal.to_http1(config));
+                return Some(ConnectionEnd::TimedOut(
+                    "the head of a request is incomplete",
+                ));
             }
-            return None;
+            Some(ConnectionDue::Idle | ConnectionDue::Close) => return Some(ConnectionEnd::Idle),
+            None => {}
         }
-        if let Some(since) = self.head_since {
-            if past(since, config.header_timeout) {
-                self.connection.transport.push(REQUEST_TIMEOUT);
-                return Some(End::TimedOut("the head of a request is incomplete"));
-            }
-            return None;
+        let exchange = running?;
+        let wait = exchange
+            .wants_body_since()
+            .filter(|_| status.position == Position::Body)
+            .map(|since| BodyWait {
+                since,
+                last_byte: connection.transport.body_read(),
+            });
+        let due = connection.request_deadlines.due(config, wait, now);
+        if due.body {
+            exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
         }
-        (now >= self.idle_deadline()).then_some(End::Idle)
+        if due.grace {
+            exchange.cancel("its client left and its grace is over");
+        }
+        None
     }
 
-    /// Lets go of the connection: of its app, then of its socket.
-    pub(super) async fn finish(mut self, end: End) {
-        let broken_off = self.log_end(&end);
+    /// Lets go of the app, then closes the socket.
+    pub(super) async fn finish(mut self, end: HyperEnd) {
+        end.log(self.connection.info.client.as_ref());
+        let broken_off = self.is_broken_off(&end);
         let current = self.connection.current.take();
         let close_delimited = current
             .as_ref()
@@ -260,14 +213,14 @@ impl Driver {
         let connection = &mut *self.connection;
         let transport = &mut connection.transport;
         match end {
-            End::Cut | End::Lost => return,
-            // The end of the connection is the end of the body: only a reset tells that it is not
-            // whole. (HTTP-039)
-            End::Hyper(Err(_)) if broken_off && close_delimited => {
+            ConnectionEnd::Cut | ConnectionEnd::Lost => return,
+            // The end of the connection is the end of the body. Only a reset shows that the body is
+            // incomplete. (HTTP-039)
+            ConnectionEnd::Finished(Err(_)) if broken_off && close_delimited => {
                 transport.reset_on_close();
                 return;
             }
-            End::TimedOut(_) if transport.stuck_since().is_some() => {
+            ConnectionEnd::TimedOut(_) if transport.stuck_since().is_some() => {
                 transport.reset_on_close();
                 return;
             }
@@ -276,8 +229,8 @@ impl Driver {
         transport.close(&connection.server).await;
     }
 
-    /// The connection, if it has become a WebSocket's: the socket, and whose it is.
-    pub(super) fn into_socket(mut self) -> Option<(Arc<Server>, Transport, Arc<Exchange>)> {
+    /// Hands over the connection of a WebSocket.
+    pub(super) fn into_websocket(mut self) -> Option<(Arc<Server>, Transport, Arc<Exchange>)> {
         let Connection {
             server,
             transport,
@@ -288,20 +241,20 @@ impl Driver {
     }
 
     /// Whether hyper has answered a handshake with 101, and is done with the connection.
-    pub(super) fn opens_socket(&self, end: &End) -> bool {
-        self.connection.opens && matches!(end, End::Hyper(Ok(())))
+    pub(super) fn opens_websocket(&self, end: &HyperEnd) -> bool {
+        self.connection.opens && matches!(end, ConnectionEnd::Finished(Ok(())))
     }
 
-    /// Leaves an app that still runs to a task of its own, unless the server is cut off.
-    fn let_go(&mut self, exchange: &Arc<Exchange>, end: &End) {
-        if let End::Cut = end {
+    /// Gives a running app a task of its own, unless the server is cut off.
+    fn let_go(&mut self, exchange: &Arc<Exchange>, end: &HyperEnd) {
+        if let ConnectionEnd::Cut = end {
             exchange.disconnected(DisconnectReason::Shutdown);
             exchange.cancel("the server stops");
             exchange.log_access();
             return;
         }
         let reason = match end {
-            End::TimedOut(_) => DisconnectReason::TimedOut,
+            ConnectionEnd::TimedOut(_) => DisconnectReason::TimedOut,
             _ => DisconnectReason::Lost,
         };
         if exchange.is_response_done() {
@@ -309,53 +262,40 @@ impl Driver {
             return;
         }
         exchange.disconnected(reason);
-        let grace = self.connection.server.config().disconnect_grace;
-        let since = self.left_at.unwrap_or_else(Instant::now);
-        exchange.detach(grace.map(|grace| since + grace));
+        let connection = &*self.connection;
+        let config = connection.server.config();
+        exchange.detach(
+            connection
+                .request_deadlines
+                .grace_ends(config, Instant::now()),
+        );
     }
 
-    /// A request that hyper could not read, and answered itself, has a line in the access log too.
-    fn log_unreadable(&self, error: &hyper::Error) {
-        let server = &self.connection.server;
-        if !server.config().access_log || !error.is_parse() {
-            return;
-        }
-        let status = match error.is_parse_too_large() {
-            true => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            false => StatusCode::BAD_REQUEST,
+    /// Whether the app broke its response off. Logs a request that hyper could not read, and answered
+    /// itself.
+    fn is_broken_off(&self, end: &HyperEnd) -> bool {
+        let ConnectionEnd::Finished(Err(error)) = end else {
+            return false;
         };
-        log_unreadable(self.connection.ends.client.as_ref(), status);
-    }
-
-    /// Says how it ended; whether the app broke its response off.
-    fn log_end(&self, end: &End) -> bool {
-        let client = &self.connection.ends.client;
-        match end {
-            End::Hyper(Ok(())) | End::Idle => {}
-            End::Hyper(Err(error)) => {
-                self.log_unreadable(error);
-                let cause: Option<&(dyn Error + 'static)> = error.source();
-                debug!(?client, cause, "connection ended: {error}");
-                return cause.is_some_and(|cause| cause.is::<BrokenOff>());
-            }
-            End::Lost => debug!(?client, "connection lost"),
-            End::TimedOut(why) => debug!(?client, "connection timed out: {why}"),
-            End::Cut => debug!(?client, "connection cut off: the server stops"),
+        if error.is_parse() {
+            let status = match error.is_parse_too_large() {
+                true => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                false => StatusCode::BAD_REQUEST,
+            };
+            let client = self.connection.info.client.as_ref();
+            log_unreadable(self.connection.server.config(), client, status);
         }
-        false
+        let cause = error.source();
+        cause.is_some_and(|cause| cause.is::<BrokenOff>())
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Only if the whole task was dropped: it breaks the circle of an app and its halves.
+        // Only if the whole task was dropped: this breaks the cycle of an app and its halves.
         let connection = self.connection.take();
         if let Some(exchange) = connection.and_then(|mut connection| connection.current.take()) {
             exchange.cancel("its connection's task is gone");
         }
     }
 }
-
-/// hyper has no request to answer here, so this is written past it.
-const REQUEST_TIMEOUT: &[u8] =
-    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

@@ -1,9 +1,9 @@
-//! One connection of HTTP/1: hyper parses and writes, the [`driver`] does the rest.
+//! One HTTP/1 connection: hyper parses and writes, the [`driver`] does the rest.
 //!
 //! The driver is the connection's task. In each turn it polls hyper, which polls the app when it
-//! wants a response or more of one; then, if hyper did not, it polls the app itself; then it sends
-//! what was gathered and looks after the deadlines. So an app needs no task and no channel, and
-//! goes on when its client does not read. What hyper calls reaches the connection by a [`current`].
+//! wants a response or more of one. If hyper did not poll the app, the driver does. Then it sends the
+//! collected writes and checks the deadlines. So an app needs no task and no channel, and goes on
+//! while its client does not read. hyper's callbacks reach the connection through [`current`].
 
 mod body;
 mod current;
@@ -21,29 +21,30 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use asgi::HttpScope;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
-use tracing::debug;
 
 use self::current::HyperIo;
 use self::driver::Driver;
-use self::request::Refused;
+use self::request::ScopeContext;
 use self::request_framing::Position;
 use self::response::{HeadOptions, ResponseBody};
 pub(crate) use self::transport::Transport;
+use crate::access_log::{AccessRecord, RequestInfo};
 use crate::connection_info::ConnectionInfo;
-use crate::exchange::{BrokenOff, Exchange, ExchangeOptions, NewExchange, RequestInfo};
+use crate::deadlines::{ConnectionDeadlines, RequestDeadlines};
+use crate::exchange::{BrokenOff, Exchange, ExchangeOptions, NewExchange};
+use crate::lifecycle::Phase;
 use crate::net::Socket;
-use crate::server::{Phase, Server};
-use crate::websocket::{
-    HandshakeRefusal, check_http1, is_upgrade_request, start as start_websocket,
-};
+use crate::refusal::Refusal;
+use crate::server::Server;
+use crate::websocket::{check_http1, is_upgrade_request, start as start_websocket};
 
-/// hyper's read buffer may grow to this: what a fast upload holds in memory for each connection.
+/// hyper's read buffer may grow to this size: a fast upload holds as much memory.
 const READ_BUFFER: usize = 128 * 1024;
 
 /// hyper sends a 100 and the `content-length` itself. When a body is dropped, hyper reads on or closes.
@@ -53,16 +54,16 @@ const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
     keeps_leftover: false,
 };
 
-/// hyper has room for this many fields on its stack; other numbers cost an allocation.
+/// hyper has room for this many headers on its stack. Another number costs an allocation.
 const USUAL_MAX_HEADERS: usize = 100;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: ConnectionInfo) {
+pub(crate) async fn serve(server: Arc<Server>, socket: Socket, info: ConnectionInfo) {
     let config = server.config();
     let transport = Transport::new(socket, config.max_head_size);
     let mut builder = http1::Builder::new();
     builder
-        // With it off, a client that closes its side behind the request gets no response.
+        // Without it, a client that closes its side after the request gets no response.
         .half_close(true)
         // The driver has one timer for all deadlines.
         .header_read_timeout(None)
@@ -72,104 +73,105 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, ends: ConnectionI
     if config.max_headers != USUAL_MAX_HEADERS {
         builder.max_headers(config.max_headers);
     }
+    let deadlines = ConnectionDeadlines::new(config, Instant::now());
     let mut driver = Driver::new(Connection {
         server,
         transport,
-        ends,
+        info,
         requests: 0,
         ids: 0..0,
         host: None,
         current: None,
         opens: false,
-        last_activity: Instant::now(),
+        deadlines,
+        request_deadlines: RequestDeadlines::default(),
     });
     let mut hyper = builder.serve_connection(TokioIo::new(HyperIo), Requests);
     let end = std::future::poll_fn(|cx| driver.poll(Pin::new(&mut hyper), cx)).await;
     let read = hyper.into_parts().read_buf;
-    if !driver.opens_socket(&end) {
+    if !driver.opens_websocket(&end) {
         driver.finish(end).await;
-    } else if let Some((server, transport, exchange)) = driver.into_socket() {
-        // Apart, so that a connection of HTTP is no larger for it.
+    } else if let Some((server, transport, exchange)) = driver.into_websocket() {
+        // Boxed, so that HTTP connections don't pay for the size of this future.
         Box::pin(websocket::serve(server, transport, exchange, read)).await;
     }
 }
 
 type Hyper = http1::Connection<TokioIo<HyperIo>, Requests>;
 
-/// What the driver and hyper's calls share.
+/// What the driver and hyper's callbacks share.
 struct Connection {
     server: Arc<Server>,
     transport: Transport,
-    ends: ConnectionInfo,
+    info: ConnectionInfo,
     /// How many requests hyper has handed over.
     requests: u64,
-    /// Numbers for the next exchanges.
+    /// Reserved numbers for the next exchanges.
     ids: Range<u64>,
-    /// A host that was found sound: nearly always the next request has the same.
+    /// A host that was valid before: nearly always the next request has the same one.
     host: Option<Box<[u8]>>,
     /// The newest exchange, until it is done.
     current: Option<Arc<Exchange>>,
-    /// Its handshake is answered with 101.
+    /// The answer to its handshake is 101.
     opens: bool,
-    /// When something last ran; before the first request, when the connection came.
-    last_activity: Instant,
+    deadlines: ConnectionDeadlines,
+    /// The deadlines of the newest exchange.
+    request_deadlines: RequestDeadlines,
 }
 
 impl Connection {
-    fn adornment(&self, label: &RequestInfo, close: bool) -> HeadOptions {
+    fn head_options(&self, info: &RequestInfo, close: bool) -> HeadOptions {
         let config = self.server.config();
-        // hyper reads the next one when this is answered.
+        // hyper reads the next request after this answer.
         let is_last = config
             .keep_alive_max_requests
             .is_some_and(|most| self.requests >= most);
         HeadOptions {
             server_header: config.server_header,
             close: close || is_last || self.server.phase() >= Phase::Draining,
-            version: label.version,
+            version: info.version,
         }
     }
 
-    /// The app's answer to a request, or ours.
+    /// Starts the app for a request, or answers it without the app.
     fn answer(&mut self, request: Request<Incoming>) -> Answer {
         let began = Instant::now();
-        self.last_activity = began;
+        self.deadlines.served(began);
         let number = self.requests;
         self.requests += 1;
         let (parts, body) = request.into_parts();
         let id = self.server.next_id_of(&mut self.ids);
-        let label = RequestInfo::new(
+        let info = RequestInfo::new(
             id,
             &parts.method,
             &parts.uri,
             parts.version,
-            self.ends.client.as_ref(),
+            self.info.client.as_ref(),
         );
-        let checked = self.transport.check(number).map_err(Refused::from);
+        let checked = self.transport.check(number).map_err(Refusal::from);
         let scope = checked.and_then(|seen| {
-            let scope = request::scope(
-                parts,
-                seen,
-                &mut self.host,
-                &self.ends,
-                &self.server.config().root_path,
-                self.server.state(),
-            )?;
-            Ok((scope, seen.upgrade))
+            let context = ScopeContext {
+                known_host: &mut self.host,
+                info: &self.info,
+                root_path: &self.server.config().root_path,
+                state: self.server.state(),
+            };
+            Ok((request::scope(parts, seen, context)?, seen.upgrade))
         });
         let scope = match scope {
             Ok((scope, true)) if self.is_handshake(&scope) => {
-                return self.answer_handshake(label, *scope, body, began);
+                return self.answer_handshake(info, *scope, body, began);
             }
             Ok((scope, _)) => scope,
-            Err(Refused { status, why }) => return self.refuse(&label, status, why, began),
+            Err(refusal) => return self.refuse(&info, refusal, began),
         };
         let Some(permit) = self.server.admit() else {
-            return self.turn_away(&label, began);
+            return self.refuse(&info, Refusal::UNAVAILABLE, began);
         };
         let new = NewExchange {
             server: &self.server,
             permit,
-            info: label,
+            info,
             body: body::request_body(body),
             options: EXCHANGE_OPTIONS,
             began,
@@ -179,6 +181,7 @@ impl Connection {
     }
 
     fn begin(&mut self, exchange: Arc<Exchange>) -> Answer {
+        self.request_deadlines = RequestDeadlines::default();
         if let Some(before) = self.current.replace(exchange) {
             // Its response is out, or hyper would not have read on.
             before.superseded();
@@ -194,33 +197,33 @@ impl Connection {
             && is_upgrade_request(&scope.headers)
     }
 
-    /// The app's answer to a WebSocket's handshake, or ours.
+    /// Starts the app for a WebSocket's handshake, or answers it without the app.
     fn answer_handshake(
         &mut self,
-        label: RequestInfo,
+        info: RequestInfo,
         request: HttpScope,
         body: Incoming,
         began: Instant,
     ) -> Answer {
         if !body.is_end_stream() {
-            // What follows would be its body first, and frames then.
-            let status = StatusCode::BAD_REQUEST;
-            return self.refuse(&label, status, "a handshake with a body", began);
+            // The bytes that follow would be its body first, and frames then.
+            let refusal = Refusal::bad_request("a handshake with a body");
+            return self.refuse(&info, refusal, began);
         }
         let handshake = match check_http1(&request, self.server.config()) {
             Ok(handshake) => handshake,
-            Err(refusal) => return self.refuse_handshake(&label, refusal, began),
+            Err(refusal) => return self.refuse(&info, refusal, began),
         };
-        // One that drains would close it at once: another server may take it.
+        // A server that drains would close a new WebSocket at once: another server may take it.
         let drains = self.server.phase() >= Phase::Draining;
         let Some(permit) = self.server.admit().filter(|_| !drains) else {
-            return self.turn_away(&label, began);
+            return self.refuse(&info, Refusal::UNAVAILABLE, began);
         };
         let (scope, opening) = handshake.into_scope(request);
         let new = NewExchange {
             server: &self.server,
             permit,
-            info: label,
+            info,
             body: None,
             options: EXCHANGE_OPTIONS,
             began,
@@ -229,86 +232,46 @@ impl Connection {
         self.begin(exchange)
     }
 
-    /// Nothing is wrong with the connection: it goes on.
-    fn refuse_handshake(
-        &self,
-        label: &RequestInfo,
-        refusal: HandshakeRefusal,
-        began: Instant,
-    ) -> Answer {
-        let HandshakeRefusal { status, why } = refusal;
-        debug!(
-            exchange = label.id,
-            "handshake refused with {status}: {why}"
-        );
-        let adornment = self.adornment(label, false);
-        let mut response = response::refusal(status, "refused\n", adornment);
-        for (name, value) in &refusal.headers() {
-            // Of `connection` there may be one that closes.
-            response.headers_mut().append(name, value.clone());
-        }
-        self.log_refusal(label, status, began);
-        Answer::Ours(Some(response))
-    }
-
-    /// What the app answers to the request that came last.
+    /// Waits for the app's response to the newest request.
     fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<ResponseBody>, BrokenOff>> {
-        // An exchange is not done before its response was taken.
+        // An exchange stays current until its response is taken.
         let exchange = self.current.as_ref().ok_or(BrokenOff)?;
-        let beginning = ready!(exchange.poll_start(cx))?;
-        if beginning.opens {
+        let start = ready!(exchange.poll_start(cx))?;
+        if start.opens {
             self.opens = true;
-            let adornment = self.adornment(exchange.info(), false);
-            return Poll::Ready(Ok(response::opening(beginning.head, adornment)));
+            let options = self.head_options(exchange.info(), false);
+            return Poll::Ready(Ok(response::opening(start.head, options)));
         }
-        if beginning.whole.is_some() {
+        if start.whole.is_some() {
             exchange.log_access();
         }
-        // Of an upload that still comes hyper reads no more: it closes, and says so.
-        let close = beginning.whole.is_some()
-            && beginning.body_unread
+        // hyper reads no more of an upload that still comes: it closes the connection, and the head
+        // must say so.
+        let close = start.whole.is_some()
+            && start.body_unread
             && self.transport.position() == Position::Body;
-        let adornment = self.adornment(exchange.info(), close);
-        Poll::Ready(Ok(response::response(exchange, beginning, adornment)))
+        let options = self.head_options(exchange.info(), close);
+        Poll::Ready(Ok(response::response(exchange, start, options)))
     }
 
-    fn refuse(
-        &self,
-        label: &RequestInfo,
-        status: StatusCode,
-        why: &'static str,
-        began: Instant,
-    ) -> Answer {
-        debug!(exchange = label.id, "request refused with {status}: {why}");
-        let response = response::refusal(status, "refused\n", self.adornment(label, true));
-        self.log_refusal(label, status, began);
-        Answer::Ours(Some(response))
-    }
-
-    fn turn_away(&self, label: &RequestInfo, began: Instant) -> Answer {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        debug!(
-            exchange = label.id,
-            "request turned away: too many exchanges run"
-        );
-        let mut response = response::refusal(status, "too busy\n", self.adornment(label, false));
-        let headers = response.headers_mut();
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        self.log_refusal(label, status, began);
-        Answer::Ours(Some(response))
-    }
-
-    fn log_refusal(&self, label: &RequestInfo, status: StatusCode, began: Instant) {
-        if self.server.config().access_log {
-            label.log_access(Some(status), 0, began.elapsed());
-        }
+    fn refuse(&self, info: &RequestInfo, refusal: Refusal, began: Instant) -> Answer {
+        refusal.log(info.id);
+        let options = self.head_options(info, refusal.closes());
+        let response = response::refusal(&refusal, &info.method, options);
+        let record = AccessRecord {
+            status: Some(refusal.status),
+            sent: refusal.body(&info.method).len() as u64,
+            took: began.elapsed(),
+        };
+        info.log_access(self.server.config(), record);
+        Answer::Server(Some(response))
     }
 }
 
-/// What hyper calls with each request.
+/// The service that hyper calls with each request.
 struct Requests;
 
 impl Service<Request<Incoming>> for Requests {
@@ -323,7 +286,8 @@ impl Service<Request<Incoming>> for Requests {
 
 /// The response that hyper waits for.
 enum Answer {
-    Ours(Option<Response<ResponseBody>>),
+    /// An answer of the server's own.
+    Server(Option<Response<ResponseBody>>),
     App,
 }
 
@@ -332,7 +296,7 @@ impl Future for Answer {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Ours(response) => match response.take() {
+            Self::Server(response) => match response.take() {
                 Some(response) => Poll::Ready(Ok(response)),
                 None => Poll::Pending,
             },

@@ -1,47 +1,40 @@
-//! From hyper's request to a scope, or to why there is none.
+//! Makes a scope from hyper's request, or says why the request is refused.
 
 use asgi::{Extension, HttpScope, State};
-use http::header::{EXPECT, HOST, TE, TRANSFER_ENCODING};
+use http::header::{HOST, TE, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
 
 use super::request_framing::{FramingError, SeenHeaders};
 use crate::connection_info::ConnectionInfo;
-use crate::scope::{is_host, new_scope};
+use crate::refusal::Refusal;
+use crate::scope::{check_expect, is_host, new_scope};
 
-/// Why a request is answered without the app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) status: StatusCode,
-    pub(crate) why: &'static str,
-}
-
-const fn bad_request(why: &'static str) -> Refused {
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        why,
-    }
-}
-
-impl From<FramingError> for Refused {
+impl From<FramingError> for Refusal {
     fn from(error: FramingError) -> Self {
-        bad_request(error.as_str())
+        Self::bad_request(error.as_str())
     }
 }
 
-/// The scope for a request, on whose connection the guard has seen these fields.
+/// What a connection adds to the scopes of its requests.
+pub(crate) struct ScopeContext<'a> {
+    /// A host that was valid before: nearly always the next request has the same one.
+    pub(crate) known_host: &'a mut Option<Box<[u8]>>,
+    pub(crate) info: &'a ConnectionInfo,
+    pub(crate) root_path: &'a str,
+    pub(crate) state: &'a State,
+}
+
+/// The scope for a request. `seen` is what the request framing found in the raw bytes.
 ///
 /// # Errors
 ///
-/// The request is one that RFC 9110 or 9112 has refused, though hyper let it pass.
+/// hyper let the request pass, but RFC 9110 or 9112 wants it refused.
 pub(crate) fn scope(
     parts: request::Parts,
     seen: SeenHeaders,
-    known_host: &mut Option<Box<[u8]>>,
-    ends: &ConnectionInfo,
-    root_path: &str,
-    state: &State,
-) -> Result<Box<HttpScope>, Refused> {
+    context: ScopeContext<'_>,
+) -> Result<Box<HttpScope>, Refusal> {
     let request::Parts {
         method,
         uri,
@@ -49,10 +42,16 @@ pub(crate) fn scope(
         mut headers,
         ..
     } = parts;
-    check_host(&headers, version, known_host)?;
-    check_fields(&headers, seen)?;
+    check_host(&headers, version, context.known_host)?;
+    check_headers(&headers, seen)?;
     let target = target(&method, uri, &mut headers)?;
-    let mut scope = new_scope(method, target, ends, root_path, state);
+    let ScopeContext {
+        info,
+        root_path,
+        state,
+        ..
+    } = context;
+    let mut scope = new_scope(method, target, info, root_path, state);
     scope.version = version;
     if seen.te && takes_trailers(&headers, version) {
         scope.extensions = scope.extensions.with(Extension::Trailers);
@@ -61,7 +60,7 @@ pub(crate) fn scope(
     Ok(scope)
 }
 
-fn check_fields(headers: &HeaderMap, seen: SeenHeaders) -> Result<(), Refused> {
+fn check_headers(headers: &HeaderMap, seen: SeenHeaders) -> Result<(), Refusal> {
     if seen.transfer_encoding && headers.contains_key(TRANSFER_ENCODING) {
         check_transfer_encoding(headers)?;
     }
@@ -71,48 +70,35 @@ fn check_fields(headers: &HeaderMap, seen: SeenHeaders) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_expect(headers: &HeaderMap) -> Result<(), Refused> {
-    // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other
-    // than 100-continue MAY respond with a 417 (Expectation Failed)".
-    let mut expectations = headers.get_all(EXPECT).iter();
-    if expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        return Ok(());
-    }
-    Err(Refused {
-        status: StatusCode::EXPECTATION_FAILED,
-        why: "an expectation other than 100-continue",
-    })
-}
-
 /// RFC 9112 §3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
 /// request message that lacks a Host header field and to any request message that contains more
-/// than one Host header field line or a Host header field with an invalid field value." A second
-/// one was refused by the guard.
+/// than one Host header field line or a Host header field with an invalid field value." The request
+/// framing has refused a second one.
 fn check_host(
     headers: &HeaderMap,
     version: Version,
     known: &mut Option<Box<[u8]>>,
-) -> Result<(), Refused> {
+) -> Result<(), Refusal> {
     let Some(host) = headers.get(HOST).map(HeaderValue::as_bytes) else {
         return match version {
             Version::HTTP_10 => Ok(()),
-            _ => Err(bad_request("no host")),
+            _ => Err(Refusal::bad_request("no host")),
         };
     };
     if known.as_ref().is_some_and(|known| **known == *host) {
         return Ok(());
     }
     if !is_host(host) {
-        return Err(bad_request("a malformed host"));
+        return Err(Refusal::bad_request("a malformed host"));
     }
-    // One a connection: who asks for several hosts pays for the check.
+    // One host a connection: a client that asks for several pays for the check.
     known.get_or_insert_with(|| host.into());
     Ok(())
 }
 
 /// RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not
 /// understand SHOULD respond with 501 (Not Implemented)", and §7: chunked only once.
-fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Refused> {
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
     let codings = headers
         .get_all(TRANSFER_ENCODING)
         .iter()
@@ -121,27 +107,21 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Refused> {
     let mut chunked = 0;
     for coding in codings {
         if !coding.eq_ignore_ascii_case(b"chunked") {
-            return Err(Refused {
-                status: StatusCode::NOT_IMPLEMENTED,
-                why: "an unknown transfer coding",
-            });
+            return Err(Refusal::not_implemented("an unknown transfer coding"));
         }
         chunked += 1;
     }
     if chunked == 1 {
         Ok(())
     } else {
-        Err(bad_request("chunked more than once"))
+        Err(Refusal::bad_request("chunked more than once"))
     }
 }
 
-/// What is asked for; with an absolute target the host becomes the one that it names.
-fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQuery, Refused> {
+/// The target of a request. An absolute target also sets the host.
+fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQuery, Refusal> {
     if method == Method::CONNECT {
-        return Err(Refused {
-            status: StatusCode::NOT_IMPLEMENTED,
-            why: "CONNECT is not offered",
-        });
+        return Err(Refusal::not_implemented("CONNECT is not offered"));
     }
     let parts = uri.into_parts();
     match (parts.scheme, parts.authority, parts.path_and_query) {
@@ -149,7 +129,7 @@ fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQ
             if method == Method::OPTIONS {
                 Ok(target)
             } else {
-                Err(bad_request("the target * is for OPTIONS alone"))
+                Err(Refusal::bad_request("the target * is for OPTIONS alone"))
             }
         }
         (None, None, Some(target)) if target.as_str().starts_with('/') => Ok(target),
@@ -158,21 +138,21 @@ fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQ
             // request-target, the origin server MUST ignore the received Host header field (if
             // any) and instead use the host information of the request-target."
             if !is_host(authority.as_str().as_bytes()) {
-                return Err(bad_request("a malformed authority"));
+                return Err(Refusal::bad_request("a malformed authority"));
             }
             let host = HeaderValue::from_str(authority.as_str())
-                .map_err(|_| bad_request("a malformed authority"))?;
+                .map_err(|_| Refusal::bad_request("a malformed authority"))?;
             headers.insert(HOST, host);
             match target {
                 Some(target) if target.as_str().starts_with('/') => Ok(target),
                 _ => Ok(PathAndQuery::from_static("/")),
             }
         }
-        _ => Err(bad_request("a malformed target")),
+        _ => Err(Refusal::bad_request("a malformed target")),
     }
 }
 
-/// Whether the client takes trailers behind a chunked body.
+/// Whether the client takes trailers after a chunked body.
 fn takes_trailers(headers: &HeaderMap, version: Version) -> bool {
     version == Version::HTTP_11
         && headers
@@ -185,7 +165,7 @@ fn takes_trailers(headers: &HeaderMap, version: Version) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{bad_request, target};
+    use super::target;
     use http::header::HOST;
     use http::{HeaderMap, Method, Uri};
 
@@ -195,7 +175,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, "old".parse().unwrap());
             let target = target(&method, Uri::try_from(uri).unwrap(), &mut headers)
-                .map_err(|refused| refused.status.as_u16())?;
+                .map_err(|refusal| refusal.status.as_u16())?;
             Ok((
                 target.to_string(),
                 headers[HOST].to_str().unwrap().to_owned(),
@@ -211,6 +191,5 @@ mod tests {
         assert_eq!(check(Method::GET, "http://u@new/"), Err(400));
         assert_eq!(check(Method::GET, "ftp://new/"), Err(400));
         assert_eq!(check(Method::CONNECT, "new:1"), Err(501));
-        assert_eq!(bad_request("x").status.as_u16(), 400);
     }
 }

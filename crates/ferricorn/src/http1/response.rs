@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 
 use asgi_rules::{Framing, ResponseHead};
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, SERVER};
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::header::{CONNECTION, SERVER};
+use http::{HeaderValue, Method, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::current;
 use crate::exchange::{BrokenOff, Exchange, ResponsePart, ResponseStart};
+use crate::refusal::Refusal;
 
 /// The body that hyper polls.
 pub(crate) enum ResponseBody {
@@ -75,18 +76,17 @@ pub(crate) fn opening(head: ResponseHead, options: HeadOptions) -> Response<Resp
 
 /// A response of the server's own.
 pub(crate) fn refusal(
-    status: StatusCode,
-    text: &'static str,
+    refusal: &Refusal,
+    method: &Method,
     options: HeadOptions,
 ) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::Whole(Bytes::from_static(text.as_bytes())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    let mut response = refusal.response(method).map(ResponseBody::Whole);
+    let upgrade = response.headers_mut().remove(CONNECTION);
     add_headers(&mut response, options);
+    if let Some(upgrade) = upgrade {
+        // `connection: close` may stand beside it.
+        response.headers_mut().append(CONNECTION, upgrade);
+    }
     response
 }
 

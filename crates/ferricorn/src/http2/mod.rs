@@ -1,10 +1,11 @@
-//! One connection of HTTP/2: h2 keeps the frames and the windows, the [`driver`] does the rest.
+//! One HTTP/2 connection: h2 does the frames and the windows, the [`driver`] does the rest.
 //!
-//! The driver is the connection's task: it takes requests from h2 and polls each one's app once.
-//! One that is not done by then goes on in a task of its own ([`stream`]), so that a hundred
-//! streams do not share one core and a busy app stops neither its neighbours nor a ping.
+//! The driver is the connection's task. It takes requests from h2 and polls the app of each once. An
+//! app that is not done by then goes on in a task of its own ([`stream`]): a hundred streams do not
+//! share one core, and a busy app stops neither its neighbours nor a ping.
 
 mod body;
+mod body_reads;
 mod capacity;
 mod client_state;
 mod driver;
@@ -12,6 +13,7 @@ mod fault;
 mod flood;
 mod frame;
 pub(crate) mod frame_check;
+mod keep_alive;
 mod push;
 mod push_slots;
 mod request;
@@ -40,27 +42,28 @@ use self::frame_check::FrameLimits;
 use self::push_slots::PushSlots;
 use self::streams::Streams;
 use self::transport::{H2Io, Transport};
-use crate::Config;
-use crate::connection::LINGER;
+use crate::access_log::RequestInfo;
+use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
-use crate::exchange::{ExchangeOptions, RequestInfo};
-use crate::net::Socket;
-use crate::server::{Phase, Server};
+use crate::exchange::ExchangeOptions;
+use crate::lifecycle::Phase;
+use crate::net::{self, Socket};
+use crate::server::Server;
 
 /// What the driver and the streams of a connection share.
 struct Shared {
     server: Arc<Server>,
-    ends: ConnectionInfo,
-    wire: Transport,
-    running: Arc<Streams>,
+    info: ConnectionInfo,
+    transport: Transport,
+    streams: Arc<Streams>,
     pushes: Arc<PushSlots>,
 }
 
 impl Shared {
-    /// What the log says of a request on this connection.
-    fn label(&self, method: &Method, uri: &Uri, version: Version) -> RequestInfo {
+    /// The facts about a request on this connection that the log shows.
+    fn request_info(&self, method: &Method, uri: &Uri, version: Version) -> RequestInfo {
         let id = self.server.next_id();
-        RequestInfo::new(id, method, uri, version, self.ends.client.as_ref())
+        RequestInfo::new(id, method, uri, version, self.info.client.as_ref())
     }
 }
 
@@ -71,15 +74,15 @@ const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
     keeps_leftover: true,
 };
 
-/// What frames that are smaller than their bookkeeping may take, in bytes: about 32,000 of them wait
-/// for the app at most, some 3 MiB. Its own default would grow with the connection's window.
+/// How many bytes DATA frames may take that are smaller than h2's bookkeeping for them. At most about
+/// 32,000 of them wait for the app, some 3 MiB. h2's default would grow with the connection's window.
 const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(
     server: Arc<Server>,
     socket: Socket,
-    ends: ConnectionInfo,
+    info: ConnectionInfo,
     opened: Instant,
 ) {
     let config = server.config();
@@ -87,30 +90,31 @@ pub(crate) async fn serve(
         max_frame_size: frame_size(config),
         max_concurrent_streams: config.h2_max_concurrent_streams,
     };
-    let (wire, io) = Transport::new(socket, limits);
+    let (mut transport, io) = Transport::new(socket, limits);
     let deadline = opened + config.header_timeout;
-    let handshake = begun(handshake(config, io), &wire);
+    let handshake = begin(handshake(config, io), &transport);
     let h2 = match tokio::time::timeout_at(deadline.into(), handshake).await {
         Ok(Ok(h2)) => h2,
         Ok(Err(NotBegun::H2(error))) => {
-            debug!(client = ?ends.client, "no HTTP/2: {error}");
+            debug!(client = ?info.client, "no HTTP/2: {error}");
             return;
         }
         Ok(Err(NotBegun::Fault(fault))) => {
-            debug!(client = ?ends.client, "no HTTP/2: {}", fault.why);
-            wire.say_goodbye(fault);
-            return close(&wire, &server).await;
+            debug!(client = ?info.client, "no HTTP/2: {}", fault.why);
+            transport.write_goaway(fault);
+            let cut = server.until(Phase::Cut);
+            return net::close(&mut transport, config.write_timeout, cut).await;
         }
         Err(_) => {
-            debug!(client = ?ends.client, "connection timed out: no HTTP/2 preface");
+            debug!(client = ?info.client, "connection timed out: no HTTP/2 preface");
             return;
         }
     };
     let shared = Shared {
         server,
-        ends,
-        wire,
-        running: Arc::default(),
+        info,
+        transport,
+        streams: Arc::default(),
         pushes: Arc::default(),
     };
     let mut driver = Driver::new(shared, h2, opened);
@@ -121,40 +125,24 @@ pub(crate) async fn serve(
 /// Why a connection did not get to its first frame.
 enum NotBegun {
     H2(h2::Error),
-    /// There is no preface. Only over TLS, where ALPN alone says what is spoken; h2 never sees it.
+    /// The preface is missing. Possible only over TLS, where ALPN alone picks the protocol; h2 never
+    /// sees those bytes.
     Fault(ConnectionFault),
 }
 
-async fn begun(
+async fn begin(
     handshake: Handshake<H2Io, Bytes>,
-    wire: &Transport,
+    transport: &Transport,
 ) -> Result<Connection<H2Io, Bytes>, NotBegun> {
     let mut handshake = pin!(handshake);
     poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result.map_err(NotBegun::H2)),
-        Poll::Pending => match wire.fault() {
+        Poll::Pending => match transport.fault() {
             Some(fault) => Poll::Ready(Err(NotBegun::Fault(fault))),
             None => Poll::Pending,
         },
     })
     .await
-}
-
-/// Sends what is left and the end of our side, and for a moment throws away what still comes.
-async fn close(wire: &Transport, server: &Server) {
-    let close = async {
-        let shut = poll_fn(|cx| wire.poll_shutdown(cx)).await;
-        if shut.is_ok() && !wire.is_read_end() {
-            while !poll_fn(|cx| wire.poll_discard(cx)).await {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    tokio::select! {
-        () = close => {}
-        () = tokio::time::sleep(LINGER) => {}
-        _ = server.until(Phase::Cut) => {}
-    }
 }
 
 fn handshake(config: &Config, io: H2Io) -> Handshake<H2Io, Bytes> {
@@ -165,8 +153,8 @@ fn handshake(config: &Config, io: H2Io) -> Handshake<H2Io, Bytes> {
     builder
         .max_concurrent_streams(streams)
         .initial_window_size(window.min(MAX_WINDOW_SIZE))
-        // Every stream may fill its window without taking anything from another: uploads that no
-        // app reads stall themselves alone.
+        // Every stream may fill its window without taking anything from another: an upload that no app
+        // reads stalls only itself.
         .initial_connection_window_size(
             u32::try_from(everything)
                 .unwrap_or(MAX_WINDOW_SIZE)
@@ -191,6 +179,6 @@ fn frame_size(config: &Config) -> u32 {
 /// RFC 9113 §6.9.2.
 const DEFAULT_WINDOW: u32 = 65_535;
 
-/// What h2 takes of one response before the socket has, in bytes. hyper has 400 KiB; a stream gets
-/// its next part in time with less.
+/// How many bytes of one response h2 takes before the socket does. hyper has 400 KiB; less is enough
+/// for a stream to have its next part in time.
 const SEND_BUFFER: usize = 128 * 1024;

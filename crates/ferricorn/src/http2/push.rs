@@ -118,7 +118,7 @@ impl PushGate for Shared {
         push: &HttpResponsePush,
         before: &HashSet<PathAndQuery>,
     ) -> Result<Admission, &'static str> {
-        if !self.wire.allows_push() {
+        if !self.transport.allows_push() {
             return Err("the client takes no pushes any more");
         }
         if !push.path.as_str().starts_with('/') {

@@ -1,4 +1,4 @@
-//! From h2's request to a scope, or to why there is none.
+//! Makes a scope from h2's request, or says why the request is refused.
 
 use asgi::{Extension, HttpScope, State, WebSocketScope};
 use h2::ext::Protocol;
@@ -6,22 +6,29 @@ use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 
-use crate::Config;
+use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
-use crate::scope::{is_host, new_scope};
+use crate::refusal::Refusal;
+use crate::scope::{check_expect, is_host, new_scope};
 use crate::websocket::{self, Opening};
 
 /// Why a request does not reach the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum RequestFault {
     /// RFC 9113 §8.1.1: "Malformed requests or responses that are detected MUST be treated as a
     /// stream error (Section 5.4.2) of type PROTOCOL_ERROR."
     Malformed(&'static str),
-    /// It is well-formed, and answered with this status.
-    Status(StatusCode, &'static str),
+    /// It is well-formed, and the server answers it.
+    Refused(Refusal),
 }
 
-/// What is asked for.
+impl From<Refusal> for RequestFault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What the client asks for.
 pub(super) enum Asked {
     Http(Box<HttpScope>),
     WebSocket(Box<WebSocketScope>, Opening),
@@ -31,26 +38,24 @@ pub(super) enum Asked {
 ///
 /// # Errors
 ///
-/// It is one that RFC 6455, 9110 or 9113 has refused, though h2 let it pass.
+/// h2 let it pass, but RFC 6455, 9110 or 9113 wants it refused.
 pub(super) fn asked(
     mut parts: request::Parts,
-    ends: &ConnectionInfo,
+    info: &ConnectionInfo,
     config: &Config,
     state: &State,
-) -> Result<Asked, Refused> {
+) -> Result<Asked, RequestFault> {
     let Some(protocol) = parts.extensions.remove::<Protocol>() else {
-        return scope(parts, ends, config, state).map(Asked::Http);
+        return scope(parts, info, config, state).map(Asked::Http);
     };
     // RFC 9110 §7.8 compares the names of protocols without their case.
     if !protocol.as_str().eq_ignore_ascii_case("websocket") {
-        let status = StatusCode::NOT_IMPLEMENTED;
-        return Err(Refused::Status(status, "another protocol than websocket"));
+        return Err(Refusal::not_implemented("another protocol than websocket").into());
     }
-    // RFC 8441 §4: with a protocol its target is that of any request. It is no CONNECT to the app.
+    // RFC 8441 §4: with a protocol, the target is that of any request. The app does not see CONNECT.
     parts.method = Method::GET;
-    let scope = scope(parts, ends, config, state)?;
-    let handshake = websocket::check_http2(&scope, config)
-        .map_err(|refusal| Refused::Status(refusal.status, refusal.why))?;
+    let scope = scope(parts, info, config, state)?;
+    let handshake = websocket::check_http2(&scope, config)?;
     let (scope, opening) = handshake.into_scope(*scope);
     Ok(Asked::WebSocket(scope, opening))
 }
@@ -59,13 +64,13 @@ pub(super) fn asked(
 ///
 /// # Errors
 ///
-/// The request is one that RFC 9110 or 9113 has refused, though h2 let it pass.
+/// h2 let the request pass, but RFC 9110 or 9113 wants it refused.
 fn scope(
     parts: request::Parts,
-    ends: &ConnectionInfo,
+    info: &ConnectionInfo,
     config: &Config,
     state: &State,
-) -> Result<Box<HttpScope>, Refused> {
+) -> Result<Box<HttpScope>, RequestFault> {
     let request::Parts {
         method,
         uri,
@@ -73,26 +78,19 @@ fn scope(
         mut headers,
         ..
     } = parts;
-    let seen = Seen::in_fields(&headers)?;
+    let seen = SeenHeaders::in_headers(&headers)?;
     if seen.crumbs > 1 {
         join_cookies(&mut headers);
     }
     if headers.len() > config.max_headers {
-        return Err(Refused::Status(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "too many fields",
-        ));
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Refusal::new(status, "too many headers").into());
     }
-    // RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other
-    // than 100-continue MAY respond with a 417 (Expectation Failed)".
-    if seen.other_expectation {
-        return Err(Refused::Status(
-            StatusCode::EXPECTATION_FAILED,
-            "an expectation other than 100-continue",
-        ));
+    if seen.expect {
+        check_expect(&headers)?;
     }
     let target = target(&method, uri, &mut headers)?;
-    let mut scope = new_scope(method, target, ends, &config.root_path, state);
+    let mut scope = new_scope(method, target, info, &config.root_path, state);
     scope.version = version;
     scope.extensions = scope.extensions.with(Extension::EarlyHint);
     // h2 lets no other value pass (RFC 9113 §8.2.2).
@@ -106,14 +104,14 @@ fn scope(
 /// The scope for a request that the server has promised.
 pub(super) fn promised_scope(
     request: &Request<()>,
-    ends: &ConnectionInfo,
+    info: &ConnectionInfo,
     config: &Config,
     state: &State,
 ) -> Box<HttpScope> {
     let target = request.uri().path_and_query().cloned();
     let target = target.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let method = request.method().clone();
-    let mut scope = new_scope(method, target, ends, &config.root_path, state);
+    let mut scope = new_scope(method, target, info, &config.root_path, state);
     scope.version = request.version();
     scope.headers.clone_from(request.headers());
     let authority = request.uri().authority();
@@ -123,18 +121,17 @@ pub(super) fn promised_scope(
     scope
 }
 
-/// What one look at all the fields tells: looking each of these up costs more.
+/// What one pass over all headers finds. A look-up for each of these costs more.
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenHeaders {
     te: bool,
-    /// How many fields the cookie came in.
+    expect: bool,
+    /// How many headers the cookie came in.
     crumbs: usize,
-    /// The client expects something else than 100-continue.
-    other_expectation: bool,
 }
 
-impl Seen {
-    fn in_fields(headers: &HeaderMap) -> Result<Self, Refused> {
+impl SeenHeaders {
+    fn in_headers(headers: &HeaderMap) -> Result<Self, RequestFault> {
         let mut seen = Self::default();
         let mut lengths = 0;
         let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
@@ -143,7 +140,9 @@ impl Seen {
             // RFC 9113 §8.2.1: "A field value MUST NOT start or end with an ASCII whitespace
             // character".
             if blank(value.first()) || blank(value.last()) {
-                return Err(Refused::Malformed("white space around a field's value"));
+                return Err(RequestFault::Malformed(
+                    "white space around a header's value",
+                ));
             }
             if *name == COOKIE {
                 seen.crumbs += 1;
@@ -152,67 +151,73 @@ impl Seen {
             } else if *name == CONTENT_LENGTH {
                 lengths += 1;
             } else if *name == EXPECT {
-                seen.other_expectation |= !value.eq_ignore_ascii_case(b"100-continue");
+                seen.expect = true;
             }
         }
-        // RFC 9110 §8.6 lets a recipient refuse a repeated length. h2 holds the body against the
-        // first of them, and whoever stands behind the app may believe the second.
+        // RFC 9110 §8.6 lets a recipient refuse a repeated length. h2 checks the body against the
+        // first one, and a server behind the app may believe the second.
         if lengths > 1 {
-            return Err(Refused::Malformed("more than one content-length"));
+            return Err(RequestFault::Malformed("more than one content-length"));
         }
         Ok(seen)
     }
 }
 
-/// What is asked for. Its authority becomes the `host`, so that an app need not know the version.
+/// The target of a request. Its authority becomes the `host`, so that apps need not know the version.
 ///
-/// The scheme is not looked at: behind a gateway that ends TLS it says what the gateway's client
-/// used, and the scope says what this connection is.
-fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQuery, Refused> {
+/// The scheme does not matter: behind a gateway that ends TLS it is what the gateway's client used,
+/// and the scope has the scheme of this connection.
+fn target(
+    method: &Method,
+    uri: Uri,
+    headers: &mut HeaderMap,
+) -> Result<PathAndQuery, RequestFault> {
     let parts = uri.into_parts();
     if method == Method::CONNECT {
         // RFC 9113 §8.5: "A CONNECT request that does not conform to these restrictions is
         // malformed". h2 sees to the others.
         return Err(match parts.authority {
-            None => Refused::Malformed("CONNECT without an authority"),
-            Some(_) => Refused::Status(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered"),
+            None => RequestFault::Malformed("CONNECT without an authority"),
+            Some(_) => Refusal::not_implemented("CONNECT is not offered").into(),
         });
     }
     check_host(parts.authority.as_ref().map(|name| name.as_str()), headers)?;
     if let Some(authority) = parts.authority {
         let host = HeaderValue::from_str(authority.as_str())
-            .map_err(|_| Refused::Malformed("a malformed authority"))?;
+            .map_err(|_| RequestFault::Malformed("a malformed authority"))?;
         headers.insert(HOST, host);
     }
-    let target = parts.path_and_query.ok_or(Refused::Malformed("no path"))?;
+    let target = parts
+        .path_and_query
+        .ok_or(RequestFault::Malformed("no path"))?;
     match target.as_str() {
         "*" if method == Method::OPTIONS => Ok(target),
         path if path.starts_with('/') => Ok(target),
-        _ => Err(Refused::Malformed("a malformed path")),
+        _ => Err(RequestFault::Malformed("a malformed path")),
     }
 }
 
 /// RFC 9113 §8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header
 /// field that identifies an entity that differs from the entity in the ":authority" pseudo-header
 /// field."
-fn check_host(authority: Option<&str>, headers: &HeaderMap) -> Result<(), Refused> {
+fn check_host(authority: Option<&str>, headers: &HeaderMap) -> Result<(), RequestFault> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
-        return Err(Refused::Malformed("more than one host"));
+        return Err(RequestFault::Malformed("more than one host"));
     }
     match (authority, host) {
-        (None, None) => Err(Refused::Malformed("no authority")),
+        (None, None) => Err(RequestFault::Malformed("no authority")),
         (Some(authority), _) if !is_host(authority.as_bytes()) => {
-            Err(Refused::Malformed("a malformed authority"))
+            Err(RequestFault::Malformed("a malformed authority"))
         }
         (Some(authority), Some(host))
             if !authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()) =>
         {
-            Err(Refused::Malformed("a host other than the authority"))
+            Err(RequestFault::Malformed("a host other than the authority"))
         }
         (None, Some(host)) if !is_host(host.as_bytes()) => {
-            Err(Refused::Malformed("a malformed host"))
+            Err(RequestFault::Malformed("a malformed host"))
         }
         _ => Ok(()),
     }
@@ -234,7 +239,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Refused, join_cookies, target};
+    use super::{RequestFault, join_cookies, target};
     use http::header::{COOKIE, HOST};
     use http::{HeaderMap, HeaderValue, Method, Uri};
 
@@ -244,7 +249,7 @@ mod tests {
             headers.append(HOST, HeaderValue::from_str(host).unwrap());
         }
         let target = target(method, Uri::try_from(uri).unwrap(), &mut headers)
-            .map_err(|refused| matches!(refused, Refused::Malformed(_)))?;
+            .map_err(|fault| matches!(fault, RequestFault::Malformed(_)))?;
         let host = headers[HOST].to_str().unwrap().to_owned();
         Ok((target.to_string(), host))
     }

@@ -131,12 +131,12 @@ impl ResponseStream for Http2Stream {
         let Ok(slot) = place.downcast::<PushSlot>() else {
             unreachable!("the gate of an HTTP/2 connection gives out its own places");
         };
-        let Shared { server, ends, .. } = &*self.shared;
+        let Shared { server, info, .. } = &*self.shared;
         let began = Instant::now();
-        let scope = request::promised_scope(&request, ends, server.config(), server.state());
+        let scope = request::promised_scope(&request, info, server.config(), server.state());
         let info = self
             .shared
-            .label(request.method(), request.uri(), request.version());
+            .request_info(request.method(), request.uri(), request.version());
         let respond = match respond.push_request(request) {
             Ok(respond) => respond,
             Err(error) => {
@@ -163,7 +163,7 @@ impl ResponseStream for Http2Stream {
         };
         let driver = ResponseDriver::new(server, &exchange, stream);
         // Never polled here first: what the client has asked for comes before what it has not.
-        self.shared.running.spawn(exchange, driver);
+        self.shared.streams.spawn(exchange, driver, None);
     }
 
     fn poll_send(
@@ -282,7 +282,7 @@ impl Shared {
         reset: Poll<DisconnectReason>,
     ) -> Poll<DisconnectReason> {
         match reset {
-            Poll::Pending if self.running.is_over() => Poll::Ready(DisconnectReason::Lost),
+            Poll::Pending if self.streams.has_ended() => Poll::Ready(DisconnectReason::Lost),
             reset => reset,
         }
     }

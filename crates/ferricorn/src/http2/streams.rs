@@ -1,48 +1,58 @@
-//! The streams of a connection whose apps still run, for its driver to look after.
+//! The streams of a connection whose apps still run. The driver looks after them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use asgi::DisconnectReason;
 use http::StatusCode;
 use tokio::sync::Notify;
 
 use super::stream::StreamDriver;
-use crate::Config;
+use crate::config::Config;
+use crate::deadlines::{BodyWait, is_past};
 use crate::exchange::Exchange;
 use crate::multiplexed::StreamWatch;
 
 /// The streams whose apps run in tasks of their own.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    streams: Mutex<HashMap<u64, Entry>>,
+    entries: Mutex<HashMap<u64, StreamEntry>>,
+    /// Notified when a stream ends.
     fewer: Notify,
     /// h2 is done with the connection.
-    over: AtomicBool,
+    ended: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct StreamEntry {
     exchange: Arc<Exchange>,
     watch: Arc<StreamWatch>,
-    /// Since when the client counts as gone, because it was too slow.
-    left_at: Option<Instant>,
+    /// h2's number of the stream. `None` for a push, which has no body.
+    stream_id: Option<u32>,
+    /// When bytes of the request's body last came, complete frame or not.
+    body_read: Option<Instant>,
 }
 
 impl Streams {
     /// Gives a stream a task of its own.
-    pub(super) fn spawn(self: &Arc<Self>, exchange: Arc<Exchange>, stream: StreamDriver) {
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        exchange: Arc<Exchange>,
+        stream: StreamDriver,
+        stream_id: Option<u32>,
+    ) {
         let id = exchange.info().id;
-        let entry = Entry {
+        let entry = StreamEntry {
             exchange,
             watch: Arc::clone(stream.watch()),
-            left_at: None,
+            stream_id,
+            body_read: None,
         };
         self.lock().insert(id, entry);
         let listed = Listed {
-            running: Arc::clone(self),
+            streams: Arc::clone(self),
             id,
         };
         tokio::spawn(async move {
@@ -51,58 +61,60 @@ impl Streams {
         });
     }
 
-    /// Whether no app runs.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// Looks whether a client has let a stream wait for too long.
-    pub(super) fn check(&self, config: &Config, now: Instant) {
-        let past = |since: Instant, limit: Duration| now.duration_since(since) >= limit;
+    /// Looks whether a client has kept a stream waiting for too long. `body_reads` has the streams
+    /// whose bodies got bytes since the last call.
+    pub(super) fn check(&self, config: &Config, body_reads: &HashMap<u32, Instant>, now: Instant) {
         for entry in self.lock().values_mut() {
             if let Some(since) = entry.watch.stuck_since()
-                && past(since, config.write_timeout)
+                && is_past(since, config.write_timeout, now)
             {
                 entry.watch.kill(DisconnectReason::TimedOut);
             }
-            let exchange = &entry.exchange;
-            if entry.left_at.is_none()
-                && let Some(since) = exchange.wants_body_since()
-                && past(since, config.body_timeout)
-            {
-                exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
-                entry.left_at = Some(now);
+            if let Some(read) = entry.stream_id.and_then(|id| body_reads.get(&id)) {
+                entry.body_read = Some(*read);
             }
-            if let (Some(left_at), Some(grace)) = (entry.left_at, config.disconnect_grace)
-                && past(left_at, grace)
-            {
-                exchange.cancel("its client is too slow and its grace is over");
+            let exchange = &entry.exchange;
+            let wait = exchange.wants_body_since().map(|since| BodyWait {
+                since,
+                last_byte: entry.body_read,
+            });
+            let due = entry.watch.due(config, wait, now);
+            if due.body {
+                exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
+            }
+            if due.grace {
+                exchange.cancel("its client left and its grace is over");
             }
         }
     }
 
-    /// Tells the streams that h2 is done with the connection: those that are there, and those that come.
+    /// Reports to all streams that h2 is done with the connection: to those that exist, and to those
+    /// that come.
     ///
-    /// h2 tells it to what it knows then. A promise that another task makes at the same time it still
-    /// takes, and nobody would ever hear of it again.
+    /// h2 reports it only to the streams that it knows. It still accepts a promise that another task
+    /// makes at the same moment, and never reports anything about that one.
     pub(super) fn end(&self) {
-        self.over.store(true, Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
         for entry in self.lock().values() {
             entry.watch.wake();
         }
     }
 
     /// Whether h2 is done with the connection.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// Ends every app, because the server stops.
     pub(super) fn cut(&self) {
         self.end();
-        // Ending an app runs its destructors: not under the lock.
-        let entries: Vec<Entry> = self.lock().drain().map(|(_, entry)| entry).collect();
-        for Entry {
+        // Ending an app runs its destructors, so the lock must be free.
+        let entries: Vec<StreamEntry> = self.lock().drain().map(|(_, entry)| entry).collect();
+        for StreamEntry {
             exchange, watch, ..
         } in entries
         {
@@ -124,21 +136,21 @@ impl Streams {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
-        // No change of the map is left half done by a panic.
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, StreamEntry>> {
+        // A panic leaves no change of the map half done.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes a stream off the list, whatever becomes of its task.
+/// Takes a stream off the list when its task ends in any way.
 struct Listed {
-    running: Arc<Streams>,
+    streams: Arc<Streams>,
     id: u64,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.running.lock().remove(&self.id);
-        self.running.fewer.notify_one();
+        self.streams.lock().remove(&self.id);
+        self.streams.fewer.notify_one();
     }
 }

@@ -1,8 +1,9 @@
-//! The socket of one HTTP/2 connection, shared by h2 and by the driver.
+//! The socket of one HTTP/2 connection, shared by h2 and the driver.
 //!
-//! h2 reads and writes through [`H2Io`]; what it reads has passed the [`FrameCheck`] before. The socket
-//! stays with the driver's [`Transport`] when h2 is done, so that the close can linger.
+//! h2 reads and writes through [`H2Io`]. Everything it reads has passed [`FrameCheck`] before. The
+//! driver's [`Transport`] keeps the socket when h2 is done, so that the close can linger.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,57 +15,45 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::fault::ConnectionFault;
 use super::frame_check::{FrameCheck, FrameLimits, FrameRefusal};
-use crate::net::Socket;
-use crate::net::WriteBuffer;
+use crate::net::{BufferedSocket, HasSocket, Socket};
 
 /// The driver's side of the socket.
 #[derive(Clone)]
-pub(super) struct Transport(Arc<Mutex<Shared>>);
+pub(super) struct Transport(Arc<Mutex<TransportState>>);
 
-struct Shared {
-    socket: Socket,
-    gathered: WriteBuffer,
-    /// Whether there is a driver that [drains](Transport::poll_drain).
-    gathers: bool,
-    guard: FrameCheck,
-    /// What the client did wrong; nothing behind it is read.
+struct TransportState {
+    socket: BufferedSocket,
+    /// Small writes are collected until the driver [drains](Transport::poll_drain) them.
+    collects: bool,
+    frame_check: FrameCheck,
+    /// What the client did wrong. Nothing after it is read.
     fault: Option<ConnectionFault>,
-    /// Whether nothing is read until h2 has written.
+    /// Nothing is read until h2 has written.
     held: bool,
-    /// Whether anything came since this was last asked.
+    /// Something was read since the driver last asked.
     heard: bool,
-    /// Since when a field block has been coming.
-    field_block_since: Option<Instant>,
-    /// The client has closed its side.
-    read_end: bool,
-    /// h2 has a write that the socket did not take; it is in nobody's buffer but h2's.
-    h2_waits: bool,
 }
 
 impl Transport {
-    /// Splits a socket into what the driver keeps and what h2 gets.
+    /// Splits a socket into the driver's side and the side of h2.
     pub(super) fn new(socket: Socket, limits: FrameLimits) -> (Self, H2Io) {
-        let wire = Self(Arc::new(Mutex::new(Shared {
-            socket,
-            gathered: WriteBuffer::default(),
-            gathers: false,
-            guard: FrameCheck::new(limits, Instant::now()),
+        let transport = Self(Arc::new(Mutex::new(TransportState {
+            socket: BufferedSocket::new(socket),
+            collects: false,
+            frame_check: FrameCheck::new(limits, Instant::now()),
             fault: None,
             held: false,
             heard: false,
-            field_block_since: None,
-            read_end: false,
-            h2_waits: false,
         })));
-        (wire.clone(), H2Io(wire))
+        (transport.clone(), H2Io(transport))
     }
 
     /// Whether the client takes pushes now.
     pub(super) fn allows_push(&self) -> bool {
-        self.lock().guard.allows_push()
+        self.lock().frame_check.allows_push()
     }
 
-    /// Whether reading waits. Who lets it go on polls h2 again.
+    /// Stops reading, or lets it go on. After that, the caller must poll h2.
     pub(super) fn hold(&self, held: bool) {
         self.lock().held = held;
     }
@@ -74,71 +63,55 @@ impl Transport {
         self.lock().fault
     }
 
-    /// Whether anything came since this was last asked.
+    /// Whether something was read since the last call.
     pub(super) fn take_heard(&self) -> bool {
         std::mem::take(&mut self.lock().heard)
     }
 
-    /// Since when a field block has been coming, during which nothing else can.
-    pub(super) fn field_block_since(&self) -> Option<Instant> {
-        self.lock().field_block_since
+    /// Whether a header block is incomplete. Until it is complete, nothing else can come.
+    pub(super) fn is_in_header_block(&self) -> bool {
+        self.lock().frame_check.is_in_field_block()
     }
 
-    /// Since when the client has taken nothing of what waits to be written.
+    /// Takes the streams whose unfinished bodies got bytes since the last call, and when.
+    pub(super) fn take_body_reads(&self) -> HashMap<u32, Instant> {
+        self.lock().frame_check.take_body_reads()
+    }
+
+    /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
-        self.lock().gathered.stuck_since()
+        self.lock().socket.stuck_since()
     }
 
-    /// Whether the client's end of the stream was read.
-    pub(super) fn is_read_end(&self) -> bool {
-        self.lock().read_end
+    /// From now on small writes are collected until the driver drains them. h2 flushes each time that
+    /// it is asked for the next request; a burst of requests would be as many system calls.
+    pub(super) fn collect_writes(&self) {
+        self.lock().collects = true;
     }
 
-    /// From now on small writes are gathered until the driver drains: h2 flushes each time that it
-    /// is asked for the next request, and a burst of them would be as many system calls.
-    pub(super) fn gather(&self) {
-        self.lock().gathers = true;
-    }
-
-    /// Adds a GOAWAY behind what was written, where h2 has not come far enough to send one.
-    pub(super) fn say_goodbye(&self, fault: ConnectionFault) {
-        let mut shared = self.lock();
+    /// Writes a GOAWAY, for a connection on which h2 has not come far enough to send one.
+    pub(super) fn write_goaway(&self, fault: ConnectionFault) {
+        let mut state = self.lock();
         // Eight bytes of type 7 on stream 0, and the last stream is 0. (RFC 9113 §6.8)
-        shared.gathered.push(&[0, 0, 8, 7, 0, 0, 0, 0, 0]);
-        shared.gathered.push(&[0; 4]);
-        shared.gathered.push(&(fault.code as u32).to_be_bytes());
+        state.socket.push(&[0, 0, 8, 7, 0, 0, 0, 0, 0]);
+        state.socket.push(&[0; 4]);
+        state.socket.push(&(fault.code as u32).to_be_bytes());
     }
 
-    /// Sends what was gathered.
+    /// Sends all collected writes.
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.lock().poll_drain(cx)
+        self.lock().socket.poll_drain(cx)
     }
 
-    /// Sends what was gathered and then the end of our side.
-    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut shared = self.lock();
-        ready!(shared.poll_drain(cx))?;
-        Pin::new(shared.socket.as_write()).poll_shutdown(cx)
-    }
-
-    /// Reads and throws away. `true` once the client has closed its side.
-    pub(super) fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut trash = [0; 8 * 1024];
-        let mut shared = self.lock();
-        for _ in 0..16 {
-            let mut trash = ReadBuf::new(&mut trash);
-            let read = ready!(shared.socket.poll_read(cx, &mut trash));
-            if read.is_err() || trash.filled().is_empty() {
-                shared.read_end = true;
-                return Poll::Ready(true);
-            }
-        }
-        Poll::Ready(false)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        // Nothing in here is left half done by a panic that matters to the next caller.
+    fn lock(&self) -> MutexGuard<'_, TransportState> {
+        // A panic leaves nothing half done in here that matters to the next caller.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HasSocket for Transport {
+    fn with_socket<R>(&mut self, f: impl FnOnce(&mut BufferedSocket) -> R) -> R {
+        f(&mut self.lock().socket)
     }
 }
 
@@ -158,40 +131,28 @@ impl AsyncRead for H2Io {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut shared = self.0.lock();
-        if shared.fault.is_some() {
-            // The driver makes h2 say goodbye; it wakes nobody, because it does so in this turn.
-            return Poll::Pending;
-        }
-        if shared.held {
+        let mut state = self.0.lock();
+        // After a fault the driver makes h2 send GOAWAY in this same turn, so nothing has to be woken.
+        if state.fault.is_some() || state.held {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(shared.socket.poll_read(cx, buf))?;
+        ready!(state.socket.poll_read(cx, buf))?;
+        state.heard = true;
         let read = &buf.filled()[before..];
-        shared.heard = true;
-        shared.read_end = read.is_empty();
-        let now = Instant::now();
-        let guarded = shared.guard.check_received(read, now);
-        if !shared.guard.is_in_field_block() {
-            shared.field_block_since = None;
-        } else if shared.field_block_since.is_none() {
-            shared.field_block_since = Some(now);
-        }
-        match guarded {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(FrameRefusal {
-                before: sound,
-                fault,
-            }) => {
-                shared.fault = Some(fault);
-                buf.set_filled(before + sound);
-                match sound {
-                    // Nothing would mean the end of the stream.
-                    0 => Poll::Pending,
-                    _ => Poll::Ready(Ok(())),
-                }
-            }
+        let Err(FrameRefusal {
+            before: sound,
+            fault,
+        }) = state.frame_check.check_received(read, Instant::now())
+        else {
+            return Poll::Ready(Ok(()));
+        };
+        state.fault = Some(fault);
+        buf.set_filled(before + sound);
+        match sound {
+            // h2 would take no bytes for the end of the stream.
+            0 => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
         }
     }
 }
@@ -210,64 +171,43 @@ impl AsyncWrite for H2Io {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut shared = self.0.lock();
-        let gathered = match shared.gathers {
-            true => shared.gathered.take(bufs),
-            false => None,
+        let mut state = self.0.lock();
+        let written = match state.collects {
+            true => state.socket.poll_write(cx, bufs),
+            false => state.socket.poll_write_past(cx, bufs),
         };
-        let written = match gathered {
-            Some(written) => written,
-            None => {
-                shared.h2_waits = true;
-                ready!(shared.poll_drain(cx))?;
-                let Shared {
-                    gathered, socket, ..
-                } = &mut *shared;
-                ready!(gathered.poll_write_past(socket, cx, bufs))?
-            }
-        };
-        shared.h2_waits = false;
-        shared.show_guard(bufs, written);
+        let written = ready!(written)?;
+        state.check_written(bufs, written);
         Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
-        // Those of all kinds of sockets take several buffers at once.
+        // Every kind of socket takes several buffers at once.
         true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut shared = self.0.lock();
-        if shared.gathers {
+        let mut state = self.0.lock();
+        if state.collects {
             // The driver drains once a turn.
             return Poll::Ready(Ok(()));
         }
-        shared.poll_drain(cx)
+        state.socket.poll_drain(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_shutdown(cx)
+        self.0.lock().socket.poll_shutdown(cx)
     }
 }
 
-impl Shared {
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.gathered.poll_send(&mut self.socket, cx))?;
-        let flushed = Pin::new(self.socket.as_write()).poll_flush(cx);
-        // A bare socket has flushed whenever it is asked: that is no progress of what h2 still has.
-        if flushed.is_pending() || !self.h2_waits {
-            self.gathered.note(&flushed);
-        }
-        flushed
-    }
-
-    /// Shows the guard what h2 has written.
-    fn show_guard(&mut self, bufs: &[IoSlice<'_>], mut written: usize) {
+impl TransportState {
+    /// Shows the frame check the bytes that h2 wrote.
+    fn check_written(&mut self, bufs: &[IoSlice<'_>], mut written: usize) {
         let now = Instant::now();
         for buf in bufs {
             let part = &buf[..written.min(buf.len())];
             written -= part.len();
-            if let Err(fault) = self.guard.check_sent(part, now) {
+            if let Err(fault) = self.frame_check.check_sent(part, now) {
                 self.fault.get_or_insert(fault);
             }
         }

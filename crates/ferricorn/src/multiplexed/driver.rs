@@ -12,7 +12,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use asgi::{DisconnectReason, HttpResponseEarlyHint};
 use asgi_rules::Framing;
@@ -23,15 +23,10 @@ use tokio::time::Sleep;
 
 use super::stream::{ResetCause, ResponseStream, WebSocketStream};
 use super::watch::StreamWatch;
+use crate::deadlines::LINGER;
 use crate::exchange::{BrokenOff, Exchange, Interim, RequestBody, ResponsePart, ResponseStart};
 use crate::server::Server;
 use crate::websocket::{self, Io as _, SocketEnd};
-
-/// How long the rest of a request is discarded after its response is complete. A reset at once could
-/// overtake the response, or hit a client that is about to end its request anyway. Also how long an app
-/// may still run before it counts as left when its client has all of the response: without content,
-/// that is with the head.
-const UPLOAD_LINGER: Duration = Duration::from_secs(1);
 
 /// Drives one exchange. The future is ready when the stream needs no driver any more.
 pub(crate) struct ResponseDriver<S: ResponseStream> {
@@ -164,7 +159,7 @@ impl<S: ResponseStream> ResponseDriver<S> {
             _ if opens => self.open_websocket(),
             None if ends => {
                 self.exchange.delivered();
-                self.stage = ResponseStage::Silent(Box::pin(tokio::time::sleep(UPLOAD_LINGER)));
+                self.stage = ResponseStage::Silent(Box::pin(tokio::time::sleep(LINGER)));
             }
             Some(_) if ends => self.finish(),
             whole => {
@@ -285,9 +280,10 @@ impl<S: ResponseStream> ResponseDriver<S> {
         self.exchange.detach(None);
     }
 
-    /// Discards the rest of the request for a while.
+    /// Discards the rest of the request for a while. A reset at once could overtake the response, or hit
+    /// a client that is about to end its request anyway.
     fn linger(&mut self, body: Box<dyn RequestBody>) {
-        self.stage = ResponseStage::Linger(body, Box::pin(tokio::time::sleep(UPLOAD_LINGER)));
+        self.stage = ResponseStage::Linger(body, Box::pin(tokio::time::sleep(LINGER)));
     }
 
     /// The app broke its response off, or never began one.
@@ -310,7 +306,9 @@ impl<S: ResponseStream> ResponseDriver<S> {
     fn client_gone(&mut self, reason: DisconnectReason) {
         self.stage = ResponseStage::Done;
         self.exchange.disconnected(reason);
-        self.exchange.detach_left();
+        let config = self.server.config();
+        self.exchange
+            .detach(self.watch.grace_ends(config, Instant::now()));
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use asgi::DisconnectReason;
 
+use crate::config::Config;
+use crate::deadlines::{BodyWait, RequestDeadlines, RequestDue};
 use crate::exchange::store_waker;
 
 /// Lets the driver of a connection watch a stream, and end it.
@@ -18,6 +20,7 @@ struct Watched {
     stuck_since: Option<Instant>,
     /// The stream must reset itself. The app learns this reason.
     killed: Option<DisconnectReason>,
+    deadlines: RequestDeadlines,
     /// The stream's task, while it waits.
     task: Option<Waker>,
 }
@@ -30,6 +33,16 @@ impl StreamWatch {
 
     pub(super) fn set_stuck_since(&self, since: Option<Instant>) {
         self.lock().stuck_since = since;
+    }
+
+    /// What is due on the request, see [`RequestDeadlines::due`].
+    pub(crate) fn due(&self, config: &Config, wait: Option<BodyWait>, now: Instant) -> RequestDue {
+        self.lock().deadlines.due(config, wait, now)
+    }
+
+    /// When the grace of the app ends if its client is gone now, or since before. `None`: never.
+    pub(super) fn grace_ends(&self, config: &Config, now: Instant) -> Option<Instant> {
+        self.lock().deadlines.grace_ends(config, now)
     }
 
     /// Makes the stream reset itself. The app learns the `reason`.

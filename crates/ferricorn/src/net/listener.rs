@@ -1,4 +1,4 @@
-//! Where a server listens, and how it stops to.
+//! Listens on an address, accepts connections, and stops without losing any.
 
 use std::error::Error;
 use std::fmt;
@@ -15,13 +15,13 @@ use asgi::Address;
 use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::Config;
+use super::socket::Socket;
+use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
-use crate::net::Socket;
 use crate::tls::Tls;
 
-/// How long a listener that closes waits for handshakes that are halfway: a client may believe that
-/// it is connected before its last packet has come. More than a round trip within a region.
+/// How long a closing listener waits for TCP handshakes in progress: a client may believe that it is
+/// connected before its last packet arrives. This is more than a round trip within a region.
 const HANDSHAKE: Duration = Duration::from_millis(50);
 
 /// Where to listen: `host:port`, `[v6]:port` or `unix:path`.
@@ -37,20 +37,20 @@ const HANDSHAKE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bind {
-    /// An address or a host name, and a port; port 0 takes a free one. A name is looked up when
-    /// it is bound, and its first address is taken.
+    /// An address or a host name, and a port. Port 0 takes a free port. The server looks a name up when
+    /// it binds, and takes the first address.
     Tcp {
         /// The address or name, without brackets.
         host: String,
         /// The port.
         port: u16,
     },
-    /// The path of a Unix socket. One that is left over from a process that is gone is replaced.
+    /// The path of a Unix socket. The server replaces a socket that a dead process left there.
     Unix(PathBuf),
 }
 
 impl Default for Bind {
-    /// `127.0.0.1:8000`: what only this machine can reach.
+    /// `127.0.0.1:8000`, which only this machine can reach.
     fn default() -> Self {
         Self::Tcp {
             host: "127.0.0.1".to_owned(),
@@ -63,7 +63,7 @@ impl FromStr for Bind {
     type Err = BindError;
 
     fn from_str(text: &str) -> Result<Self, BindError> {
-        let malformed = || BindError(Kind::Malformed(text.to_owned()));
+        let malformed = || BindError(BindErrorKind::Malformed(text.to_owned()));
         if let Some(path) = text.strip_prefix("unix:") {
             if path.is_empty() {
                 return Err(malformed());
@@ -104,16 +104,16 @@ impl Bind {
     ///
     /// # Errors
     ///
-    /// One line that says what was tried and why it cannot be.
+    /// One line that says which address was tried, and why it failed.
     pub fn listen(&self, config: &Config) -> Result<Listener, BindError> {
         let kind = match self {
             Self::Tcp { host, port } => listen_tcp(host, *port, config.backlog),
             Self::Unix(path) => listen_unix(path, config.backlog),
         };
-        let kind = kind.map_err(|error| BindError(Kind::Io(self.clone(), error)))?;
+        let kind = kind.map_err(|error| BindError(BindErrorKind::Io(self.clone(), error)))?;
         let address = kind
             .address()
-            .map_err(|error| BindError(Kind::Io(self.clone(), error)))?;
+            .map_err(|error| BindError(BindErrorKind::Io(self.clone(), error)))?;
         Ok(Listener {
             kind,
             address,
@@ -129,10 +129,10 @@ fn listen_tcp(host: &str, port: u16, backlog: u32) -> io::Result<ListenerKind> {
         .ok_or_else(|| io::Error::other("the name has no address"))?;
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
-        // The same on every machine: `[::]` is for IPv6, `0.0.0.0` for IPv4.
+        // The same on every machine: `[::]` means IPv6, `0.0.0.0` means IPv4.
         socket.set_only_v6(true)?;
     }
-    // Connections of a former process that are still dying do not keep the port.
+    // Dying connections of an earlier process must not block the port.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -150,7 +150,7 @@ fn listen_unix(path: &Path, backlog: u32) -> io::Result<ListenerKind> {
     Ok(ListenerKind::Unix(listener, OwnedPath(path.to_owned())))
 }
 
-/// Removes a socket that nobody listens on any more. Anything else at that path stays.
+/// Removes a socket that no process listens on. Anything else at that path stays.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
@@ -167,7 +167,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A socket that listens.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     kind: ListenerKind,
@@ -181,13 +181,13 @@ enum ListenerKind {
     Unix(UnixListener, OwnedPath),
 }
 
-/// The path of a Unix socket, removed with it.
+/// The path of a Unix socket. Dropping it removes the file.
 #[derive(Debug)]
 struct OwnedPath(PathBuf);
 
 impl Drop for OwnedPath {
     fn drop(&mut self) {
-        // Someone else may have removed it; then it is as it should be.
+        // It fails if someone else has removed the file, which is fine.
         let _ = std::fs::remove_file(&self.0);
     }
 }
@@ -195,8 +195,8 @@ impl Drop for OwnedPath {
 impl TryFrom<std::net::TcpListener> for Listener {
     type Error = io::Error;
 
-    /// A socket that listens already, as one that was handed to this process. Must be called inside
-    /// a tokio runtime.
+    /// Takes a socket that already listens, for example one that this process inherited. Must be called
+    /// inside a tokio runtime.
     fn try_from(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let kind = ListenerKind::Tcp(TcpListener::from_std(listener)?);
@@ -210,25 +210,25 @@ impl TryFrom<std::net::TcpListener> for Listener {
 }
 
 impl Listener {
-    /// Where it listens. A port 0 has become a real one.
+    /// The address that it listens on. A port 0 has become a real one.
     pub fn address(&self) -> Address {
         self.address.clone()
     }
 
-    /// Makes it speak TLS, and nothing else: plain HTTP is answered with a 400 that says so.
+    /// Makes the listener speak TLS only. The answer to plain HTTP is a 400 that says so.
     ///
     /// # Errors
     ///
-    /// It listens on a Unix socket, where TLS is not offered.
+    /// The listener is a Unix socket, for which TLS is not offered.
     pub fn with_tls(mut self, tls: &Tls) -> Result<Self, BindError> {
         if let ListenerKind::Unix(_, path) = &self.kind {
-            return Err(BindError(Kind::TlsOnUnix(path.0.clone())));
+            return Err(BindError(BindErrorKind::TlsOnUnix(path.0.clone())));
         }
         self.tls = Some(tls.clone());
         Ok(self)
     }
 
-    /// What it speaks TLS with, if it does.
+    /// The TLS of this listener, if it has any.
     pub fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
     }
@@ -242,37 +242,37 @@ impl Listener {
             }
             ListenerKind::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Socket::Unix(stream), self.ends_unix()))
+                Ok((Socket::Unix(stream), self.unix_info()))
             }
         }
     }
 
-    /// Closes the listener; `take` gets each connection whose handshake was complete before.
+    /// Closes the listener. `take` gets each connection whose TCP handshake was complete before.
     pub(crate) async fn close(self, mut take: impl FnMut(Socket, ConnectionInfo)) {
-        let ends_unix = self.ends_unix();
+        let unix_info = self.unix_info();
         match self.kind {
             ListenerKind::Tcp(ref listener) => {
                 if refuse_newcomers(listener) {
-                    let halfway = async {
-                        while let Ok((socket, ends)) = self.accept().await {
-                            take(socket, ends);
+                    let in_progress = async {
+                        while let Ok((socket, info)) = self.accept().await {
+                            take(socket, info);
                         }
                     };
-                    // Nobody new comes: the time is what ends it.
-                    let _ = tokio::time::timeout(HANDSHAKE, halfway).await;
+                    // No new handshake begins, so only the time-out info this.
+                    let _ = tokio::time::timeout(HANDSHAKE, in_progress).await;
                 }
                 while let Some((stream, peer)) = accept_now(listener) {
-                    if let Ok((socket, ends)) = self.accepted_tcp(stream, peer) {
-                        take(socket, ends);
+                    if let Ok((socket, info)) = self.accepted_tcp(stream, peer) {
+                        take(socket, info);
                     }
                 }
             }
             ListenerKind::Unix(listener, path) => {
-                // First, so that nobody comes behind the last accept; and once this is closed, the
-                // path may be a successor's.
+                // Remove the path first, so that no client comes after the last accept. Once the
+                // listener is closed, the path may belong to a successor.
                 drop(path);
                 while let Some(stream) = accept_unix_now(&listener) {
-                    take(Socket::Unix(stream), ends_unix.clone());
+                    take(Socket::Unix(stream), unix_info.clone());
                 }
             }
         }
@@ -283,17 +283,17 @@ impl Listener {
         stream: TcpStream,
         peer: SocketAddr,
     ) -> io::Result<(Socket, ConnectionInfo)> {
-        // A response leaves when it is written, not when the client has acknowledged the last.
+        // A response leaves when it is written, not when the client has acknowledged the one before.
         stream.set_nodelay(true)?;
-        let ends = ConnectionInfo {
+        let info = ConnectionInfo {
             client: Some(peer.into()),
             server: Some(stream.local_addr()?.into()),
             tls: None,
         };
-        Ok((Socket::Tcp(stream), ends))
+        Ok((Socket::Tcp(stream), info))
     }
 
-    fn ends_unix(&self) -> ConnectionInfo {
+    fn unix_info(&self) -> ConnectionInfo {
         ConnectionInfo {
             client: None,
             server: Some(self.address.clone()),
@@ -311,15 +311,15 @@ impl ListenerKind {
     }
 }
 
-/// Makes the kernel drop the packets that would begin a connection. Whether it does.
+/// Makes the kernel drop the packets that begin a connection. Returns whether it does.
 ///
-/// Between the last accept and the close a connection could still be completed, and would be reset
-/// by the close. A filter that takes no SYN shuts that gap: who comes now tries again, and then is
-/// told by the closed port. All else is let through: the last packet of a handshake is one that
-/// the client does not know to be missing.
+/// Without this, the kernel could complete a connection between the last accept and the close, and the
+/// close would reset it. The filter drops SYN packets only: a new client tries again and then finds
+/// the port closed. It must let the last packet of a handshake pass, because the client believes that
+/// it is connected.
 #[cfg(target_os = "linux")]
 fn refuse_newcomers(listener: &TcpListener) -> bool {
-    // A socket's filter sees a packet from its TCP header on; the flags are its byte 13.
+    // The filter of a socket sees a packet from its TCP header on. Byte 13 has the flags.
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_IF_SET: u16 = 0x45;
     const RETURN: u16 = 0x06;
@@ -346,8 +346,8 @@ fn refuse_newcomers(_: &TcpListener) -> bool {
     false
 }
 
-/// The next connection in the kernel's queue, if there is one; asks the kernel, not the event
-/// loop, which may not have heard of it yet.
+/// Takes the next connection from the kernel's queue, if there is one. Asks the kernel directly: the
+/// event loop may not know of it yet.
 fn accept_now(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     loop {
         match SockRef::from(listener).accept() {
@@ -359,7 +359,7 @@ fn accept_now(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
                     return Some((stream, peer));
                 }
             }
-            // It was complete, and is gone already.
+            // The connection was complete, and is gone again.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => return None,
         }
@@ -377,12 +377,12 @@ fn nonblocking(socket: RawSocket) -> io::Result<RawSocket> {
     Ok(socket)
 }
 
-/// Why an address cannot be listened on.
+/// Why the server cannot listen on an address.
 #[derive(Debug)]
-pub struct BindError(Kind);
+pub struct BindError(BindErrorKind);
 
 #[derive(Debug)]
-enum Kind {
+enum BindErrorKind {
     Malformed(String),
     Io(Bind, io::Error),
     TlsOnUnix(PathBuf),
@@ -391,19 +391,19 @@ enum Kind {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Malformed(text) => {
+            BindErrorKind::Malformed(text) => {
                 write!(
                     f,
                     "cannot listen on {text:?}: expected host:port, [v6]:port or unix:path"
                 )
             }
-            Kind::TlsOnUnix(path) => write!(
+            BindErrorKind::TlsOnUnix(path) => write!(
                 f,
                 "TLS is not offered on a Unix socket (unix:{}); bind it without TLS, or an address \
                  and a port",
                 path.display()
             ),
-            Kind::Io(bind, error) => {
+            BindErrorKind::Io(bind, error) => {
                 write!(f, "cannot listen on {bind}")?;
                 match explanation(error) {
                     Some(explanation) => write!(f, ": {explanation}"),
@@ -417,9 +417,9 @@ impl fmt::Display for BindError {
 impl Error for BindError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
-            Kind::Malformed(_) | Kind::TlsOnUnix(_) => None,
-            // What is explained is not said again.
-            Kind::Io(_, error) => match explanation(error) {
+            BindErrorKind::Malformed(_) | BindErrorKind::TlsOnUnix(_) => None,
+            // The explanation replaces the error's own text.
+            BindErrorKind::Io(_, error) => match explanation(error) {
                 Some(_) => None,
                 None => Some(error),
             },
@@ -427,7 +427,7 @@ impl Error for BindError {
     }
 }
 
-/// What to do about an error of the system.
+/// What an operator can do about an error of the system.
 fn explanation(error: &io::Error) -> Option<&'static str> {
     Some(match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -453,7 +453,7 @@ mod tests {
     use super::Bind;
 
     #[test]
-    fn addresses_are_read_and_written_alike() {
+    fn an_address_is_written_as_it_is_read() {
         for text in [
             "127.0.0.1:8000",
             "localhost:0",
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_with_what_is() {
+    fn an_invalid_address_is_an_error_that_names_the_valid_forms() {
         for text in [
             "",
             "localhost",

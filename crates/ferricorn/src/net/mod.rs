@@ -1,11 +1,14 @@
-//! Sockets: what accepts them, reads them, writes them and closes them. Nothing here knows HTTP.
+//! Sockets: accepts, reads, writes and closes them. Nothing in here knows HTTP.
 
+mod buffered_socket;
+mod close;
 mod listener;
 mod socket;
 mod timer;
 mod write_buffer;
 
+pub(crate) use self::buffered_socket::BufferedSocket;
+pub(crate) use self::close::{HasSocket, close};
 pub use self::listener::{Bind, BindError, Listener};
 pub(crate) use self::socket::{Peer, Socket};
 pub(crate) use self::timer::Timer;
-pub(crate) use self::write_buffer::WriteBuffer;

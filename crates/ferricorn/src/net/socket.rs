@@ -15,7 +15,7 @@ use crate::tls::TlsTransport;
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
-    /// Behind a handshake.
+    /// After a TLS handshake.
     Tls(TlsTransport),
 }
 
@@ -28,7 +28,7 @@ impl Socket {
         }
     }
 
-    /// Does I/O on the socket itself, and notes if it would block.
+    /// Does I/O on the raw socket. Clears its readiness if the I/O would block.
     pub(crate) fn try_io<R>(
         &self,
         interest: Interest,
@@ -69,15 +69,7 @@ impl Socket {
         }
     }
 
-    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buf),
-            Self::Unix(stream) => stream.try_read(buf),
-            Self::Tls(stream) => stream.socket().try_read(buf),
-        }
-    }
-
-    /// What the kernel last reported of the socket; no system call.
+    /// The peer as the kernel last reported it. Makes no system call.
     pub(crate) fn peer(&self) -> Peer {
         let both = Interest::READABLE | Interest::WRITABLE;
         let mut cx = Context::from_waker(Waker::noop());
@@ -110,13 +102,13 @@ impl AsFd for Socket {
     }
 }
 
-/// How the other end of the connection is.
+/// The state of the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// It is there, as far as anybody can tell.
+    /// Nothing says that it is gone.
     There,
-    /// It has closed its side (FIN); it may still read.
+    /// It has closed its side (FIN), and may still read.
     Closed,
-    /// The connection is broken (RST, or closed both ways).
+    /// The connection is broken: reset, or closed in both directions.
     Lost,
 }

@@ -1,4 +1,4 @@
-//! A connection's clock.
+//! The timer of a connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use tokio::time::Sleep;
 
-/// One timer for all deadlines of a connection, reset as seldom as possible.
+/// One timer for all deadlines of a connection. It is reset as seldom as possible.
 ///
-/// A deadline that moves on with every request costs nothing: the timer fires at the old one, and
-/// then is set to what it has become.
+/// A deadline that moves with every request costs nothing: the timer fires at the old one, and is
+/// then set to the new one.
 pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
     at: Instant,
-    /// Whether it was polled since it was set, and so wakes the task that did.
+    /// Whether it was polled since it was last set, and so will wake that task.
     wakes: bool,
 }
 
@@ -26,8 +26,8 @@ impl Timer {
         }
     }
 
-    /// Fires at `at`, if it would have later.
-    pub(crate) fn hasten(&mut self, at: Instant) {
+    /// Fires at `at`, unless it fires earlier anyway.
+    pub(crate) fn fire_by(&mut self, at: Instant) {
         if self.at > at {
             self.reset(at);
         }
@@ -39,7 +39,7 @@ impl Timer {
         self.sleep.as_mut().reset(at.into());
     }
 
-    /// Waits until it has fired. Always to be polled by the same task.
+    /// Waits until it fires. Only one task may poll it.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if std::mem::replace(&mut self.wakes, true) && !self.sleep.is_elapsed() {
             return Poll::Pending;

@@ -1,4 +1,4 @@
-//! Small writes that leave together: what is written to a socket until its driver sends it.
+//! Collects small writes until the driver sends them in one.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,41 +7,41 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 
-use crate::net::Socket;
+use super::socket::Socket;
 
-/// Writes up to this size in all are gathered; larger ones go to the socket as they are. Sixteen
-/// pipelined responses of a kilobyte fit, a frame of DATA of the usual largest size does not, and a
+/// The buffer takes writes up to this size in all; larger ones go to the socket directly. Sixteen
+/// pipelined responses of a kilobyte fit. A DATA frame of the usual largest size does not. A
 /// connection never holds much more than this.
-const GATHER: usize = 16 * 1024;
+const CAPACITY: usize = 16 * 1024;
 
-/// What was written and has not left yet, and whether the peer takes anything.
+/// The bytes that wait to be written, and whether the peer takes any.
 #[derive(Debug, Default)]
 pub(crate) struct WriteBuffer {
     bytes: BytesMut,
-    /// Since when the socket has taken nothing although there was something.
+    /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
     stuck_since: Option<Instant>,
 }
 
 impl WriteBuffer {
-    /// Since when the peer has taken nothing of what waits to be written.
+    /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
     pub(crate) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since
     }
 
-    /// Adds bytes behind what was written, however many there are.
+    /// Adds bytes at the end, however many there are.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Throws away what has not left.
+    /// Discards all bytes.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
     }
 
-    /// Takes a write as a whole, if there is room for it: how much that was.
+    /// Takes a whole write if there is room for it. Returns its length.
     pub(crate) fn take(&mut self, bufs: &[IoSlice<'_>]) -> Option<usize> {
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
-        if self.bytes.len() + total > GATHER {
+        if self.bytes.len() + total > CAPACITY {
             return None;
         }
         for buf in bufs {
@@ -50,7 +50,7 @@ impl WriteBuffer {
         Some(total)
     }
 
-    /// Writes past what is gathered, which has to be [sent](Self::poll_send) before.
+    /// Writes to the socket directly. The buffer must have been [sent](Self::poll_send) before.
     pub(crate) fn poll_write_past(
         &mut self,
         socket: &mut Socket,
@@ -62,7 +62,7 @@ impl WriteBuffer {
         written
     }
 
-    /// Gives the socket what was gathered.
+    /// Writes all bytes to the socket.
     pub(crate) fn poll_send(
         &mut self,
         socket: &mut Socket,
@@ -73,19 +73,19 @@ impl WriteBuffer {
             self.note(&written);
             match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                // Unlike `advance` this gives the room back without another look for it.
+                // Unlike `advance`, this makes the whole capacity usable again.
                 written if written == self.bytes.len() => self.bytes.clear(),
                 written => self.bytes.advance(written),
             }
         }
-        // What was gathered once is mostly gathered again, but a burst should not stay.
-        if self.bytes.capacity() > GATHER {
+        // The buffer is mostly filled again, but it must not keep the size of a burst.
+        if self.bytes.capacity() > CAPACITY {
             self.bytes = BytesMut::new();
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Keeps in mind since when the socket has taken nothing.
+    /// Notes whether the socket took something.
     pub(crate) fn note<T>(&mut self, result: &Poll<T>) {
         if result.is_pending() {
             self.stuck_since.get_or_insert_with(Instant::now);

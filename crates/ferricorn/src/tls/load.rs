@@ -11,13 +11,12 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{Error as RustlsError, ServerConfig};
 use tracing::warn;
 
-use super::accept::Protocol;
+use super::accept::ALPN;
 use super::certificates::{Certificates, ServerCertificate};
 use super::config::{CertificatePair, ClientCertificates, TlsConfig, TlsVersion};
 use super::error::TlsErrorKind;
 use super::x509::{self, CertificateFacts};
 use super::{TlsError, client, pem};
-use crate::connection;
 
 /// The certificates and settings of one load; a reload makes a new one.
 pub(super) struct LoadedTls {
@@ -65,7 +64,7 @@ impl LoadedTls {
         let mut rustls = builder.with_cert_resolver(resolver);
         // The server's order decides, because a client's order often has no meaning.
         rustls.ignore_client_order = true;
-        rustls.alpn_protocols = connection::PROTOCOLS.iter().map(Protocol::alpn).collect();
+        rustls.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
         rustls.ticketer = match before {
             Some(before) if config.client_certificates == ClientCertificates::None => {
                 Arc::clone(&before.rustls.ticketer)

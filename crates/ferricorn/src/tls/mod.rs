@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tracing::{error, info};
 
-pub(crate) use self::accept::{Protocol, accept};
+pub(crate) use self::accept::{HandshakeFailure, Protocol, accept};
 pub use self::config::{ClientCertificates, TlsConfig, TlsVersion};
 pub use self::error::TlsError;
 use self::load::LoadedTls;

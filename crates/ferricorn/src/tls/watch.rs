@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Tls, TlsConfig, log_reload};
-use crate::server::{Lifecycle, Phase};
+use crate::lifecycle::{Lifecycle, Phase};
 
 /// How long the files must stay unchanged before a reload, because a certificate and its key are seldom
 /// replaced in one step.

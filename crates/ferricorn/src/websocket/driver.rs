@@ -28,19 +28,14 @@ use super::client_side::ClientSide;
 use super::decoder::{Decoder, Incoming, MessageLimits, WebSocketFault};
 use super::deflate::Inflater;
 use super::io::Io;
+use crate::deadlines::{TICK, TURNS, is_past};
 use crate::exchange::Exchange;
+use crate::lifecycle::{Phase, PhaseWatch};
 use crate::net::Timer;
-use crate::server::{Phase, Phases, Server};
-
-/// How often a socket is checked whose app does not take its messages: nothing else shows that the
-/// client is gone.
-const TICK: Duration = Duration::from_secs(1);
+use crate::server::Server;
 
 /// How far off the timer is set when nothing can become due.
 const IDLE: Duration = Duration::from_secs(3600);
-
-/// How many times a turn starts over, until other sockets get theirs.
-const TURNS: usize = 32;
 
 /// The bounds of one read, in bytes; within them it is as large as the messages need. A socket that has
 /// nothing to read holds no buffer.
@@ -86,7 +81,7 @@ pub(crate) struct Driver<I> {
     waits: bool,
     /// The end of the client's side, after messages that the app has not taken, and when it came.
     client_end: Option<(ClientEnd, Instant)>,
-    phases: Phases,
+    phases: PhaseWatch,
     timer: Timer,
 }
 
@@ -124,7 +119,7 @@ impl<I: Io> Driver<I> {
             paused: false,
             waits: false,
             client_end: None,
-            phases: server.phases(),
+            phases: server.watch_phases(),
             timer,
         }
     }
@@ -350,7 +345,7 @@ impl<I: Io> Driver<I> {
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), SocketEnd> {
         loop {
-            self.timer.hasten(self.next_check());
+            self.timer.fire_by(self.next_check());
             if self.timer.poll(cx).is_pending() {
                 return Ok(());
             }
@@ -377,7 +372,7 @@ impl<I: Io> Driver<I> {
     /// Acts on the deadlines that have passed.
     fn check_deadlines(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), SocketEnd> {
         if let Some(since) = self.io.stuck_since()
-            && now.duration_since(since) >= self.server.config().write_timeout
+            && is_past(since, self.server.config().write_timeout, now)
         {
             ClientSide::lock(&self.exchange).lost(DisconnectReason::TimedOut);
             return Err(SocketEnd::TimedOut("the client does not read"));

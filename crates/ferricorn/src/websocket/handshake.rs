@@ -3,14 +3,15 @@
 use asgi::{Extension, HttpScope, WebSocketScope};
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    ALLOW, CONNECTION, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    CONNECTION, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::deflate::{self, Agreement};
-use crate::Config;
+use crate::config::Config;
+use crate::refusal::Refusal;
 
 /// A handshake that is well formed.
 #[derive(Debug)]
@@ -30,40 +31,29 @@ pub(crate) struct Opening {
     pub(crate) deflate: Option<Agreement>,
 }
 
-/// A handshake that the server answers without the app. The connection may go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HandshakeRefusal {
-    pub(crate) status: StatusCode,
-    pub(crate) why: &'static str,
+/// A refusal after which the connection goes on: the handshake is wrong, the request is sound.
+const fn malformed(why: &'static str) -> Refusal {
+    Refusal::bad_request(why).keeping_the_connection()
 }
 
-impl HandshakeRefusal {
-    const fn bad_request(why: &'static str) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            why,
-        }
-    }
+const NO_GET: Refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "a handshake is a GET")
+    .with_headers(&[("allow", "GET")])
+    .keeping_the_connection();
 
-    /// The headers that this answer must have.
-    pub(crate) fn headers(self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        match self.status {
-            // RFC 6455 §4.4: "it MUST respond with a |Sec-WebSocket-Version| header field";
-            // RFC 9110 §15.5.22: "The server MUST send an Upgrade header field in a 426 response".
-            StatusCode::UPGRADE_REQUIRED => {
-                headers.insert(SEC_WEBSOCKET_VERSION, VERSION);
-                headers.insert(UPGRADE, WEBSOCKET);
-                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET"));
-            }
-            _ => {}
-        }
-        headers
-    }
-}
+/// RFC 6455 §4.4: "it MUST respond with a |Sec-WebSocket-Version| header field"; RFC 9110 §15.5.22:
+/// "The server MUST send an Upgrade header field in a 426 response".
+const OTHER_VERSION: Refusal =
+    Refusal::new(StatusCode::UPGRADE_REQUIRED, "a version other than 13")
+        .with_headers(&[
+            ("sec-websocket-version", "13"),
+            ("upgrade", "websocket"),
+            ("connection", "upgrade"),
+        ])
+        .keeping_the_connection();
+
+/// HTTP/2 has no `upgrade` (RFC 9113 §8.2.2), and so no 426.
+const OTHER_VERSION_HTTP2: Refusal =
+    malformed("a version other than 13").with_headers(&[("sec-websocket-version", "13")]);
 
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -83,29 +73,22 @@ pub(crate) fn is_upgrade_request(headers: &HeaderMap) -> bool {
 pub(crate) fn check_http1(
     request: &HttpScope,
     config: &Config,
-) -> Result<CheckedHandshake, HandshakeRefusal> {
+) -> Result<CheckedHandshake, Refusal> {
     let HttpScope {
         method, headers, ..
     } = request;
     if method != Method::GET {
-        return Err(HandshakeRefusal {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            why: "a handshake is a GET",
-        });
+        return Err(NO_GET);
     }
     if !has_token(headers, &CONNECTION, "upgrade") {
         // Usually a proxy has removed it.
-        return Err(HandshakeRefusal::bad_request(
-            "connection does not name upgrade",
-        ));
+        return Err(malformed("connection does not name upgrade"));
     }
-    check_version(headers)?;
-    let key = only(headers, &SEC_WEBSOCKET_KEY)
-        .map_err(|_| HandshakeRefusal::bad_request("no key, or more than one"))?;
+    check_version(headers, OTHER_VERSION)?;
+    let key =
+        only(headers, &SEC_WEBSOCKET_KEY).map_err(|_| malformed("no key, or more than one"))?;
     if !is_key(key.as_bytes()) {
-        return Err(HandshakeRefusal::bad_request(
-            "the key is not 16 bytes in base64",
-        ));
+        return Err(malformed("the key is not 16 bytes in base64"));
     }
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
     let mut handshake = CheckedHandshake::new(StatusCode::SWITCHING_PROTOCOLS, headers, config)?;
@@ -126,19 +109,13 @@ pub(crate) fn check_http1(
 pub(crate) fn check_http2(
     request: &HttpScope,
     config: &Config,
-) -> Result<CheckedHandshake, HandshakeRefusal> {
-    // Without an upgrade there is no 426.
-    check_version(&request.headers)
-        .map_err(|refusal| HandshakeRefusal::bad_request(refusal.why))?;
+) -> Result<CheckedHandshake, Refusal> {
+    check_version(&request.headers, OTHER_VERSION_HTTP2)?;
     CheckedHandshake::new(StatusCode::OK, &request.headers, config)
 }
 
 impl CheckedHandshake {
-    fn new(
-        status: StatusCode,
-        headers: &HeaderMap,
-        config: &Config,
-    ) -> Result<Self, HandshakeRefusal> {
+    fn new(status: StatusCode, headers: &HeaderMap, config: &Config) -> Result<Self, Refusal> {
         check_origin(headers, &config.ws_origins)?;
         let subprotocols = subprotocols(headers)?;
         let settings = deflate::DeflateSettings {
@@ -146,9 +123,8 @@ impl CheckedHandshake {
             context_takeover: config.ws_deflate_context_takeover,
         };
         let agreed = match config.ws_deflate {
-            true => deflate::negotiate(headers, settings).map_err(|_| {
-                HandshakeRefusal::bad_request("sec-websocket-extensions is malformed")
-            })?,
+            true => deflate::negotiate(headers, settings)
+                .map_err(|_| malformed("sec-websocket-extensions is malformed"))?,
             false => None,
         };
         let mut answer = HeaderMap::new();
@@ -217,22 +193,17 @@ fn copy_headers(headers: &HeaderMap) -> HeaderMap {
 /// RFC 6455 §4.2.2: "If this version does not match a version understood by the server, the server
 /// MUST abort the WebSocket handshake ... and instead send an appropriate HTTP error code (such as
 /// 426 Upgrade Required) and a |Sec-WebSocket-Version| header field".
-fn check_version(headers: &HeaderMap) -> Result<(), HandshakeRefusal> {
+fn check_version(headers: &HeaderMap, other: Refusal) -> Result<(), Refusal> {
     match only(headers, &SEC_WEBSOCKET_VERSION) {
         Ok(version) if version == VERSION => Ok(()),
-        Ok(_) => Err(HandshakeRefusal {
-            status: StatusCode::UPGRADE_REQUIRED,
-            why: "a version other than 13",
-        }),
-        Err(_) => Err(HandshakeRefusal::bad_request(
-            "no version, or more than one",
-        )),
+        Ok(_) => Err(other),
+        Err(_) => Err(malformed("no version, or more than one")),
     }
 }
 
 /// A page of another site may open a socket with its visitor's cookies (RFC 6455 §10.2). Other clients
 /// than browsers may send any origin, and mostly send none.
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), HandshakeRefusal> {
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Refusal> {
     let is_allowed = |origin: &HeaderValue| {
         let mut allowed = allowed.iter().map(String::as_bytes);
         allowed.any(|allowed| allowed.eq_ignore_ascii_case(origin.as_bytes()))
@@ -240,28 +211,24 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Handshake
     if allowed.is_empty() || headers.get_all(ORIGIN).iter().all(is_allowed) {
         return Ok(());
     }
-    Err(HandshakeRefusal {
-        status: StatusCode::FORBIDDEN,
-        why: "an origin that is not allowed",
-    })
+    let refusal = Refusal::new(StatusCode::FORBIDDEN, "an origin that is not allowed");
+    Err(refusal.keeping_the_connection())
 }
 
 /// RFC 6455 §4.1: "The elements that comprise this value MUST be non-empty strings with characters in
 /// the range U+0021 to U+007E not including separator characters ... and MUST all be unique strings."
-fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>, HandshakeRefusal> {
+fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
     let mut offered: Vec<String> = Vec::new();
     for name in tokens(headers, &SEC_WEBSOCKET_PROTOCOL) {
         let sound = name.iter().all(|byte| is_token_byte(*byte));
         let Some(name) = std::str::from_utf8(name).ok().filter(|_| sound) else {
-            return Err(HandshakeRefusal::bad_request("a malformed subprotocol"));
+            return Err(malformed("a malformed subprotocol"));
         };
         if offered.iter().any(|before| before == name) {
-            return Err(HandshakeRefusal::bad_request(
-                "a subprotocol is offered twice",
-            ));
+            return Err(malformed("a subprotocol is offered twice"));
         }
         if offered.len() == MAX_SUBPROTOCOLS {
-            return Err(HandshakeRefusal::bad_request("too many subprotocols"));
+            return Err(malformed("too many subprotocols"));
         }
         offered.push(name.to_owned());
     }

@@ -30,9 +30,7 @@ use asgi::WebSocketScope;
 
 pub(crate) use self::driver::{Driver, SocketEnd};
 pub(crate) use self::encoder::Encoder;
-pub(crate) use self::handshake::{
-    HandshakeRefusal, Opening, check_http1, check_http2, is_upgrade_request,
-};
+pub(crate) use self::handshake::{Opening, check_http1, check_http2, is_upgrade_request};
 pub(crate) use self::io::Io;
 use self::session::Session;
 use crate::exchange::{Exchange, NewExchange};

@@ -103,7 +103,7 @@ impl Rooms {
         let name = valid_name(name).ok_or(RoomError::BadName("person"))?;
         let mut open = rooms.lock();
         if open.len() >= MAX_ROOMS && !open.contains_key(room) {
-            return Err(RoomError::Full("house"));
+            return Err(RoomError::Full("server"));
         }
         let listeners = open.entry(room.to_owned()).or_default();
         if listeners.len() >= MAX_MEMBERS {

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod app_end;
+mod both_versions;
 mod chat;
 mod connection;
 mod disconnect;

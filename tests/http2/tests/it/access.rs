@@ -143,7 +143,7 @@ fn a_request_that_is_refused_is_logged_with_its_status() {
     }
     peer.request(1, &many);
     peer.expect_response(1, 431);
-    expect_lines(&server, &["\"GET /many HTTP/2.0\" 431 8"]);
+    expect_lines(&server, &["\"GET /many HTTP/2.0\" 431 32"]);
 }
 
 #[test]

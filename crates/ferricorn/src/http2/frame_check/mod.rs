@@ -15,10 +15,13 @@
 //! SETTINGS that were never sent.
 //!
 //! The connection's [`Transport`](super::transport::Transport) calls it with all bytes that it reads
-//! and writes. Pure: no I/O, no clock, no allocation. A frame costs the same whatever its length.
+//! and writes. Pure: no I/O and no clock; it allocates only while several uploads interleave. A frame
+//! costs the same whatever its length.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
+use super::body_reads::BodyReads;
 use super::client_state::{ClientState, is_client_stream};
 use super::fault::{ConnectionFault, ErrorCode};
 use super::flood::{Flood, FloodLimiter};
@@ -55,6 +58,9 @@ pub(crate) struct FrameCheck {
     preface: usize,
     from_client: FrameParser,
     from_server: FrameParser,
+    /// The stream of the client's newest frame, if that is DATA.
+    data_stream: Option<u32>,
+    body_reads: BodyReads,
     fault: Option<ConnectionFault>,
 }
 
@@ -67,6 +73,8 @@ impl FrameCheck {
             preface: 0,
             from_client: FrameParser::default(),
             from_server: FrameParser::default(),
+            data_stream: None,
+            body_reads: BodyReads::default(),
             fault: None,
         }
     }
@@ -81,6 +89,11 @@ impl FrameCheck {
     /// may come. (§6.2)
     pub(crate) fn is_in_field_block(&self) -> bool {
         self.client.field_block != 0
+    }
+
+    /// Takes the streams whose unfinished bodies got bytes since the last call, and when.
+    pub(crate) fn take_body_reads(&mut self) -> HashMap<u32, Instant> {
+        self.body_reads.take()
     }
 
     /// Checks the next bytes from the client. If there is no error, all of them are for h2.
@@ -159,6 +172,7 @@ impl FrameCheck {
         if self.preface < PREFACE.len() {
             self.read_preface(&mut rest)?;
         }
+        let mut newest = None;
         while let Some(part) = self.from_client.next_part(&mut rest) {
             let (header, want) = match part {
                 FramePart::Header(header) => {
@@ -170,6 +184,17 @@ impl FrameCheck {
                 }
             };
             self.from_client.want(header, want);
+            newest = Some(header);
+        }
+        // A frame that is complete was noted by its header, if its body goes on after it.
+        if self.from_client.left() > 0 {
+            if let Some(header) = newest {
+                let is_data = header.frame_type == FrameType::Data;
+                self.data_stream = is_data.then_some(header.stream);
+            }
+            if let Some(stream) = self.data_stream {
+                self.body_reads.note(stream, now);
+            }
         }
         Ok(())
     }
@@ -254,6 +279,8 @@ impl FrameCheck {
             self.client.ended.insert(header.stream);
         } else if header.length == 0 {
             self.spend(Flood::EmptyData, now)?;
+        } else {
+            self.body_reads.note(header.stream, now);
         }
         Ok(padded)
     }

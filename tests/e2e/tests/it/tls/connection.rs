@@ -36,6 +36,19 @@ fn alpn_selects_http_1_1() {
     });
 }
 
+#[test]
+fn a_client_that_offers_only_http_1_0_is_served() {
+    run(async {
+        let secure = Secure::start().await;
+        let client = secure.client().speaking("http/1.0");
+        let mut client = client.connect(&secure.server, "localhost").await;
+        client
+            .write("GET / HTTP/1.0\r\nhost: localhost\r\n\r\n")
+            .await;
+        client.expect_response(200).await;
+    });
+}
+
 /// (HTTP-003)
 #[test]
 fn the_scheme_is_https() {

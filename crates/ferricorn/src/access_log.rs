@@ -1,4 +1,7 @@
-//! What the log says of an exchange and of its end.
+//! The lines that the log has about an exchange: its access record, and its app's faults.
+//!
+//! Each exchange has one access record, whichever version of HTTP it came over, and whether its app or
+//! the server answered.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,9 +12,10 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 use tracing::{debug, error, info, warn};
 
+use crate::config::Config;
 use crate::panic::Panic;
 
-/// What the log says of an exchange.
+/// The facts about a request that the log shows.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestInfo {
     pub(crate) id: u64,
@@ -19,6 +23,16 @@ pub(crate) struct RequestInfo {
     pub(crate) target: PathAndQuery,
     pub(crate) version: Version,
     pub(crate) client: Option<Address>,
+}
+
+/// How an exchange ended, for the access log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AccessRecord {
+    /// `None` if nothing went out: the client left, or the app was cut off.
+    pub(crate) status: Option<StatusCode>,
+    /// The bytes of the response's body.
+    pub(crate) sent: u64,
+    pub(crate) took: Duration,
 }
 
 impl RequestInfo {
@@ -39,8 +53,9 @@ impl RequestInfo {
         }
     }
 
-    /// Says how the app ended, if that is worth a line: an app's fault once, with its cause.
-    pub(super) fn log_end(&self, fault: Option<Fault>, cause: &Cause) {
+    /// Logs how the app ended, if that deserves a line. A fault of the app is logged once, with its
+    /// cause.
+    pub(crate) fn log_app_end(&self, fault: Option<Fault>, cause: &Cause) {
         let Self {
             id, method, target, ..
         } = self;
@@ -71,8 +86,8 @@ impl RequestInfo {
         }
     }
 
-    /// Says that a poll of the app took longer than it may.
-    pub(super) fn log_slow_poll(&self, took: Duration, limit: Duration) {
+    /// Logs that a poll of the app took longer than it may.
+    pub(crate) fn log_slow_poll(&self, took: Duration, limit: Duration) {
         let Self {
             id, method, target, ..
         } = self;
@@ -82,24 +97,31 @@ impl RequestInfo {
         );
     }
 
-    /// Writes the line of the access log, in the manner of the common log format.
-    pub(crate) fn log_access(&self, status: Option<StatusCode>, sent: u64, took: Duration) {
+    /// Writes the line of the access log, if it is on. The form follows the common log format.
+    pub(crate) fn log_access(&self, config: &Config, record: AccessRecord) {
+        if !config.access_log {
+            return;
+        }
+        let AccessRecord { status, sent, took } = record;
         let client = ClientName(self.client.as_ref());
-        // Nothing went out: the client left, or the app was cut off.
         let status = status.as_ref().map_or("-", StatusCode::as_str);
         let took = took.as_secs_f64() * 1000.0;
         info!(
-            target: "ferricorn::access",
+            target: TARGET,
             "{client} - \"{} {} {:?}\" {status} {sent} {took:.3}ms",
             self.method, self.target, self.version,
         );
     }
 }
 
-/// Writes a line of the access log for a request of which nothing could be read.
-pub(crate) fn log_unreadable(client: Option<&Address>, status: StatusCode) {
-    let client = ClientName(client);
-    info!(target: "ferricorn::access", "{client} - \"-\" {} 0 -", status.as_str());
+const TARGET: &str = "ferricorn::access";
+
+/// Writes the line of the access log for a request that could not be read.
+pub(crate) fn log_unreadable(config: &Config, client: Option<&Address>, status: StatusCode) {
+    if config.access_log {
+        let client = ClientName(client);
+        info!(target: TARGET, "{client} - \"-\" {} 0 -", status.as_str());
+    }
 }
 
 /// Why an app ended as it did.
