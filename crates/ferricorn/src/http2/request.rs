@@ -78,7 +78,7 @@ fn scope(
         mut headers,
         ..
     } = parts;
-    let seen = SeenHeaders::in_headers(&headers)?;
+    let seen = HeaderSurvey::in_headers(&headers)?;
     if seen.crumbs > 1 {
         join_cookies(&mut headers);
     }
@@ -123,14 +123,14 @@ pub(super) fn promised_scope(
 
 /// What one pass over all headers finds. A look-up for each of these costs more.
 #[derive(Debug, Default)]
-struct SeenHeaders {
+struct HeaderSurvey {
     te: bool,
     expect: bool,
     /// How many headers the cookie came in.
     crumbs: usize,
 }
 
-impl SeenHeaders {
+impl HeaderSurvey {
     fn in_headers(headers: &HeaderMap) -> Result<Self, RequestFault> {
         let mut seen = Self::default();
         let mut lengths = 0;
@@ -155,7 +155,7 @@ impl SeenHeaders {
             }
         }
         // RFC 9110 §8.6 lets a recipient refuse a repeated length. h2 checks the body against the
-        // first one, and a server behind the app may believe the second.
+        // first one, and a server that the app asks may believe the second.
         if lengths > 1 {
             return Err(RequestFault::Malformed("more than one content-length"));
         }
@@ -165,8 +165,8 @@ impl SeenHeaders {
 
 /// The target of a request. Its authority becomes the `host`, so that apps need not know the version.
 ///
-/// The scheme does not matter: behind a gateway that ends TLS it is what the gateway's client used,
-/// and the scope has the scheme of this connection.
+/// The scheme does not matter. A gateway that ends TLS passes on the scheme of its own client, and the
+/// scope has the scheme of this connection.
 fn target(
     method: &Method,
     uri: Uri,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::buffered_socket::BufferedSocket;
 use crate::deadlines::LINGER;
 
-/// Has a socket that can be closed. HTTP/2 shares its socket behind a lock.
+/// Has a socket that can be closed. HTTP/2 keeps its socket in a mutex.
 pub(crate) trait HasSocket {
     fn with_socket<R>(&mut self, f: impl FnOnce(&mut BufferedSocket) -> R) -> R;
 }

@@ -91,6 +91,7 @@ const C_HEADER: &str = "crates/asgi-abi/src/abi.rs";
 const SHARED_NAMES: &[(&str, &str)] = &[
     ("Config", "asgi-abi: of an app; ferricorn: of a server"),
     ("Driver", "one for each protocol of a connection"),
+    ("Transport", "one for each version of HTTP"),
     (
         "Exchange",
         "asgi-testing: as a test sees it; ferricorn: inside the server",
