@@ -45,7 +45,9 @@ pub(crate) use self::request_body::RequestBody;
 use self::request_side::RequestSide;
 pub(crate) use self::response_queue::{BrokenOff, Interim, ResponsePart, ResponseStart};
 use self::rules::Rules;
-pub(crate) use self::session::{SessionGuard, SessionOutput, SessionReceived, SessionRules};
+pub(crate) use self::session::{
+    SessionExchange, SessionGuard, SessionOutput, SessionReceived, SessionRules,
+};
 use self::state::ExchangeState;
 pub(crate) use self::wakers::store_waker;
 use crate::access_log::{AccessRecord, RequestInfo};
@@ -105,8 +107,10 @@ impl Exchange {
             // The library writes it for less than a header that it copies.
             rules = rules.with_implied_length();
         }
-        let (scope, rules) = (Scope::Http(scope), Rules::Http(rules));
-        Self::new(new, scope, rules, expects_continue)
+        Self::new(new, Scope::Http(scope), |body, options| {
+            let request = RequestSide::new(body, expects_continue, options);
+            ExchangeState::new(Rules::Http(rules), request)
+        })
     }
 
     /// Makes the server's app ready for a handshake, with the rules of its session.
@@ -115,10 +119,18 @@ impl Exchange {
         scope: Box<WebSocketScope>,
         session: Box<dyn SessionRules>,
     ) -> Arc<Self> {
-        Self::new(new, Scope::WebSocket(scope), Rules::Session(session), false)
+        Self::new(new, Scope::WebSocket(scope), |body, options| {
+            let request = RequestSide::new(body, false, options);
+            ExchangeState::new(Rules::Session(session), request)
+        })
     }
 
-    fn new(new: NewExchange<'_>, scope: Scope, rules: Rules, expects_continue: bool) -> Arc<Self> {
+    fn new(
+        new: NewExchange<'_>,
+        scope: Scope,
+        // Makes the state where it stays: it is large.
+        state: impl FnOnce(Option<Box<dyn RequestBody>>, ExchangeOptions) -> ExchangeState,
+    ) -> Arc<Self> {
         let NewExchange {
             server,
             permit,
@@ -141,10 +153,7 @@ impl Exchange {
             began,
             span,
             app: Mutex::new(AppSlot::New(scope)),
-            state: Mutex::new(ExchangeState::new(
-                rules,
-                RequestSide::new(body, expects_continue, options),
-            )),
+            state: Mutex::new(state(body, options)),
             over: AtomicBool::new(false),
         })
     }

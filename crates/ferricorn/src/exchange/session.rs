@@ -4,8 +4,6 @@
 //! it through a [`SessionGuard`]. Both go through the one lock of the exchange's state.
 
 use std::any::Any;
-use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 use std::task::Context;
 
@@ -13,9 +11,11 @@ use asgi::{DisconnectReason, ReceiveEvent, SendError, SendEvent};
 use asgi_rules::{AppEnd, ResponseHead, Verdict, WireEvent};
 
 use super::Exchange;
+use super::access_record::AccessRecord;
+use super::app_status::AppStatus;
 use super::rules::Rules;
 use super::state::ExchangeState;
-use super::wakers::wake_other;
+use super::wakers::{Wakers, wake_other};
 
 /// The rules of a session, from its handshake on, and the messages that wait in it.
 pub(crate) trait SessionRules: Any + Send {
@@ -74,29 +74,60 @@ pub(crate) enum SessionOutput {
 
 impl Exchange {
     /// Locks the session, for its driver. The app's halves wait for as long.
-    pub(crate) fn lock_session<S: SessionRules>(&self) -> SessionGuard<'_, S> {
-        SessionGuard {
-            state: self.lock(),
-            session: PhantomData,
-        }
+    pub(crate) fn lock_session(&self) -> SessionGuard<'_> {
+        SessionGuard(self.lock())
     }
 }
 
 /// The locked session of an exchange.
-pub(crate) struct SessionGuard<'a, S> {
-    state: MutexGuard<'a, ExchangeState>,
-    session: PhantomData<S>,
+pub(crate) struct SessionGuard<'a>(MutexGuard<'a, ExchangeState>);
+
+impl SessionGuard<'_> {
+    /// The session, and the rest of the exchange as far as its driver needs that. The type is checked
+    /// here, once for each lock.
+    pub(crate) fn parts<S: SessionRules>(&mut self) -> (&mut S, SessionExchange<'_>) {
+        let ExchangeState {
+            rules,
+            wakers,
+            access,
+            app,
+            ..
+        } = &mut *self.0;
+        let session = match rules {
+            Rules::Session(session) => {
+                let session: &mut dyn Any = &mut **session;
+                session.downcast_mut()
+            }
+            Rules::Http(_) => None,
+        };
+        let Some(session) = session else {
+            unreachable!("the driver of a session belongs to an exchange of this kind");
+        };
+        let exchange = SessionExchange {
+            wakers,
+            access,
+            app,
+        };
+        (session, exchange)
+    }
 }
 
-impl<S> SessionGuard<'_, S> {
-    /// Wakes the task that waits for an event.
+/// The rest of a session's exchange.
+pub(crate) struct SessionExchange<'a> {
+    wakers: &'a mut Wakers,
+    access: &'a mut AccessRecord,
+    app: &'a mut AppStatus,
+}
+
+impl SessionExchange<'_> {
+    /// Wakes the task that waits for an event, unless it is this one: it polls the app next.
     pub(crate) fn wake_receiver(&mut self, cx: &Context<'_>) {
-        wake_other(&mut self.state.wakers.receive, cx);
+        wake_other(&mut self.wakers.receive, cx);
     }
 
-    /// Wakes the task that waits for room. Whether there is one.
+    /// Wakes the task that waits for room. Returns whether there is one.
     pub(crate) fn wake_sender(&mut self, cx: &Context<'_>) -> bool {
-        let Some(waker) = self.state.wakers.ready.take() else {
+        let Some(waker) = self.wakers.ready.take() else {
             return false;
         };
         // A task that waits here is polled next.
@@ -108,40 +139,12 @@ impl<S> SessionGuard<'_, S> {
 
     /// Counts bytes that were sent to the client.
     pub(crate) fn count_sent(&mut self, count: u64) {
-        self.state.access.sent += count;
+        self.access.sent += count;
     }
 
     /// Makes the app look again: its session has come to an end.
     pub(crate) fn wake_app(&mut self) {
-        self.state.app.runnable = true;
-        self.state.wakers.wake_app();
-    }
-}
-
-const OTHER_RULES: &str = "the driver of a session belongs to an exchange of this kind";
-
-impl<S: SessionRules> Deref for SessionGuard<'_, S> {
-    type Target = S;
-
-    fn deref(&self) -> &S {
-        match &self.state.rules {
-            Rules::Session(session) => {
-                let session: &dyn Any = &**session;
-                session.downcast_ref().expect(OTHER_RULES)
-            }
-            Rules::Http(_) => unreachable!("{OTHER_RULES}"),
-        }
-    }
-}
-
-impl<S: SessionRules> DerefMut for SessionGuard<'_, S> {
-    fn deref_mut(&mut self) -> &mut S {
-        match &mut self.state.rules {
-            Rules::Session(session) => {
-                let session: &mut dyn Any = &mut **session;
-                session.downcast_mut().expect(OTHER_RULES)
-            }
-            Rules::Http(_) => unreachable!("{OTHER_RULES}"),
-        }
+        self.app.runnable = true;
+        self.wakers.wake_app();
     }
 }

@@ -7,49 +7,53 @@ use asgi::{DisconnectReason, Message, WebSocketClose};
 use super::deflate::Agreement;
 use super::encoder::Encoder;
 use super::session::Session;
-use crate::exchange::{Exchange, SessionGuard};
+use crate::exchange::{SessionExchange, SessionGuard};
 
-/// The locked session of an exchange. The app's halves wait while this lives.
-pub(super) struct ClientSide<'a>(SessionGuard<'a, Session>);
+/// The side of a locked session that faces its client.
+pub(super) struct ClientSide<'a> {
+    session: &'a mut Session,
+    exchange: SessionExchange<'a>,
+}
 
 impl<'a> ClientSide<'a> {
-    pub(super) fn lock(exchange: &'a Exchange) -> Self {
-        Self(exchange.lock_session())
+    pub(super) fn of(guard: &'a mut SessionGuard<'_>) -> Self {
+        let (session, exchange) = guard.parts();
+        Self { session, exchange }
     }
 
     /// How messages are compressed, as the handshake has agreed.
     pub(super) fn deflate(&self) -> Option<Agreement> {
-        self.0.deflate()
+        self.session.deflate()
     }
 
     /// Whether another message of the client's may be read, and another answer queued for it.
     pub(super) fn wants_more(&self) -> bool {
-        self.0.wants_more()
+        self.session.wants_more()
     }
 
     /// Whether the app has left some of the messages that came.
     pub(super) fn has_unread(&self) -> bool {
-        self.0.has_unread()
+        self.session.has_unread()
     }
 
     /// Queues a message for the app, unless the app can take no more.
     pub(super) fn deliver(&mut self, message: Message) {
-        self.0.deliver(message);
+        self.session.deliver(message);
     }
 
     /// Wakes the task that waits for a message, unless it is this one: it polls the app next.
     pub(super) fn wake_receiver(&mut self, cx: &Context<'_>) {
-        self.0.wake_receiver(cx);
+        self.exchange.wake_receiver(cx);
     }
 
     /// The frames that wait to be written.
     pub(super) fn outgoing(&mut self) -> &mut Encoder {
-        &mut self.0.outgoing
+        &mut self.session.outgoing
     }
 
     /// Whether a close frame of ours waits to be written, or was written.
     pub(super) fn is_closing(&self) -> bool {
-        self.0.is_closing()
+        self.session.is_closing()
     }
 
     /// The client has closed the socket. It gets its own code back.
@@ -57,35 +61,33 @@ impl<'a> ClientSide<'a> {
     /// RFC 6455 §5.5.1: "When sending a Close frame in response, the endpoint typically echos the
     /// status code it received." (WS-028)
     pub(super) fn closed(&mut self, code: u16, reason: String) {
-        let session = &mut *self.0;
-        session.rules.closed(code, reason);
-        session.close(&WebSocketClose::new(code));
-        self.0.wake_app();
+        self.session.rules.closed(code, reason);
+        self.session.close(&WebSocketClose::new(code));
+        self.exchange.wake_app();
     }
 
     /// The server closes the socket.
     pub(super) fn close(&mut self, why: DisconnectReason, close: &WebSocketClose) {
-        let session = &mut *self.0;
-        if session.rules.close(why, close) {
-            session.close(close);
+        if self.session.rules.close(why, close) {
+            self.session.close(close);
         }
-        self.0.wake_app();
+        self.exchange.wake_app();
     }
 
     /// The client is gone without a close frame.
     pub(super) fn lost(&mut self, why: DisconnectReason) {
-        self.0.rules.disconnected(why);
-        self.0.wake_app();
+        self.session.rules.disconnected(why);
+        self.exchange.wake_app();
     }
 
     /// Counts bytes that were written. Whether a task waits for room, and has some again.
     pub(super) fn written(&mut self, count: u64, cx: &Context<'_>) -> bool {
-        self.0.count_sent(count);
-        self.0.outgoing.has_room() && self.0.wake_sender(cx)
+        self.exchange.count_sent(count);
+        self.session.outgoing.has_room() && self.exchange.wake_sender(cx)
     }
 
     /// Whether the socket came to its end without the app.
     pub(super) fn ended_without_app(&self) -> bool {
-        !self.0.rules.is_complete()
+        !self.session.rules.is_complete()
     }
 }

@@ -104,7 +104,7 @@ impl<I: Io> Driver<I> {
             frame: config.ws_max_frame_size,
             message: config.ws_max_message_size,
         };
-        let deflate = ClientSide::lock(&exchange).deflate();
+        let deflate = ClientSide::of(&mut exchange.lock_session()).deflate();
         let keep_alive = WebSocketKeepAlive::new(timeouts);
         let timer = Timer::new(opened + keep_alive.deadline().unwrap_or(IDLE));
         Self {
@@ -136,7 +136,8 @@ impl<I: Io> Driver<I> {
         if end == SocketEnd::Cut {
             self.exchange.cancel("the server stops");
         }
-        let ended_without_app = ClientSide::lock(&self.exchange).ended_without_app();
+        let ended_without_app =
+            ClientSide::of(&mut self.exchange.lock_session()).ended_without_app();
         match ended_without_app {
             true => self.exchange.detach_left(),
             // The app has closed the socket itself, and does no more for this client.
@@ -176,7 +177,8 @@ impl<I: Io> Driver<I> {
     /// Reads on, as far as the app has room. Returns whether something came for the app.
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         let exchange = Arc::clone(&self.exchange);
-        let mut side = ClientSide::lock(&exchange);
+        let mut guard = exchange.lock_session();
+        let mut side = ClientSide::of(&mut guard);
         let mut came = false;
         let (mut reads, mut bytes) = (0, 0);
         let result = loop {
@@ -309,7 +311,8 @@ impl<I: Io> Driver<I> {
     /// Writes the frames that wait. Returns whether a task that waits for room has some now.
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Result<bool, SocketEnd> {
         let exchange = Arc::clone(&self.exchange);
-        let mut side = ClientSide::lock(&exchange);
+        let mut guard = exchange.lock_session();
+        let mut side = ClientSide::of(&mut guard);
         if side.is_closing() {
             self.keep_alive.close(self.opened.elapsed());
         }
@@ -332,7 +335,8 @@ impl<I: Io> Driver<I> {
     fn poll_phase(&mut self, cx: &mut Context<'_>) -> Result<(), SocketEnd> {
         while let Poll::Ready(phase) = self.phases.poll_next(cx) {
             let close = WebSocketClose::new(1001).reason("the server stops");
-            let side = &mut ClientSide::lock(&self.exchange);
+            let mut guard = self.exchange.lock_session();
+            let mut side = ClientSide::of(&mut guard);
             side.close(DisconnectReason::Shutdown, &close);
             if phase >= Phase::Cut {
                 // As much as can be written at once.
@@ -374,31 +378,34 @@ impl<I: Io> Driver<I> {
         if let Some(since) = self.io.stuck_since()
             && is_past(since, self.server.config().write_timeout, now)
         {
-            ClientSide::lock(&self.exchange).lost(DisconnectReason::TimedOut);
+            ClientSide::of(&mut self.exchange.lock_session()).lost(DisconnectReason::TimedOut);
             return Err(SocketEnd::TimedOut("the client does not read"));
         }
         if self.paused {
             self.keep_alive.heard(now - self.opened);
             let exchange = Arc::clone(&self.exchange);
-            if self.take_client_end(&mut ClientSide::lock(&exchange), Some(now)) {
+            if self.take_client_end(&mut ClientSide::of(&mut exchange.lock_session()), Some(now)) {
                 // Another turn sends the answer and lets the app learn of the end.
                 cx.waker().wake_by_ref();
                 return Ok(());
             }
             if self.io.is_lost(cx) {
-                ClientSide::lock(&self.exchange).lost(DisconnectReason::Lost);
+                ClientSide::of(&mut self.exchange.lock_session()).lost(DisconnectReason::Lost);
                 return Err(SocketEnd::Lost);
             }
         }
         match self.keep_alive.overdue(now - self.opened) {
             WebSocketDue::Nothing => Ok(()),
             WebSocketDue::Ping => {
-                ClientSide::lock(&self.exchange).outgoing().ping();
+                ClientSide::of(&mut self.exchange.lock_session())
+                    .outgoing()
+                    .ping();
                 self.poll_outgoing(cx).map(drop)
             }
             WebSocketDue::NoPong => {
                 let close = WebSocketClose::new(1011).reason("no answer to a ping");
-                let side = &mut ClientSide::lock(&self.exchange);
+                let mut guard = self.exchange.lock_session();
+                let mut side = ClientSide::of(&mut guard);
                 side.close(DisconnectReason::TimedOut, &close);
                 let _ = self.io.poll_write(cx, side.outgoing(), &mut 0);
                 Err(SocketEnd::TimedOut("no answer to a ping"))
