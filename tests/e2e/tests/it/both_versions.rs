@@ -301,7 +301,7 @@ fn a_body_that_stops_is_answered_with_408() {
         assert_eq!(answer.text(), "Request Timeout\n", "{version:?}");
         assert!(!answer.broken, "{version:?}");
         assert!(took >= milliseconds(390), "{version:?}: {took:?}");
-        assert!(took < milliseconds(1_200), "{version:?}: {took:?}");
+        assert!(took < milliseconds(2_000), "{version:?}: {took:?}");
         match client {
             Client::Http1(..) => assert!(answer.stops, "{answer:?}"),
             // RFC 9113 §8.1: "request that the client abort transmission of a request without error".
@@ -375,7 +375,7 @@ fn an_app_that_ignores_the_time_out_ends_after_its_grace() {
         assert_eq!(client.answer().status, 408, "{version:?}");
         let took = began.elapsed();
         assert!(took >= milliseconds(890), "{version:?}: {took:?}");
-        assert!(took < milliseconds(2_000), "{version:?}: {took:?}");
+        assert!(took < milliseconds(4_000), "{version:?}: {took:?}");
     });
 }
 
@@ -444,10 +444,10 @@ fn a_closed_connection_lingers_until_the_client_closes_or_2_seconds_are_over() {
                 }
                 let took = began.elapsed();
                 match leaves {
-                    true => assert!(took < milliseconds(1_000), "{version:?}: {took:?}"),
+                    true => assert!(took < milliseconds(1_500), "{version:?}: {took:?}"),
                     false => {
                         assert!(took > milliseconds(1_700), "{version:?}: {took:?}");
-                        assert!(took < milliseconds(3_000), "{version:?}: {took:?}");
+                        assert!(took < milliseconds(4_000), "{version:?}: {took:?}");
                     }
                 }
             }
