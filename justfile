@@ -10,7 +10,7 @@ _list:
 ci:
     .ci/run
 
-# Runs the checks that take too long for every change: about two hours.
+# Runs the checks that take too long for every change: about three hours.
 long:
     .ci/long
 

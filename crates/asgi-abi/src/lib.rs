@@ -89,6 +89,14 @@ pub use host::LoadedApp;
 #[cfg(feature = "loader")]
 pub use loader::{Library, LoadError, LoadOptions};
 
+#[doc(hidden)]
+#[cfg(all(feature = "loader", any(test, fuzzing)))]
+pub mod fuzzing {
+    //! Properties that hold for any bytes, for `fuzz/` and the tests.
+
+    pub use crate::loader::fuzzing::elf;
+}
+
 /// Only for the macro `export!`.
 #[doc(hidden)]
 #[cfg(feature = "export")]

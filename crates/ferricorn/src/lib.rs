@@ -51,6 +51,9 @@ mod counts;
 mod deadlines;
 mod error;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod http1;
 mod http2;

@@ -19,6 +19,8 @@ use crate::host::{HOST, LoadedApp};
 
 mod elf;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 
 pub use self::error::LoadError;
 use self::error::LoadProblem;

@@ -10,6 +10,8 @@ mod certificates;
 mod client;
 mod config;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod load;
 mod pem;
 mod scope;

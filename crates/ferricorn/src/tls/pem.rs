@@ -60,12 +60,12 @@ fn sections<T>(
     let mut found = Vec::new();
     let mut rest: &[u8] = &text;
     loop {
-        let start = text.len() - rest.len();
         match pem::from_buf(&mut rest) {
             Ok(Some((kind, der))) => found.extend(convert(kind, der)),
             Ok(None) => break,
             Err(error) => {
-                let line = begin_line(&text, start);
+                let read = &text[..text.len() - rest.len()];
+                let line = last_begin_line(read);
                 let kind = TlsErrorKind::MalformedPem(line, explain(&error));
                 return Err(TlsError::new(source, kind));
             }
@@ -117,12 +117,19 @@ fn looks_like_der(text: &[u8]) -> bool {
     text.starts_with(&[0x30, 0x82]) || text.starts_with(&[0x30, 0x81])
 }
 
-/// The line, counted from 1, on which the next section begins.
-fn begin_line(text: &[u8], from: usize) -> usize {
-    let before = text[..from].iter().filter(|byte| **byte == b'\n').count();
-    let lines = text[from..].split(|byte| *byte == b'\n');
-    let skipped = lines.take_while(|line| !line.starts_with(b"-----BEGIN"));
-    1 + before + skipped.count()
+/// The line, counted from 1, on which the last section of this text begins.
+///
+/// A section may also begin after a carriage return, but editors count line feeds.
+fn last_begin_line(text: &[u8]) -> usize {
+    let mut line = 1;
+    let mut found = 1;
+    for part in text.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+        if part.starts_with(b"-----BEGIN ") {
+            found = line;
+        }
+        line += usize::from(part.ends_with(b"\n"));
+    }
+    found
 }
 
 fn explain(error: &PemError) -> String {
@@ -174,6 +181,23 @@ mod tests {
             line.starts_with("x.pem:4: malformed PEM: the section that begins here is not base64"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn the_error_names_the_line_of_the_malformed_section_and_not_of_one_before_it() {
+        let bad = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
+        let parameters = "-----BEGIN EC PARAMETERS-----\nAAAA\n-----END EC PARAMETERS-----\n";
+        for (before, line) in [
+            (parameters, 4),
+            ("-----BEGINNERS read this\n", 2),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n", 3),
+            ("a note\r", 1),
+            ("two\r\nnotes\r\n", 3),
+        ] {
+            let error = refused(&format!("{before}{bad}"));
+            let expected = format!("x.pem:{line}: malformed PEM: the section that begins here");
+            assert!(error.starts_with(&expected), "{before:?}: {error}");
+        }
     }
 
     #[test]

@@ -175,6 +175,12 @@ impl RequestFraming {
         self.body_fault
     }
 
+    /// How many bytes of an incomplete line it holds.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn held(&self) -> usize {
+        self.line.len()
+    }
+
     /// Follows the next bytes of the connection.
     ///
     /// # Errors
