@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::workspace::{code, production};
+use crate::workspace::{code, production, read};
 
 const SOURCES: &str = "crates/ferricorn/src/";
 
@@ -139,6 +139,42 @@ fn the_modules_of_the_server_import_each_other_without_a_cycle() {
     assert!(graph["serve"].contains("connection"), "{graph:#?}");
     if let Some(cycle) = cycle(&graph) {
         panic!("{}", cycle.join(" -> "));
+    }
+}
+
+/// The order that the map states: one line of modules after the other, each followed by its comment.
+fn stated_order(map: &str) -> Vec<String> {
+    let (_, section) = map
+        .split_once("## Modules of the server, in order")
+        .unwrap();
+    let block = section.split("```").nth(1).unwrap();
+    let lines = block.lines().skip(1);
+    let modules = lines.filter_map(|line| line.trim_start().split("      ").next());
+    modules
+        .flat_map(|modules| modules.split_whitespace().map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn the_modules_of_the_server_have_the_order_that_the_map_states() {
+    let order = stated_order(&read("docs/architecture.md"));
+    let place = |module: &String| {
+        let place = order.iter().position(|one| one == module);
+        place.unwrap_or_else(|| panic!("{module} is not in the map's order: {order:?}"))
+    };
+    let graph = graph();
+    assert_eq!(
+        order.len(),
+        graph.len(),
+        "the map lists other modules than there are"
+    );
+    for (module, imports) in &graph {
+        for import in imports {
+            assert!(
+                place(import) < place(module),
+                "{module} imports {import}, which the map lists after it"
+            );
+        }
     }
 }
 
