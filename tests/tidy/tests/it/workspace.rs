@@ -102,9 +102,10 @@ fn walk(folder: &Path, prefix: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Whether a file of Rust is for tests alone.
+/// Whether a file of Rust is for tests and fuzzing alone.
 pub(crate) fn is_test(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("/tests.rs") || path.starts_with("tests/")
+    let fuzzing = path.ends_with("/fuzzing.rs") || path.contains("/fuzzing/");
+    fuzzing || path.contains("/tests/") || path.ends_with("/tests.rs") || path.starts_with("tests/")
 }
 
 /// The sources of what is shipped: the packages in `crates` and the command, without tests.
