@@ -149,7 +149,7 @@ fn stated_order(map: &str) -> Vec<String> {
         .unwrap();
     let block = section.split("```").nth(1).unwrap();
     let lines = block.lines().skip(1);
-    let modules = lines.filter_map(|line| line.trim_start().split("      ").next());
+    let modules = lines.filter_map(|line| line.trim_start().split("   ").next());
     modules
         .flat_map(|modules| modules.split_whitespace().map(str::to_owned))
         .collect()
