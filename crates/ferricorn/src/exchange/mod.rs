@@ -10,7 +10,6 @@
 //! response. No module of a protocol is known here: each version of HTTP brings its request body
 //! ([`RequestBody`]) and says what it leaves to the exchange ([`ExchangeOptions`]).
 
-mod access_record;
 mod app;
 mod app_status;
 mod detached;
@@ -20,6 +19,7 @@ mod request_body;
 mod request_side;
 mod response_queue;
 mod rules;
+mod sent_response;
 mod session;
 mod state;
 mod wakers;

@@ -11,9 +11,9 @@ use asgi::{DisconnectReason, ReceiveEvent, SendError, SendEvent};
 use asgi_rules::{AppEnd, ResponseHead, Verdict, WireEvent};
 
 use super::Exchange;
-use super::access_record::AccessRecord;
 use super::app_status::AppStatus;
 use super::rules::Rules;
+use super::sent_response::SentResponse;
 use super::state::ExchangeState;
 use super::wakers::{Wakers, wake_other};
 
@@ -115,7 +115,7 @@ impl SessionGuard<'_> {
 /// The rest of a session's exchange.
 pub(crate) struct SessionExchange<'a> {
     wakers: &'a mut Wakers,
-    access: &'a mut AccessRecord,
+    access: &'a mut SentResponse,
     app: &'a mut AppStatus,
 }
 

@@ -6,7 +6,6 @@ use asgi::{DisconnectReason, HttpDisconnect, ReceiveEvent, SendError};
 use asgi_rules::{AppEnd, Ending, Fault, WireEvent};
 use http::{Method, StatusCode};
 
-use super::access_record::SentResponse;
 use super::app_status::AppStatus;
 use super::push::Pushes;
 use super::request_side::RequestSide;
@@ -14,6 +13,7 @@ use super::response_queue::{
     BrokenOff, Interim, ResponseEnd, ResponsePart, ResponseQueue, ResponseStart,
 };
 use super::rules::Rules;
+use super::sent_response::SentResponse;
 use super::wakers::{Wakers, store_waker, wake_other};
 
 pub(super) struct ExchangeState {
