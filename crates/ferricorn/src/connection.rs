@@ -145,7 +145,7 @@ const PLAIN_HTTP: Refusal = Refusal::bad_request("plain HTTP was sent to a TLS p
 
 /// Logs a failed handshake, and closes the socket so that the client gets the reason.
 ///
-/// A failed handshake is the client's affair: none is more than a line at debug.
+/// The client usually causes the failure, so the log has at most one line about it, at level debug.
 async fn end_handshake(server: &Server, failure: HandshakeFailure, info: &ConnectionInfo) {
     let client = &info.client;
     match failure {

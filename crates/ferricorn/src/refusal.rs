@@ -106,8 +106,8 @@ impl Refusal {
         head
     }
 
-    /// The bytes of the answer on a connection of HTTP/1.1 that closes after it, where hyper has no
-    /// request to answer.
+    /// The bytes of the answer on a connection of HTTP/1.1 that closes after it, for use when hyper
+    /// has no request to answer.
     pub(crate) fn to_http1(self, config: &Config) -> Vec<u8> {
         let mut headers = self.headers();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

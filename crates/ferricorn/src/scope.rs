@@ -1,4 +1,5 @@
-//! What all versions of HTTP do with a request: check its host and its `Expect`, make its scope.
+//! The steps that all versions of HTTP share: checks a request's host and `Expect`, and makes its
+//! scope.
 
 use std::borrow::Cow;
 use std::sync::Arc;

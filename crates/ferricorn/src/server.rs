@@ -1,4 +1,4 @@
-//! What all connections of a server share: the app, the settings, the phase and the counts.
+//! The values that all connections of a server share: the app, the settings, the phase, the counts.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::lifecycle::{Lifecycle, Phase, PhaseWatch};
 /// How many exchange numbers an HTTP/1 connection reserves at once.
 const IDS_AT_ONCE: u64 = 64;
 
-/// What all connections of a server share.
+/// The values that all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Server {
     app: DynApp,

@@ -17,7 +17,8 @@ pub(crate) fn add_server(headers: &mut HeaderMap, config: &Config) {
     }
 }
 
-/// Adds `date`, unless the app has set it or the operator turned it off. hyper does this itself.
+/// Adds `date`, unless the app has set it or the operator turned it off. On HTTP/1, hyper adds its
+/// own `date` to the responses that it writes.
 pub(crate) fn add_date(headers: &mut HeaderMap, config: &Config) {
     if config.date_header
         && !headers.contains_key(DATE)

@@ -149,8 +149,8 @@ impl ConnectionDeadlines {
         }
     }
 
-    /// What is due, the most urgent first. `stuck_since`: since when the client has taken nothing of
-    /// what waits to be written.
+    /// What is due, the most urgent first. `stuck_since` is the time at which the client stopped
+    /// taking the bytes that wait to be written.
     pub(crate) fn due(
         &self,
         config: &Config,
@@ -227,7 +227,7 @@ impl RequestDeadlines {
         due
     }
 
-    /// When the grace of an app ends whose client is gone, now or since before. `None`: never.
+    /// When the app's grace ends if its client is gone, now or since before. `None`: never.
     pub(crate) fn grace_ends(&self, config: &Config, now: Instant) -> Option<Instant> {
         let left_at = self.left_at.unwrap_or(now);
         config.disconnect_grace.map(|grace| left_at + grace)

@@ -199,7 +199,7 @@ impl Exchange {
         }
     }
 
-    /// Drops the app's future, which may panic as well as a poll.
+    /// Drops the app's future. Like a poll, this may panic.
     fn drop_app(&self, slot: &mut AppSlot) {
         let app = std::mem::replace(slot, AppSlot::Ended);
         if let Err(panic) = self.catch_panic(|| drop(app)) {
@@ -215,7 +215,7 @@ impl Exchange {
         );
     }
 
-    /// Runs code of the app's within its span. The error is its panic.
+    /// Runs code of the app inside the app's span. The error is a panic of that code.
     fn catch_panic<R>(&self, f: impl FnOnce() -> R) -> Result<R, Panic> {
         let outer = CURRENT.replace(self.info.id);
         let result = self.span.in_scope(|| panic::catch(f));

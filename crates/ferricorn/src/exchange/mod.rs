@@ -5,10 +5,10 @@
 //! the app. When the driver has no reason to ask (its buffers are full, the client reads slowly), it
 //! polls the app itself, so that the app's timers go on.
 //!
-//! The rules are those of [`asgi_rules::HttpRules`], or a session's ([`SessionRules`]); here are the
-//! waiting, the waking and the log. A handshake is answered like a request, and its denial is a
-//! response. No module of a protocol is known here: each version of HTTP brings its request body
-//! ([`RequestBody`]) and says what it leaves to the exchange ([`ExchangeOptions`]).
+//! The rules are those of [`asgi_rules::HttpRules`], or a session's ([`SessionRules`]); this module
+//! waits, wakes and logs. A handshake is answered like a request, and its denial is a response.
+//! This module knows no protocol: each version of HTTP brings its request body ([`RequestBody`])
+//! and says what it leaves to the exchange ([`ExchangeOptions`]).
 
 mod app;
 mod app_status;
@@ -90,7 +90,7 @@ pub(crate) struct Exchange {
     info: RequestInfo,
     began: Instant,
     span: Span,
-    /// Locked for as long as the app is polled.
+    /// Locked while the app is polled.
     app: Mutex<AppSlot>,
     state: Mutex<ExchangeState>,
     /// The app has ended and its whole response was taken, so the driver asks for nothing more.
@@ -104,7 +104,7 @@ impl Exchange {
         let expects_continue = new.body.is_some() && scope.headers.contains_key(EXPECT);
         let mut rules = HttpRules::new(&scope.method, scope.extensions.clone());
         if new.options.implies_length {
-            // The library writes it for less than a header that it copies.
+            // The protocol's library writes this header faster than it copies one.
             rules = rules.with_implied_length();
         }
         Self::new(new, Scope::Http(scope), |body, options| {
@@ -295,7 +295,7 @@ impl Exchange {
         self.lock().request.wants_body_since()
     }
 
-    /// The client has closed its side. Returns whether that is news.
+    /// The client has closed its side. Returns whether this call is the first to say so.
     pub(crate) fn client_closed(&self) -> bool {
         let news = !std::mem::replace(&mut self.lock().client_closed, true);
         if news {
@@ -304,7 +304,7 @@ impl Exchange {
         news
     }
 
-    /// The client is gone, or as good as gone.
+    /// The client has left, or the server has given it up, for this reason.
     pub(crate) fn disconnected(&self, reason: DisconnectReason) {
         let mut state = self.lock();
         state.rules.disconnected(reason);

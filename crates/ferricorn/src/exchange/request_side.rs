@@ -15,15 +15,15 @@ pub(super) struct RequestSide {
     left_unread: bool,
     /// That part, if the driver discards it.
     leftover: Option<Box<dyn RequestBody>>,
-    /// Whether the driver wants the leftover. Else the body is dropped with the app.
+    /// Whether the driver wants the leftover. Otherwise the body is dropped with the app.
     keeps_leftover: bool,
     /// The app waits for a part of the body.
     pub(super) wants_body: bool,
-    /// Since when it waits, however often it asks again.
+    /// When it began to wait. Asking again does not change this.
     wants_body_since: Option<Instant>,
     /// The client waits for a 100 before it sends the body.
     expects_continue: bool,
-    /// Whether the driver sends the 100. Else the protocol's library does.
+    /// Whether the driver sends the 100. Otherwise the protocol's library does.
     sends_interim: bool,
 }
 

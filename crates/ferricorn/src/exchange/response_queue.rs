@@ -21,9 +21,9 @@ pub(super) struct ResponseQueue {
     pub(super) data: Option<Bytes>,
     pub(super) trailers: Option<HeaderMap>,
     pub(super) end: Option<ResponseEnd>,
-    /// The client has all of it, as its length says, though the driver did not take the end.
+    /// The client has the whole length of the response, though the driver did not take the end.
     pub(super) delivered: bool,
-    /// The last event had no effect on the connection, so no full queue holds back the next one.
+    /// The last event had no effect on the connection, so the next one does not wait for room.
     pub(super) swallowed: bool,
 }
 

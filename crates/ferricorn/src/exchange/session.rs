@@ -39,7 +39,7 @@ pub(crate) trait SessionRules: Any + Send {
     /// The event breaks the rules.
     fn send(&mut self, event: SendEvent) -> Result<SessionOutput, SendError>;
 
-    /// The app waits: what goes out now of a response that was held back.
+    /// The app waits. Returns the part of a held-back response that goes out because of that.
     fn waiting(&mut self) -> WireEvent;
 
     /// Whether nothing more can follow.

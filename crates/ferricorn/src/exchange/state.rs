@@ -27,7 +27,7 @@ pub(super) struct ExchangeState {
     pub(super) pushes: Option<Pushes>,
     /// The client has closed its side, and the rules know.
     pub(super) client_closed: bool,
-    /// The status that answers a fault of the client's, should the app send no response.
+    /// The status that answers a fault of the client if the app sends no response.
     pub(super) client_fault: Option<StatusCode>,
 }
 
@@ -112,7 +112,7 @@ impl ExchangeState {
         self.app.polling = false;
         let mut fault = verdict.fault;
         match (verdict.ending, self.client_fault) {
-            // The client's fault comes before what the app made of it. (HTTP-020)
+            // The client's fault takes precedence over the app's result. (HTTP-020)
             (Ending::Gone | Ending::ServerError, Some(status)) if self.access.status.is_none() => {
                 self.response.whole(status, method);
                 fault = fault.filter(|fault| *fault == Fault::Panicked);

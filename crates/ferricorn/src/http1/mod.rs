@@ -206,7 +206,7 @@ impl Connection {
         began: Instant,
     ) -> Answer {
         if !body.is_end_stream() {
-            // The bytes that follow would be its body first, and frames then.
+            // The bytes after the head would first be the body of the request, then frames.
             let refusal = Refusal::bad_request("a handshake with a body");
             return self.refuse(&info, refusal, began);
         }

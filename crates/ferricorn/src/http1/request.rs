@@ -91,7 +91,8 @@ fn check_host(
     if !is_host(host) {
         return Err(Refusal::bad_request("a malformed host"));
     }
-    // One host a connection: a client that asks for several pays for the check.
+    // A connection remembers one host. If a client asks for several, each of the others is checked
+    // every time.
     known.get_or_insert_with(|| host.into());
     Ok(())
 }

@@ -21,7 +21,7 @@ pub(crate) enum ResponseBody {
     Stream(StreamedBody),
 }
 
-/// A body whose parts the app is still to send.
+/// A body whose parts the app sends one after the other.
 pub(crate) struct StreamedBody {
     exchange: Arc<Exchange>,
     /// The bytes that its length still allows; `None` without a length.

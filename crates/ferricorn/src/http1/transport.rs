@@ -44,7 +44,8 @@ impl Transport {
         }
     }
 
-    /// What the framing of the request with this number shows.
+    /// Returns the rare headers that the framing saw, or why the request with this number is
+    /// refused.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the client of a connection has sent so far, as far as the validity of frames depends on it.
+//! The facts about a client's frames so far that decide whether its next frames are valid.
 //!
 //! [`FrameCheck`](super::frame_check::FrameCheck) keeps it up to date and asks it. h2 has a complete
 //! state of its own; this one has only the facts for errors that h2 does not handle as RFC 9113 says.

@@ -95,7 +95,7 @@ impl Driver {
                     debug!(client = ?self.shared.info.client, "cannot write: {error}");
                     return Poll::Ready(ConnectionEnd::Lost);
                 }
-                // Reading was held until now, and nothing else ends that.
+                // A parked push has held up reading until now, and no other wake-up resumes it.
                 Poll::Ready(Ok(())) if self.shared.pushes.is_parked() => cx.waker().wake_by_ref(),
                 _ => {}
             }
@@ -206,7 +206,8 @@ impl Driver {
             Asked::Http(scope) => scope,
             Asked::WebSocket(scope, opening) => {
                 let exchange = websocket::start(new, scope, opening);
-                // Never polled here first: it lasts, and its own task must get the wake-ups.
+                // This task never polls it: a WebSocket lives long, and its own task must get the
+                // wake-ups.
                 let stream = stream::respond_to(&self.shared, &exchange, respond, None);
                 return self.shared.streams.spawn(exchange, stream, stream_id);
             }
@@ -225,7 +226,7 @@ impl Driver {
         self.shared.streams.spawn(exchange, stream, stream_id);
     }
 
-    /// Whether the client takes pushes, as far as it has said.
+    /// Whether the server and the client's settings allow pushes.
     fn may_push(&self) -> bool {
         let shared = &self.shared;
         shared.server.config().h2_push && shared.transport.allows_push() && shared.pushes.any()

@@ -169,8 +169,8 @@ struct TokenBucket {
 
 /// The buckets of one connection.
 ///
-/// To earn tokens is one addition, whichever buckets it fills: a bucket is brought up to date when
-/// a frame takes tokens from it.
+/// Earning tokens costs one addition, however many buckets it fills: a bucket is brought up to date
+/// when a frame takes tokens from it.
 #[derive(Debug)]
 pub(crate) struct FloodLimiter {
     started: Instant,
@@ -181,8 +181,8 @@ pub(crate) struct FloodLimiter {
 }
 
 impl FloodLimiter {
-    /// A DATA frame with a smaller payload earns nothing. Else a client that opens its window one
-    /// byte at a time would pay with the frames that it provokes.
+    /// A DATA frame with a smaller payload earns nothing. Otherwise a client that opens its window
+    /// one byte at a time would pay with the frames that it provokes.
     const USEFUL_DATA: u32 = 256;
 
     pub(crate) fn new(max_concurrent_streams: u32, now: Instant) -> Self {

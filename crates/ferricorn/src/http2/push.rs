@@ -25,7 +25,7 @@ pub(super) struct Parent {
 }
 
 impl Parent {
-    /// Keeps what is needed of a request whose app may push.
+    /// Keeps the parts that promised requests repeat of a request whose app may push.
     pub(super) fn new(scope: &HttpScope, config: &Config) -> Option<Self> {
         let mut headers = Vec::new();
         for name in &config.h2_push_headers {
@@ -95,8 +95,8 @@ fn concerns_only_page(name: &HeaderName) -> bool {
         .contains(name)
 }
 
-/// Whether a promised request must not have this header: those that say how a request is sent, and those
-/// of a body, which a promised request has not (RFC 9113 §8.4.1).
+/// Whether a promised request must not have this header: those that say how a request is sent, and
+/// those of a body, which a promised request does not have (RFC 9113 §8.4.1).
 fn is_forbidden(name: &HeaderName) -> bool {
     [
         CONNECTION,

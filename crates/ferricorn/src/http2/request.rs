@@ -121,7 +121,7 @@ pub(super) fn promised_scope(
     scope
 }
 
-/// What one pass over all headers finds. A look-up for each of these costs more.
+/// The results of one pass over all headers. Looking up each of these headers costs more.
 #[derive(Debug, Default)]
 struct HeaderSurvey {
     te: bool,
@@ -175,7 +175,7 @@ fn target(
     let parts = uri.into_parts();
     if method == Method::CONNECT {
         // RFC 9113 §8.5: "A CONNECT request that does not conform to these restrictions is
-        // malformed". h2 sees to the others.
+        // malformed". h2 checks the other restrictions.
         return Err(match parts.authority {
             None => RequestFault::Malformed("CONNECT without an authority"),
             Some(_) => Refusal::not_implemented("CONNECT is not offered").into(),

@@ -162,7 +162,7 @@ impl ResponseStream for Http2Stream {
             slot: Some(*slot),
         };
         let driver = ResponseDriver::new(server, &exchange, stream);
-        // Never polled here first: what the client has asked for comes before what it has not.
+        // This task never polls it: the response that the client has asked for comes first.
         self.shared.streams.spawn(exchange, driver, None);
     }
 

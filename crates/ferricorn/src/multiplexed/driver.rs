@@ -33,7 +33,7 @@ pub(crate) struct ResponseDriver<S: ResponseStream> {
     server: Arc<Server>,
     exchange: Arc<Exchange>,
     watch: Arc<StreamWatch>,
-    /// As the watch has it.
+    /// A copy of the value in `watch`, to write it there only when it changes.
     stuck_since: Option<Instant>,
     stream: S,
     stage: ResponseStage<S::WebSocket>,

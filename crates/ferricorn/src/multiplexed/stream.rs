@@ -1,4 +1,4 @@
-//! What a response needs of a stream.
+//! The trait through which a response uses its stream.
 
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -13,8 +13,8 @@ use crate::websocket;
 
 /// Sends one response on a stream.
 ///
-/// The methods that send return the reason why the app has no client any more, should that be so. The
-/// driver sends nothing after that.
+/// If the client is gone, the methods that send return the reason for the app. The driver sends
+/// nothing after that.
 pub(crate) trait ResponseStream {
     /// The stream of a response that has opened a WebSocket.
     type WebSocket: WebSocketStream;

@@ -1,4 +1,4 @@
-//! What the task of a stream and the driver of its connection tell each other.
+//! The state that the task of a stream shares with the driver of its connection.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -59,7 +59,7 @@ impl StreamWatch {
         }
     }
 
-    /// Whether the stream must reset itself, and why. Else the current task is woken for it.
+    /// Whether the stream must reset itself, and why. Wakes the current task when that changes.
     pub(super) fn poll_killed(&self, cx: &Context<'_>) -> Option<DisconnectReason> {
         let mut watched = self.lock();
         store_waker(&mut watched.task, cx);

@@ -258,7 +258,7 @@ impl Listener {
                             take(socket, info);
                         }
                     };
-                    // No new handshake begins, so only the time-out info this.
+                    // No new handshake begins, so only the time-out ends this.
                     let _ = tokio::time::timeout(HANDSHAKE, in_progress).await;
                 }
                 while let Some((stream, peer)) = accept_now(listener) {

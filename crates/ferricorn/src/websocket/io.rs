@@ -1,4 +1,4 @@
-//! What a socket is read from and written to.
+//! The I/O of a WebSocket, over any version of HTTP.
 
 use std::task::{Context, Poll};
 use std::time::Instant;

@@ -1,4 +1,5 @@
-//! WebSockets, over any version of HTTP (RFC 6455, RFC 8441).
+//! WebSockets, over any version of HTTP (RFC 6455, RFC 8441). In this module, a *socket* is a
+//! WebSocket.
 //!
 //! A sound [`handshake`] becomes an exchange like any request, and the app's answer goes out as any
 //! response does. If the app accepts, the connection or the stream belongs to the socket ([`io`]), and

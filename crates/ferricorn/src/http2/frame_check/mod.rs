@@ -1,9 +1,9 @@
 //! Checks the frames of an HTTP/2 connection, in the bytes on their way to h2 and from it.
 //!
-//! For a dozen errors h2 sends another code than RFC 9113 names, and some it ignores. It does not
-//! say whether the client allows pushes, and it does not count PING, SETTINGS or PRIORITY frames.
-//! [`FrameCheck`] follows the frames in the raw bytes. It says where the connection must end and
-//! why, and it counts what each frame costs ([`FloodLimiter`]).
+//! h2 answers a dozen errors with another code than RFC 9113 names, and it ignores others. It does
+//! not say whether the client allows pushes, and it does not count PING, SETTINGS or PRIORITY
+//! frames. [`FrameCheck`] follows the frames in the raw bytes. It says where the connection must
+//! end and why, and it counts what each frame costs ([`FloodLimiter`]).
 //!
 //! It is not an HTTP/2 implementation. It changes no byte and delays none before a fault: h2 alone
 //! decides what a frame means. It does not decode field blocks: h2 and
@@ -186,7 +186,8 @@ impl FrameCheck {
             self.from_client.want(header, want);
             newest = Some(header);
         }
-        // A frame that is complete was noted by its header, if its body goes on after it.
+        // The frame's end is not here, so these bytes count now. A complete frame was counted by
+        // its header, unless it ended the body.
         if self.from_client.left() > 0 {
             if let Some(header) = newest {
                 let is_data = header.frame_type == FrameType::Data;

@@ -3,7 +3,7 @@
 //! [`Driver`](super::Driver) gives it bytes in pieces of any size and takes [`Incoming`] items from
 //! it. It does no I/O, and it does not answer: the driver answers pings and close frames.
 //!
-//! tungstenite parses the frame headers. The rules for what may follow what are here, because
+//! tungstenite parses the frame headers. The rules for the order of frames are here, because
 //! tungstenite's own `WebSocket` has no place for an extension, and its `FrameSocket` takes 128 KiB
 //! a socket.
 
