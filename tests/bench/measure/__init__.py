@@ -1,1 +1,1 @@
-"""What tests/bench/run and tests/bench/instructions are made of."""
+"""The modules of tests/bench/run and tests/bench/instructions."""

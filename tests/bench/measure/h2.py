@@ -1,7 +1,8 @@
-"""A client of HTTP/2 that writes its frames by hand, for a server that is known to answer well.
+"""An HTTP/2 client that writes its frames by hand, for servers that answer correctly.
 
-It sends what a real client does: `:authority` is added to the table of the connection by the first
-request and is one byte in those that follow. Responses are not decoded, only their ends counted.
+It sends the same bytes as a real client: the first request adds `:authority` to the table of the
+connection, and in later requests it is one byte. The client counts the ends of responses and does not
+decode them.
 """
 
 import socket

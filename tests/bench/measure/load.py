@@ -18,7 +18,7 @@ end
 request = function() return many end
 """
 
-# Seconds until h2load counts: its connections come one after the other.
+# Seconds until h2load counts, because it opens its connections one after the other.
 WARM_UP = 1
 
 
@@ -57,7 +57,7 @@ def h2load(server, core, seconds, connections, streams):
             if line.startswith("Main benchmark duration is"):
                 marks.append((server.cpu(), time.monotonic()))
             if line.startswith("Main benchmark duration is started"):
-                # A connection that ends is no failure to it, and it opens no other.
+                # h2load does not report a connection that ends, and it opens no other.
                 time.sleep(seconds - 0.2)
                 if (still := server.connections()) != connections:
                     sys.exit(f"of {connections} connections of HTTP/2 only {still} lasted")
@@ -79,7 +79,7 @@ def h2load(server, core, seconds, connections, streams):
 
 
 def echoes(binaries, server, core, seconds, connections, kind, size, in_flight):
-    """Messages a second that come back over WebSockets, and the server's CPU a message in µs."""
+    """WebSocket messages that come back per second, and the server's CPU time per message in µs."""
     command = [binaries / "echoes", kind, str(size), str(in_flight), str(seconds), str(connections),
                server.addresses[0]]
     cpu, began = server.cpu(), time.monotonic()
@@ -112,7 +112,7 @@ def handshakes(server, core, seconds, version, resumed):
 def open_load(binaries, server, cores, rate, seconds, connections, blocking=0, first=False):
     """One run of bin/load; latencies in µs, and the server's CPU a request.
 
-    `first`: it runs before whatever else wants its core, where that is allowed.
+    `first`: bin/load gets a real-time priority, if the system allows that.
     """
     def prepare():
         os.sched_setaffinity(0, cores)

@@ -15,7 +15,7 @@ from .servers import NGINX, ask, certificate, echo, loaded, nginx, program, rece
 CONNECTIONS = 64
 IDLE = 2000
 
-# Name in the tables: what is started. To compare another, add its line here.
+# The name in the tables, and the server to start. To compare another server, add a line.
 HTTP1 = {
     "hyper": program("hyper"),
     "hyper again": program("hyper"),
@@ -51,7 +51,7 @@ UNEVEN = {
     for flavour in ("shared", "per-core")
 }
 
-# Fields beside `host`, as a browser sends them.
+# Headers beside `host`, as a browser sends them.
 FIELDS = """
 user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0
 accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8
@@ -184,7 +184,7 @@ def hops(setup):
 
 
 def latency(setup):
-    """At half of what hyper can do, which is found first: a faster one is not loaded more."""
+    """Latencies at half of hyper's highest rate. The rate is the same for all servers."""
     with setup.serve(HTTP1["hyper"]) as server:
         runs = []
         for number in range(3):
@@ -201,7 +201,7 @@ def latency(setup):
 
 
 def memory(setup):
-    """Bytes that one more idle connection costs: it has had one request answered."""
+    """Bytes of memory that one idle connection costs after it has served one request."""
     figures = {name: [] for name in HTTP1}
     for name, peer in HTTP1.items():
         for number in range(3):
@@ -226,7 +226,7 @@ def memory_once(server):
 
 
 def uneven(setup):
-    """What requests suffer from others that block a thread, one runtime a core against a shared one.
+    """How other requests suffer if some block a thread: one runtime per core against a shared one.
 
     The rates are low: the server and the load together leave their cores idle for most of the time,
     so the figures show how long a request waits for a blocked thread while another one is free. The
@@ -253,10 +253,10 @@ def uneven(setup):
 
 
 def delayed_share(server):
-    """The share of requests that wait for one that blocks, though another thread has nothing to do.
+    """The share of requests that wait for a blocked thread although another thread is free.
 
-    One connection sends a request that blocks its thread for 2 ms, and while it does another
-    connection, each of several in turn, sends one that needs a thread for some µs.
+    One connection sends a request that blocks its thread for 2 ms. Meanwhile another connection
+    sends a request that needs a thread for some µs. Several connections do this in turn.
     """
     blocking, *others = (server.connect(listener) for listener in range(1 + DELAY_CONNECTIONS))
     waited = 0
@@ -279,7 +279,7 @@ def with_threads(peer):
 
 
 def tls(setup):
-    """Handshakes beside nginx's, each with one short request, for a client reads the tickets then."""
+    """TLS handshakes beside nginx's. Each has one short request, so that the client reads the tickets."""
     folder = certificate(setup.folder)
     peers = {
         "nginx": nginx(folder),
@@ -304,11 +304,11 @@ PARTS = {
     "tls": tls,
 }
 
-# What a part's binaries are built with: nothing that it does not measure.
+# The features of a part's binaries: only those that it measures.
 FEATURES = {"http1": "peers", "latency": "peers", "memory": "peers", "http2": "http2",
             "websocket": "websocket-peers"}
 
-# What a part needs beside what is built here, and the package that has it.
+# The tools that a part needs, and their packages.
 TOOLS = {
     "http1": {"wrk": "wrk"},
     "http2": {"h2load": "nghttp2-client", "nghttp": "nghttp2-client", "nginx": "nginx-light"},

@@ -7,15 +7,16 @@ from .parts import CONNECTIONS, IDLE
 
 REFERENCE, AGAIN = "hyper", "hyper again"
 
-# Below this a server's core was not the limit, so its rate says little.
+# If a server's core was less busy than this, something else was the limit, and its rate says little.
 BUSY = 0.95
 
-# What a message may cost of axum's CPU time, beyond the spread.
+# The most CPU time of a message, relative to axum's, beyond the spread.
 ECHO_ASKED = 1.05
-# With more than one in flight the servers differ in how much they write at once; it is only told.
+# The workloads with this limit. With more messages in flight, the servers differ in how much they
+# write at once.
 ECHO_HELD = ("64 bytes of text", "16 KiB, binary")
 
-# What a call that is polled where it waits may lose to the better of the two forced ways.
+# The least rate of the default way of polling, relative to the better of the two forced ways.
 HOPS_ASKED = 0.97
 
 

@@ -25,7 +25,7 @@ ESTABLISHED = "01"  # as /proc/net/tcp says it
 
 @dataclass(frozen=True)
 class Peer:
-    """What is started: bin/server with these arguments, or nginx."""
+    """A server to start: bin/server with these arguments, or nginx."""
 
     arguments: tuple
     http2: bool = False
@@ -43,7 +43,7 @@ def program(*arguments, http2=False, tls=None):
 
 
 def echo(name):
-    """A server that sends back what comes over a WebSocket."""
+    """A server that sends each WebSocket message back."""
     return Peer((name, "--protocol", "websocket"), websocket=True)
 
 
@@ -59,7 +59,7 @@ def loaded(name=None, http2=False):
 
 NGINX = Peer(("nginx",), http2=True)
 
-# As near to the others as it goes. It writes a `server` of its own, which cannot be turned off.
+# As similar to the others as possible. nginx adds a `server` header, which cannot be turned off.
 NGINX_CONFIGURATION = """
 daemon off;
 worker_processes 1;
@@ -103,7 +103,7 @@ def certificate(folder):
 
 
 def build(*features):
-    """The folder of what was built with these features; each such set has a folder of its own."""
+    """Builds with these features and returns the folder. Each set of features has its own folder."""
     packages = ["--package=bench", "--package=bench-app", "--package=bench-client"]
     chosen = ["--no-default-features", "--features", ",".join(features)]
     subprocess.run(
@@ -117,7 +117,7 @@ def build(*features):
     folder = built / f"with-{'-'.join(features) or 'nothing'}"
     folder.mkdir(exist_ok=True)
     for name in ("server", "load", "echoes", LIBRARY):
-        # Not written over: one that runs would be busy.
+        # Removed first, because a running program cannot be overwritten.
         (folder / name).unlink(missing_ok=True)
         shutil.copy2(built / name, folder)
     return folder
@@ -235,14 +235,14 @@ BODY = "Hello, world!\n"
 
 
 def check_http1(server, peer):
-    """They are compared at the same work only if they answer alike."""
+    """Checks that the server answers like the others, so that all do the same work."""
     with server.connect() as connection:
         answer = ask(connection).decode()
     lines = re.sub(r"date: [^\r]*", "date: -", answer).split("\r\n")
     expected = {"HTTP/1.1 200 OK", *FIELDS, "", BODY}
     if "own_runtime" in peer.arguments[-1] and "transfer-encoding: chunked" in lines:
-        # What an app sends from its own runtime comes in two steps, and now and then the head goes
-        # out between them, without the length: a few bytes more than the others send.
+        # An app on its own runtime sends in two steps. Sometimes the head goes out between them,
+        # without the length: a few bytes more than the others send.
         return
     if set(lines) != expected or len(lines) != len(expected):
         sys.exit(f"{peer.name} answers otherwise: {answer!r}")
@@ -268,7 +268,7 @@ def check_http2(server, peer):
 
 
 def check_websocket(server, peer):
-    """The load looks at the echoes; here is the rest."""
+    """Checks the things that the load generator does not: it checks only the echoes."""
     with websocket.Client(server.addresses[0]) as client:
         if b"sec-websocket-extensions" in client.head.lower():
             sys.exit(f"{peer.name} compresses, unasked: {client.head!r}")

@@ -1,4 +1,4 @@
-"""A client of WebSockets that writes its frames by hand, for a server that is known to answer well."""
+"""A WebSocket client that writes its frames by hand, for servers that answer correctly."""
 
 import socket
 import struct
@@ -43,7 +43,7 @@ class Client:
         self.socket.sendall(frame(first, payload))
 
     def echo(self, frames, echoes):
-        """Sends these bytes and awaits those."""
+        """Sends some bytes and waits for the expected ones."""
         self.socket.sendall(frames)
         if (answer := self.receive(len(echoes))) != echoes:
             sys.exit(f"the server echoes otherwise: {answer[:80]!r}")

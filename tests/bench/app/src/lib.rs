@@ -1,5 +1,5 @@
-//! The app of the benchmark in a shared library: as it is exported by default, and with either way
-//! of polling its calls forced.
+//! The app of the benchmark in a shared library: exported with the default way of polling, and with
+//! each of the two ways forced.
 
 #[path = "../../src/bin/server/app.rs"]
 mod app;

@@ -1,24 +1,24 @@
-//! The client's side of a WebSocket, for the load generators: as cheap as it can be, for a server
-//! that is known to answer well.
+//! The client's side of a WebSocket, for the load generators. It checks little, so that it is
+//! cheap: use it only with servers that answer correctly.
 
 use std::io::{self, Read, Write};
 
-/// The handshake's key and what answers it, both from RFC 6455 §1.3.
+/// The key of the handshake and the answer to it, both from RFC 6455 §1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// What a frame is, by its first byte: none of them is continued.
+/// The first byte of each kind of frame. Every frame is a whole message.
 pub const TEXT: u8 = 0x81;
 pub const BINARY: u8 = 0x82;
 pub const CLOSE: u8 = 0x88;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8a;
 
-/// Opens a socket at this path, with further fields. The response's head, in lower case.
+/// Opens a WebSocket at this path, with further headers. Returns the response's head in lower case.
 ///
 /// # Errors
 ///
-/// The server refuses, or says more than a head.
+/// The server refuses, or sends more than a head.
 pub fn open(stream: &mut (impl Read + Write), path: &str, fields: &str) -> io::Result<String> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -40,7 +40,7 @@ pub fn open(stream: &mut (impl Read + Write), path: &str, fields: &str) -> io::R
     Ok(head.to_ascii_lowercase())
 }
 
-/// How long the head of a frame without a mask is.
+/// The length of the head of a frame without a mask.
 #[must_use]
 pub fn head_len(payload: usize) -> usize {
     match payload {
@@ -87,8 +87,8 @@ pub fn plain_head(first: u8, payload: usize) -> Vec<u8> {
     head(first, 0, payload)
 }
 
-/// The next whole frame of a server: its first byte and its payload, and how long it is in all.
-/// `None` if not all of it is there.
+/// The next whole frame of a server: its first byte, its payload and its total length. `None` if a
+/// part of it is missing.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let [first, second, rest @ ..] = bytes else {

@@ -1,13 +1,14 @@
-//! Sends WebSocket messages that come back, and prints how many of them a second.
+//! Sends WebSocket messages to an echo server, and prints how many come back each second.
 //!
 //! `echoes text|binary SIZE IN_FLIGHT SECONDS CONNECTIONS ADDRESS`
 //!
-//! Each connection sends as many messages at once as may be in flight, and the next when all of them
-//! are back. No two that are in flight at once are the same, in their ends and in their masks; of
-//! each echo the head, the first and the last byte are looked at. One that is not as it should be, or
-//! no echo for a while, ends the run. Prints a line of JSON.
+//! Each connection sends IN_FLIGHT messages at once, and sends them again when all of them are
+//! back. The messages of one batch differ in their first and last bytes and in their masks. The
+//! program checks the head, the first and the last byte of each echo. A wrong echo, or no echo for
+//! five seconds, ends the run. It prints a line of JSON.
 //!
-//! What is sent is made before, so that the load takes little of its core beside the system calls.
+//! It makes all bytes before it starts, so that the load spends little time outside of system
+//! calls.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -23,7 +24,7 @@ const USAGE: &str = "usage: echoes text|binary SIZE IN_FLIGHT SECONDS CONNECTION
 /// How long an echo may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is sent at once and what has to come back of it.
+/// The messages that are sent at once, and the echoes that must come back.
 struct Batch {
     sent: Vec<u8>,
     /// The head that each echo has.
@@ -33,7 +34,8 @@ struct Batch {
 }
 
 struct Connection {
-    /// It blocks: it is only read when there is something, and the server takes what is written.
+    /// A blocking socket. It is read only when data has arrived, and the server takes everything
+    /// that is written.
     stream: TcpStream,
     received: Vec<u8>,
     length: usize,
@@ -72,7 +74,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// How many came back until everything did that was sent before the end.
+/// Returns how many messages came back. Sends nothing after `end`, and waits for the last echoes.
 fn run(
     epoll: &OwnedFd,
     connections: &mut [Connection],
@@ -140,7 +142,7 @@ impl Batch {
     }
 }
 
-/// Letters, the first and the last of which tell its number.
+/// Letters. The first and the last one depend on the number of the message.
 fn payload(number: usize, size: usize) -> Vec<u8> {
     let mut payload: Vec<u8> = (0..size).map(letter).collect();
     payload[0] = letter(number);
@@ -152,7 +154,7 @@ fn letter(number: usize) -> u8 {
     b'a' + (number % 26) as u8
 }
 
-/// Each byte of it changes something.
+/// No byte of a mask is zero.
 fn mask(number: usize) -> [u8; 4] {
     [0x9d, 0x37, 0x5c, 0xe1].map(|byte: u8| byte.rotate_left(number as u32))
 }
@@ -168,13 +170,13 @@ impl Connection {
         epoll::add(epoll, &stream, data, epoll::EventFlags::IN)?;
         Ok(Self {
             stream,
-            // A byte more than should come.
+            // One byte more than should come.
             received: vec![0; batch.echo_len() * batch.in_flight + 1],
             length: 0,
         })
     }
 
-    /// Reads what has come. Whether that was the last of what is in flight.
+    /// Reads the bytes that have come. Returns whether all echoes are back.
     fn receive(&mut self, batch: &Batch) -> io::Result<bool> {
         match self.stream.read(&mut self.received[self.length..])? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),

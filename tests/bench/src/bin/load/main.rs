@@ -1,17 +1,17 @@
-//! Sends requests at a given rate and prints how long each took, which wrk cannot.
+//! Sends requests at a given rate and prints their latencies. wrk cannot do that.
 //!
 //! `load RATE SECONDS CONNECTIONS BLOCKING ADDRESS…`
 //!
-//! The load is open: request n is due at n / RATE, whether those before it were answered or not,
-//! and its latency counts from then (no coordinated omission). They go to the connections in turn;
-//! one that is still busy keeps what is due until it is free.
+//! The load is open: request n is due at n / RATE, whether the requests before it were answered or
+//! not, and its latency counts from then (no coordinated omission). The requests go to the
+//! connections in turn. A busy connection keeps its requests until it is free.
 //!
 //! BLOCKING is the share of requests that make the server block a thread. The figures are those of
-//! the others: what they suffer from it. Which ones block is as if drawn by lot, but the same in
-//! every run. Prints a line of JSON, latencies in µs.
+//! the other requests, which suffer from that. The blocking requests look random but are the same
+//! in every run. The program prints a line of JSON with latencies in µs.
 //!
-//! It sleeps whenever it has nothing to do, and wakes by the microsecond: on cores that it shares
-//! with the server it takes away what a request costs, and no more.
+//! It sleeps when it has nothing to do, and wakes to the microsecond. So on a core that it shares
+//! with the server, it takes only the time that it needs for its requests.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -28,9 +28,9 @@ const USAGE: &str = "usage: load RATE SECONDS CONNECTIONS BLOCKING ADDRESS…";
 
 struct Connection {
     stream: TcpStream,
-    /// What was not sent yet.
+    /// The requests that are due and not sent.
     waiting: VecDeque<Due>,
-    /// What was sent and not answered yet.
+    /// The request that is sent and not answered.
     out: Option<Due>,
     received: Vec<u8>,
 }
@@ -43,7 +43,7 @@ struct Due {
 
 #[derive(Default)]
 struct Latencies {
-    /// Of the requests that block nothing.
+    /// The latencies of the requests that block nothing.
     plain: Vec<f64>,
     blocking: Vec<f64>,
 }
@@ -69,7 +69,7 @@ fn main() -> io::Result<()> {
         .map(|address| address.parse().expect(USAGE))
         .collect();
 
-    // The kernel would else let a wait last 50 µs longer, to wake less often.
+    // Otherwise the kernel may add up to 50 µs to each wait, to wake less often.
     set_current_timer_slack(NonZeroU64::new(1))?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut connections = (0..connections)
@@ -186,7 +186,7 @@ impl Connection {
         })
     }
 
-    /// Sends the next request that is due, unless one is out.
+    /// Sends the next request that is due, unless the connection waits for a response.
     fn send(&mut self) -> io::Result<()> {
         if self.out.is_none()
             && let Some(due) = self.waiting.pop_front()
@@ -203,7 +203,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what has come; the request that was out, if that was the end of its response.
+    /// Reads the bytes that have come. Returns the request if its response is complete.
     fn receive(&mut self) -> io::Result<Option<Due>> {
         let mut part = [0; 4096];
         match self.stream.read(&mut part) {

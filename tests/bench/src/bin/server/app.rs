@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
 use tokio::sync::{mpsc, oneshot};
 
-/// What every peer answers with.
+/// The body of every server's answer.
 pub const BODY: &str = "Hello, world!\n";
 pub const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// A request for this path blocks its thread for 2 ms: one of the uneven load.
+/// A request for this path blocks its thread for 2 ms. The uneven load sends some of them.
 pub const BLOCK: &str = "/block";
 
 pub async fn app(scope: Scope, _receive: Receiver, mut send: Sender) -> Result<(), AppError> {

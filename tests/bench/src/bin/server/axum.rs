@@ -1,4 +1,4 @@
-//! axum, on hyper-util's builder, which is where it gets a header time-out.
+//! axum on hyper-util's builder, because only the builder can set a header time-out.
 
 use std::io;
 
@@ -18,8 +18,8 @@ pub fn run(options: &Options) -> io::Result<()> {
     serve(options, &router)
 }
 
-/// With a buffer for each WebSocket's reads that is not of 128 KiB, all of which it clears before a
-/// read: an option that few will find.
+/// Uses a smaller read buffer for each WebSocket. By default it has 128 KiB, and axum clears all of
+/// it before each read. Few users will find this option.
 #[cfg(feature = "websocket-peers")]
 pub fn run_small(options: &Options) -> io::Result<()> {
     serve(
@@ -49,7 +49,7 @@ fn serve(options: &Options, router: &Router) -> io::Result<()> {
                 let connection = builder.serve_connection_with_upgrades(stream, service);
                 #[cfg(not(feature = "websocket-peers"))]
                 let connection = builder.serve_connection(stream, service);
-                // A client that goes away is no news.
+                // It is not an error if a client leaves.
                 drop(connection.await);
             });
         }
@@ -69,7 +69,7 @@ mod socket {
         upgrade.read_buffer_size(SMALL).on_upgrade(serve)
     }
 
-    /// What a message needs that is measured here, and not twice as much.
+    /// Enough for the largest measured message, and less than twice its size.
     const SMALL: usize = 20 * 1024;
 
     async fn serve(mut socket: WebSocket) {

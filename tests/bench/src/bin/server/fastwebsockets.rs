@@ -1,4 +1,4 @@
-//! fastwebsockets, as its example of an echo server has it: on hyper, with `FragmentCollector`.
+//! fastwebsockets as in its example of an echo server: on hyper, with `FragmentCollector`.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub fn run(options: &Options) -> io::Result<()> {
                 .header_read_timeout(HEADER_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service_fn(open))
                 .with_upgrades();
-            // A client that goes away is no news.
+            // It is not an error if a client leaves.
             tokio::spawn(async move { drop(connection.await) });
         }
     })

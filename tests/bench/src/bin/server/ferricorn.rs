@@ -13,7 +13,7 @@ pub fn run_static(options: &Options) -> io::Result<()> {
     run(options, app::app)
 }
 
-/// What comes over a WebSocket goes back.
+/// Sends each WebSocket message back.
 #[cfg(feature = "websocket")]
 pub fn run_echo(options: &Options) -> io::Result<()> {
     run(options, echo::app)
@@ -37,15 +37,15 @@ pub fn run_loaded(options: &Options) -> io::Result<()> {
     run(options, library.app())
 }
 
-/// With a runtime a core each has a listener of its own: `serve` takes no socket that was made
-/// elsewhere, so they cannot share one. A client has to spread its connections over them.
+/// With one runtime per core, each runtime has its own listener. A client has to spread its
+/// connections over them.
 fn run(options: &Options, app: impl App + Clone) -> io::Result<()> {
     let listeners = match options.flavour {
         Flavour::Shared => 1,
         Flavour::PerCore => options.threads,
     };
-    // No thread for this: libc's system calls cost two locked operations more in a process that ever
-    // had a second one, and the peers have none.
+    // This starts no thread: in a process that ever had a second thread, each system call of libc
+    // costs two more locked operations. The other servers have one thread.
     let ready = Mutex::new(Vec::new());
     options.run(|| async {
         let mut config = Config::default();

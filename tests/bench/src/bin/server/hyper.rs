@@ -1,4 +1,4 @@
-//! hyper without anything around it, at its best.
+//! hyper alone, with its best settings.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,7 +24,7 @@ pub fn run(options: &Options) -> io::Result<()> {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             let stream = TokioIo::new(stream);
-            // A client that goes away is no news.
+            // It is not an error if a client leaves.
             match options.protocol {
                 Protocol::Http1 => {
                     let connection = http1().serve_connection(stream, service_fn(answer));
@@ -51,7 +51,7 @@ fn http1() -> http1::Builder {
     builder
 }
 
-/// With Ferricorn's defaults.
+/// HTTP/2 with Ferricorn's defaults.
 #[cfg(feature = "http2")]
 mod http2 {
     use std::time::Duration;

@@ -1,15 +1,16 @@
-//! The servers that are compared, one a process: `server NAME [OPTION]…`.
+//! The servers that are compared, one in each process: `server NAME [OPTION]…`.
 //!
-//! All of them answer alike, byte for byte in length: a status line, `content-type`,
+//! All of them send an answer of the same length: a status line, `content-type`,
 //! `content-length`, `date` and a short body. All have TCP_NODELAY, a header time-out of 15 s with
 //! its timer (actix-web has one of its own), the system's allocator and the same profile.
 //!
 //! hyper and Ferricorn speak HTTP/2 too, with prior knowledge and with the same limits.
 //!
-//! With `--protocol websocket` those that have WebSockets send back what comes over one: axum with its
-//! own extractor, fastwebsockets as in its example, Ferricorn with the app of `examples/ws-echo`.
+//! With `--protocol websocket`, the servers that support WebSockets send each message back: axum
+//! with its own extractor, fastwebsockets as in its example, Ferricorn with the app of
+//! `examples/ws-echo`.
 //!
-//! The addresses are printed in one line once connections are accepted.
+//! Each server prints its addresses in one line once it accepts connections.
 
 #[cfg(feature = "peers")]
 mod actix;
@@ -33,19 +34,20 @@ const USAGE: &str = "usage: server hyper|axum|axum-small|actix-web|fastwebsocket
     [--protocol http1|http2|websocket] [--runtime per-core|shared] [--threads N] [--library PATH[:NAME]]
     [--tls FOLDER]";
 
-/// Every server's, and hyper's own default is twice that.
+/// The header time-out of every server. hyper's own default is twice as long.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a server uses its threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flavour {
-    /// A single-threaded runtime a thread; a connection stays where it was accepted.
+    /// One single-threaded runtime for each thread. A connection stays on the thread that accepted
+    /// it.
     PerCore,
     /// One runtime whose threads take work from each other.
     Shared,
 }
 
-/// What hyper speaks, Ferricorn hears it from the client; or that WebSockets are what is served.
+/// The protocol that the server speaks. Ferricorn detects the version of HTTP itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Http1,
@@ -60,7 +62,7 @@ struct Options {
     flavour: Flavour,
     threads: usize,
     library: String,
-    /// Ferricorn's only: a folder with cert.pem and key.pem.
+    /// Only for Ferricorn: a folder with cert.pem and key.pem.
     tls: Option<PathBuf>,
 }
 

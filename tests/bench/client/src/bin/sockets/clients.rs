@@ -18,16 +18,16 @@ const MASK: [u8; 4] = [0x9d, 0x37, 0x5c, 0xe1];
 pub struct Clients {
     address: SocketAddr,
     epoll: OwnedFd,
-    /// `None` is one that is gone.
+    /// `None` for a client that was killed or closed.
     clients: Vec<Option<Client>>,
-    /// What each has been told in all.
+    /// How many messages each client must have received so far.
     told: usize,
 }
 
 struct Client {
-    /// It blocks, and is read only if there is something.
+    /// A blocking socket, which is read only when data has arrived.
     stream: TcpStream,
-    /// The part of a frame.
+    /// The first part of a frame that is not complete.
     rest: Vec<u8>,
     pings: usize,
     messages: usize,
@@ -45,7 +45,7 @@ impl Clients {
         })
     }
 
-    /// Opens so many more, and has each say something that comes back.
+    /// Opens `number` more clients. Each one sends a message and checks its echo.
     pub fn open(&mut self, number: usize, texts: Option<&Texts>) -> Result<(), Failure> {
         let began = Instant::now();
         for count in 0..number {
@@ -67,7 +67,7 @@ impl Clients {
             let data = epoll::EventData::new_u64(self.clients.len() as u64);
             epoll::add(&self.epoll, &client.stream, data, epoll::EventFlags::IN)?;
             self.clients.push(Some(client));
-            // Those that are open want to be served.
+            // The open clients must answer their pings meanwhile.
             if count % 100 == 99 {
                 self.serve_for(Duration::ZERO)?;
             }
@@ -82,7 +82,7 @@ impl Clients {
         self.clients.iter().flatten()
     }
 
-    /// How many there are.
+    /// How many clients are open.
     pub fn open_ones(&self) -> usize {
         self.all().count()
     }
@@ -91,7 +91,7 @@ impl Clients {
         self.all().map(|client| client.pings).min().unwrap_or(0)
     }
 
-    /// The last one says this.
+    /// Makes the last client send this message.
     pub fn say(&mut self, first: u8, payload: &[u8]) -> Result<(), Failure> {
         let speaker = self.clients.iter_mut().flatten().next_back();
         let speaker = speaker.ok_or("no client is left")?;
@@ -134,7 +134,7 @@ impl Clients {
         }
     }
 
-    /// Each hears this code and then the end.
+    /// Waits until each client has received this close code and the end of its connection.
     pub fn serve_until_closed(&mut self, code: u16, limit: Duration) -> Result<(), Failure> {
         let end = Instant::now() + limit;
         while self.open_ones() > 0 {
@@ -150,14 +150,14 @@ impl Clients {
         Ok(())
     }
 
-    /// Half of them go without a word: by turns as a process that is killed goes, and as one whose
-    /// machine is.
+    /// Drops every other client without a close frame. Half of these connections end with a FIN, as
+    /// if the process was killed; the others end with a reset. Returns how many were dropped.
     pub fn kill_every_other(&mut self) -> usize {
         let mut killed = 0;
         for client in self.clients.iter_mut().step_by(2) {
             if let Some(client) = client.take() {
                 if killed % 2 == 0 {
-                    // A reset in place of a FIN; without it, it is a FIN.
+                    // This makes the end a reset, not a FIN.
                     let _ = SockRef::from(&client.stream).set_linger(Some(Duration::ZERO));
                 }
                 killed += 1;
@@ -166,7 +166,7 @@ impl Clients {
         killed
     }
 
-    /// Waits until something happens, or the end, and takes what has come.
+    /// Waits until data arrives or until `end`, and handles the data.
     fn turn(&mut self, end: Instant) -> Result<(), Failure> {
         let wait = Timespec::try_from(end.saturating_duration_since(Instant::now()))?;
         let mut events = Vec::with_capacity(1024);
@@ -205,7 +205,7 @@ impl Client {
         })
     }
 
-    /// Says this and waits for an answer.
+    /// Sends a message and waits for the answer.
     fn ask(&mut self, first: u8, payload: &[u8]) -> Result<(u8, Vec<u8>), Failure> {
         self.stream.write_all(&masked(first, payload, MASK))?;
         let mut received = Vec::new();
@@ -224,13 +224,14 @@ impl Client {
         }
     }
 
-    /// Takes what has come, and answers to pings and to a close. Whether it goes on.
+    /// Reads the data that has come, and answers pings and a close. Returns whether the connection
+    /// is still open.
     fn receive(&mut self) -> Result<bool, Failure> {
         let mut part = [0; 16 * 1024];
         match self.stream.read(&mut part) {
             Ok(0) => return Ok(false),
             Ok(read) => self.rest.extend_from_slice(&part[..read]),
-            // Its answer to our close frame and the end may cross.
+            // Our answer to the close frame may arrive after the server has closed.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
             Err(error) => return Err(error.into()),
         }

@@ -1,19 +1,22 @@
-//! Ten thousand idle WebSockets against a real server: what one of them costs, and that all are served.
+//! Opens ten thousand idle WebSockets to a real server, measures the cost of one, and checks that
+//! the server serves all.
 //!
 //! `sockets FERRICORN LIBRARY [NUMBER]`
 //!
-//! FERRICORN is the server's binary in release, LIBRARY the app in `tests/bench/room`. Three times, once
-//! without compression, then with windows of 12 and of 15 bits:
+//! FERRICORN is the release binary of the server, LIBRARY the app in `tests/bench/room`. The
+//! program runs these steps three times: without compression, then with windows of 12 and of 15
+//! bits.
 //!
-//! 1. all are opened, and each gets back what it sends; with compression that is more text than a
-//!    window has room for, so that all windows are full;
-//! 2. what one costs is what the server's memory has grown by, divided;
-//! 3. for ten seconds the server pings all of them every two, and each answers: none is closed;
-//! 4. one says something to all of them: within five seconds all have it;
-//! 5. every other client is killed: the server lets go of it, and the others hear what is said;
-//! 6. SIGTERM: each is told 1001, and the server ends with 0.
+//! 1. Open all WebSockets. Each sends messages and gets them back. With compression that is more
+//!    text than a window can hold, so that all windows are full.
+//! 2. Compute the cost of one: the growth of the server's memory, divided by their number.
+//! 3. Wait for ten seconds. The server pings all clients every two seconds, each answers, and none
+//!    is closed.
+//! 4. Let one client send a message to all: within five seconds all have it.
+//! 5. Kill every other client. The server frees their sockets, and the others still get messages.
+//! 6. Send SIGTERM. Each client gets a close frame with 1001, and the server ends with exit code 0.
 //!
-//! Prints the figures, and exits with 1 at the first that is not as it should be.
+//! It prints the figures, and exits with 1 at the first failure.
 
 mod clients;
 mod server;
@@ -33,18 +36,18 @@ use text::Texts;
 const USAGE: &str = "usage: sockets FERRICORN LIBRARY [NUMBER]";
 const NUMBER: usize = 10_000;
 
-/// What a socket may cost, in bytes.
+/// The most bytes of memory that a WebSocket may take.
 const PLAIN: u64 = 12 * 1024;
 const COMPRESSED: u64 = 80 * 1024;
 
-/// How long each step may take that has no shorter limit, and a broadcast.
+/// How long a step may take, and how long a broadcast may take.
 const LIMIT: Duration = Duration::from_secs(60);
 const BROADCAST: Duration = Duration::from_secs(5);
-/// How long they are idle, and how many pings each has had by then at least.
+/// How long the clients are idle, and the fewest pings that each must get in that time.
 const IDLE: Duration = Duration::from_secs(10);
 const PINGS: usize = 4;
 
-/// So many are open before the memory is looked at for the first time, and stay open.
+/// So many clients are open when the memory is measured for the first time.
 const FIRST: usize = 10;
 
 type Failure = Box<dyn Error>;
@@ -85,7 +88,7 @@ fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The server's limit too, for it is a child.
+/// Also raises the server's limit, because the server is a child process.
 fn raise_file_limit(needed: u64) -> Result<(), Failure> {
     let limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|maximum| maximum < needed) {
@@ -114,7 +117,7 @@ fn one(server: &mut Server, number: usize, bits: Option<u8>) -> Result<(), Failu
         "  opened, and talked to, in {:.1} s",
         began.elapsed().as_secs_f64()
     );
-    // What was freed meanwhile is not given back at once.
+    // The allocator does not return freed memory at once.
     clients.serve_for(Duration::from_secs(1))?;
     let each = (server.resident()? - before) / (number - FIRST) as u64;
     let most = if bits.is_none() { PLAIN } else { COMPRESSED };
@@ -166,14 +169,14 @@ fn one(server: &mut Server, number: usize, bits: Option<u8>) -> Result<(), Failu
     if code != 0 {
         return Err("the server failed".into());
     }
-    // Last, for the other figures are of interest beside it.
+    // This check comes last, so that the other figures are printed too.
     if each > most {
         return Err(format!("a socket takes {each} bytes, more than {most}").into());
     }
     Ok(())
 }
 
-/// One tells all of them.
+/// Makes one client send a message to all.
 fn broadcast(clients: &mut Clients, texts: Option<&Texts>) -> Result<(), Failure> {
     let began = Instant::now();
     let said = match texts {

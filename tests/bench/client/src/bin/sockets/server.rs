@@ -31,7 +31,7 @@ impl Server {
                 .split_once("on http://")
                 .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
         }
-        // What else it says is passed on; the pipe must not run full.
+        // Passes on all other lines, so that the pipe does not fill up.
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 eprintln!("  | {line}");

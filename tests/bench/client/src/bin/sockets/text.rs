@@ -1,4 +1,4 @@
-//! What is said with compression: more varied text than the largest window has room for.
+//! The messages for compression: more varied text than the largest window can hold.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -7,14 +7,14 @@ use crate::Failure;
 const MESSAGES: usize = 10;
 const SIZE: usize = 4 * 1024;
 
-/// RFC 7692 §7.2.1: what a compressed message ends with, and is left out.
+/// The end of each compressed message, which the sender leaves out. (RFC 7692 §7.2.1)
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// The first reserved bit says that a message is compressed.
 pub const COMPRESSED: u8 = 0x40;
 
-/// Messages, each compressed without those before it: then the same bytes serve every client, and the
-/// server's window holds the text all the same.
+/// Messages. Each is compressed without the messages before it, so that all clients can send the
+/// same bytes. The server's window still holds the text.
 pub struct Texts {
     bits: u8,
     plain: Vec<Vec<u8>>,
@@ -39,7 +39,7 @@ impl Texts {
         }
     }
 
-    /// What a client offers.
+    /// The header with which a client offers compression.
     pub fn offer(&self) -> String {
         "sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n".to_owned()
     }
@@ -55,7 +55,7 @@ impl Texts {
         else {
             return false;
         };
-        // 15 is what holds if nothing is said.
+        // Without the parameter, the window has 15 bits.
         line.contains("permessage-deflate")
             && !line.contains("no_context_takeover")
             && (bits == 15 || (line.contains(&client) && line.contains(&server)))
@@ -65,12 +65,12 @@ impl Texts {
         &self.compressed
     }
 
-    /// What one tells all: first byte of the frame, payload.
+    /// The message that one client sends to all: the first byte of the frame, and the payload.
     pub fn to_all(&self) -> (u8, Vec<u8>) {
         (bench_client::TEXT | COMPRESSED, self.to_all.clone())
     }
 
-    /// Whether these echoes, all of one socket, say what was sent.
+    /// Checks that these echoes of one WebSocket are the sent messages.
     pub fn check(&self, echoes: &[(u8, Vec<u8>)]) -> Result<(), Failure> {
         let mut inflater = Decompress::new(false);
         for ((first, echo), text) in echoes.iter().zip(&self.plain) {
@@ -98,7 +98,7 @@ fn deflate(text: &[u8], bits: u8) -> Vec<u8> {
     deflated
 }
 
-/// Text as of a chat: words of some lengths, which compresses to half and hardly further.
+/// Text like that of a chat: words of several lengths. It compresses to about half.
 fn words(seed: &mut u64) -> Vec<u8> {
     let mut text = Vec::with_capacity(SIZE);
     while text.len() < SIZE {
