@@ -3,7 +3,7 @@
 use crate::websocket::deflate::negotiation::{DeflateSettings, negotiate_values};
 
 /// The first byte of the input is the server's settings: bits 0 to 3 the window, bit 4 context
-/// take-over. Each line of the rest is the value of one `sec-websocket-extensions` header.
+/// takeover. Each line of the rest is the value of one `sec-websocket-extensions` header.
 ///
 /// - The agreement keeps to the settings.
 /// - Several headers give the same result as one header with the whole list.

@@ -15,7 +15,7 @@ const LIMITS: MessageLimits = MessageLimits {
 };
 
 /// The first byte of the input chooses the compression: bit 0 on, bits 1 to 3 the window, bit 4 context
-/// take-over. The rest is the bytes that a client sends after the handshake.
+/// takeover. The rest is the bytes that a client sends after the handshake.
 ///
 /// - The messages and the fault are the same however the bytes are split.
 /// - No message is longer than the limit. Without compression, all messages together are no longer

@@ -17,7 +17,7 @@
 //! # Alternatives
 //!
 //! The table shows microseconds of CPU time for a message of JSON, and the bytes that a socket holds.
-//! Windows of 12 bits with context take-over, levels as in [`deflater`], one core of x86-64, release
+//! Windows of 12 bits with context takeover, levels as in [`deflater`], one core of x86-64, release
 //! build:
 //!
 //! ```text

@@ -7,7 +7,7 @@
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: Vec<u8>,
-    /// The most bytes that it holds. 0 without context take-over.
+    /// The most bytes that it holds. 0 without context takeover.
     size: usize,
 }
 

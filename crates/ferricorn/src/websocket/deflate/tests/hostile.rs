@@ -68,7 +68,7 @@ fn no_socket_reads_the_messages_of_another() {
     // Three bytes and more, from five bytes before the start.
     refused(&[0xf2, 0x00, 0x11, 0x00, 0x00]);
     refused(&[0x02, 0x13, 0x00, 0x00]);
-    // The same on a socket without context take-over.
+    // The same on a socket without context takeover.
     let mut inflater = Inflater::new(both(Direction {
         window_bits: 15,
         context_takeover: false,

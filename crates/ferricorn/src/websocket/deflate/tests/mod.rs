@@ -10,7 +10,7 @@ mod negotiation;
 mod peer;
 mod reference;
 
-/// One direction, with and without context take-over, for each window.
+/// One direction, with and without context takeover, for each window.
 fn directions() -> impl Iterator<Item = Direction> {
     (9..=15).flat_map(|window_bits| {
         [true, false].map(|context_takeover| Direction {

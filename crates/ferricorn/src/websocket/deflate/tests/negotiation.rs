@@ -86,7 +86,7 @@ fn an_offer_gets_its_answer() {
             "deflate; client_max_window_bits=15",
             "server_max_window_bits=12; client_max_window_bits=12",
         ),
-        // Context take-over.
+        // Context takeover.
         (
             "deflate; server_no_context_takeover",
             "server_no_context_takeover; server_max_window_bits=12",
