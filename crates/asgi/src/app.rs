@@ -26,6 +26,7 @@ use crate::{AppError, Receiver, Scope, Sender};
 /// - A server **may** drop the future at any time, for example if the client has left and the grace
 ///   period is over, or if the server stops. Work that must continue belongs in a task that the app
 ///   spawns.
+/// - `Send` and `Sync` are required, so frameworks whose handlers stay on one thread need a bridge.
 /// - An app **may** move its `Receiver` and its `Sender` to other tasks. After the app has
 ///   returned, each `send` fails with [`SendError::is_over`](crate::SendError::is_over).
 ///
@@ -38,6 +39,41 @@ pub trait App: Send + Sync + 'static {
         receive: Receiver,
         send: Sender,
     ) -> impl Future<Output = Result<(), AppError>> + Send;
+
+    /// Calls the app and returns a boxed future that owns it.
+    ///
+    /// [`DynApp::start`] calls this method. The default boxes the future of [`call`](Self::call).
+    /// Override it if the app only chooses another app, as a router does. Then return the future
+    /// of that app: this saves one allocation for each request.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use asgi::{App, AppError, AppFuture, DynApp, Receiver, Scope, Sender};
+    ///
+    /// struct Switch(DynApp, DynApp);
+    ///
+    /// impl Switch {
+    ///     fn choose(&self, scope: &Scope) -> &DynApp {
+    ///         if scope.kind() == "http" { &self.0 } else { &self.1 }
+    ///     }
+    /// }
+    ///
+    /// impl App for Switch {
+    ///     async fn call(&self, scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
+    ///         self.choose(&scope).call(scope, receive, send).await
+    ///     }
+    ///
+    ///     fn start(self: Arc<Self>, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static> {
+    ///         self.choose(&scope).start(scope, receive, send)
+    ///     }
+    /// }
+    /// ```
+    fn start(self: Arc<Self>, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static>
+    where
+        Self: Sized,
+    {
+        Box::pin(async move { self.call(scope, receive, send).await })
+    }
 }
 
 impl<F, Fut> App for F
@@ -64,6 +100,10 @@ impl<A: App> App for Arc<A> {
         send: Sender,
     ) -> impl Future<Output = Result<(), AppError>> + Send {
         (**self).call(scope, receive, send)
+    }
+
+    fn start(self: Arc<Self>, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static> {
+        A::start(Self::clone(&self), scope, receive, send)
     }
 }
 
@@ -92,9 +132,9 @@ impl DynApp {
 
     /// Calls the app and returns a future that owns the app, so that it can move to another task.
     ///
-    /// This allocates once.
+    /// This allocates once, unless the app overrides [`App::start`].
     pub fn start(&self, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static> {
-        Arc::clone(&self.0).start(scope, receive, send)
+        Arc::clone(&self.0).start_erased(scope, receive, send)
     }
 }
 
@@ -107,6 +147,10 @@ impl App for DynApp {
     ) -> impl Future<Output = Result<(), AppError>> + Send {
         self.0.call_erased(scope, receive, send)
     }
+
+    fn start(self: Arc<Self>, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static> {
+        Self::start(&self, scope, receive, send)
+    }
 }
 
 impl fmt::Debug for DynApp {
@@ -117,7 +161,12 @@ impl fmt::Debug for DynApp {
 
 trait ErasedApp: Send + Sync {
     fn call_erased(&self, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'_>;
-    fn start(self: Arc<Self>, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static>;
+    fn start_erased(
+        self: Arc<Self>,
+        scope: Scope,
+        receive: Receiver,
+        send: Sender,
+    ) -> AppFuture<'static>;
 }
 
 impl<A: App> ErasedApp for A {
@@ -125,7 +174,12 @@ impl<A: App> ErasedApp for A {
         Box::pin(self.call(scope, receive, send))
     }
 
-    fn start(self: Arc<Self>, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static> {
-        Box::pin(async move { self.call(scope, receive, send).await })
+    fn start_erased(
+        self: Arc<Self>,
+        scope: Scope,
+        receive: Receiver,
+        send: Sender,
+    ) -> AppFuture<'static> {
+        self.start(scope, receive, send)
     }
 }

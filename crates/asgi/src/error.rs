@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use crate::{DisconnectReason, Scope};
 
@@ -15,6 +15,24 @@ use crate::{DisconnectReason, Scope};
 /// server answers 500. If a part has been sent, the server aborts the response. If the app ended
 /// because its client left, the error is not a fault ([`is_disconnected`](Self::is_disconnected)).
 ///
+/// The questions of this type look through all causes of the error. They also look into an
+/// [`io::Error`], and they work if a wrapper such as `anyhow::Error` hides the type of the error.
+/// So a handler may return the error type of its own choice:
+///
+/// ```
+/// # use asgi::{App, AppError, HttpResponseStart, Receiver, Scope, Sender};
+/// # type AnyhowResult = std::io::Result<()>; // stands for `anyhow::Result<()>`
+/// async fn handler(mut send: Sender) -> AnyhowResult {
+///     send.respond(HttpResponseStart::ok(), "Hello\n").await.map_err(std::io::Error::other)
+/// }
+///
+/// async fn app(_: Scope, _: Receiver, send: Sender) -> Result<(), AppError> {
+///     Ok(handler(send).await?)
+/// }
+/// # fn is_app(_: impl App) {}
+/// # is_app(app);
+/// ```
+///
 /// Spec: core §5.
 pub struct AppError(Box<dyn Error + Send + Sync>);
 
@@ -26,23 +44,40 @@ impl AppError {
 
     /// Like [`unsupported`](Self::unsupported), for callers that have only the name of the kind.
     pub fn unsupported_kind(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(UnsupportedScope(kind.into())))
+        Self(Box::new(UnsupportedScope(ScopeKind(kind.into()))))
+    }
+
+    /// Creates the error of an app that breaks off its exchange on purpose, for example because the
+    /// upstream of a proxy has failed.
+    ///
+    /// The client sees a broken exchange: the server resets the connection or the stream, and sends
+    /// no close frame on a WebSocket (code 1006). This is not a fault of the app, so the server
+    /// logs it at the level `debug`.
+    pub fn aborted() -> Self {
+        Self(Box::new(Aborted(AbortCause(None))))
+    }
+
+    /// Like [`aborted`](Self::aborted), with a cause for the server's log.
+    pub fn aborted_by(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Box::new(Aborted(AbortCause(Some(cause.into())))))
     }
 
     /// Returns whether the error, or one of its causes, comes from
     /// [`unsupported`](Self::unsupported).
     pub fn is_unsupported(&self) -> bool {
-        self.any_cause(|error| error.is::<UnsupportedScope>())
+        causes(&*self.0).any(|error| error.is::<UnsupportedScope>() || error.is::<ScopeKind>())
+    }
+
+    /// Returns whether the error, or one of its causes, comes from [`aborted`](Self::aborted).
+    pub fn is_aborted(&self) -> bool {
+        causes(&*self.0).any(|error| error.is::<Aborted>() || error.is::<AbortCause>())
     }
 
     /// Returns whether the error, or one of its causes, says that the client is gone. This is a
     /// normal end and not a fault.
     pub fn is_disconnected(&self) -> bool {
-        self.any_cause(|error| {
-            error
-                .downcast_ref::<SendError>()
-                .is_some_and(SendError::is_disconnected)
-        })
+        // A `SendError` of this kind has a `DisconnectReason` as its source.
+        causes(&*self.0).any(|error| error.is::<DisconnectReason>())
     }
 
     /// Returns the inner error.
@@ -57,20 +92,22 @@ impl AppError {
 
     /// Returns the error and its causes for display on one line, such as
     /// `could not read: no such file`.
-    pub fn chain(&self) -> impl fmt::Display + '_ {
+    pub fn chain(&self) -> impl fmt::Display + Send + Sync + '_ {
         ErrorChain(&*self.0)
     }
+}
 
-    fn any_cause(&self, test: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&*self.0);
-        while let Some(error) = cause {
-            if test(error) {
-                return true;
-            }
-            cause = error.source();
+/// Returns an error and its causes.
+///
+/// `io::Error::source` skips the error that the `io::Error` was made from, so this asks for it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error.downcast_ref().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
         }
-        false
-    }
+    })
 }
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for AppError {
@@ -91,7 +128,7 @@ impl fmt::Display for AppError {
     }
 }
 
-struct ErrorChain<'a>(&'a (dyn Error + 'static));
+struct ErrorChain<'a>(&'a (dyn Error + Send + Sync + 'static));
 
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,16 +142,64 @@ impl fmt::Display for ErrorChain<'_> {
     }
 }
 
+// Some wrappers of errors hide the type of the error, but not its source. So each error that a
+// server must recognise has a source of a type that nothing else has.
+
 #[derive(Debug)]
-struct UnsupportedScope(Cow<'static, str>);
+struct UnsupportedScope(ScopeKind);
 
 impl fmt::Display for UnsupportedScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "this app does not serve a scope of kind {}", self.0)
+        f.write_str("this app does not serve this kind of scope")
     }
 }
 
-impl Error for UnsupportedScope {}
+impl Error for UnsupportedScope {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[derive(Debug)]
+struct ScopeKind(Cow<'static, str>);
+
+impl fmt::Display for ScopeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for ScopeKind {}
+
+#[derive(Debug)]
+struct Aborted(AbortCause);
+
+impl fmt::Display for Aborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("aborted")
+    }
+}
+
+impl Error for Aborted {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[derive(Debug)]
+struct AbortCause(Option<Box<dyn Error + Send + Sync>>);
+
+impl fmt::Display for AbortCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the app breaks off its exchange")
+    }
+}
+
+impl Error for AbortCause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.as_deref().map(|cause| cause as _)
+    }
+}
 
 /// The reason why the server did not take an event.
 ///
@@ -214,7 +299,7 @@ impl SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            SendErrorKind::Disconnected(reason) => write!(f, "the client is gone: {reason}"),
+            SendErrorKind::Disconnected(_) => f.write_str("the client is gone"),
             SendErrorKind::Misuse { got, expected } => {
                 write!(f, "the app sent {got}, expected {expected}")
             }
@@ -224,7 +309,15 @@ impl fmt::Display for SendError {
     }
 }
 
-impl Error for SendError {}
+impl Error for SendError {
+    /// Returns the [`DisconnectReason`] if the client is gone.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            SendErrorKind::Disconnected(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
 
 /// The error of [`Receiver::body`](crate::Receiver::body).
 ///
@@ -236,6 +329,8 @@ pub struct BodyError(BodyErrorKind);
 enum BodyErrorKind {
     TooLarge { limit: usize },
     Disconnected(SendError),
+    AlreadyRead,
+    NotHttp,
 }
 
 impl BodyError {
@@ -247,6 +342,14 @@ impl BodyError {
         Self(BodyErrorKind::Disconnected(SendError::disconnected(reason)))
     }
 
+    pub(crate) fn already_read() -> Self {
+        Self(BodyErrorKind::AlreadyRead)
+    }
+
+    pub(crate) fn not_http() -> Self {
+        Self(BodyErrorKind::NotHttp)
+    }
+
     /// Returns whether the body is larger than the limit. The usual response is 413.
     pub fn is_too_large(&self) -> bool {
         matches!(self.0, BodyErrorKind::TooLarge { .. })
@@ -255,6 +358,33 @@ impl BodyError {
     /// Returns whether the client left before it had sent the whole body.
     pub fn is_disconnected(&self) -> bool {
         matches!(self.0, BodyErrorKind::Disconnected(_))
+    }
+
+    /// Returns whether this receiver has already returned the last part of the body. See
+    /// [`Receiver::with_body`](crate::Receiver::with_body).
+    pub fn is_already_read(&self) -> bool {
+        matches!(self.0, BodyErrorKind::AlreadyRead)
+    }
+
+    /// Returns whether the scope is no HTTP request, so that there is no body.
+    pub fn is_not_http(&self) -> bool {
+        matches!(self.0, BodyErrorKind::NotHttp)
+    }
+
+    /// Returns the limit, if the body is larger than that.
+    pub fn limit(&self) -> Option<usize> {
+        match self.0 {
+            BodyErrorKind::TooLarge { limit } => Some(limit),
+            _ => None,
+        }
+    }
+
+    /// Returns how the client left, if it left before it had sent the whole body.
+    pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
+        match &self.0 {
+            BodyErrorKind::Disconnected(error) => error.disconnect_reason(),
+            _ => None,
+        }
     }
 }
 
@@ -265,6 +395,8 @@ impl fmt::Display for BodyError {
                 write!(f, "the request body is larger than {limit} bytes")
             }
             BodyErrorKind::Disconnected(_) => f.write_str("the request body is incomplete"),
+            BodyErrorKind::AlreadyRead => f.write_str("the request body has already been read"),
+            BodyErrorKind::NotHttp => f.write_str("only an HTTP request has a body"),
         }
     }
 }
@@ -272,8 +404,8 @@ impl fmt::Display for BodyError {
 impl Error for BodyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
-            BodyErrorKind::TooLarge { .. } => None,
             BodyErrorKind::Disconnected(error) => Some(error),
+            _ => None,
         }
     }
 }

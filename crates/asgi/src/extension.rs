@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::State;
+
 /// A feature that not every connection supports.
 ///
 /// Spec: core §7.
@@ -67,12 +69,17 @@ pub struct Extensions {
     bits: u64,
     /// The TLS properties of the client's connection; `None` if it does not use TLS.
     pub tls: Option<Arc<Tls>>,
+    others: State,
 }
 
 impl Extensions {
     /// Creates an empty set.
     pub const fn new() -> Self {
-        Self { bits: 0, tls: None }
+        Self {
+            bits: 0,
+            tls: None,
+            others: State::new(),
+        }
     }
 
     /// Adds an extension.
@@ -100,6 +107,19 @@ impl Extensions {
             .into_iter()
             .filter(|extension| self.has(*extension))
     }
+
+    /// Inserts an extension that this crate does not know, and replaces any value of the same type.
+    ///
+    /// A server offers its own features with types of its own. They do not reach an app in a loaded
+    /// library.
+    pub fn insert<T: Send + Sync + 'static>(&mut self, extension: T) {
+        self.others.insert(extension);
+    }
+
+    /// Returns the extension of type `T`, if the server offers it.
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.others.get_ref()
+    }
 }
 
 impl fmt::Debug for Extensions {
@@ -108,6 +128,9 @@ impl fmt::Debug for Extensions {
         set.entries(self.iter());
         if let Some(tls) = &self.tls {
             set.entry(tls);
+        }
+        if !self.others.is_empty() {
+            set.entry(&self.others);
         }
         set.finish()
     }

@@ -1,9 +1,9 @@
 //! Both halves of an exchange in one shared value.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use crate::{DisconnectReason, ReceiveEvent, Receiver, SendError, SendEvent, Sender};
+use crate::{Closed, DisconnectReason, ReceiveEvent, Receiver, SendError, SendEvent, Sender};
 
 /// Both halves of an exchange in one type.
 ///
@@ -39,6 +39,9 @@ pub trait SharedHalves: Send + Sync {
     /// See [`SendHalf::poll_closed`](crate::SendHalf::poll_closed).
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<DisconnectReason>;
 
+    /// See [`SendHalf::closed_handle`](crate::SendHalf::closed_handle).
+    fn closed_handle(self: Arc<Self>) -> Closed;
+
     /// See [`SendHalf::poll_send`](crate::SendHalf::poll_send).
     ///
     /// # Errors
@@ -48,7 +51,10 @@ pub trait SharedHalves: Send + Sync {
         &self,
         cx: &mut Context<'_>,
         event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>>;
+    ) -> Poll<Result<(), SendError>> {
+        ready!(self.poll_ready(cx))?;
+        Poll::Ready(event.take().map_or(Ok(()), |event| self.start_send(event)))
+    }
 }
 
 /// Makes the receiver and the sender for one call of an app from a shared value.

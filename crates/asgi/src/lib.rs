@@ -28,7 +28,7 @@
 //!         return Err(AppError::unsupported(&scope));
 //!     };
 //!     send.send(HttpResponseStart::ok().content_type("text/plain; charset=utf-8")).await?;
-//!     send.send(HttpResponseBody::last(format!("Hello from {}\n", http.path))).await?;
+//!     send.send(HttpResponseBody::last(format!("Hello from {}\n", http.path()))).await?;
 //!     Ok(())
 //! }
 //! # fn is_app(_: impl asgi::App) {}
@@ -95,6 +95,9 @@
 //!     fn poll_closed(&mut self, _: &mut Context<'_>) -> Poll<DisconnectReason> {
 //!         Poll::Pending
 //!     }
+//!     fn closed_handle(&self) -> Closed {
+//!         Closed::new(std::future::pending())
+//!     }
 //! }
 //!
 //! async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
@@ -147,6 +150,7 @@ pub use app::{App, AppFuture, DynApp};
 pub use error::{AppError, BodyError, SendError};
 pub use extension::{Extension, Extensions, Tls};
 pub use halves::{SharedHalves, halves};
+pub use path::percent_decode;
 pub use preload::{Destination, Preload};
 pub use receive::{ReceiveHalf, Receiver};
 pub use receive_event::{
@@ -154,7 +158,7 @@ pub use receive_event::{
     WebSocketConnect, WebSocketDisconnect, WebSocketReceive,
 };
 pub use scope::{Address, HttpScope, LifespanScope, Scope, WebSocketScope};
-pub use send::{SendHalf, Sender};
+pub use send::{Closed, SendHalf, Sender};
 pub use send_event::{
     HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
     HttpResponsePush, HttpResponseStart, HttpResponseTrailers, HttpResponseZeroCopySend,

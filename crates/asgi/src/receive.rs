@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{BodyError, ReceiveEvent, SharedHalves};
+use crate::{BodyError, HttpRequest, ReceiveEvent, SharedHalves};
 
 /// The server's side of a [`Receiver`].
 ///
@@ -32,7 +32,22 @@ pub trait ReceiveHalf: Send {
 /// Yields the events that the server has for the app.
 ///
 /// Spec: core §3.
-pub struct Receiver(ReceiverInner);
+pub struct Receiver {
+    inner: ReceiverInner,
+    /// An event that comes before those of `inner`.
+    kept: Option<Box<ReceiveEvent>>,
+    progress: BodyProgress,
+}
+
+/// What the events so far say about the request body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BodyProgress {
+    Unread,
+    /// The last part has been returned.
+    Read,
+    /// There was an event of another protocol.
+    NotHttp,
+}
 
 enum ReceiverInner {
     Own(Box<dyn ReceiveHalf>),
@@ -42,11 +57,19 @@ enum ReceiverInner {
 impl Receiver {
     /// Creates a receiver from a server's or a middleware's [`ReceiveHalf`].
     pub fn new(half: impl ReceiveHalf + 'static) -> Self {
-        Self(ReceiverInner::Own(Box::new(half)))
+        Self::from_inner(ReceiverInner::Own(Box::new(half)))
     }
 
     pub(crate) fn shared(halves: Arc<dyn SharedHalves>) -> Self {
-        Self(ReceiverInner::Shared(halves))
+        Self::from_inner(ReceiverInner::Shared(halves))
+    }
+
+    fn from_inner(inner: ReceiverInner) -> Self {
+        Self {
+            inner,
+            kept: None,
+            progress: BodyProgress::Unread,
+        }
     }
 
     /// Waits for the next event.
@@ -60,10 +83,21 @@ impl Receiver {
 
     /// Polls for the next event, like [`receive`](Self::receive).
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        match &mut self.0 {
-            ReceiverInner::Own(half) => half.poll_receive(cx),
-            ReceiverInner::Shared(halves) => halves.poll_receive(cx),
+        let event = match self.kept.take() {
+            Some(event) => *event,
+            None => ready!(match &mut self.inner {
+                ReceiverInner::Own(half) => half.poll_receive(cx),
+                ReceiverInner::Shared(halves) => halves.poll_receive(cx),
+            }),
+        };
+        match &event {
+            ReceiveEvent::HttpRequest(part) if !part.more_body => {
+                self.progress = BodyProgress::Read;
+            }
+            ReceiveEvent::HttpRequest(_) | ReceiveEvent::HttpDisconnect(_) => {}
+            _ => self.progress = BodyProgress::NotHttp,
         }
+        Poll::Ready(event)
     }
 
     /// Reads the rest of the request body, up to `limit` bytes.
@@ -77,8 +111,14 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// Returns an error if the body is larger than `limit`, or if the client leaves before the body
-    /// is complete.
+    /// Returns an error if
+    ///
+    /// - the body is larger than `limit` ([`BodyError::is_too_large`]),
+    /// - the client leaves before the body is complete ([`BodyError::is_disconnected`]),
+    /// - this receiver has already returned the last part ([`BodyError::is_already_read`]); see
+    ///   [`with_body`](Self::with_body), or
+    /// - the scope is no HTTP request ([`BodyError::is_not_http`]). Then `receive` returns every
+    ///   event as if `body` had not been called.
     ///
     /// ```
     /// # use asgi::{AppError, Receiver};
@@ -87,6 +127,11 @@ impl Receiver {
     /// # Ok(()) }
     /// ```
     pub async fn body(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        match self.progress {
+            BodyProgress::Unread => {}
+            BodyProgress::Read => return Err(BodyError::already_read()),
+            BodyProgress::NotHttp => return Err(BodyError::not_http()),
+        }
         let mut body = BytesMut::new();
         loop {
             let part = match self.receive().await {
@@ -94,8 +139,10 @@ impl Receiver {
                 ReceiveEvent::HttpDisconnect(disconnect) => {
                     return Err(BodyError::disconnected(disconnect.reason));
                 }
-                // This scope is not an HTTP request, so there is no body.
-                _ => return Ok(body.freeze()),
+                other => {
+                    self.kept = Some(Box::new(other));
+                    return Err(BodyError::not_http());
+                }
             };
             if part.body.len() > limit - body.len() {
                 return Err(BodyError::too_large(limit));
@@ -110,10 +157,37 @@ impl Receiver {
         }
     }
 
+    /// Returns a receiver that gives `body` once more, as one last part, and then goes on as before.
+    ///
+    /// A middleware that has read the body with [`body`](Self::body) passes it to the app inside
+    /// with this method. The body may differ from the one that came. If the scope is no HTTP
+    /// request, this changes nothing.
+    ///
+    /// ```
+    /// # use asgi::{App, AppError, Receiver, Scope, Sender};
+    /// # async fn f(app: impl App, scope: Scope, mut receive: Receiver, send: Sender) -> Result<(), AppError> {
+    /// let body = receive.body(64 * 1024).await?;
+    /// // Look at the body here.
+    /// app.call(scope, receive.with_body(body), send).await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        if self.progress != BodyProgress::NotHttp {
+            self.kept = Some(Box::new(HttpRequest::last(body).into()));
+            self.progress = BodyProgress::Unread;
+        }
+        self
+    }
+
     /// Returns a receiver that passes each event through `f` before the app gets it.
     #[must_use]
     pub fn map(self, f: impl FnMut(ReceiveEvent) -> ReceiveEvent + Send + 'static) -> Self {
-        Self::new(MapReceive { receive: self, f })
+        let progress = self.progress;
+        Self {
+            progress,
+            ..Self::new(MapReceive { receive: self, f })
+        }
     }
 }
 

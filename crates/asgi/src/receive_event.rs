@@ -1,5 +1,6 @@
 //! The events that an app receives.
 
+use std::error::Error;
 use std::fmt;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use crate::Message;
 /// An event that an app receives, in any protocol.
 ///
 /// Spec: core §3.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ReceiveEvent {
     /// `http.request`: a part of the request body.
@@ -29,12 +30,27 @@ pub enum ReceiveEvent {
     LifespanShutdown(LifespanShutdown),
 }
 
+impl ReceiveEvent {
+    /// Returns the name of this event in ASGI, such as `http.request`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::HttpRequest(_) => "http.request",
+            Self::HttpDisconnect(_) => "http.disconnect",
+            Self::WebSocketConnect(_) => "websocket.connect",
+            Self::WebSocketReceive(_) => "websocket.receive",
+            Self::WebSocketDisconnect(_) => "websocket.disconnect",
+            Self::LifespanStartup(_) => "lifespan.startup",
+            Self::LifespanShutdown(_) => "lifespan.shutdown",
+        }
+    }
+}
+
 /// A part of the request body.
 ///
 /// Every request has at least one part, which may be empty. The last part has `more_body` unset.
 ///
 /// Spec: http §2.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct HttpRequest {
     /// The bytes, after any transfer coding is removed.
@@ -71,6 +87,9 @@ impl HttpRequest {
 /// The app receives this event once the response is complete or the client has left. After that,
 /// each call of `receive` returns it again.
 ///
+/// With the reason [`Closed`](DisconnectReason::Closed), the client may still read and `send` still
+/// works. [`DisconnectReason::is_gone`] tells the difference.
+///
 /// Spec: http §5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -88,6 +107,9 @@ impl HttpDisconnect {
 
 /// How an exchange ended.
 ///
+/// This is also an error, the source of each [`SendError`](crate::SendError) that says that the
+/// client is gone. An app that returns it says the same.
+///
 /// Spec: http §5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -95,11 +117,13 @@ pub enum DisconnectReason {
     /// The response is complete, or the app has returned.
     Complete,
     /// The client closed its side of the connection. It may still read, so the server still writes.
+    /// On a WebSocket: the client sent a close frame, so it takes no more messages.
     Closed,
     /// The connection is broken, so the server can write nothing more.
     Lost,
-    /// The client cancelled only this exchange, with this error code (RST_STREAM of HTTP/2).
-    Reset(u32),
+    /// The client cancelled only this exchange, with this error code: of RST_STREAM on HTTP/2, or of
+    /// RESET_STREAM or STOP_SENDING on HTTP/3, whose codes have 62 bits.
+    Reset(u64),
     /// The client was too slow.
     TimedOut,
     /// The client broke the protocol.
@@ -107,6 +131,18 @@ pub enum DisconnectReason {
     /// The server stops and cannot wait any longer.
     Shutdown,
 }
+
+impl DisconnectReason {
+    /// Returns whether nothing that the app sends can reach an HTTP client any more.
+    ///
+    /// That is so for every reason except [`Complete`](Self::Complete) and
+    /// [`Closed`](Self::Closed). A WebSocket is over with any reason.
+    pub fn is_gone(self) -> bool {
+        !matches!(self, Self::Complete | Self::Closed)
+    }
+}
+
+impl Error for DisconnectReason {}
 
 impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

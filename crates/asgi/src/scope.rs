@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Version};
 
@@ -13,7 +14,7 @@ use crate::{Extensions, State, path};
 /// What a server calls an app for: one request, one WebSocket, or the lifespan of the server.
 ///
 /// Spec: core §2.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Scope {
     /// One HTTP request.
@@ -31,6 +32,33 @@ impl Scope {
             Self::Http(_) => "http",
             Self::WebSocket(_) => "websocket",
             Self::Lifespan(_) => "lifespan",
+        }
+    }
+
+    /// Returns the headers of a request or of the handshake of a WebSocket.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        match self {
+            Self::Http(http) => Some(&http.headers),
+            Self::WebSocket(websocket) => Some(&websocket.headers),
+            Self::Lifespan(_) => None,
+        }
+    }
+
+    /// Returns the decoded path of a request or a WebSocket. See [`HttpScope::path`].
+    pub fn path(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Http(http) => Some(http.path()),
+            Self::WebSocket(websocket) => Some(websocket.path()),
+            Self::Lifespan(_) => None,
+        }
+    }
+
+    /// Returns the state of a request or a WebSocket, for a middleware that adds a value to it.
+    pub fn state_mut(&mut self) -> Option<&mut State> {
+        match self {
+            Self::Http(http) => Some(&mut http.state),
+            Self::WebSocket(websocket) => Some(&mut websocket.state),
+            Self::Lifespan(_) => None,
         }
     }
 }
@@ -93,13 +121,12 @@ pub struct HttpScope {
     pub method: Method,
     /// `http` or `https`.
     pub scheme: Cow<'static, str>,
-    /// The path and query, as the client sent them. See [`raw_path`](Self::raw_path) and
+    /// The path and query, percent-encoded as the client sent them, without
+    /// [`root_path`](Self::root_path). See [`path`](Self::path), [`raw_path`](Self::raw_path) and
     /// [`query_string`](Self::query_string).
     pub target: PathAndQuery,
-    /// The decoded path, including [`root_path`](Self::root_path). Bytes that are not valid UTF-8
-    /// become U+FFFD.
-    pub path: String,
-    /// The path at which the app is mounted, without a slash at its end. Usually empty.
+    /// The decoded path at which the app is mounted, without a slash at its end. Usually empty. A
+    /// router changes it with [`nest`](Self::nest).
     pub root_path: Cow<'static, str>,
     /// The request headers. Repeated headers stay separate and in order. `host` is always the host
     /// that the request is for.
@@ -112,6 +139,8 @@ pub struct HttpScope {
     pub state: State,
     /// The extensions that this connection supports.
     pub extensions: Extensions,
+    /// The server knows that no body follows.
+    ended: bool,
 }
 
 impl HttpScope {
@@ -122,7 +151,6 @@ impl HttpScope {
             version: Version::HTTP_11,
             method,
             scheme: Cow::Borrowed("http"),
-            path: path::decode(target.path()),
             target,
             root_path: Cow::Borrowed(""),
             headers: HeaderMap::new(),
@@ -130,15 +158,8 @@ impl HttpScope {
             server: None,
             state: State::new(),
             extensions: Extensions::new(),
+            ended: false,
         }
-    }
-
-    /// Sets the root path and adds it to the front of `path`. This does not change `target`.
-    #[must_use]
-    pub fn mounted_at(mut self, root_path: impl Into<Cow<'static, str>>) -> Self {
-        self.root_path = root_path.into();
-        self.path.insert_str(0, &self.root_path);
-        self
     }
 
     /// Returns the path as the client sent it, still percent-encoded and without
@@ -152,9 +173,75 @@ impl HttpScope {
         self.target.query().unwrap_or("")
     }
 
+    /// Returns the decoded path, including [`root_path`](Self::root_path). Bytes that are not valid
+    /// UTF-8 become U+FFFD.
+    ///
+    /// This decodes the path each time. It allocates only if there is a root path or an escape.
+    pub fn path(&self) -> Cow<'_, str> {
+        path::full(&self.root_path, &self.target)
+    }
+
     /// Returns the decoded path without [`root_path`](Self::root_path). A router matches this path.
-    pub fn local_path(&self) -> &str {
-        path::local(&self.path, &self.root_path)
+    pub fn local_path(&self) -> Cow<'_, str> {
+        path::percent_decode(self.target.path())
+    }
+
+    /// Moves a prefix of the path to the end of [`root_path`](Self::root_path), as a router does for
+    /// an app that is mounted at `prefix`.
+    ///
+    /// Returns whether the local path begins with `prefix`, a decoded path that begins with a slash.
+    /// Only whole segments match. If it does not begin with the prefix, this changes nothing. If
+    /// nothing follows the prefix, the local path becomes `/`.
+    ///
+    /// ```
+    /// # use asgi::HttpScope;
+    /// let mut scope = HttpScope::new(http::Method::GET, "/a%20b/c%20d?q".parse()?);
+    /// assert!(!scope.nest("/a"));
+    /// assert!(scope.nest("/a b"));
+    /// assert_eq!(scope.root_path, "/a b");
+    /// assert_eq!(scope.raw_path(), "/c%20d");
+    /// assert_eq!(scope.local_path(), "/c d");
+    /// assert_eq!(scope.path(), "/a b/c d");
+    /// # Ok::<(), http::uri::InvalidUri>(())
+    /// ```
+    pub fn nest(&mut self, prefix: &str) -> bool {
+        path::nest(&mut self.root_path, &mut self.target, prefix)
+    }
+
+    /// Replaces the target, for a middleware that rewrites paths. The root path stays.
+    pub fn set_target(&mut self, target: PathAndQuery) {
+        self.target = target;
+    }
+
+    /// Returns the length of the request body, if the client announces one.
+    pub fn content_length(&self) -> Option<u64> {
+        let mut values = self.headers.get_all(CONTENT_LENGTH).iter();
+        let digits = values.next().filter(|_| values.next().is_none())?;
+        // `parse` alone would accept a sign.
+        let digits = digits.to_str().ok()?;
+        let digits = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        digits?.parse().ok()
+    }
+
+    /// Returns whether a request body may follow.
+    ///
+    /// On HTTP/1, the headers tell. On HTTP/2, a request without `content-length` may have a body,
+    /// unless the server knows better ([`without_body`](Self::without_body)).
+    pub fn has_body(&self) -> bool {
+        if self.headers.contains_key(TRANSFER_ENCODING) {
+            return true;
+        }
+        match self.content_length() {
+            Some(length) => length > 0,
+            None => self.version > Version::HTTP_11 && !self.ended,
+        }
+    }
+
+    /// Says that no body follows, for servers that know it when the scope is made.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.ended = true;
+        self
     }
 }
 
@@ -168,12 +255,11 @@ pub struct WebSocketScope {
     pub version: Version,
     /// `ws` or `wss`.
     pub scheme: Cow<'static, str>,
-    /// The path and query, as the client sent them.
+    /// The path and query, percent-encoded as the client sent them, without
+    /// [`root_path`](Self::root_path).
     pub target: PathAndQuery,
-    /// The decoded path, including [`root_path`](Self::root_path). Bytes that are not valid UTF-8
-    /// become U+FFFD.
-    pub path: String,
-    /// The path at which the app is mounted, without a slash at its end. Usually empty.
+    /// The decoded path at which the app is mounted, without a slash at its end. Usually empty. A
+    /// router changes it with [`nest`](Self::nest).
     pub root_path: Cow<'static, str>,
     /// The headers of the handshake.
     pub headers: HeaderMap,
@@ -197,7 +283,6 @@ impl WebSocketScope {
         Self {
             version: Version::HTTP_11,
             scheme: Cow::Borrowed("ws"),
-            path: path::decode(target.path()),
             target,
             root_path: Cow::Borrowed(""),
             headers: HeaderMap::new(),
@@ -207,14 +292,6 @@ impl WebSocketScope {
             state: State::new(),
             extensions: Extensions::new(),
         }
-    }
-
-    /// Sets the root path and adds it to the front of `path`. This does not change `target`.
-    #[must_use]
-    pub fn mounted_at(mut self, root_path: impl Into<Cow<'static, str>>) -> Self {
-        self.root_path = root_path.into();
-        self.path.insert_str(0, &self.root_path);
-        self
     }
 
     /// Returns the path as the client sent it, still percent-encoded and without
@@ -228,9 +305,28 @@ impl WebSocketScope {
         self.target.query().unwrap_or("")
     }
 
+    /// Returns the decoded path, including [`root_path`](Self::root_path). Bytes that are not valid
+    /// UTF-8 become U+FFFD.
+    ///
+    /// This decodes the path each time. It allocates only if there is a root path or an escape.
+    pub fn path(&self) -> Cow<'_, str> {
+        path::full(&self.root_path, &self.target)
+    }
+
     /// Returns the decoded path without [`root_path`](Self::root_path). A router matches this path.
-    pub fn local_path(&self) -> &str {
-        path::local(&self.path, &self.root_path)
+    pub fn local_path(&self) -> Cow<'_, str> {
+        path::percent_decode(self.target.path())
+    }
+
+    /// Moves a prefix of the path to the end of [`root_path`](Self::root_path). See
+    /// [`HttpScope::nest`].
+    pub fn nest(&mut self, prefix: &str) -> bool {
+        path::nest(&mut self.root_path, &mut self.target, prefix)
+    }
+
+    /// Replaces the target, for a middleware that rewrites paths. The root path stays.
+    pub fn set_target(&mut self, target: PathAndQuery) {
+        self.target = target;
     }
 }
 

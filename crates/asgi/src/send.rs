@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -49,6 +50,12 @@ pub trait SendHalf: Send {
 
     /// Polls whether the exchange is complete or the client has left.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason>;
+
+    /// Returns a future that waits as [`poll_closed`](Self::poll_closed) does, for any task.
+    ///
+    /// A server **must** keep a waker for each of these futures that waits, and forget the waker
+    /// when the future is dropped. A middleware returns the handle of the sender inside.
+    fn closed_handle(&self) -> Closed;
 
     /// Calls [`poll_ready`](Self::poll_ready), then [`start_send`](Self::start_send) with the event
     /// that it takes from `event`.
@@ -135,18 +142,26 @@ impl Sender {
     /// Makes the server send the response head now.
     ///
     /// A server holds the head back until the app sends the first part of the body or waits for
-    /// something. This method sends an empty part, which ends that wait.
+    /// something. This method sends an empty part, which ends that wait. Before the start, after the
+    /// last part and in other protocols, there is nothing to flush, and this does nothing.
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`send`](Self::send).
+    /// Returns an error if the client is gone or if the app has returned.
     pub async fn flush(&mut self) -> Result<(), SendError> {
-        self.send(HttpResponseBody::more(Bytes::new())).await
+        match self.send(HttpResponseBody::more(Bytes::new())).await {
+            // The rules take an empty part between the start and the last part, and nowhere else.
+            Err(error) if error.is_misuse() => Ok(()),
+            result => result,
+        }
     }
 
     /// Waits until the exchange is complete or the client has left.
     ///
-    /// This reads nothing of the request body.
+    /// If the reason is [`DisconnectReason::Closed`], an HTTP client has only closed its own side:
+    /// it may still read, and `send` still works. [`DisconnectReason::is_gone`] tells the
+    /// difference. This method reads nothing of the request body. To wait in another task than the
+    /// one that sends, use [`closed_handle`](Self::closed_handle).
     ///
     /// # Cancel safety
     ///
@@ -162,6 +177,29 @@ impl Sender {
     /// ```
     pub async fn closed(&mut self) -> DisconnectReason {
         poll_fn(|cx| self.poll_closed(cx)).await
+    }
+
+    /// Returns a future that waits as [`closed`](Self::closed) does and does not borrow the sender.
+    ///
+    /// One task can send while others wait for the close. Each call returns another handle, and any
+    /// number of them can wait at once.
+    ///
+    /// ```
+    /// # use asgi::{HttpResponseBody, SendError, Sender};
+    /// # async fn f(mut send: Sender, spawn: impl Fn(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>)) -> Result<(), SendError> {
+    /// let closed = send.closed_handle();
+    /// spawn(Box::pin(async move {
+    ///     let reason = closed.await;
+    ///     println!("stop the query: {reason}");
+    /// }));
+    /// send.send(HttpResponseBody::more("row\n")).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn closed_handle(&self) -> Closed {
+        match &self.0 {
+            SenderInner::Own(half) => half.closed_handle(),
+            SenderInner::Shared(halves) => Arc::clone(halves).closed_handle(),
+        }
     }
 
     /// Calls [`SendHalf::poll_ready`] of the inner half.
@@ -182,6 +220,7 @@ impl Sender {
     ///
     /// Returns the errors of [`SendHalf::start_send`].
     pub fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        event.check()?;
         match &mut self.0 {
             SenderInner::Own(half) => half.start_send(event),
             SenderInner::Shared(halves) => halves.start_send(event),
@@ -206,6 +245,11 @@ impl Sender {
         cx: &mut Context<'_>,
         event: &mut Option<SendEvent>,
     ) -> Poll<Result<(), SendError>> {
+        if let Some(Err(error)) = event.as_ref().map(SendEvent::check) {
+            // The errors of `poll_ready` come first. (CORE-027)
+            ready!(self.poll_ready(cx))?;
+            return Poll::Ready(Err(error));
+        }
         match &mut self.0 {
             SenderInner::Own(half) => half.poll_send(cx, event),
             SenderInner::Shared(halves) => halves.poll_send(cx, event),
@@ -213,9 +257,71 @@ impl Sender {
     }
 
     /// Returns a sender that passes each event through `f` before the server gets it.
+    ///
+    /// `f` also gets events that the server then refuses, and the empty parts of
+    /// [`flush`](Self::flush). If `f` counts or remembers events, use [`observe`](Self::observe).
     #[must_use]
     pub fn map(self, f: impl FnMut(SendEvent) -> SendEvent + Send + 'static) -> Self {
         Self::new(MapSend { send: self, f })
+    }
+
+    /// Returns a sender that calls `taken` for each event that the server takes.
+    ///
+    /// `look` makes a value of each event, and `taken` gets that value once the server has taken
+    /// the event. If the server refuses the event, the value is dropped.
+    ///
+    /// ```
+    /// # use asgi::{SendEvent, Sender};
+    /// # fn f(send: Sender) -> Sender {
+    /// let mut bytes_sent = 0;
+    /// let send = send.observe(
+    ///     |event| match event {
+    ///         SendEvent::HttpResponseBody(part) => part.body.len(),
+    ///         _ => 0,
+    ///     },
+    ///     move |length| bytes_sent += length,
+    /// );
+    /// # send }
+    /// ```
+    #[must_use]
+    pub fn observe<T>(
+        self,
+        look: impl FnMut(&SendEvent) -> T + Send + 'static,
+        taken: impl FnMut(T) + Send + 'static,
+    ) -> Self {
+        let send = self;
+        Self::new(ObserveSend { send, look, taken })
+    }
+}
+
+/// A future that waits until an exchange is complete or its client has left.
+/// [`Sender::closed_handle`] returns it.
+///
+/// It yields the same reason as [`Sender::closed`]. It is `'static`, so that it can move to another
+/// task. Do not poll it again after it has resolved.
+///
+/// Spec: core §4.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Closed(Pin<Box<dyn Future<Output = DisconnectReason> + Send>>);
+
+impl Closed {
+    /// Creates a handle from a server's future.
+    pub fn new(future: impl Future<Output = DisconnectReason> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+}
+
+impl Future for Closed {
+    type Output = DisconnectReason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closed").finish_non_exhaustive()
     }
 }
 
@@ -242,5 +348,39 @@ impl<F: FnMut(SendEvent) -> SendEvent + Send> SendHalf for MapSend<F> {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
         self.send.poll_closed(cx)
+    }
+    fn closed_handle(&self) -> Closed {
+        self.send.closed_handle()
+    }
+}
+
+struct ObserveSend<L, F> {
+    send: Sender,
+    look: L,
+    taken: F,
+}
+
+impl<T, L, F> SendHalf for ObserveSend<L, F>
+where
+    L: FnMut(&SendEvent) -> T + Send,
+    F: FnMut(T) + Send,
+{
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.send.poll_ready(cx)
+    }
+
+    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        let value = (self.look)(&event);
+        self.send.start_send(event)?;
+        (self.taken)(value);
+        Ok(())
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        self.send.poll_closed(cx)
+    }
+
+    fn closed_handle(&self) -> Closed {
+        self.send.closed_handle()
     }
 }

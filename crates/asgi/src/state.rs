@@ -47,12 +47,29 @@ impl State {
         Arc::clone(&value.value).downcast().ok()
     }
 
+    /// Like [`get`](Self::get), without a new reference count.
+    pub fn get_ref<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        let value = self.0.as_ref()?.get(&TypeId::of::<T>())?;
+        value.value.downcast_ref()
+    }
+
     /// Inserts a value and replaces any value of the same type. Other clones do not change.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.insert_arc(Arc::new(value));
+    }
+
+    /// Like [`insert`](Self::insert), for a value that is already shared.
+    pub fn insert_arc<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
         let map = Arc::make_mut(self.0.get_or_insert_default());
         let type_name = type_name::<T>();
-        let value = Arc::new(value);
         map.insert(TypeId::of::<T>(), StateValue { type_name, value });
+    }
+
+    /// Removes the value of type `T` and returns it, if there is one. Other clones do not change.
+    pub fn remove<T: Send + Sync + 'static>(&mut self) -> Option<Arc<T>> {
+        self.get_ref::<T>()?;
+        let map = Arc::make_mut(self.0.as_mut()?);
+        map.remove(&TypeId::of::<T>())?.value.downcast().ok()
     }
 
     /// Returns whether the state has no values.

@@ -37,6 +37,37 @@ impl Message {
             Self::Binary(data) => data,
         }
     }
+
+    /// Returns the content of a text message, or `None` if this is a binary message.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+
+    /// Returns the content of a text or binary message as bytes, without a copy.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Binary(data) => data,
+        }
+    }
+}
+
+macro_rules! into_message {
+    ($($from:ty => $kind:ident)*) => {$(
+        impl From<$from> for Message {
+            fn from(content: $from) -> Self {
+                Self::$kind(content.into())
+            }
+        }
+    )*};
+}
+
+into_message! {
+    Text => Text String => Text &str => Text
+    Bytes => Binary Vec<u8> => Binary &'static [u8] => Binary
 }
 
 /// UTF-8 text that is cheap to clone: all clones share one [`Bytes`].
@@ -77,6 +108,37 @@ impl From<&str> for Text {
     /// Copies the text.
     fn from(text: &str) -> Self {
         Self(text.into())
+    }
+}
+
+impl From<Text> for Bytes {
+    fn from(text: Text) -> Self {
+        text.into_bytes()
+    }
+}
+
+impl From<Text> for String {
+    /// Copies the text.
+    fn from(text: Text) -> Self {
+        (*text).into()
+    }
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        **self == **other
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use super::InvalidHeader;
 use crate::State;
 
 /// The status and the headers of a response.
@@ -24,9 +25,10 @@ pub struct HttpResponseStart {
     pub status: StatusCode,
     /// The headers. The server sets `transfer-encoding` itself and ignores the app's.
     pub headers: HeaderMap,
-    /// Whether [`HttpResponseTrailers`] follow the body. This requires
+    /// Whether [`HttpResponseTrailers`] may follow the body. This requires
     /// [`Extension::Trailers`](crate::Extension::Trailers).
     pub trailers: bool,
+    pub(crate) invalid: InvalidHeader,
 }
 
 impl HttpResponseStart {
@@ -36,6 +38,7 @@ impl HttpResponseStart {
             status,
             headers: HeaderMap::new(),
             trailers: false,
+            invalid: InvalidHeader::default(),
         }
     }
 
@@ -45,9 +48,23 @@ impl HttpResponseStart {
     }
 
     /// Adds a header. Headers with the same name stay.
+    ///
+    /// If the name or the value is not valid, the start keeps this error, and
+    /// [`Sender::send`](crate::Sender::send) returns it as misuse. So a bad value is never sent
+    /// without its header, and it never panics.
+    ///
+    /// ```
+    /// # use asgi::HttpResponseStart;
+    /// let start = HttpResponseStart::ok().header("x-request-id", format!("{:x}", 0xbeef));
+    /// assert_eq!(start.headers["x-request-id"], "beef");
+    /// ```
     #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
+    pub fn header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Self {
+        self.invalid.append(&mut self.headers, name, value);
         self
     }
 
@@ -74,7 +91,9 @@ impl HttpResponseStart {
         self
     }
 
-    /// Says that trailers follow the body.
+    /// Says that trailers may follow the body.
+    ///
+    /// If there are none after all, the app returns without sending any.
     #[must_use]
     pub fn with_trailers(mut self) -> Self {
         self.trailers = true;

@@ -4,6 +4,10 @@ mod http;
 mod lifespan;
 mod websocket;
 
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{Message, SendError};
+
 pub use self::http::{
     HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
     HttpResponsePush, HttpResponseStart, HttpResponseTrailers, HttpResponseZeroCopySend,
@@ -20,7 +24,7 @@ pub use self::websocket::{
 /// An event that an app sends, in any protocol.
 ///
 /// Spec: core §4.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SendEvent {
     /// `http.response.start`
@@ -82,6 +86,46 @@ impl SendEvent {
             Self::LifespanShutdownFailed(_) => "lifespan.shutdown.failed",
         }
     }
+
+    /// Checks that no invalid header was added to this event.
+    pub(crate) fn check(&self) -> Result<(), SendError> {
+        let invalid = match self {
+            Self::HttpResponseStart(start) => &start.invalid,
+            Self::WebSocketAccept(accept) => &accept.invalid,
+            Self::WebSocketHttpResponseStart(start) => &start.invalid,
+            _ => return Ok(()),
+        };
+        match &invalid.0 {
+            None => Ok(()),
+            Some(header) => Err(SendError::misuse(
+                format!("{} with {header}", self.name()),
+                "valid names and values of headers",
+            )),
+        }
+    }
+}
+
+/// The first invalid header that was added to an event, in words.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InvalidHeader(Option<Box<String>>);
+
+impl InvalidHeader {
+    fn append(
+        &mut self,
+        headers: &mut HeaderMap,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) {
+        let invalid = match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => {
+                headers.append(name, value);
+                return;
+            }
+            (Ok(name), Err(_)) => format!("an invalid value for the header {name}"),
+            (Err(_), _) => String::from("an invalid header name"),
+        };
+        self.0.get_or_insert_with(|| Box::new(invalid));
+    }
 }
 
 macro_rules! into_send_event {
@@ -100,4 +144,10 @@ into_send_event! {
     WebSocketAccept WebSocketSend WebSocketClose WebSocketHttpResponseStart
     WebSocketHttpResponseBody
     LifespanStartupComplete LifespanStartupFailed LifespanShutdownComplete LifespanShutdownFailed
+}
+
+impl From<Message> for SendEvent {
+    fn from(message: Message) -> Self {
+        WebSocketSend::new(message).into()
+    }
 }

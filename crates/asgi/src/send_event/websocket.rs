@@ -1,8 +1,9 @@
 //! The events that an app sends on a WebSocket.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::InvalidHeader;
 use crate::{Message, Text};
 
 /// Accepts the handshake.
@@ -15,6 +16,7 @@ pub struct WebSocketAccept {
     pub subprotocol: Option<String>,
     /// Headers for the response to the handshake. They must not contain `sec-websocket-*` headers.
     pub headers: HeaderMap,
+    pub(crate) invalid: InvalidHeader,
 }
 
 impl WebSocketAccept {
@@ -27,6 +29,18 @@ impl WebSocketAccept {
     #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocol = Some(name.into());
+        self
+    }
+
+    /// Adds a header. An error is kept as in
+    /// [`HttpResponseStart::header`](crate::HttpResponseStart::header).
+    #[must_use]
+    pub fn header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Self {
+        self.invalid.append(&mut self.headers, name, value);
         self
     }
 }
@@ -106,6 +120,7 @@ pub struct WebSocketHttpResponseStart {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
+    pub(crate) invalid: InvalidHeader,
 }
 
 impl WebSocketHttpResponseStart {
@@ -114,7 +129,20 @@ impl WebSocketHttpResponseStart {
         Self {
             status,
             headers: HeaderMap::new(),
+            invalid: InvalidHeader::default(),
         }
+    }
+
+    /// Adds a header. An error is kept as in
+    /// [`HttpResponseStart::header`](crate::HttpResponseStart::header).
+    #[must_use]
+    pub fn header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Self {
+        self.invalid.append(&mut self.headers, name, value);
+        self
     }
 }
 

@@ -1,0 +1,10 @@
+//! The traps of the first version of this interface, one test each.
+//!
+//! Each test prints what happened in the first version ("before") and asserts what happens now.
+
+mod body;
+mod errors;
+mod paths;
+mod send;
+mod start;
+mod support;
