@@ -4,11 +4,14 @@ use asgi::AppError;
 
 /// How an app's future ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AppEnd {
     /// It returned `Ok`.
     Returned,
     /// It returned [`AppError::unsupported`]: it does not know this kind of scope.
     Unsupported,
+    /// It returned [`AppError::aborted`]: it breaks off its exchange on purpose.
+    Aborted,
     /// It returned any other error.
     Failed,
     /// It panicked.
@@ -21,6 +24,7 @@ impl From<&Result<(), AppError>> for AppEnd {
     fn from(result: &Result<(), AppError>) -> Self {
         match result {
             Ok(()) => Self::Returned,
+            Err(error) if error.is_aborted() => Self::Aborted,
             Err(error) if error.is_unsupported() => Self::Unsupported,
             Err(_) => Self::Failed,
         }
@@ -29,6 +33,7 @@ impl From<&Result<(), AppError>> for AppEnd {
 
 /// What an app did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fault {
     /// It returned an error.
     Failed,
@@ -52,7 +57,8 @@ pub(crate) fn fault(
     match end {
         // A panic is a bug, even if the client has left. (HTTP-036)
         AppEnd::Panicked => Some(Fault::Panicked),
-        AppEnd::Cancelled => None,
+        // CORE-029
+        AppEnd::Cancelled | AppEnd::Aborted => None,
         // An app that knows that its client left may end in any way. (HTTP-037)
         _ if knows_client_left => None,
         // For a request or a WebSocket, `unsupported` is an error like any other. (CORE-020)

@@ -40,6 +40,7 @@ pub enum WireEvent {
 
 /// The result of an exchange whose app has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// What the server does for the client.
     pub ending: Ending,
@@ -47,14 +48,26 @@ pub struct Verdict {
     pub fault: Option<Fault>,
 }
 
+impl Verdict {
+    /// Creates a verdict, for a server that wraps these rules.
+    pub const fn new(ending: Ending, fault: Option<Fault>) -> Self {
+        Self { ending, fault }
+    }
+}
+
 /// What the server does for the client after the app has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ending {
     /// The response is complete, so there is nothing to do.
     Complete,
+    /// The whole body has been sent, and the trailers that the start promised don't come: end the
+    /// response without trailers. (HTTP-079)
+    WithoutTrailers,
     /// Nothing has been sent: answer 500.
     ServerError,
-    /// Only a part of the response has been sent: abort it, so that the client notices.
+    /// Break the exchange off, so that the client notices: only a part of the response has been
+    /// sent, or the app asked for it.
     Abort,
     /// The client is gone, so there is nothing to do.
     Gone,
@@ -68,7 +81,8 @@ pub enum Ending {
 ///     │               │  the app waits ──────────▶  │  ◀──┘
 ///     │               │ last body                   │ last body
 ///     │               ▼                             ▼
-///     │           Complete ◀──── trailers ───── Trailers   (only if the start announced them)
+///     │           Complete ◀──── trailers ───── Trailers   (only if the start promised them)
+///     │                        or the app returns
 ///     │
 ///     └ early hints are allowed in Begin and Held; pushes in Begin, Held and Body
 /// ```
@@ -95,7 +109,8 @@ enum HttpPhase {
     Begin,
     Held(HttpResponseStart),
     Body,
-    Trailers(HeaderMap),
+    /// The trailers that have come so far; `None` if no event with trailers has come.
+    Trailers(Option<HeaderMap>),
     Complete,
 }
 
@@ -128,12 +143,15 @@ impl HttpRules {
         self
     }
 
-    /// Checks whether the app may send.
+    /// Tells the app whether it may send.
+    ///
+    /// If the client is gone, the app knows it from now on, and may end in any way. (HTTP-037) To
+    /// ask for the server's own purposes, use [`is_gone`](Self::is_gone).
     ///
     /// # Errors
     ///
     /// Returns an error if the app has ended or if the client is gone.
-    pub fn ready(&mut self) -> Result<(), SendError> {
+    pub fn report_ready(&mut self) -> Result<(), SendError> {
         if self.app_ended {
             // CORE-004
             return Err(SendError::over());
@@ -152,11 +170,11 @@ impl HttpRules {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`ready`](Self::ready). Also returns an error if the event breaks the
+    /// Returns the errors of [`report_ready`](Self::report_ready). Also returns an error if the event breaks the
     /// rules or if the connection does not support it. An error changes nothing. If several errors
     /// apply, CORE-027 says which one comes first.
     pub fn send(&mut self, event: SendEvent) -> Result<WireEvent, SendError> {
-        self.ready()?;
+        self.report_ready()?;
         if self.is_complete() {
             // CORE-014
             return Err(self.unexpected(event.name()));
@@ -216,10 +234,23 @@ impl HttpRules {
         }
     }
 
-    /// Returns how the exchange ended, if it has. The app's `receive` and `closed` return this.
+    /// Returns whether nothing that the app sends can reach the client any more, because the client
+    /// has left. After the reason `Closed`, the client may still read. (HTTP-042)
+    pub fn is_gone(&self) -> bool {
+        self.gone_reason().is_some()
+    }
+
+    /// Returns whether the client has left: it has closed its side, or it is gone.
+    pub fn has_left(&self) -> bool {
+        self.disconnect.is_some()
+    }
+
+    /// Tells the app how the exchange ended, if it has. The app's `receive` and `closed` return this.
     ///
-    /// After the first `Some`, the result never changes. (HTTP-046)
-    pub fn disconnect(&mut self) -> Option<DisconnectReason> {
+    /// If the client has left, the app knows it from now on, and may end in any way. (HTTP-037)
+    /// After the first `Some`, the result never changes. (HTTP-046) To ask for the server's own
+    /// purposes, use [`has_left`](Self::has_left) and [`is_complete`](Self::is_complete).
+    pub fn report_disconnect(&mut self) -> Option<DisconnectReason> {
         if self.reported.is_none() {
             self.reported = if self.is_complete() {
                 // HTTP-045
@@ -240,25 +271,27 @@ impl HttpRules {
             // HTTP-049
             HttpPhase::Complete => Ending::Complete,
             _ if self.gone_reason().is_some() => Ending::Gone,
-            // HTTP-048
-            _ if end == AppEnd::Cancelled => Ending::Abort,
+            // HTTP-048, CORE-028
+            _ if matches!(end, AppEnd::Cancelled | AppEnd::Aborted) => Ending::Abort,
+            // HTTP-079
+            HttpPhase::Trailers(None) if end == AppEnd::Returned => Ending::WithoutTrailers,
             // HTTP-038
             HttpPhase::Begin | HttpPhase::Held(_) => Ending::ServerError,
             // HTTP-039, HTTP-040
             HttpPhase::Body | HttpPhase::Trailers(_) => Ending::Abort,
         };
         let unfinished = match (ending, &self.phase) {
-            (Ending::Complete | Ending::Gone, _) => None,
+            (Ending::Complete | Ending::WithoutTrailers | Ending::Gone, _) => None,
             (_, HttpPhase::Begin) => Some(Fault::NoResponse),
             _ => Some(Fault::Incomplete),
         };
+        if ending == Ending::WithoutTrailers {
+            self.phase = HttpPhase::Complete;
+        }
         let knows_client_left = self
             .reported
             .is_some_and(|reason| reason != DisconnectReason::Complete);
-        Verdict {
-            ending,
-            fault: fault(end, knows_client_left, unfinished),
-        }
+        Verdict::new(ending, fault(end, knows_client_left, unfinished))
     }
 
     /// Returns why the client is gone, if it is.
@@ -295,7 +328,7 @@ impl HttpRules {
         };
         let next = match (part.more_body, self.content.trailers_promised()) {
             (true, _) => HttpPhase::Body,
-            (false, true) => HttpPhase::Trailers(HeaderMap::new()),
+            (false, true) => HttpPhase::Trailers(None),
             (false, false) => HttpPhase::Complete,
         };
         let last = matches!(next, HttpPhase::Complete);
@@ -316,6 +349,7 @@ impl HttpRules {
             self.require(Extension::Trailers)?;
             return Err(self.unexpected("http.response.trailers"));
         };
+        let collected = collected.get_or_insert_default();
         append_all(collected, trailers.headers);
         if trailers.more_trailers {
             return Ok(WireEvent::Nothing); // HTTP-051

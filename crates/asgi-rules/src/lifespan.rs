@@ -30,6 +30,7 @@ pub enum LifespanOutcome {
 
 /// The result of a lifespan whose app has ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LifespanVerdict {
     /// What it means for the server; `None` if the app had sent its last event.
     pub outcome: Option<LifespanOutcome>,
@@ -165,15 +166,18 @@ impl LifespanRules {
 
     /// Records that the app has ended. From now on, each `send` fails with `is_over`.
     pub fn ended(&mut self, end: AppEnd) -> LifespanVerdict {
+        // There is no client that could see an abort, so it is an error like any other. (CORE-028)
+        let end = match end {
+            AppEnd::Aborted => AppEnd::Failed,
+            end => end,
+        };
         let outcome = match (self.phase, end) {
             // LIFE-009
             (LifespanPhase::Starting, AppEnd::Unsupported | AppEnd::Returned) => {
                 Some(LifespanOutcome::Unsupported)
             }
             // LIFE-010
-            (LifespanPhase::Starting, AppEnd::Failed | AppEnd::Panicked | AppEnd::Cancelled) => {
-                Some(LifespanOutcome::StartupFailed)
-            }
+            (LifespanPhase::Starting, _) => Some(LifespanOutcome::StartupFailed),
             // LIFE-011
             (LifespanPhase::Running, _) | (LifespanPhase::Stopping, AppEnd::Cancelled) => {
                 Some(LifespanOutcome::Gone)
@@ -181,9 +185,7 @@ impl LifespanRules {
             // LIFE-015
             (LifespanPhase::Stopping, AppEnd::Returned) => Some(LifespanOutcome::ShutdownComplete),
             // LIFE-016
-            (LifespanPhase::Stopping, AppEnd::Failed | AppEnd::Unsupported | AppEnd::Panicked) => {
-                Some(LifespanOutcome::ShutdownFailed(String::new()))
-            }
+            (LifespanPhase::Stopping, _) => Some(LifespanOutcome::ShutdownFailed(String::new())),
             (LifespanPhase::Over { .. }, _) => None,
         };
         // An app may refuse the lifespan. It may also return an error after it has refused to

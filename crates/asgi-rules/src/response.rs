@@ -17,7 +17,7 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// Whether the app asks the server to close the connection after this response.
     pub close: bool,
-    /// Whether trailers follow the body.
+    /// Whether trailers may follow the body.
     pub trailers: bool,
 }
 
@@ -136,7 +136,7 @@ impl ResponseContent {
         self.discard_body
     }
 
-    /// Returns whether the app has said that trailers follow.
+    /// Returns whether the app has said that trailers may follow.
     pub(crate) fn trailers_promised(&self) -> bool {
         self.trailers_promised
     }

@@ -38,6 +38,7 @@ pub enum WebSocketWireEvent {
 
 /// The result of a WebSocket whose app has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WebSocketVerdict {
     /// What the server does for the client.
     pub ending: WebSocketEnding,
@@ -47,12 +48,14 @@ pub struct WebSocketVerdict {
 
 /// What the server does for the client after the app has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WebSocketEnding {
     /// The app has sent a complete denial or a close frame, so there is nothing to do.
     Complete,
     /// The handshake has no answer yet: answer 500.
     ServerError,
-    /// The handshake has no answer or only a part of one: abort it, so that the client notices.
+    /// Break the exchange off without a close frame, so that the client notices: the handshake has
+    /// no answer or only a part of one, or the app asked for it (WS-043).
     Abort,
     /// The WebSocket is open: send a close frame with this code.
     Close(u16),
@@ -132,12 +135,15 @@ impl WebSocketRules {
         !std::mem::replace(&mut self.connect_received, true)
     }
 
-    /// Checks whether the app may send.
+    /// Tells the app whether it may send.
+    ///
+    /// If the client is gone, the app knows it from now on, and may end in any way. (WS-027) To ask
+    /// for the server's own purposes, use [`is_gone`](Self::is_gone).
     ///
     /// # Errors
     ///
     /// Returns an error if the app has ended or if the client is gone.
-    pub fn ready(&mut self) -> Result<(), SendError> {
+    pub fn report_ready(&mut self) -> Result<(), SendError> {
         if self.app_ended {
             // CORE-004
             return Err(SendError::over());
@@ -156,11 +162,11 @@ impl WebSocketRules {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`ready`](Self::ready). Also returns an error if the event breaks the
+    /// Returns the errors of [`report_ready`](Self::report_ready). Also returns an error if the event breaks the
     /// rules or if the connection does not support it. An error changes nothing. If several errors
     /// apply, CORE-027 says which one comes first.
     pub fn send(&mut self, event: SendEvent) -> Result<WebSocketWireEvent, SendError> {
-        self.ready()?;
+        self.report_ready()?;
         if !self.is_complete()
             && let SendEvent::WebSocketHttpResponseStart(_)
             | SendEvent::WebSocketHttpResponseBody(_) = event
@@ -259,10 +265,17 @@ impl WebSocketRules {
         open
     }
 
+    /// Returns whether the client or the server has ended the WebSocket, so that nothing that the
+    /// app sends can reach the client any more.
+    pub fn is_gone(&self) -> bool {
+        self.disconnection.is_some()
+    }
+
     /// Returns the event that `receive` yields after the last message, if the WebSocket has ended.
     ///
-    /// After the first `Some`, the result never changes. (CORE-008)
-    pub fn disconnect(&mut self) -> Option<WebSocketDisconnect> {
+    /// If the client is gone, the app knows it from now on. After the first `Some`, the result never
+    /// changes. (CORE-008)
+    pub fn report_disconnect(&mut self) -> Option<WebSocketDisconnect> {
         if let Some(disconnection) = &self.disconnection {
             self.reported = true;
             return Some(disconnection.event.clone());
@@ -280,7 +293,9 @@ impl WebSocketRules {
     }
 
     /// Returns the result of the sender's `closed`, if the WebSocket has ended.
-    pub fn disconnect_reason(&mut self) -> Option<DisconnectReason> {
+    ///
+    /// If the client is gone, the app knows it from now on.
+    pub fn report_closed(&mut self) -> Option<DisconnectReason> {
         if let Some(disconnection) = &self.disconnection {
             self.reported = true;
             return Some(disconnection.reason);
@@ -300,14 +315,16 @@ impl WebSocketRules {
                 Ending::ServerError => WebSocketEnding::ServerError,
                 _ => WebSocketEnding::Abort,
             },
+            // CORE-028, WS-043
+            _ if end == AppEnd::Aborted => WebSocketEnding::Abort,
             WebSocketPhase::Handshake if end == AppEnd::Cancelled => WebSocketEnding::Abort,
             // WS-011
             WebSocketPhase::Handshake => WebSocketEnding::ServerError,
             WebSocketPhase::Open | WebSocketPhase::Closed(_) => {
                 let code = match end {
-                    AppEnd::Returned => 1000,                                        // WS-023
-                    AppEnd::Cancelled => 1001,                                       // WS-025
-                    AppEnd::Failed | AppEnd::Unsupported | AppEnd::Panicked => 1011, // WS-024
+                    AppEnd::Returned => 1000,  // WS-023
+                    AppEnd::Cancelled => 1001, // WS-025
+                    _ => 1011,                 // WS-024
                 };
                 self.phase = WebSocketPhase::Closed(WebSocketClose::new(code));
                 WebSocketEnding::Close(code)

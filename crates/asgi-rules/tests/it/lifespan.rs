@@ -81,7 +81,7 @@ fn every_end_in_every_phase() {
     let mut table = String::new();
     for (phase, make) in PHASES {
         for end in ENDS {
-            let LifespanVerdict { outcome, fault } = make().ended(end);
+            let LifespanVerdict { outcome, fault, .. } = make().ended(end);
             table += &format!("{phase} | {end:?} | {outcome:?} | {fault:?}\n");
         }
     }

@@ -4,12 +4,13 @@ use asgi::{SendError, SendEvent};
 use asgi_rules::{AppEnd, ResponseHead, WireEvent};
 use bytes::Bytes;
 
-pub(crate) const ENDS: [AppEnd; 5] = [
+pub(crate) const ENDS: [AppEnd; 6] = [
     AppEnd::Returned,
     AppEnd::Unsupported,
     AppEnd::Failed,
     AppEnd::Panicked,
     AppEnd::Cancelled,
+    AppEnd::Aborted,
 ];
 
 /// Compares two texts line by line, without indentation. Prints the actual text if they differ.
@@ -84,7 +85,7 @@ fn text(data: &Bytes) -> String {
     format!("{:?}", String::from_utf8_lossy(data))
 }
 
-/// A function that makes an event. Events are not `Clone`, so the tests keep lists of these.
+/// A function that makes an event, for lists of events in constants.
 pub(crate) type Make = fn() -> SendEvent;
 
 /// Marsaglia's xorshift64. The same seed gives the same sequence.

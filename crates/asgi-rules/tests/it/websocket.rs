@@ -6,7 +6,7 @@ use asgi::{
     WebSocketHttpResponseStart, WebSocketSend,
 };
 use asgi_rules::{
-    AppEnd, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent, WireEvent,
+    AppEnd, Fault, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent, WireEvent,
 };
 use http::{HeaderValue, StatusCode};
 
@@ -116,7 +116,7 @@ fn every_end_in_every_phase() {
         }),
         ("lost and reported", |rules| {
             rules.disconnected(DisconnectReason::Lost);
-            rules.disconnect();
+            rules.report_disconnect();
         }),
     ];
     let mut table = String::new();
@@ -126,7 +126,7 @@ fn every_end_in_every_phase() {
             for end in ENDS {
                 let mut rules = make();
                 apply(&mut rules);
-                let WebSocketVerdict { ending, fault } = rules.ended(end);
+                let WebSocketVerdict { ending, fault, .. } = rules.ended(end);
                 line += &format!(" | {ending:?}");
                 line += &fault.map_or(String::new(), |fault| format!(", {fault:?}"));
             }
@@ -256,7 +256,7 @@ fn several_errors_at_once_have_an_order() {
 
     let mut rules = plain();
     rules.disconnected(DisconnectReason::Lost);
-    assert!(rules.ready().is_err());
+    assert!(rules.report_ready().is_err());
     assert!(rejected(&mut rules, deny(200)).is_disconnected());
     rules.ended(AppEnd::Returned);
     assert!(rejected(&mut rules, deny(200)).is_over());
@@ -318,7 +318,7 @@ fn nothing_is_taken_once_the_client_is_gone() {
         rules.disconnected(DisconnectReason::Lost);
         let error = rules.send(WebSocketSend::text("a").into()).unwrap_err();
         assert_eq!(error.is_disconnected(), !complete, "{phase}: {error}");
-        assert_eq!(rules.ready().is_err(), !complete, "{phase}");
+        assert_eq!(rules.report_ready().is_err(), !complete, "{phase}");
     }
     let mut rules = after([accept()]);
     rules.closed(1001, "");
@@ -329,22 +329,22 @@ fn nothing_is_taken_once_the_client_is_gone() {
 #[test]
 fn the_app_receives_the_code_of_the_side_that_closed_first() {
     let mut rules = after([accept()]);
-    assert_eq!(rules.disconnect(), None);
-    assert_eq!(rules.disconnect_reason(), None);
+    assert_eq!(rules.report_disconnect(), None);
+    assert_eq!(rules.report_closed(), None);
     rules.closed(4000, "bye");
     rules.disconnected(DisconnectReason::Lost);
     for _ in 0..2 {
         let reported = WebSocketDisconnect::new(4000, "bye");
-        assert_eq!(rules.disconnect(), Some(reported));
-        let reason = rules.disconnect_reason();
+        assert_eq!(rules.report_disconnect(), Some(reported));
+        let reason = rules.report_closed();
         assert_eq!(reason, Some(DisconnectReason::Closed));
     }
 
     let mut rules = after([accept(), WebSocketClose::new(3000).reason("bye").into()]);
     rules.closed(3001, "");
     let reported = WebSocketDisconnect::new(3000, "bye");
-    assert_eq!(rules.disconnect(), Some(reported));
-    let reason = rules.disconnect_reason();
+    assert_eq!(rules.report_disconnect(), Some(reported));
+    let reason = rules.report_closed();
     assert_eq!(reason, Some(DisconnectReason::Complete));
 }
 
@@ -362,15 +362,18 @@ fn if_the_server_closes_the_app_receives_the_code_of_its_close_frame() {
             "denied" | "forbidden" => (1006, DisconnectReason::Complete),
             _ => (1006, DisconnectReason::Shutdown),
         };
-        assert_eq!(rules.disconnect_reason(), Some(reason), "{phase}");
-        assert_eq!(rules.disconnect().unwrap().code, code, "{phase}");
+        assert_eq!(rules.report_closed(), Some(reason), "{phase}");
+        assert_eq!(rules.report_disconnect().unwrap().code, code, "{phase}");
         // The server closes only once.
         assert!(!rules.close(DisconnectReason::ProtocolError, &frame));
-        assert_eq!(rules.disconnect().unwrap().code, code, "{phase}");
+        assert_eq!(rules.report_disconnect().unwrap().code, code, "{phase}");
     }
     let mut rules = after([accept()]);
     rules.close(DisconnectReason::Shutdown, &frame);
-    assert_eq!(rules.disconnect().unwrap().reason, "the server stops");
+    assert_eq!(
+        rules.report_disconnect().unwrap().reason,
+        "the server stops"
+    );
     let error = rules.send(WebSocketSend::text("a").into()).unwrap_err();
     assert_eq!(error.disconnect_reason(), Some(DisconnectReason::Shutdown));
     let ending = rules.ended(AppEnd::Returned).ending;
@@ -391,14 +394,14 @@ fn without_a_close_frame_the_app_receives_1006() {
             "denied" | "forbidden" => (1006, DisconnectReason::Complete),
             _ => (1006, DisconnectReason::Lost),
         };
-        assert_eq!(rules.disconnect_reason(), Some(reason), "{phase}");
-        assert_eq!(rules.disconnect().unwrap().code, code, "{phase}");
+        assert_eq!(rules.report_closed(), Some(reason), "{phase}");
+        assert_eq!(rules.report_disconnect().unwrap().code, code, "{phase}");
     }
     let mut rules = handshake();
-    assert_eq!(rules.disconnect(), None);
+    assert_eq!(rules.report_disconnect(), None);
     rules.ended(AppEnd::Failed);
-    assert_eq!(rules.disconnect(), abnormal);
-    let reason = rules.disconnect_reason();
+    assert_eq!(rules.report_disconnect(), abnormal);
+    let reason = rules.report_closed();
     assert_eq!(reason, Some(DisconnectReason::Complete));
 }
 
@@ -407,13 +410,13 @@ fn an_app_that_knows_that_its_client_left_is_not_at_fault() {
     type Learn = fn(&mut WebSocketRules);
     let ways: [Learn; 3] = [
         |rules| {
-            rules.disconnect();
+            rules.report_disconnect();
         },
         |rules| {
-            rules.disconnect_reason();
+            rules.report_closed();
         },
         |rules| {
-            let _ = rules.ready();
+            let _ = rules.report_ready();
         },
     ];
     for learn in ways {
@@ -430,14 +433,14 @@ fn after_the_app_has_ended_each_send_fails_with_over() {
     for (phase, make) in PHASES {
         let mut rules = make();
         rules.ended(AppEnd::Failed);
-        assert_eq!(rules.ready(), Err(SendError::over()), "{phase}");
+        assert_eq!(rules.report_ready(), Err(SendError::over()), "{phase}");
         assert!(rejected(&mut rules, close(1000)).is_over(), "{phase}");
         let code = match phase {
             "open" => 1011,
             "closed" => 1000,
             _ => 1006,
         };
-        assert_eq!(rules.disconnect().unwrap().code, code, "{phase}");
+        assert_eq!(rules.report_disconnect().unwrap().code, code, "{phase}");
     }
 }
 
@@ -493,7 +496,7 @@ fn no_sequence_of_events_breaks_the_order_for_the_client() {
                     }
                 }
                 3 => {
-                    let disconnect = rules.disconnect();
+                    let disconnect = rules.report_disconnect();
                     assert!(reported.is_none() || disconnect == reported, "seed {seed}");
                     reported = disconnect;
                 }
@@ -523,10 +526,15 @@ fn no_sequence_of_events_breaks_the_order_for_the_client() {
             WebSocketEnding::Gone => (1, gone && seen != ClientView::Complete),
             WebSocketEnding::ServerError => (2, !gone && seen == ClientView::Nothing),
             WebSocketEnding::Abort => {
-                let half = seen == ClientView::Denial || end == AppEnd::Cancelled;
-                (3, !gone && half && seen != ClientView::Open)
+                let valid = match end {
+                    AppEnd::Aborted => seen != ClientView::Complete,
+                    AppEnd::Cancelled => matches!(seen, ClientView::Denial | ClientView::Nothing),
+                    _ => seen == ClientView::Denial,
+                };
+                (3, !gone && valid)
             }
             WebSocketEnding::Close(_) => (4, !gone && seen == ClientView::Open),
+            other => panic!("unexpected {other:?}"),
         };
         assert!(valid, "seed {seed}: {ending:?} after {seen:?}");
         endings[index] += 1;
@@ -534,4 +542,26 @@ fn no_sequence_of_events_breaks_the_order_for_the_client() {
         assert!(rules.send(close(1000)).unwrap_err().is_over());
     }
     assert!(endings.iter().all(|times| *times > 100), "{endings:?}");
+}
+
+/// WS-043
+#[test]
+fn an_app_that_aborts_sends_no_close_frame() {
+    let mut rules = after([accept()]);
+    let verdict = rules.ended(AppEnd::Aborted);
+    assert_eq!(
+        (verdict.ending, verdict.fault),
+        (WebSocketEnding::Abort, None)
+    );
+    assert_eq!(rules.report_disconnect().unwrap().code, 1006);
+}
+
+#[test]
+fn a_question_tells_the_app_nothing() {
+    let mut rules = after([accept()]);
+    assert!(!rules.is_gone());
+    rules.disconnected(DisconnectReason::Lost);
+    assert!(rules.is_gone());
+    // The app does not know that its client left, so its end is its fault.
+    assert_eq!(rules.ended(AppEnd::Failed).fault, Some(Fault::Failed));
 }

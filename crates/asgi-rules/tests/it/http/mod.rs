@@ -84,7 +84,7 @@ fn rejected(rules: &mut HttpRules, event: impl Into<SendEvent>) -> SendError {
 
 type NamedPhase = (&'static str, fn() -> HttpRules);
 
-const PHASES: [NamedPhase; 5] = [
+const PHASES: [NamedPhase; 6] = [
     ("begin", get),
     ("held", || {
         let mut rules = get();
@@ -105,6 +105,13 @@ const PHASES: [NamedPhase; 5] = [
     ("complete", || {
         let mut rules = get();
         sent(&mut rules, [start(200, &[]).into(), last("a")]);
+        rules
+    }),
+    ("more trailers", || {
+        let mut rules = get();
+        let start = start(200, &[]).with_trailers();
+        let trailers = HttpResponseTrailers::more(headers(&[("s", "0")]));
+        sent(&mut rules, [start.into(), last("a"), trailers.into()]);
         rules
     }),
 ];

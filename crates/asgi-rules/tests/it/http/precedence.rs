@@ -22,7 +22,7 @@ fn trailers() -> HttpResponseTrailers {
 fn over_comes_before_gone() {
     let mut rules = get();
     rules.disconnected(DisconnectReason::Lost);
-    assert!(rules.ready().unwrap_err().is_disconnected());
+    assert!(rules.report_ready().unwrap_err().is_disconnected());
     rules.ended(AppEnd::Returned);
     assert_eq!(rejected(&mut rules, last("")), SendError::over());
 }
@@ -35,7 +35,7 @@ fn gone_comes_before_misuse_and_refused() {
         rules.disconnected(DisconnectReason::Reset(8));
         // The first error changes the rules, because the app learns the reason. So `rejected` can
         // only check the second.
-        assert!(rules.ready().is_err());
+        assert!(rules.report_ready().is_err());
         let error = rejected(&mut rules, event);
         assert_eq!(error.disconnect_reason(), Some(DisconnectReason::Reset(8)));
     }
