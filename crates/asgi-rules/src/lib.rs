@@ -12,12 +12,14 @@
 
 #![forbid(unsafe_code)]
 
+mod closed;
 mod end;
 mod http;
 mod lifespan;
 mod response;
 mod websocket;
 
+pub use closed::{ClosedSource, ClosedWaiter, ClosedWakers, closed_handle};
 pub use end::{AppEnd, Fault};
 pub use http::{Ending, HttpRules, Verdict, WireEvent};
 pub use lifespan::{LifespanOutcome, LifespanRules, LifespanVerdict};

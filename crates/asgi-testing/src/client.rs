@@ -71,8 +71,8 @@ impl Client {
         self
     }
 
-    /// Sets the path at which the app is mounted. See
-    /// [`HttpScope::mounted_at`](asgi::HttpScope::mounted_at).
+    /// Sets the path at which the app is mounted: the
+    /// [`root_path`](asgi::HttpScope::root_path) of each scope.
     #[must_use]
     pub fn mounted_at(mut self, root_path: impl Into<Cow<'static, str>>) -> Self {
         self.root_path = root_path.into();

@@ -36,7 +36,7 @@ pub enum Event {
     Trailers(HeaderMap),
     /// The response is complete. No event follows.
     Complete,
-    /// The app did not finish the response. No event follows.
+    /// The app did not finish the response, or aborted it. No event follows.
     Aborted,
 }
 
@@ -300,9 +300,14 @@ impl Exchange {
                 self.record.head = Some((status, HeaderMap::new()));
                 self.record.complete = true;
             }
+            Ending::WithoutTrailers => {
+                self.events.push_back(Event::Complete);
+                self.record.complete = true;
+            }
             Ending::Abort => self.events.push_back(Event::Aborted),
-            // `poll_event` sets `done` once the test has taken the earlier events.
-            Ending::Complete | Ending::Gone => {}
+            // `Complete` and `Gone`: `poll_event` sets `done` once the test has taken the earlier
+            // events.
+            _ => {}
         }
         Poll::Ready(())
     }
@@ -349,9 +354,7 @@ impl Exchange {
     fn start_push(&mut self, push: &HttpResponsePush) {
         if let Some((app, scope)) = &self.push_template {
             let mut pushed = HttpScope::new(Method::GET, push.path.clone());
-            if !scope.root_path.is_empty() {
-                pushed = pushed.mounted_at(scope.root_path.clone());
-            }
+            pushed.root_path = scope.root_path.clone();
             pushed.version = scope.version;
             pushed.scheme = scope.scheme.clone();
             pushed.headers = push.headers.clone();

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use asgi::{
-    DisconnectReason, HttpDisconnect, HttpRequest, HttpScope, ReceiveEvent, ReceiveHalf, SendError,
-    SendEvent, SendHalf, State,
+    Closed, DisconnectReason, HttpDisconnect, HttpRequest, HttpScope, ReceiveEvent, ReceiveHalf,
+    SendError, SendEvent, SendHalf, State,
 };
-use asgi_rules::{AppEnd, HttpRules, Verdict, WireEvent};
+use asgi_rules::{AppEnd, ClosedSource, ClosedWaiter, HttpRules, Verdict, WireEvent};
 
-use crate::wake::{WakerSlot, lock};
+use crate::wake::{ClosedSlot, WakerSlot, lock};
 
 /// The state that the test and both halves share.
 ///
@@ -20,7 +20,7 @@ pub(crate) struct SharedHttp {
     inner: Mutex<HttpInner>,
     on_receive: WakerSlot,
     on_ready: WakerSlot,
-    on_closed: WakerSlot,
+    on_closed: ClosedSlot,
     on_event: WakerSlot,
 }
 
@@ -51,7 +51,7 @@ impl SharedHttp {
             }),
             on_receive: WakerSlot::default(),
             on_ready: WakerSlot::default(),
-            on_closed: WakerSlot::default(),
+            on_closed: ClosedSlot::default(),
             on_event: WakerSlot::default(),
         })
     }
@@ -143,7 +143,7 @@ impl HttpInner {
         {
             return Some(part.into());
         }
-        let reason = self.rules.disconnect()?;
+        let reason = self.rules.report_disconnect()?;
         Some(HttpDisconnect::new(reason).into())
     }
 }
@@ -166,7 +166,7 @@ impl SendHalf for HttpSend {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.0.on_ready.register(cx);
         let mut inner = lock(&self.0.inner);
-        inner.rules.ready()?;
+        inner.rules.report_ready()?;
         if inner.events.is_empty() {
             inner.room_promised = true;
         }
@@ -180,7 +180,7 @@ impl SendHalf for HttpSend {
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         let complete = {
             let mut inner = lock(&self.0.inner);
-            inner.rules.ready()?;
+            inner.rules.report_ready()?;
             if !inner.room_promised {
                 let got = format!("{} without room for it", event.name());
                 return Err(SendError::misuse(got, "start_send only after poll_ready"));
@@ -201,9 +201,31 @@ impl SendHalf for HttpSend {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
         self.0.on_closed.register(cx);
-        match lock(&self.0.inner).rules.disconnect() {
+        match lock(&self.0.inner).rules.report_disconnect() {
             Some(reason) => Poll::Ready(reason),
             None => Poll::Pending,
         }
+    }
+
+    fn closed_handle(&self) -> Closed {
+        asgi_rules::closed_handle(Arc::clone(&self.0))
+    }
+}
+
+impl ClosedSource for SharedHttp {
+    fn poll_waiter(
+        &self,
+        waiter: &mut ClosedWaiter,
+        cx: &mut Context<'_>,
+    ) -> Poll<DisconnectReason> {
+        self.on_closed.register_handle(waiter, cx);
+        match lock(&self.inner).rules.report_disconnect() {
+            Some(reason) => Poll::Ready(reason),
+            None => Poll::Pending,
+        }
+    }
+
+    fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
+        self.on_closed.remove_handle(waiter);
     }
 }

@@ -17,7 +17,7 @@
 //!         return Err(AppError::unsupported(&scope));
 //!     };
 //!     let body = receive.body(1024).await?;
-//!     let text = format!("{} {}: {} bytes", http.method, http.path, body.len());
+//!     let text = format!("{} {}: {} bytes", http.method, http.path(), body.len());
 //!     send.send(HttpResponseStart::ok().content_type("text/plain")).await?;
 //!     send.send(HttpResponseBody::last(text)).await?;
 //!     Ok(())
@@ -161,7 +161,7 @@
 //! # async fn app(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
 //! #     let Scope::Http(http) = scope else { return Err(AppError::unsupported(&scope)) };
 //! #     send.send(HttpResponseStart::ok()).await?;
-//! #     send.send(HttpResponseBody::last(format!("Hello from {}\n", http.path))).await?;
+//! #     send.send(HttpResponseBody::last(format!("Hello from {}\n", http.path()))).await?;
 //! #     Ok(())
 //! # }
 //! #[cfg(test)]

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use asgi::{
-    AppError, DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver,
+    AppError, Closed, DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver,
     SendError, SendEvent, SendHalf, Sender, State,
 };
-use asgi_rules::{AppEnd, LifespanOutcome, LifespanRules};
+use asgi_rules::{AppEnd, ClosedSource, ClosedWaiter, LifespanOutcome, LifespanRules};
 
-use crate::wake::{AppTask, WakerSlot, lock};
+use crate::wake::{AppTask, ClosedSlot, WakerSlot, lock};
 
 /// The error of a start-up or a shutdown.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub(crate) struct LifespanTask {
 struct SharedLifespan {
     inner: Mutex<LifespanInner>,
     on_receive: WakerSlot,
-    on_closed: WakerSlot,
+    on_closed: ClosedSlot,
     /// Wakes the test that waits for the app. Another task of the app may send the event.
     on_outcome: WakerSlot,
 }
@@ -91,7 +91,7 @@ impl LifespanTask {
                 app_error: None,
             }),
             on_receive: WakerSlot::default(),
-            on_closed: WakerSlot::default(),
+            on_closed: ClosedSlot::default(),
             on_outcome: WakerSlot::default(),
         });
         let future = app.start(
@@ -244,5 +244,27 @@ impl SendHalf for LifespanHalf {
             Some(reason) => Poll::Ready(reason),
             None => Poll::Pending,
         }
+    }
+
+    fn closed_handle(&self) -> Closed {
+        asgi_rules::closed_handle(Arc::clone(&self.0))
+    }
+}
+
+impl ClosedSource for SharedLifespan {
+    fn poll_waiter(
+        &self,
+        waiter: &mut ClosedWaiter,
+        cx: &mut Context<'_>,
+    ) -> Poll<DisconnectReason> {
+        self.on_closed.register_handle(waiter, cx);
+        match lock(&self.inner).rules.closed() {
+            Some(reason) => Poll::Ready(reason),
+            None => Poll::Pending,
+        }
+    }
+
+    fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
+        self.on_closed.remove_handle(waiter);
     }
 }

@@ -5,9 +5,9 @@ use std::pin::Pin;
 
 use asgi::{Address, Extension, HttpRequest, HttpScope};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use crate::{Broken, Client, Exchange, Response};
 
@@ -29,9 +29,7 @@ impl Request {
     #[track_caller]
     pub(crate) fn new(client: Client, method: Method, target: &str) -> Self {
         let mut scope = HttpScope::new(method, parse_target(target));
-        if !client.root_path.is_empty() {
-            scope = scope.mounted_at(client.root_path.clone());
-        }
+        scope.root_path = client.root_path.clone();
         scope.headers = default_headers();
         scope.client = Some(local(50_000));
         scope.server = Some(local(80));
@@ -64,7 +62,7 @@ impl Request {
         self
     }
 
-    /// Sets the body and its `content-length`.
+    /// Sets the body and its `content-length`, or `transfer-encoding` if there are trailers.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self
@@ -76,7 +74,8 @@ impl Request {
         self
     }
 
-    /// Leaves the body open, so that [`Exchange::send_body`] can send more of it.
+    /// Leaves the body open, so that [`Exchange::send_body`] can send more of it. On HTTP/1.1, the
+    /// request then has `transfer-encoding: chunked`, unless it has a `content-length`.
     ///
     /// Use this with [`start`](Self::start).
     pub fn open_body(mut self) -> Self {
@@ -128,14 +127,13 @@ impl Request {
             trailers,
             body_is_open,
         } = self;
-        if let Some(body) = &body
-            && !body_is_open
-            && trailers.is_none()
-        {
-            scope
-                .headers
-                .entry(CONTENT_LENGTH)
-                .or_insert_with(|| HeaderValue::from(body.len()));
+        add_framing(
+            &mut scope,
+            body.as_ref(),
+            body_is_open || trailers.is_some(),
+        );
+        if body.is_none() && !body_is_open && trailers.is_none() {
+            scope = scope.without_body();
         }
         let first = match (body_is_open, body) {
             (true, body) => body.map(HttpRequest::more),
@@ -155,6 +153,27 @@ impl IntoFuture for Request {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
+    }
+}
+
+/// Adds the headers that a client sends with a body. `streams` says that the length is not known when
+/// the request is sent.
+fn add_framing(scope: &mut HttpScope, body: Option<&Bytes>, streams: bool) {
+    let headers = &mut scope.headers;
+    if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
+        return;
+    }
+    match body {
+        _ if streams => {
+            // HTTP/2 has no transfer codings, and HTTP/1.0 has none either.
+            if scope.version == Version::HTTP_11 {
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+        }
+        Some(body) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        None => {}
     }
 }
 

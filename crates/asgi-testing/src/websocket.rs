@@ -30,9 +30,7 @@ impl Handshake {
     #[track_caller]
     pub(crate) fn new(client: Client, target: &str) -> Self {
         let mut scope = WebSocketScope::new(parse_target(target));
-        if !client.root_path.is_empty() {
-            scope = scope.mounted_at(client.root_path.clone());
-        }
+        scope.root_path = client.root_path.clone();
         scope.headers = default_headers();
         scope.client = Some(local(50_000));
         scope.server = Some(local(80));

@@ -5,19 +5,22 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use asgi::{
-    DisconnectReason, Message, ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf,
+    Closed, DisconnectReason, Message, ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf,
     WebSocketClose, WebSocketConnect, WebSocketReceive, WebSocketScope,
 };
-use asgi_rules::{AppEnd, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent};
+use asgi_rules::{
+    AppEnd, ClosedSource, ClosedWaiter, WebSocketEnding, WebSocketRules, WebSocketVerdict,
+    WebSocketWireEvent,
+};
 
-use crate::wake::{WakerSlot, lock};
+use crate::wake::{ClosedSlot, WakerSlot, lock};
 
 /// The state that the test and both halves share.
 pub(crate) struct SharedWebSocket {
     inner: Mutex<WebSocketInner>,
     on_receive: WakerSlot,
     on_ready: WakerSlot,
-    on_closed: WakerSlot,
+    on_closed: ClosedSlot,
     on_event: WakerSlot,
 }
 
@@ -47,7 +50,7 @@ impl SharedWebSocket {
             }),
             on_receive: WakerSlot::default(),
             on_ready: WakerSlot::default(),
-            on_closed: WakerSlot::default(),
+            on_closed: ClosedSlot::default(),
             on_event: WakerSlot::default(),
         })
     }
@@ -141,7 +144,7 @@ impl WebSocketInner {
         {
             return Some(WebSocketReceive::new(message).into());
         }
-        self.rules.disconnect().map(Into::into)
+        self.rules.report_disconnect().map(Into::into)
     }
 }
 
@@ -163,7 +166,7 @@ impl SendHalf for WebSocketSendHalf {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.0.on_ready.register(cx);
         let mut inner = lock(&self.0.inner);
-        inner.rules.ready()?;
+        inner.rules.report_ready()?;
         inner.room_promised |= inner.events.is_empty();
         if inner.room_promised {
             Poll::Ready(Ok(()))
@@ -175,7 +178,7 @@ impl SendHalf for WebSocketSendHalf {
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         let complete = {
             let mut inner = lock(&self.0.inner);
-            inner.rules.ready()?;
+            inner.rules.report_ready()?;
             if !inner.room_promised {
                 let got = format!("{} without room for it", event.name());
                 return Err(SendError::misuse(got, "start_send only after poll_ready"));
@@ -198,9 +201,31 @@ impl SendHalf for WebSocketSendHalf {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
         self.0.on_closed.register(cx);
-        match lock(&self.0.inner).rules.disconnect_reason() {
+        match lock(&self.0.inner).rules.report_closed() {
             Some(reason) => Poll::Ready(reason),
             None => Poll::Pending,
         }
+    }
+
+    fn closed_handle(&self) -> Closed {
+        asgi_rules::closed_handle(Arc::clone(&self.0))
+    }
+}
+
+impl ClosedSource for SharedWebSocket {
+    fn poll_waiter(
+        &self,
+        waiter: &mut ClosedWaiter,
+        cx: &mut Context<'_>,
+    ) -> Poll<DisconnectReason> {
+        self.on_closed.register_handle(waiter, cx);
+        match lock(&self.inner).rules.report_closed() {
+            Some(reason) => Poll::Ready(reason),
+            None => Poll::Pending,
+        }
+    }
+
+    fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
+        self.on_closed.remove_handle(waiter);
     }
 }

@@ -40,7 +40,7 @@ async fn the_scope_describes_the_request() {
     let client = Client::new(async |scope: Scope, _: Receiver, mut send: Sender| {
         let http = http(scope);
         assert_eq!(http.method, Method::PATCH);
-        assert_eq!(http.path, "/api/ä");
+        assert_eq!(http.path(), "/api/ä");
         assert_eq!(http.local_path(), "/ä");
         assert_eq!(http.raw_path(), "/%C3%A4");
         assert_eq!(http.query_string(), "a=%20");
@@ -581,7 +581,7 @@ async fn debug_values_reach_the_test() {
 
 async fn pushing(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
     let http = http(scope);
-    if http.path == "/style.css" {
+    if http.path() == "/style.css" {
         assert_eq!(http.method, Method::GET);
         assert_eq!(http.query_string(), "v=1");
         assert_eq!(http.headers[HOST], "example.org");

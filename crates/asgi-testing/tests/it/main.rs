@@ -9,4 +9,5 @@
 mod http;
 mod lifespan;
 mod preload;
+mod traps;
 mod websocket;

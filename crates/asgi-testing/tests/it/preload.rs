@@ -17,7 +17,7 @@ async fn page(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppErro
     let Scope::Http(http) = scope else {
         return Err(AppError::unsupported(&scope));
     };
-    if http.path != "/" {
+    if http.path() != "/" {
         send.respond(HttpResponseStart::ok(), "pushed").await?;
         return Ok(());
     }
@@ -101,6 +101,10 @@ impl SendHalf for Refusing {
             return Err(SendError::refused("no room"));
         }
         self.send.start_send(event)
+    }
+
+    fn closed_handle(&self) -> asgi::Closed {
+        asgi::Closed::new(std::future::pending())
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {

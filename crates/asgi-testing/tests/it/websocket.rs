@@ -36,7 +36,7 @@ async fn the_accept_chooses_a_subprotocol_from_the_scope() {
         let Scope::WebSocket(scope) = scope else {
             return Err(AppError::unsupported(&scope));
         };
-        assert_eq!(scope.path, "/chat");
+        assert_eq!(scope.path(), "/chat");
         assert_eq!(scope.headers["origin"], "http://localhost");
         assert_eq!(scope.subprotocols, ["a", "b"]);
         let mut accept = WebSocketAccept::new().subprotocol("b");
