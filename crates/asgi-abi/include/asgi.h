@@ -40,7 +40,7 @@ extern "C" {
 /* The first eight bytes of AsgiApp and AsgiHost; "ASGI_APP" in a little-endian file. */
 #define ASGI_MAGIC UINT64_C(0x5050415f49475341)
 #define ASGI_MAJOR 0
-#define ASGI_MINOR 5
+#define ASGI_MINOR 6
 
 /* Return values. */
 #define ASGI_PENDING 0  /* not ready; the callee wakes the waker later */
@@ -135,18 +135,20 @@ typedef struct AsgiTls {
     AsgiStr server_name;
 } AsgiTls;
 
+#define ASGI_SCOPE_WITHOUT_BODY 1 /* no body follows the request */
+
 /* The scope of one call, valid only during `call`. For a lifespan, only `size` and `kind`
  * are set. */
 typedef struct AsgiScope {
     uint32_t size; /* sizeof(AsgiScope) */
     uint32_t kind; /* ASGI_SCOPE_... */
     uint32_t http_version; /* ASGI_HTTP_... */
-    uint32_t reserved;
+    uint32_t flags; /* ASGI_SCOPE_WITHOUT_BODY */
     AsgiStr method;    /* NULL for a WebSocket */
     AsgiStr scheme;
-    AsgiStr target;    /* path and query as on the wire */
+    AsgiStr target;    /* path and query, encoded as on the wire, without `root_path` */
     AsgiStr path;      /* decoded, with `root_path` in front */
-    AsgiStr root_path; /* the path under which the app is mounted; usually empty */
+    AsgiStr root_path; /* the decoded path under which the app is mounted; usually empty */
     const AsgiHeader *headers;
     size_t n_headers;
     const AsgiStr *subprotocols; /* WebSocket: the client's offer, the preferred one first */
@@ -171,11 +173,12 @@ typedef struct AsgiScope {
 /* Why an exchange ended. */
 typedef struct AsgiDisconnect {
     uint32_t reason; /* ASGI_DISCONNECT_... */
-    uint32_t code;   /* the code of a reset, or of a WebSocket's close frame */
+    uint32_t reserved;
+    uint64_t code; /* of a reset, of up to 62 bits; or of a WebSocket's close frame */
 } AsgiDisconnect;
 
 #define ASGI_FLAG_MORE 1     /* more of the body, or more trailers, will follow */
-#define ASGI_FLAG_TRAILERS 2 /* request: `headers` has trailers; response start: trailers follow */
+#define ASGI_FLAG_TRAILERS 2 /* request: `headers` has trailers; response start: they may follow */
 #define ASGI_FLAG_TEXT 4     /* a WebSocket message is text (UTF-8), not binary */
 #define ASGI_FLAG_OFFSET 8   /* zerocopysend starts at `offset`, not at the file's position */
 #define ASGI_FLAG_COUNT 16   /* zerocopysend ends after `count` bytes, not at the file's end */
@@ -250,6 +253,7 @@ typedef struct AsgiSendError {
 #define ASGI_OUTCOME_FAILED 1       /* the app returned an error */
 #define ASGI_OUTCOME_UNSUPPORTED 2  /* the app does not serve this kind of scope */
 #define ASGI_OUTCOME_DISCONNECTED 3 /* the app stopped because its client left */
+#define ASGI_OUTCOME_ABORTED 4      /* the app breaks off its exchange on purpose: no fault */
 
 /* Why a task failed or panicked. The texts are valid until the task is dropped. */
 typedef struct AsgiOutcome {
@@ -271,6 +275,12 @@ typedef struct AsgiReceive {
 typedef struct AsgiSend {
     uintptr_t store[4];
 } AsgiSend;
+
+/* A handle that waits for the end of an exchange. The library owns it once the host has
+ * made it. */
+typedef struct AsgiClosed {
+    uintptr_t store[4];
+} AsgiClosed;
 
 /* One call of an app. The library makes it; the host owns it from then on. */
 typedef struct AsgiTask {
@@ -329,7 +339,16 @@ typedef struct AsgiHost {
      * or PANICKED. */
     uint32_t (*send_poll_closed)(AsgiSend *send, const AsgiWaker *waker,
                                  AsgiDisconnect *disconnect);
+    /* Makes a handle that waits as send_poll_closed does, independently of the half and of
+     * other handles. READY with the handle, or PANICKED. */
+    uint32_t (*send_closed_handle)(const AsgiSend *send, AsgiClosed *closed);
     void (*send_drop)(AsgiSend *send);
+
+    /* Waits as send_poll_closed does. Do not poll a handle again after READY. */
+    uint32_t (*closed_poll)(AsgiClosed *closed, const AsgiWaker *waker,
+                            AsgiDisconnect *disconnect);
+    /* Gives the handle back. It may outlive the half and the task. */
+    void (*closed_drop)(AsgiClosed *closed);
 
     /* Whether the log takes lines of this level and target, or of this level and any
      * target if `target` is NULL: ASGI_LOG_ENABLED and ASGI_LOG_ASK_AGAIN. Without

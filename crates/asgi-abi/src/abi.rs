@@ -21,7 +21,7 @@ pub const MAGIC: u64 = 0x5050_415f_4947_5341;
 /// The version's first number. While it is 0, both numbers must be the same on both sides.
 pub const MAJOR: u16 = 0;
 /// The version's second number.
-pub const MINOR: u16 = 5;
+pub const MINOR: u16 = 6;
 
 /// Not ready; the callee wakes the waker later.
 pub const PENDING: u32 = 0;
@@ -45,6 +45,9 @@ pub const HTTP_10: u32 = 10;
 pub const HTTP_11: u32 = 11;
 /// [`Scope::http_version`]: HTTP/2.
 pub const HTTP_2: u32 = 20;
+
+/// [`Scope::flags`]: no body follows the request.
+pub const SCOPE_WITHOUT_BODY: u32 = 1 << 0;
 
 /// [`Scope::extensions`]: `http.response.push`.
 pub const EXTENSION_PUSH: u64 = 1 << 0;
@@ -120,7 +123,7 @@ pub const SEND_LIFESPAN_SHUTDOWN_FAILED: u32 = 35;
 
 /// `flags` of an event: more of the body, or more trailers, will follow.
 pub const FLAG_MORE: u32 = 1 << 0;
-/// `flags` of an event: `headers` has trailers (`http.request`), or trailers follow
+/// `flags` of an event: `headers` has trailers (`http.request`), or trailers may follow
 /// (`http.response.start`).
 pub const FLAG_TRAILERS: u32 = 1 << 1;
 /// `flags` of a WebSocket message: it is text (UTF-8), not binary.
@@ -163,6 +166,8 @@ pub const OUTCOME_FAILED: u32 = 1;
 pub const OUTCOME_UNSUPPORTED: u32 = 2;
 /// [`Outcome::kind`]: the app stopped because its client left; `disconnect` says why.
 pub const OUTCOME_DISCONNECTED: u32 = 3;
+/// [`Outcome::kind`]: the app breaks off its exchange on purpose. This is no fault.
+pub const OUTCOME_ABORTED: u32 = 4;
 
 /// [`Host::log_enabled`]: the host would write a line now.
 pub const LOG_ENABLED: u32 = 1 << 0;
@@ -297,17 +302,17 @@ pub struct Scope {
     pub kind: u32,
     /// One of `HTTP_…`.
     pub http_version: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// `SCOPE_WITHOUT_BODY`.
+    pub flags: u32,
     /// The method; NULL for a WebSocket.
     pub method: Str,
     /// The scheme.
     pub scheme: Str,
-    /// Path and query as on the wire.
+    /// Path and query, percent-encoded as on the wire, without `root_path`.
     pub target: Str,
     /// The decoded path, with `root_path` in front.
     pub path: Str,
-    /// The path under which the app is mounted.
+    /// The decoded path under which the app is mounted.
     pub root_path: Str,
     /// The headers.
     pub headers: *const Header,
@@ -335,8 +340,10 @@ pub struct Scope {
 pub struct Disconnect {
     /// One of `DISCONNECT_…`.
     pub reason: u32,
-    /// The code of a reset, or of a WebSocket's close frame.
-    pub code: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The code of a reset, of up to 62 bits, or the code of a WebSocket's close frame.
+    pub code: u64,
 }
 
 /// An event that an app receives.
@@ -464,6 +471,14 @@ pub struct Send {
     pub store: [MaybeUninit<usize>; 4],
 }
 
+/// A handle that waits for the end of an exchange. The library owns it once the host has made it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Closed {
+    /// Private data of the host.
+    pub store: [MaybeUninit<usize>; 4],
+}
+
 /// One call of an app. The library makes it; the host owns it from then on.
 #[repr(C)]
 #[derive(Debug)]
@@ -501,8 +516,16 @@ pub struct Host {
     /// PANICKED.
     pub send_poll_closed:
         unsafe extern "C" fn(*mut Send, *const Waker, disconnect: *mut Disconnect) -> u32,
+    /// Makes a handle that waits as `send_poll_closed` does, independently of the half and of other
+    /// handles. READY with the handle, or PANICKED.
+    pub send_closed_handle: unsafe extern "C" fn(*const Send, closed: *mut Closed) -> u32,
     /// Gives the half back.
     pub send_drop: unsafe extern "C" fn(*mut Send),
+    /// Waits as `send_poll_closed` does. The library must not poll a handle again after READY.
+    pub closed_poll:
+        unsafe extern "C" fn(*mut Closed, *const Waker, disconnect: *mut Disconnect) -> u32,
+    /// Gives the handle back. It may outlive the half and the task.
+    pub closed_drop: unsafe extern "C" fn(*mut Closed),
     /// Whether the log takes lines of this level and target, or of this level and any target if
     /// `target` is NULL: [`LOG_ENABLED`] and [`LOG_ASK_AGAIN`]. Without [`LOG_ASK_AGAIN`] the
     /// library may keep the answer.
@@ -640,7 +663,11 @@ pub(crate) unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
 
 impl Disconnect {
     /// All zero.
-    pub const NONE: Self = Self { reason: 0, code: 0 };
+    pub const NONE: Self = Self {
+        reason: 0,
+        reserved: 0,
+        code: 0,
+    };
 }
 
 impl Address {
@@ -663,7 +690,7 @@ impl Scope {
             size: size_of::<Self>() as u32,
             kind,
             http_version: 0,
-            reserved: 0,
+            flags: 0,
             method: Str::NULL,
             scheme: Str::NULL,
             target: Str::NULL,

@@ -27,6 +27,16 @@ pub(crate) unsafe fn get<'a, T, const N: usize>(words: *mut Words<N>) -> &'a mut
     unsafe { &mut *words.cast::<T>() }
 }
 
+/// Borrows the value in `words`, shared.
+///
+/// # Safety
+///
+/// `words` must hold a `T` as for [`get`], and nothing may change it during `'a`.
+pub(crate) unsafe fn get_shared<'a, T, const N: usize>(words: *const Words<N>) -> &'a T {
+    // SAFETY: the caller promises that a `T` is there and that nothing changes it.
+    unsafe { &*words.cast::<T>() }
+}
+
 /// Moves the value out of `words`. The caller must not use `words` again.
 ///
 /// # Safety

@@ -17,7 +17,11 @@ impl From<DisconnectReason> for abi::Disconnect {
             // any more.
             _ => (abi::DISCONNECT_LOST, 0),
         };
-        Self { reason, code }
+        Self {
+            reason,
+            reserved: 0,
+            code,
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl Request {
             body_is_open || trailers.is_some(),
         );
         if body.is_none() && !body_is_open && trailers.is_none() {
-            scope = scope.without_body();
+            scope.set_without_body();
         }
         let first = match (body_is_open, body) {
             (true, body) => body.map(HttpRequest::more),

@@ -76,8 +76,13 @@ impl AppError {
     /// Returns whether the error, or one of its causes, says that the client is gone. This is a
     /// normal end and not a fault.
     pub fn is_disconnected(&self) -> bool {
+        self.disconnect_reason().is_some()
+    }
+
+    /// Returns how the client left, if the error or one of its causes says that it is gone.
+    pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
         // A `SendError` of this kind has a `DisconnectReason` as its source.
-        causes(&*self.0).any(|error| error.is::<DisconnectReason>())
+        causes(&*self.0).find_map(|error| error.downcast_ref().copied())
     }
 
     /// Returns the inner error.

@@ -226,7 +226,7 @@ impl HttpScope {
     /// Returns whether a request body may follow.
     ///
     /// On HTTP/1, the headers tell. On HTTP/2, a request without `content-length` may have a body,
-    /// unless the server knows better ([`without_body`](Self::without_body)).
+    /// unless the server knows better ([`set_without_body`](Self::set_without_body)).
     pub fn has_body(&self) -> bool {
         if self.headers.contains_key(TRANSFER_ENCODING) {
             return true;
@@ -238,10 +238,8 @@ impl HttpScope {
     }
 
     /// Says that no body follows, for servers that know it when the scope is made.
-    #[must_use]
-    pub fn without_body(mut self) -> Self {
+    pub fn set_without_body(&mut self) {
         self.ended = true;
-        self
     }
 }
 

@@ -64,9 +64,6 @@ impl RequestInfo {
             (Some(Fault::Panicked), cause) => {
                 error!(exchange = id, %method, path, "the app panicked: {cause}");
             }
-            (Some(Fault::Failed), cause) => {
-                error!(exchange = id, %method, path, "the app failed: {cause}");
-            }
             (Some(Fault::NoResponse), _) => {
                 error!(exchange = id, %method, path, "the app returned without a response");
             }
@@ -75,6 +72,13 @@ impl RequestInfo {
                     exchange = id, %method, path,
                     "the app returned before its response was complete"
                 );
+            }
+            (Some(_), cause) => {
+                error!(exchange = id, %method, path, "the app failed: {cause}");
+            }
+            // CORE-029
+            (None, Cause::Error(error)) if error.is_aborted() => {
+                debug!(exchange = id, %method, path, "{cause}");
             }
             (None, Cause::Error(_)) => {
                 debug!(

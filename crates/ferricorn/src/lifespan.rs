@@ -11,10 +11,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use asgi::{
-    DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver, SendError,
-    SendEvent, SendHalf, Sender, State,
+    Closed, DisconnectReason, DynApp, LifespanScope, ReceiveEvent, ReceiveHalf, Receiver,
+    SendError, SendEvent, SendHalf, Sender, State,
 };
-use asgi_rules::{AppEnd, Fault, LifespanOutcome, LifespanRules};
+use asgi_rules::{
+    AppEnd, ClosedSource, ClosedWaiter, ClosedWakers, Fault, LifespanOutcome, LifespanRules,
+    closed_handle,
+};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, warn};
@@ -45,6 +48,7 @@ struct LifespanProgress {
     failure: Option<FailureReason>,
     receive_waker: Option<Waker>,
     closed_waker: Option<Waker>,
+    closed_handles: ClosedWakers,
 }
 
 impl Lifespan {
@@ -57,6 +61,7 @@ impl Lifespan {
                 failure: None,
                 receive_waker: None,
                 closed_waker: None,
+                closed_handles: ClosedWakers::default(),
             }),
             new_outcome: Notify::new(),
         });
@@ -180,7 +185,8 @@ impl LifespanChannel {
         }
         progress.outcomes.extend(verdict.outcome);
         let wakers = [progress.receive_waker.take(), progress.closed_waker.take()];
-        for waker in wakers.into_iter().flatten() {
+        let handles = progress.closed_handles.take();
+        for waker in wakers.into_iter().flatten().chain(handles) {
             waker.wake();
         }
         drop(progress);
@@ -238,6 +244,31 @@ impl SendHalf for LifespanSend {
                 Poll::Pending
             }
         }
+    }
+
+    fn closed_handle(&self) -> Closed {
+        closed_handle(Arc::clone(&self.0))
+    }
+}
+
+impl ClosedSource for LifespanChannel {
+    fn poll_waiter(
+        &self,
+        waiter: &mut ClosedWaiter,
+        cx: &mut Context<'_>,
+    ) -> Poll<DisconnectReason> {
+        let mut progress = self.lock();
+        match progress.rules.closed() {
+            Some(reason) => Poll::Ready(reason),
+            None => {
+                progress.closed_handles.register(waiter, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
+        self.lock().closed_handles.remove(waiter);
     }
 }
 

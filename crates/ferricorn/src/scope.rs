@@ -23,7 +23,7 @@ pub(crate) fn new_scope(
 ) -> Box<HttpScope> {
     let mut scope = Box::new(HttpScope::new(method, target));
     if !root_path.is_empty() {
-        *scope = scope.mounted_at(Cow::Owned(root_path.to_owned()));
+        scope.root_path = Cow::Owned(root_path.to_owned());
     }
     if let Some(tls) = &info.tls {
         scope.scheme = Cow::Borrowed("https");

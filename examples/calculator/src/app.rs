@@ -49,7 +49,7 @@ async fn serve(
     send: &mut Sender,
 ) -> Result<(), AppError> {
     let reads = [Method::GET, Method::HEAD].contains(&http.method);
-    match http.local_path() {
+    match &*http.local_path() {
         "/" if http.method == Method::POST => calculate(receive, send).await,
         "/" if reads => page(http, send).await,
         "/calculator.css" if reads => asset(send, "text/css", include_str!("calculator.css")).await,

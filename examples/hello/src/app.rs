@@ -78,7 +78,7 @@ async fn serve(request: HttpScope, receive: Receiver, mut send: Sender) -> Resul
     if let Some(service) = request.state.get::<Service>() {
         service.requests.fetch_add(1, Ordering::Relaxed);
     }
-    match request.local_path() {
+    match &*request.local_path() {
         "/" => respond(&mut send, StatusCode::OK, TEXT, "Hello, world!\n").await,
         "/echo" => echo(&request, receive, send).await,
         "/stream" => stream(&request, send).await,
@@ -181,7 +181,7 @@ fn info(request: &HttpScope) -> Value {
         "version": format!("{:?}", request.version),
         "method": request.method.as_str(),
         "scheme": request.scheme,
-        "path": request.path,
+        "path": request.path(),
         "raw_path": request.raw_path(),
         "query_string": request.query_string(),
         "root_path": request.root_path,

@@ -54,7 +54,7 @@ async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppErro
 
 async fn serve(http: &HttpScope, send: &mut Sender) -> Result<(), AppError> {
     let none = Extensions::new();
-    match http.local_path() {
+    match &*http.local_path() {
         "/" => page(http, &none, send).await,
         "/push" => page(http, &http.extensions, send).await,
         "/hints" => {

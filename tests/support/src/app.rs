@@ -130,7 +130,7 @@ pub fn echo() -> impl App {
 /// An app that responds with the path.
 pub fn echo_path() -> impl App {
     http(async |mut http: Http| {
-        let path = http.scope.path.clone();
+        let path = http.scope.path().into_owned();
         http.respond(path).await
     })
 }

@@ -3,11 +3,12 @@
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use asgi::{
-    DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup, Message,
-    ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf, Text, WebSocketConnect,
+    Closed, DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup,
+    Message, ReceiveEvent, ReceiveHalf, SendError, SendEvent, SendHalf, Text, WebSocketConnect,
     WebSocketDisconnect, WebSocketReceive,
 };
 use bytes::Bytes;
@@ -222,6 +223,48 @@ impl Drop for LibrarySend {
     }
 }
 
+/// A handle that waits for the end of an exchange; it calls the host's.
+struct LibraryClosed {
+    host: &'static abi::Host,
+    handle: abi::Closed,
+}
+
+// SAFETY: as for `LibraryReceive`.
+unsafe impl Send for LibraryClosed {}
+
+impl Future for LibraryClosed {
+    type Output = DisconnectReason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        let mut disconnect = abi::Disconnect::NONE;
+        // SAFETY: we own the handle, the waker is valid during the call, and `disconnect` is a local
+        // variable that the host may write to.
+        let code = waker::with_abi_waker(cx.waker(), |waker| unsafe {
+            (self.host.closed_poll)(&raw mut self.handle, waker, &raw mut disconnect)
+        });
+        closed_from_abi(code, disconnect)
+    }
+}
+
+impl Drop for LibraryClosed {
+    fn drop(&mut self) {
+        // SAFETY: we own the handle, and `drop` runs once.
+        unsafe { (self.host.closed_drop)(&raw mut self.handle) }
+    }
+}
+
+/// The result of a poll for the end of an exchange.
+fn closed_from_abi(code: u32, disconnect: abi::Disconnect) -> Poll<DisconnectReason> {
+    match code {
+        abi::PENDING => {
+            set_half_pending();
+            Poll::Pending
+        }
+        abi::READY => Poll::Ready(disconnect.into()),
+        _ => host_panicked(),
+    }
+}
+
 impl SendHalf for LibrarySend {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         if self.budget.must_yield(cx) {
@@ -381,14 +424,24 @@ impl SendHalf for LibrarySend {
                 &raw mut disconnect,
             )
         });
-        match code {
-            abi::PENDING => {
-                set_half_pending();
-                Poll::Pending
-            }
-            abi::READY => Poll::Ready(disconnect.into()),
-            _ => host_panicked(),
+        closed_from_abi(code, disconnect)
+    }
+
+    fn closed_handle(&self) -> Closed {
+        let host = self.application.host;
+        let mut handle = MaybeUninit::uninit();
+        // SAFETY: we own the half and do not change it during the call. `handle` is a local variable
+        // that the host may write to.
+        let code =
+            unsafe { (host.send_closed_handle)(&raw const self.handle, handle.as_mut_ptr()) };
+        if code != abi::READY {
+            host_panicked();
         }
+        Closed::new(LibraryClosed {
+            host,
+            // SAFETY: the host returned READY, so it has written the handle.
+            handle: unsafe { handle.assume_init() },
+        })
     }
 }
 

@@ -24,25 +24,24 @@ impl Failure {
         Self::new(0, None, vec![message])
     }
 
-    /// The error and its causes. A cause that a server looks for crosses as the `kind`; the host
-    /// puts it back at the end of the chain.
+    /// The error and its causes. A cause that a server looks for crosses as the `kind`, without its
+    /// texts; the host puts it back.
     pub(super) fn error(error: &AppError) -> Self {
-        let mut messages = Vec::new();
-        let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_error());
-        while let Some(error) = cause {
-            let reason = error
-                .downcast_ref::<SendError>()
-                .and_then(SendError::disconnect_reason);
-            if reason.is_some() {
-                return Self::new(abi::OUTCOME_DISCONNECTED, reason, messages);
-            }
-            messages.push(error.to_string());
-            cause = error.source();
+        let mut messages = texts(error);
+        if error.is_aborted() {
+            // The abort may have causes of its own, so its texts may be anywhere.
+            let known = texts(&AppError::aborted());
+            messages.retain(|message| !known.contains(message));
+            return Self::new(abi::OUTCOME_ABORTED, None, messages);
         }
         if error.is_unsupported() {
-            // The error "unsupported" has no cause, so it is the last message.
-            messages.pop();
+            let kind = messages.last().cloned().unwrap_or_default();
+            strip(&mut messages, &AppError::unsupported_kind(kind));
             return Self::new(abi::OUTCOME_UNSUPPORTED, None, messages);
+        }
+        if let Some(reason) = error.disconnect_reason() {
+            strip(&mut messages, &SendError::disconnected(reason).into());
+            return Self::new(abi::OUTCOME_DISCONNECTED, Some(reason), messages);
         }
         Self::new(abi::OUTCOME_FAILED, None, messages)
     }
@@ -65,5 +64,25 @@ impl Failure {
             messages: self.array.as_ptr(),
             n_messages: self.array.len(),
         }
+    }
+}
+
+/// The texts of an error and of its causes.
+fn texts(error: &AppError) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_error());
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts
+}
+
+/// Removes the texts of `last` from the end of `messages`. The types of the errors may be hidden in
+/// a wrapper, but their texts are not.
+fn strip(messages: &mut Vec<String>, last: &AppError) {
+    let last = texts(last);
+    if messages.ends_with(&last) {
+        messages.truncate(messages.len() - last.len());
     }
 }

@@ -62,12 +62,14 @@ unsafe fn http_from_abi(scope: &abi::Scope) -> Result<Box<HttpScope>, &'static s
         let mut http = Box::new(HttpScope::new(method, target));
         http.version = version(scope.http_version);
         http.scheme = scheme(scope.scheme);
-        set_path(&mut http.path, scope.path);
         http.root_path = root_path(scope.root_path);
         http.headers = headers;
         http.client = address(&scope.client);
         http.server = address(&scope.server);
         http.extensions = extensions(scope);
+        if scope.flags & abi::SCOPE_WITHOUT_BODY != 0 {
+            http.set_without_body();
+        }
         Ok(http)
     }
 }
@@ -82,7 +84,6 @@ unsafe fn websocket_from_abi(scope: &abi::Scope) -> Result<WebSocketScope, &'sta
         let mut websocket = WebSocketScope::new(target);
         websocket.version = version(scope.http_version);
         websocket.scheme = scheme(scope.scheme);
-        set_path(&mut websocket.path, scope.path);
         websocket.root_path = root_path(scope.root_path);
         websocket.headers = headers;
         websocket.subprotocols = abi::slice(scope.subprotocols, scope.n_subprotocols)
@@ -107,21 +108,6 @@ unsafe fn target_and_headers(
         unsafe { headers::from_abi_with_text(scope.target, scope.headers, scope.n_headers)? };
     let target = PathAndQuery::from_maybe_shared(target).map_err(|_| "an invalid target")?;
     Ok((target, headers))
-}
-
-/// Sets `path`, unless it has this value already: for most requests, the decoded path is the path of
-/// the target.
-///
-/// # Safety
-///
-/// The text must be valid.
-unsafe fn set_path(path: &mut String, decoded: Str) {
-    // SAFETY: the caller promises that the text is valid.
-    unsafe {
-        if path.as_bytes() != decoded.as_bytes() {
-            *path = decoded.to_text().into_owned();
-        }
-    }
 }
 
 fn version(version: u32) -> Version {

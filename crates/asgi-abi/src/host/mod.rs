@@ -28,7 +28,10 @@ pub(crate) static HOST: abi::Host = abi::Host {
     send_poll_ready: halves::send_poll_ready,
     send_start: halves::send_start,
     send_poll_closed: halves::send_poll_closed,
+    send_closed_handle: halves::send_closed_handle,
     send_drop: halves::send_drop,
+    closed_poll: halves::closed_poll,
+    closed_drop: halves::closed_drop,
     log_enabled: log::log_enabled,
     log: log::log,
 };

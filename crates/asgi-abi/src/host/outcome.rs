@@ -29,6 +29,9 @@ pub(super) unsafe fn error(outcome: &abi::Outcome, kind: &'static str) -> AppErr
     let error = messages.into_iter().rev().fold(last, |cause, message| {
         Some(Box::new(AppFailure { message, cause }))
     });
+    if outcome.kind == abi::OUTCOME_ABORTED {
+        return error.map_or_else(AppError::aborted, AppError::aborted_by);
+    }
     AppError::from(error.unwrap_or_else(|| "the app failed without a message".into()))
 }
 

@@ -41,14 +41,20 @@ pub(super) fn recycle(scope: Scope) {
 }
 
 fn with_http<R>(http: &HttpScope, f: impl FnOnce(&mut abi::Scope) -> R) -> R {
+    let path = http.path();
+    let flags = match http.has_body() {
+        true => 0,
+        false => abi::SCOPE_WITHOUT_BODY,
+    };
     headers::with_abi_headers(&http.headers, |headers| {
         with_tls(http.extensions.tls.as_deref(), |tls| {
             let mut scope = abi::Scope {
                 http_version: version(http.version),
+                flags,
                 method: Str::new(http.method.as_str()),
                 scheme: Str::new(&http.scheme),
                 target: Str::new(http.target.as_str()),
-                path: Str::new(&http.path),
+                path: Str::new(&path),
                 root_path: Str::new(&http.root_path),
                 headers: headers.as_ptr(),
                 n_headers: headers.len(),
@@ -69,13 +75,14 @@ fn with_websocket<R>(websocket: &WebSocketScope, f: impl FnOnce(&mut abi::Scope)
         .iter()
         .map(|name| Str::new(name))
         .collect();
+    let path = websocket.path();
     headers::with_abi_headers(&websocket.headers, |headers| {
         with_tls(websocket.extensions.tls.as_deref(), |tls| {
             let mut scope = abi::Scope {
                 http_version: version(websocket.version),
                 scheme: Str::new(&websocket.scheme),
                 target: Str::new(websocket.target.as_str()),
-                path: Str::new(&websocket.path),
+                path: Str::new(&path),
                 root_path: Str::new(&websocket.root_path),
                 headers: headers.as_ptr(),
                 n_headers: headers.len(),

@@ -74,7 +74,7 @@ fn unsupported_crosses_with_the_kind_of_the_scope() {
         assert!(error.is_unsupported());
         assert_eq!(
             error.chain().to_string(),
-            format!("this app does not serve a scope of kind {kind}")
+            format!("this app does not serve this kind of scope: {kind}")
         );
     }
 }
@@ -88,7 +88,7 @@ fn unsupported_crosses_inside_another_error() {
     assert!(error.is_unsupported());
     assert_eq!(
         error.chain().to_string(),
-        "the router: this app does not serve a scope of kind http"
+        "the router: this app does not serve this kind of scope: http"
     );
 }
 
@@ -119,6 +119,53 @@ fn disconnected_crosses_inside_another_error() {
     assert_eq!(
         error.chain().to_string(),
         "could not upload: the client is gone: it closed the connection"
+    );
+}
+
+#[test]
+fn an_abort_crosses_with_its_causes() {
+    let error = crossed(|_| AppError::aborted(), get("/"));
+    assert!(error.is_aborted() && !error.is_disconnected());
+    assert_eq!(
+        error.chain().to_string(),
+        "aborted: the app breaks off its exchange"
+    );
+    let error = crossed(|_| AppError::aborted_by("the upstream is gone"), get("/"));
+    assert!(error.is_aborted());
+    assert_eq!(
+        error.chain().to_string(),
+        "aborted: the app breaks off its exchange: the upstream is gone"
+    );
+}
+
+#[test]
+fn a_cause_that_a_wrapper_hides_crosses() {
+    let error = crossed(
+        |_| {
+            let gone = SendError::disconnected(DisconnectReason::Reset(1 << 61));
+            std::io::Error::other(gone).into()
+        },
+        get("/"),
+    );
+    assert_eq!(
+        error.disconnect_reason(),
+        Some(DisconnectReason::Reset(1 << 61))
+    );
+    assert_eq!(
+        error.chain().to_string(),
+        format!(
+            "the client is gone: it reset the stream with code {}",
+            1_u64 << 61
+        )
+    );
+    let error = crossed(
+        |scope| std::io::Error::other(AppError::unsupported(scope).into_error()).into(),
+        get("/"),
+    );
+    assert!(error.is_unsupported());
+    assert_eq!(
+        error.chain().to_string(),
+        "this app does not serve this kind of scope: http"
     );
 }
 

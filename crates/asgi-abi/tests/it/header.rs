@@ -56,22 +56,23 @@ structs! {
         client_cert_error server_name
     }
     Scope AsgiScope {
-        size kind http_version reserved method scheme target path root_path headers n_headers
+        size kind http_version flags method scheme target path root_path headers n_headers
         subprotocols n_subprotocols client server exchange extensions tls
     }
-    Disconnect AsgiDisconnect { reason code }
+    Disconnect AsgiDisconnect { reason reserved code }
     ReceiveEvent AsgiReceiveEvent { kind flags disconnect body headers n_headers }
     SendEvent AsgiSendEvent { kind flags status file offset count body text headers n_headers }
     SendError AsgiSendError { kind reserved disconnect text expected }
     Outcome AsgiOutcome { kind reserved disconnect messages n_messages }
     Receive AsgiReceive { store }
     Send AsgiSend { store }
+    Closed AsgiClosed { store }
     Task AsgiTask { store }
     LogField AsgiLogField { name value flags }
     LogLine AsgiLogLine { level reserved exchange target message fields n_fields }
     Host AsgiHost {
         magic major minor size receive_poll receive_drop send_poll_ready send_start
-        send_poll_closed send_drop log_enabled log
+        send_poll_closed send_closed_handle send_drop closed_poll closed_drop log_enabled log
     }
     Start AsgiStart { size threads config }
     App AsgiApp {

@@ -220,7 +220,7 @@ fn it_has_a_lifespan_with_a_state() {
     let library = Library::load(build()).unwrap();
     let info = || -> Value {
         let exchange = Exchange::default();
-        let scope = get("/info?a=b").mounted_at("");
+        let scope = get("/info?a=b");
         start(&library, scope, &exchange).end().unwrap();
         serde_json::from_slice(&exchange.body()).unwrap()
     };

@@ -108,6 +108,23 @@ unsafe extern "C" fn send_poll_closed(
     abi::PENDING
 }
 
+unsafe extern "C" fn send_closed_handle(_: *const abi::Send, closed: *mut abi::Closed) -> u32 {
+    let store = [MaybeUninit::uninit(); 4];
+    // SAFETY: the library passes a valid output parameter.
+    unsafe { closed.write(abi::Closed { store }) };
+    abi::READY
+}
+
+unsafe extern "C" fn closed_poll(
+    _: *mut abi::Closed,
+    _: *const abi::Waker,
+    _: *mut abi::Disconnect,
+) -> u32 {
+    abi::PENDING
+}
+
+unsafe extern "C" fn closed_drop(_: *mut abi::Closed) {}
+
 unsafe extern "C" fn send_drop(_: *mut abi::Send) {
     SENDS_DROPPED.fetch_add(1, Ordering::SeqCst);
 }
@@ -147,7 +164,10 @@ const HOST: abi::Host = abi::Host {
     send_poll_ready,
     send_start,
     send_poll_closed,
+    send_closed_handle,
     send_drop,
+    closed_poll,
+    closed_drop,
     log_enabled,
     log,
 };

@@ -92,7 +92,7 @@ impl Description {
                 self.text("method", http.method.as_str());
                 self.text("scheme", &http.scheme);
                 self.text("target", http.target.as_str());
-                self.text("path", &http.path);
+                self.text("path", &http.path());
                 self.text("root_path", &http.root_path);
                 self.headers(&http.headers);
                 self.address(http.client.as_ref());
@@ -105,7 +105,7 @@ impl Description {
                 self.bytes("method", None);
                 self.text("scheme", &websocket.scheme);
                 self.text("target", websocket.target.as_str());
-                self.text("path", &websocket.path);
+                self.text("path", &websocket.path());
                 self.text("root_path", &websocket.root_path);
                 self.headers(&websocket.headers);
                 for one in &websocket.subprotocols {
@@ -157,7 +157,7 @@ impl Description {
     }
 
     fn disconnect(&mut self, reason: DisconnectReason) {
-        let abi::Disconnect { reason, code } = reason.into();
+        let abi::Disconnect { reason, code, .. } = reason.into();
         self.number("reason", reason);
         self.number("code", code);
     }
@@ -297,7 +297,8 @@ type Case = (fn() -> Scope, Vec<ReceiveEvent>, DisconnectReason);
 fn cases() -> Vec<Case> {
     let websocket: fn() -> Scope = || {
         let http = full();
-        let mut scope = WebSocketScope::new(http.target).mounted_at("/api");
+        let mut scope = WebSocketScope::new(http.target);
+        scope.root_path = "/api".into();
         (scope.version, scope.scheme) = (Version::HTTP_2, "wss".into());
         (scope.headers, scope.extensions) = (http.headers, http.extensions);
         (scope.client, scope.server) = (http.client, http.server);

@@ -33,7 +33,8 @@ fn crossed_http(scope: HttpScope) -> HttpScope {
 
 pub(crate) fn full() -> HttpScope {
     let method = Method::from_bytes(b"PURGE").unwrap();
-    let mut scope = HttpScope::new(method, "/a%20b%ff?q=%41&x".parse().unwrap()).mounted_at("/api");
+    let mut scope = HttpScope::new(method, "/a%20b%ff?q=%41&x".parse().unwrap());
+    scope.root_path = "/api".into();
     scope.version = Version::HTTP_2;
     scope.scheme = "https".into();
     scope
@@ -164,7 +165,8 @@ fn a_lifespan_crosses() {
 #[test]
 fn every_field_of_a_websocket_scope_crosses() {
     let http = full();
-    let mut scope = WebSocketScope::new(http.target).mounted_at("/api");
+    let mut scope = WebSocketScope::new(http.target);
+    scope.root_path = "/api".into();
     scope.version = Version::HTTP_2;
     scope.scheme = "wss".into();
     scope.headers = http.headers;
@@ -179,4 +181,12 @@ fn every_field_of_a_websocket_scope_crosses() {
         };
         assert_eq!(format!("{crossed:#?}"), expected);
     }
+}
+
+#[test]
+fn whether_a_body_follows_crosses() {
+    assert!(crossed_http(full()).has_body());
+    let mut scope = full();
+    scope.set_without_body();
+    assert!(!crossed_http(scope).has_body());
 }

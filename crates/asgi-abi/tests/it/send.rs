@@ -306,6 +306,29 @@ fn an_app_can_wait_for_the_disconnect() {
 }
 
 #[test]
+fn several_handles_wait_for_the_disconnect_while_the_app_sends() {
+    async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+        let handles = [send.closed_handle(), send.closed_handle()];
+        let [first, second] = handles.map(tokio::spawn);
+        drop(send.closed_handle());
+        send.send(HttpResponseStart::ok()).await?;
+        let reason = DisconnectReason::Reset(1 << 61);
+        assert_eq!((first.await?, second.await?), (reason, reason));
+        Ok(())
+    }
+    let exchange = Exchange::default();
+    let running = call(app, get("/"), &exchange);
+    let server = exchange.clone();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        server.close(DisconnectReason::Reset(1 << 61));
+    });
+    running.end().unwrap();
+    thread.join().unwrap();
+    assert_eq!(exchange.status(), Some(200));
+}
+
+#[test]
 fn an_app_that_always_finds_room_yields_sometimes() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
         for _ in 0..1000 {

@@ -9,10 +9,11 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use asgi::{
-    App, AppError, AppFuture, DisconnectReason, DynApp, HttpScope, ReceiveEvent, ReceiveHalf,
-    Receiver, Scope, SendError, SendEvent, SendHalf, Sender,
+    App, AppError, AppFuture, Closed, DisconnectReason, DynApp, HttpScope, ReceiveEvent,
+    ReceiveHalf, Receiver, Scope, SendError, SendEvent, SendHalf, Sender,
 };
 use asgi_abi::{Library, LoadOptions};
+use asgi_rules::{ClosedSource, ClosedWaiter, ClosedWakers};
 use http::Method;
 
 thread_local! {
@@ -146,6 +147,7 @@ pub(crate) struct ExchangeState {
     pub(crate) receive_waker: Option<Waker>,
     ready_waker: Option<Waker>,
     closed_waker: Option<Waker>,
+    closed_handles: ClosedWakers,
 }
 
 impl Exchange {
@@ -183,6 +185,9 @@ impl Exchange {
         let mut state = self.lock();
         state.closed = Some(reason);
         wake(state.closed_waker.take());
+        let handles = state.closed_handles.take();
+        drop(state);
+        handles.into_iter().for_each(Waker::wake);
     }
 
     /// The sent events as text: `Debug` shows every field.
@@ -269,6 +274,29 @@ impl SendHalf for SendSide {
         }
         state.closed_waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    fn closed_handle(&self) -> Closed {
+        asgi_rules::closed_handle(Arc::new(self.0.clone()))
+    }
+}
+
+impl ClosedSource for Exchange {
+    fn poll_waiter(
+        &self,
+        waiter: &mut ClosedWaiter,
+        cx: &mut Context<'_>,
+    ) -> Poll<DisconnectReason> {
+        let mut state = self.lock();
+        if let Some(reason) = state.closed {
+            return Poll::Ready(reason);
+        }
+        state.closed_handles.register(waiter, cx);
+        Poll::Pending
+    }
+
+    fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
+        self.lock().closed_handles.remove(waiter);
     }
 }
 

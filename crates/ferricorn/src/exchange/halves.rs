@@ -1,9 +1,12 @@
 //! The app's two halves of an exchange: `receive` and `send`.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use asgi::{DisconnectReason, HttpResponsePush, ReceiveEvent, SendError, SendEvent, SharedHalves};
-use asgi_rules::WireEvent;
+use asgi::{
+    Closed, DisconnectReason, HttpResponsePush, ReceiveEvent, SendError, SendEvent, SharedHalves,
+};
+use asgi_rules::{ClosedSource, ClosedWaiter, WireEvent, closed_handle};
 
 use super::Exchange;
 use super::response_queue::Interim;
@@ -27,13 +30,17 @@ impl SharedHalves for Exchange {
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
         let mut state = self.lock();
-        match state.rules.disconnect_reason() {
+        match state.rules.report_disconnect() {
             Some(reason) => Poll::Ready(reason),
             None => {
                 store_waker(&mut state.wakers.closed, cx);
                 Poll::Pending
             }
         }
+    }
+
+    fn closed_handle(self: Arc<Self>) -> Closed {
+        closed_handle(self)
     }
 
     fn poll_send(
@@ -44,6 +51,27 @@ impl SharedHalves for Exchange {
         let mut state = self.lock();
         ready!(state.poll_ready(cx))?;
         Poll::Ready(event.take().map_or(Ok(()), |event| state.start_send(event)))
+    }
+}
+
+impl ClosedSource for Exchange {
+    fn poll_waiter(
+        &self,
+        waiter: &mut ClosedWaiter,
+        cx: &mut Context<'_>,
+    ) -> Poll<DisconnectReason> {
+        let mut state = self.lock();
+        match state.rules.report_disconnect() {
+            Some(reason) => Poll::Ready(reason),
+            None => {
+                state.wakers.closed_handles.register(waiter, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
+        self.lock().wakers.closed_handles.remove(waiter);
     }
 }
 

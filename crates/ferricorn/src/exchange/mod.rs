@@ -100,7 +100,10 @@ pub(crate) struct Exchange {
 /// How an exchange begins.
 impl Exchange {
     /// Makes the server's app ready for a request. The first poll calls the app.
-    pub(crate) fn start(new: NewExchange<'_>, scope: Box<HttpScope>) -> Arc<Self> {
+    pub(crate) fn start(new: NewExchange<'_>, mut scope: Box<HttpScope>) -> Arc<Self> {
+        if new.body.is_none() {
+            scope.set_without_body();
+        }
         let expects_continue = new.body.is_some() && scope.headers.contains_key(EXPECT);
         let mut rules = HttpRules::new(&scope.method, scope.extensions.clone());
         if new.options.implies_length {

@@ -13,10 +13,10 @@ pub(super) enum Rules {
 }
 
 impl Rules {
-    pub(super) fn ready(&mut self) -> Result<(), SendError> {
+    pub(super) fn report_ready(&mut self) -> Result<(), SendError> {
         match self {
-            Self::Http(rules) => rules.ready(),
-            Self::Session(session) => session.ready(),
+            Self::Http(rules) => rules.report_ready(),
+            Self::Session(session) => session.report_ready(),
         }
     }
 
@@ -42,11 +42,11 @@ impl Rules {
         }
     }
 
-    /// Why no event of the app can reach the client any more.
-    pub(super) fn disconnect_reason(&mut self) -> Option<DisconnectReason> {
+    /// Tells the app how the exchange ended, if it has.
+    pub(super) fn report_disconnect(&mut self) -> Option<DisconnectReason> {
         match self {
-            Self::Http(rules) => rules.disconnect(),
-            Self::Session(session) => session.disconnect_reason(),
+            Self::Http(rules) => rules.report_disconnect(),
+            Self::Session(session) => session.report_disconnect(),
         }
     }
 

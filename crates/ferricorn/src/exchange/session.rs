@@ -22,12 +22,12 @@ pub(crate) trait SessionRules: Any + Send {
     /// The next event for the app, if there is one.
     fn receive(&mut self) -> Option<SessionReceived>;
 
-    /// Whether the app may send at all.
+    /// Tells the app whether it may send at all.
     ///
     /// # Errors
     ///
     /// The app has ended, or nothing can reach the client any more.
-    fn ready(&mut self) -> Result<(), SendError>;
+    fn report_ready(&mut self) -> Result<(), SendError>;
 
     /// Whether there is room for another event of the app.
     fn has_room(&self) -> bool;
@@ -48,8 +48,8 @@ pub(crate) trait SessionRules: Any + Send {
     /// The client is gone.
     fn disconnected(&mut self, reason: DisconnectReason);
 
-    /// Why no event of the app can reach the client any more.
-    fn disconnect_reason(&mut self) -> Option<DisconnectReason>;
+    /// Tells the app how the session ended, if it has.
+    fn report_disconnect(&mut self) -> Option<DisconnectReason>;
 
     /// The app has ended.
     fn ended(&mut self, end: AppEnd) -> Verdict;

@@ -121,8 +121,11 @@ impl ExchangeState {
                 self.response
                     .whole(StatusCode::INTERNAL_SERVER_ERROR, method);
             }
-            (Ending::Abort | Ending::Gone, _) => self.response.end = Some(ResponseEnd::Broken),
             (Ending::Complete, _) => {}
+            // HTTP-079
+            (Ending::WithoutTrailers, _) => self.response.end = Some(ResponseEnd::Complete),
+            // `Abort` and `Gone`
+            _ => self.response.end = Some(ResponseEnd::Broken),
         }
         self.wakers.wake_app();
         self.wake_driver();
@@ -171,14 +174,14 @@ impl ExchangeState {
                         // A driver that sends the 100 must learn of this.
                         self.wake_driver();
                     }
-                    match self.rules.disconnect_reason() {
+                    match self.rules.report_disconnect() {
                         None | Some(DisconnectReason::Closed) => return Poll::Pending,
                         Some(_) => self.request.wants_body = false,
                     }
                 }
             }
         }
-        match self.rules.disconnect_reason() {
+        match self.rules.report_disconnect() {
             Some(reason) => Poll::Ready(HttpDisconnect::new(reason).into()),
             None => {
                 store_waker(&mut self.wakers.receive, cx);
@@ -202,7 +205,7 @@ impl ExchangeState {
     }
 
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        if let Err(error) = self.rules.ready() {
+        if let Err(error) = self.rules.report_ready() {
             return Poll::Ready(Err(error));
         }
         // An app that answers HEAD with an endless body would never wait for anything.

@@ -2,6 +2,8 @@
 
 use std::task::{Context, Waker};
 
+use asgi_rules::ClosedWakers;
+
 /// The tasks that wait: those of the app's halves, and the driver's.
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
@@ -11,6 +13,8 @@ pub(super) struct Wakers {
     pub(super) ready: Option<Waker>,
     /// Waits for the client to leave.
     pub(super) closed: Option<Waker>,
+    /// Other tasks that wait for that, through handles.
+    pub(super) closed_handles: ClosedWakers,
     /// Drives the connection or the stream.
     pub(super) driver: Option<Waker>,
 }
@@ -23,6 +27,7 @@ impl Wakers {
                 waker.wake();
             }
         }
+        self.closed_handles.take().into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn wake_driver(&mut self) {

@@ -30,7 +30,9 @@ pub(super) async fn serve(
         SocketEnd::Cut | SocketEnd::Lost => {}
         // The client takes nothing, so it would not take the end either.
         SocketEnd::TimedOut(_) if transport.stuck_since().is_some() => transport.reset_on_close(),
-        SocketEnd::Closed | SocketEnd::TimedOut(_) => transport.close(&server).await,
+        SocketEnd::Closed | SocketEnd::TimedOut(_) | SocketEnd::Aborted => {
+            transport.close(&server).await
+        }
     }
 }
 

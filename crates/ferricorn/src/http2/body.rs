@@ -59,7 +59,7 @@ impl RequestBody for RecvStream {
 pub(super) fn disconnect_reason(error: &h2::Error) -> DisconnectReason {
     match error.reason() {
         Some(reason) if error.is_reset() && error.is_remote() => {
-            DisconnectReason::Reset(reason.into())
+            DisconnectReason::Reset(u32::from(reason).into())
         }
         Some(_) if !error.is_remote() => DisconnectReason::ProtocolError,
         _ => DisconnectReason::Lost,

@@ -99,7 +99,7 @@ impl CapacityWriter {
 /// The reason that the outcome of one of h2's `poll_reset` means for the app.
 pub(super) fn reset_reason(reset: Result<Reason, h2::Error>) -> DisconnectReason {
     match reset {
-        Ok(reason) => DisconnectReason::Reset(reason.into()),
+        Ok(reason) => DisconnectReason::Reset(u32::from(reason).into()),
         Err(error) => disconnect_reason(&error),
     }
 }

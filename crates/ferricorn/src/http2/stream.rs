@@ -105,7 +105,9 @@ impl ResponseStream for Http2Stream {
             if !slot.fits() {
                 // The client has lowered its limit. h2 would park the response for long.
                 self.respond.send_reset(Reason::CANCEL);
-                return Err(DisconnectReason::Reset(Reason::REFUSED_STREAM.into()));
+                return Err(DisconnectReason::Reset(
+                    u32::from(Reason::REFUSED_STREAM).into(),
+                ));
             }
             *parked = true;
             return self.begin(head, ends);

@@ -56,6 +56,11 @@ impl<'a> ClientSide<'a> {
         self.session.is_closing()
     }
 
+    /// Whether the app has broken the open socket off.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.0.is_aborted()
+    }
+
     /// The client has closed the socket. It gets its own code back.
     ///
     /// RFC 6455 §5.5.1: "When sending a Close frame in response, the endpoint typically echos the

@@ -10,6 +10,7 @@
 //! - the client broke the protocol: a close frame says how, and nothing more is read;
 //! - the client does not answer our close frame or a ping in time, or does not read;
 //! - the client is gone: the connection has ended, or was reset;
+//! - the app breaks it off: the messages before that go out, but no close frame;
 //! - the server stops: it sends a close frame with 1001 when the drain begins, and ends the socket when
 //!   it is cut off.
 //!
@@ -51,6 +52,8 @@ pub(crate) enum SocketEnd {
     TimedOut(&'static str),
     /// The client is gone.
     Lost,
+    /// The app broke it off, so there is no close frame.
+    Aborted,
     /// The server is cut off.
     Cut,
 }
@@ -131,6 +134,7 @@ impl<I: Io> Driver<I> {
             SocketEnd::Closed => debug!(exchange = id, "socket closed"),
             SocketEnd::TimedOut(why) => debug!(exchange = id, "socket timed out: {why}"),
             SocketEnd::Lost => debug!(exchange = id, "socket lost"),
+            SocketEnd::Aborted => debug!(exchange = id, "socket broken off by the app"),
             SocketEnd::Cut => debug!(exchange = id, "socket cut off: the server stops"),
         }
         if end == SocketEnd::Cut {
@@ -326,6 +330,7 @@ impl<I: Io> Driver<I> {
                 side.lost(reason);
                 Err(SocketEnd::Lost)
             }
+            Poll::Ready(Ok(())) if all && side.is_aborted() => Err(SocketEnd::Aborted),
             Poll::Ready(Ok(())) if all && self.keep_alive.is_over() => Err(SocketEnd::Closed),
             _ => Ok(room),
         }

@@ -151,7 +151,6 @@ impl CheckedHandshake {
             "https" => "wss".into(),
             _ => "ws".into(),
         };
-        scope.path = request.path;
         scope.root_path = request.root_path;
         scope.headers = copy_headers(&request.headers);
         scope.subprotocols = self.subprotocols;

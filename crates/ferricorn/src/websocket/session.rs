@@ -38,6 +38,8 @@ pub(super) struct Session {
     pub(super) outgoing: Encoder,
     /// A close frame of ours waits to be written, or was written.
     closing: bool,
+    /// The app has broken the open socket off: no close frame follows.
+    aborted: bool,
 }
 
 impl Session {
@@ -51,6 +53,7 @@ impl Session {
             incoming_bytes: 0,
             outgoing: Encoder::default(),
             closing: false,
+            aborted: false,
         }
     }
 
@@ -91,6 +94,11 @@ impl Session {
         self.closing
     }
 
+    /// Whether the app has broken the open socket off.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted
+    }
+
     /// Drops the messages that the app has not taken and can take no more.
     fn drop_messages(&mut self) {
         self.incoming = VecDeque::new();
@@ -127,7 +135,7 @@ impl SessionRules for Session {
             wakes_driver = self.incoming.is_empty();
             WebSocketReceive::new(message).into()
         } else {
-            self.rules.disconnect()?.into()
+            self.rules.report_disconnect()?.into()
         };
         Some(SessionReceived {
             event,
@@ -135,8 +143,8 @@ impl SessionRules for Session {
         })
     }
 
-    fn ready(&mut self) -> Result<(), SendError> {
-        self.rules.ready()
+    fn report_ready(&mut self) -> Result<(), SendError> {
+        self.rules.report_ready()
     }
 
     fn has_room(&self) -> bool {
@@ -178,8 +186,8 @@ impl SessionRules for Session {
         self.rules.disconnected(reason);
     }
 
-    fn disconnect_reason(&mut self) -> Option<DisconnectReason> {
-        self.rules.disconnect_reason()
+    fn report_disconnect(&mut self) -> Option<DisconnectReason> {
+        self.rules.report_closed()
     }
 
     fn ended(&mut self, end: AppEnd) -> Verdict {
@@ -187,17 +195,20 @@ impl SessionRules for Session {
         self.drop_messages();
         let ending = match verdict.ending {
             WebSocketEnding::ServerError => Ending::ServerError,
-            WebSocketEnding::Abort => Ending::Abort,
+            // An open socket has no response that could be broken off: its driver ends it. (WS-043)
+            WebSocketEnding::Abort if self.opening.is_none() && end == AppEnd::Aborted => {
+                self.aborted = true;
+                Ending::Complete
+            }
             WebSocketEnding::Gone => Ending::Gone,
             WebSocketEnding::Complete => Ending::Complete,
             WebSocketEnding::Close(code) => {
                 self.close(&WebSocketClose::new(code));
                 Ending::Complete
             }
+            // `Abort`
+            _ => Ending::Abort,
         };
-        Verdict {
-            ending,
-            fault: verdict.fault,
-        }
+        Verdict::new(ending, verdict.fault)
     }
 }

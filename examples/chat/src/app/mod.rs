@@ -59,7 +59,7 @@ async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppErro
 async fn page(request: &HttpScope, mut send: Sender) -> Result<(), AppError> {
     let html = HttpResponseStart::ok().content_type("text/html; charset=utf-8");
     let text = |status| HttpResponseStart::new(status).content_type("text/plain; charset=utf-8");
-    match (request.local_path(), &request.method) {
+    match (&*request.local_path(), &request.method) {
         ("/", &Method::GET | &Method::HEAD) => send.respond(html, PAGE).await?,
         ("/", _) => {
             let status = StatusCode::METHOD_NOT_ALLOWED;
@@ -81,7 +81,8 @@ async fn chat(
 ) -> Result<(), AppError> {
     let rooms: Arc<Rooms> = scope.state.get().ok_or("the app was not started")?;
     receive.receive().await;
-    let place = scope.local_path().strip_prefix("/ws/");
+    let path = scope.local_path();
+    let place = path.strip_prefix("/ws/");
     let joined = match place.and_then(|place| place.split_once('/')) {
         Some((room, name)) => Rooms::join(&rooms, room, name),
         None => Err(RoomError::NoRoom),

@@ -71,7 +71,7 @@ fn an_unsent_head_is_replaced_by_the_500() {
 fn a_connection_stays_open_after_a_500() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            match http.scope.path.as_str() {
+            match http.scope.path().into_owned().as_str() {
                 "/it" => Err(broken()),
                 _ => http.respond("fine").await,
             }
@@ -91,7 +91,7 @@ fn a_connection_stays_open_after_a_500() {
 fn an_app_that_panics_is_a_500_and_the_server_goes_on() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            if http.scope.path == "/it" {
+            if http.scope.path() == "/it" {
                 panic!("the app's message");
             }
             http.respond("fine").await
@@ -112,7 +112,7 @@ fn an_app_that_panics_is_a_500_and_the_server_goes_on() {
 fn an_app_that_panics_before_it_returns_a_future_is_a_500() {
     run(async {
         fn app(http: Http) -> std::future::Ready<Result<(), AppError>> {
-            assert_ne!(http.scope.path, "/it", "the app's message");
+            assert_ne!(http.scope.path(), "/it", "the app's message");
             std::future::ready(Ok(()))
         }
         let server = Server::start(http(app)).await;
@@ -137,7 +137,7 @@ fn an_app_that_returns_without_a_response_is_a_500() {
 
 /// Ends in the middle of its response, in the way that the query names.
 async fn in_the_middle(mut http: Http) -> Result<(), AppError> {
-    let has_length = http.scope.path.contains("length");
+    let has_length = http.scope.path().contains("length");
     let start = if has_length {
         start_with_length(1000)
     } else {
@@ -321,7 +321,7 @@ fn an_app_that_fails_after_its_response_is_only_logged() {
         let server = Server::start(http(async |mut http: Http| {
             http.respond("whole").await?;
             tokio::task::yield_now().await;
-            match http.scope.path.as_str() {
+            match http.scope.path().into_owned().as_str() {
                 "/it" => Err(broken()),
                 "/panic" => panic!("the app's message"),
                 _ => Ok(()),
@@ -352,7 +352,7 @@ fn an_app_that_runs_on_does_not_delay_the_next_request() {
         let (go, gate) = tokio::sync::watch::channel(false);
         let app = http_with(gate, async |mut gate, mut http: Http| {
             http.respond("done").await?;
-            if http.scope.path == "/it" {
+            if http.scope.path() == "/it" {
                 gate.wait_for(|open| *open).await?;
             }
             Ok(())

@@ -56,7 +56,7 @@ fn an_http_1_0_connection_is_kept_if_the_client_asks_for_it() {
 fn pipelined_requests_are_answered_in_order() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            let path = http.scope.path.clone();
+            let path = http.scope.path().into_owned();
             let body = http.receive.body(100).await?;
             // The earlier requests take longer.
             for _ in 0..10 - body.len() {

@@ -14,7 +14,7 @@ const GOOD: &str = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /// Reads the whole body and responds with the path, which shows the request that reached the app.
 async fn app(mut http: Http) -> Result<(), AppError> {
-    let path = http.scope.path.clone();
+    let path = http.scope.path().into_owned();
     http.receive.body(1 << 20).await?;
     http.respond(path).await
 }

@@ -20,7 +20,7 @@ async fn stream(mut http: Http) -> Result<(), AppError> {
 
 /// Responds with the status in the path and a body of four bytes.
 async fn status(mut http: Http) -> Result<(), AppError> {
-    let status = StatusCode::from_bytes(&http.scope.path.as_bytes()[1..])?;
+    let status = StatusCode::from_bytes(&http.scope.path().as_bytes()[1..])?;
     http.send.send(HttpResponseStart::new(status)).await?;
     http.last("four").await
 }
@@ -155,7 +155,7 @@ fn a_close_delimited_response_has_no_keep_alive() {
 fn a_response_to_head_has_no_body() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            match http.scope.path.as_str() {
+            match http.scope.path().into_owned().as_str() {
                 "/whole" => http.respond("hello").await,
                 "/stream" => stream(http).await,
                 _ => http.respond("").await,
@@ -313,7 +313,7 @@ fn the_apps_transfer_encoding_is_ignored() {
             let chunked = HeaderValue::from_static("chunked");
             let start = HttpResponseStart::ok().header(TRANSFER_ENCODING, chunked);
             http.send.send(start).await?;
-            if http.scope.path == "/stream" {
+            if http.scope.path() == "/stream" {
                 http.more("hel").await?;
                 return http.last("lo").await;
             }
@@ -390,7 +390,7 @@ fn a_stream_with_the_apps_content_length_is_not_chunked() {
 fn a_body_larger_than_every_buffer_arrives_whole() {
     run(async {
         let server = Server::start(http(async |mut http: Http| {
-            if http.scope.path == "/whole" {
+            if http.scope.path() == "/whole" {
                 return http.respond(vec![b'x'; 10 << 20]).await;
             }
             http.begin().await?;

@@ -19,25 +19,27 @@ fn logged(config: &mut Config) {
 }
 
 fn app() -> impl App {
-    http(async |mut http: Http| match http.scope.path.as_str() {
-        "/fail" => Err("out of order".into()),
-        "/break" => {
-            http.begin().await?;
-            http.more("half").await?;
-            let _ = http.body().await;
-            Err("out of order".into())
-        }
-        "/body" => match http.body().await {
-            Ok(_) => http.respond("thanks").await,
-            Err(_) => Ok(()),
+    http(
+        async |mut http: Http| match http.scope.path().into_owned().as_str() {
+            "/fail" => Err("out of order".into()),
+            "/break" => {
+                http.begin().await?;
+                http.more("half").await?;
+                let _ = http.body().await;
+                Err("out of order".into())
+            }
+            "/body" => match http.body().await {
+                Ok(_) => http.respond("thanks").await,
+                Err(_) => Ok(()),
+            },
+            "/wait" => {
+                http.disconnect().await;
+                Ok(())
+            }
+            "/long" => http.respond(vec![b'x'; 100_000]).await,
+            _ => http.respond("hello").await,
         },
-        "/wait" => {
-            http.disconnect().await;
-            Ok(())
-        }
-        "/long" => http.respond(vec![b'x'; 100_000]).await,
-        _ => http.respond("hello").await,
-    })
+    )
 }
 
 #[track_caller]

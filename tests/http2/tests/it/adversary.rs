@@ -63,7 +63,7 @@ fn a_hint_after_an_unsent_start_is_sent_before_the_head() {
 fn a_push_after_the_unsent_start_of_a_head_response_does_not_block_the_app() {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
-        if http.scope.path == "/pushed" {
+        if http.scope.path() == "/pushed" {
             return http.respond("pushed").await;
         }
         http.send.send(HttpResponseStart::ok()).await?;
@@ -146,7 +146,7 @@ fn a_client_that_ignores_the_ping_after_a_goaway_cannot_open_more_streams() {
 #[test]
 fn an_unreported_promise_does_not_keep_a_closed_connection_open() {
     let app = http(async |mut http: Http| {
-        if http.scope.path != "/" {
+        if http.scope.path() != "/" {
             return http.respond(vec![b'p'; 30_000]).await;
         }
         http.begin().await?;

@@ -38,7 +38,7 @@ fn expect_500(server: &Server) {
 macro_rules! app {
     (|$http:ident| $bad:expr) => {
         http(async |mut $http: Http| {
-            if $http.scope.path != "/bad" {
+            if $http.scope.path() != "/bad" {
                 return $http.respond("good").await;
             }
             $bad

@@ -14,7 +14,7 @@ use test_support::{Http, http_with};
 fn uploads() -> (mpsc::Receiver<Result<usize, DisconnectReason>>, impl App) {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
-        if http.scope.path == "/quick" {
+        if http.scope.path() == "/quick" {
             return http.respond("quick").await;
         }
         let body = http.body().await;
@@ -70,7 +70,7 @@ fn the_body_of_a_reset_upload_is_not_complete() {
     peer.reset(1, code::NO_ERROR);
     assert_eq!(
         next_report(&reports),
-        Err(DisconnectReason::Reset(code::NO_ERROR))
+        Err(DisconnectReason::Reset(code::NO_ERROR.into()))
     );
 }
 
@@ -83,7 +83,7 @@ fn a_reset_fails_the_apps_sends_with_its_code() {
     peer.expect_status(1, 200);
     peer.reset(1, code::CANCEL);
     let reason = next_report(&reports).disconnect_reason();
-    assert_eq!(reason, Some(DisconnectReason::Reset(code::CANCEL)));
+    assert_eq!(reason, Some(DisconnectReason::Reset(code::CANCEL.into())));
     peer.settle();
 }
 
@@ -207,7 +207,7 @@ fn a_cancelled_upload_frees_its_stream() {
         peer.reset(stream, code::CANCEL);
         assert_eq!(
             next_report(&reports),
-            Err(DisconnectReason::Reset(code::CANCEL))
+            Err(DisconnectReason::Reset(code::CANCEL.into()))
         );
     }
     peer.get(31, "/quick");
@@ -217,7 +217,7 @@ fn a_cancelled_upload_frees_its_stream() {
 #[test]
 fn a_reset_upload_gives_its_unread_bytes_back_to_the_connection() {
     let app = http_with((), async |(), mut http: Http| {
-        if http.scope.path == "/unread" {
+        if http.scope.path() == "/unread" {
             http.send.closed().await;
             return Ok(());
         }

@@ -27,7 +27,7 @@ const PART: usize = 1_000;
 /// Waits for the number of milliseconds in the path, then responds in three parts.
 fn app() -> impl App {
     http(async |mut http: Http| {
-        let pause = Duration::from_millis(http.scope.path[1..].parse()?);
+        let pause = Duration::from_millis(http.scope.path()[1..].parse()?);
         tokio::time::sleep(pause).await;
         http.begin().await?;
         http.more(vec![b'x'; PART]).await?;

@@ -21,7 +21,7 @@ const INITIAL: u16 = setting::INITIAL_WINDOW_SIZE;
 /// Responds with the number of bytes in the path.
 fn counted() -> impl App {
     http(async |mut http: Http| {
-        let length: usize = http.scope.path[1..].parse()?;
+        let length: usize = http.scope.path()[1..].parse()?;
         http.respond(vec![b'x'; length]).await
     })
 }
@@ -30,7 +30,7 @@ fn counted() -> impl App {
 fn gated_reader() -> (watch::Sender<bool>, impl App) {
     let (go, gate) = watch::channel(false);
     let app = http_with(gate, async |mut gate, mut http: Http| {
-        if http.scope.path == "/gated" {
+        if http.scope.path() == "/gated" {
             gate.wait_for(|open| *open).await?;
         }
         match http.body().await {
@@ -136,7 +136,7 @@ fn a_larger_initial_window_reaches_waiting_streams() {
 fn an_idle_stream_reserves_no_window_of_the_connection() {
     let (go, gate) = watch::channel(false);
     let app = http_with(gate, async |mut gate, mut http: Http| {
-        if http.scope.path == "/idle" {
+        if http.scope.path() == "/idle" {
             http.begin().await?;
             http.more("x").await?;
             gate.wait_for(|open| *open).await?;
@@ -416,7 +416,7 @@ fn a_stream_above_the_limit_is_refused_and_the_others_continue() {
 fn a_write_timeout_resets_only_its_stream() {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
-        if http.scope.path == "/quick" {
+        if http.scope.path() == "/quick" {
             return http.respond("quick").await;
         }
         http.begin().await?;

@@ -18,7 +18,7 @@ const LAST: u32 = (1 << 31) - 1;
 fn waiting() -> (mpsc::Receiver<DisconnectReason>, impl App) {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
-        if http.scope.path == "/quick" {
+        if http.scope.path() == "/quick" {
             return http.respond("quick").await;
         }
         let reason = http.disconnect().await;
@@ -290,7 +290,7 @@ fn an_app_that_blocks_its_thread_delays_its_own_connection_only_while_it_blocks(
 /// An app that blocks its thread on some paths.
 fn blocking() -> impl App {
     http_with((), async |(), mut http: Http| {
-        let path = http.scope.path.clone();
+        let path = http.scope.path().into_owned();
         if path == "/block-later" {
             let _ = http.body().await;
         }

@@ -25,15 +25,17 @@ const REQUESTS: usize = if cfg!(debug_assertions) {
 const STREAMS: usize = 100;
 
 fn app() -> impl App {
-    http(async |mut http: Http| match http.scope.path.as_str() {
-        "/upload" => {
-            http.send.closed().await;
-            Ok(())
-        }
-        "/stall" => http.respond(vec![b'x'; 1_000_000]).await,
-        "/panic" => panic!("out of luck"),
-        _ => http.respond("hello").await,
-    })
+    http(
+        async |mut http: Http| match http.scope.path().into_owned().as_str() {
+            "/upload" => {
+                http.send.closed().await;
+                Ok(())
+            }
+            "/stall" => http.respond(vec![b'x'; 1_000_000]).await,
+            "/panic" => panic!("out of luck"),
+            _ => http.respond("hello").await,
+        },
+    )
 }
 
 fn request(path: &str) -> Request<()> {

@@ -23,7 +23,7 @@ async fn push(http: &mut Http, path: &str) -> Result<(), SendError> {
 /// with its name. Reads the whole request body first.
 fn pushing() -> impl App {
     http(async |mut http: Http| {
-        if http.scope.path != "/push" {
+        if http.scope.path() != "/push" {
             let name = http.scope.target.to_string();
             return http.respond(format!("this is {name}")).await;
         }
@@ -117,7 +117,7 @@ fn a_promise_is_a_get_with_the_authority_and_some_headers_of_the_request() {
 #[test]
 fn the_apps_headers_are_in_the_promise_and_in_its_scope() {
     let server = Server::start(http(async |mut http: Http| {
-        if http.scope.path == "/" {
+        if http.scope.path() == "/" {
             let mut push = HttpResponsePush::new("/a".parse()?);
             for (name, value) in [
                 ("accept", "text/css"),
@@ -164,7 +164,7 @@ fn the_apps_headers_are_in_the_promise_and_in_its_scope() {
 #[test]
 fn a_push_between_two_parts_is_sent_between_them() {
     let server = Server::start(http(async |mut http: Http| {
-        if http.scope.path == "/" {
+        if http.scope.path() == "/" {
             http.begin().await?;
             http.more("first").await?;
             push(&mut http, "/a").await?;
@@ -263,7 +263,7 @@ fn pushes_can_be_turned_off() {
 fn a_push_above_the_clients_stream_limit_is_refused() {
     let (report, reports) = channel();
     let app = http_with(report, async |report, mut http: Http| {
-        match &*http.scope.path {
+        match http.scope.path().into_owned().as_str() {
             "/push" => {
                 let answer = push_all(&mut http).await;
                 http.respond(answer).await
@@ -278,7 +278,10 @@ fn a_push_above_the_clients_stream_limit_is_refused() {
     let text = "taken\nthe client has no room for a further push now\n";
     expect_text(&mut peer, 1, text);
     peer.reset(2, code::CANCEL);
-    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(
+        next_report(&reports),
+        DisconnectReason::Reset(code::CANCEL.into())
+    );
     // Its place is free again, also for the same path.
     server.wait_for_exchanges(0);
     peer.get(3, "/push?/a");
@@ -386,7 +389,7 @@ async fn report_disconnect(report: Tell<DisconnectReason>, mut http: Http) -> Re
 macro_rules! with_push {
     (|$report:ident, $http:ident| $pushed:expr) => {
         async |$report, mut $http: Http| {
-            if $http.scope.path == "/" {
+            if $http.scope.path() == "/" {
                 push(&mut $http, "/a").await?;
                 return $http.respond("page").await;
             }
@@ -418,7 +421,7 @@ fn a_reset_before_the_pushed_response_is_a_disconnect() {
         let mut peer = server.connect();
         assert_eq!(expect_page_with_promise(&mut peer, 1), 2);
         peer.reset(2, code);
-        assert_eq!(next_report(&reports), DisconnectReason::Reset(code));
+        assert_eq!(next_report(&reports), DisconnectReason::Reset(code.into()));
         peer.expect_nothing(2);
         assert_eq!(expect_page_with_promise(&mut peer, 3), 4);
         peer.reset(4, code);
@@ -441,7 +444,10 @@ fn a_reset_during_the_pushed_response_is_a_disconnect() {
     peer.expect_status(2, 200);
     assert_eq!(peer.expect_bytes(2, 4), b"some");
     peer.reset(2, code::CANCEL);
-    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(
+        next_report(&reports),
+        DisconnectReason::Reset(code::CANCEL.into())
+    );
     assert_eq!(expect_page_with_promise(&mut peer, 3), 4);
     peer.reset(4, code::CANCEL);
     expect_no_exchange(&server);
@@ -508,7 +514,7 @@ fn a_pushed_app_that_fails_before_its_head_is_a_500() {
 fn a_reset_of_a_page_does_not_end_its_pushes() {
     let (report, reports) = channel();
     let app = http_with(report, async |report, mut http: Http| {
-        if http.scope.path == "/" {
+        if http.scope.path() == "/" {
             push(&mut http, "/a").await?;
             http.begin().await?;
             http.more("some").await?;
@@ -526,7 +532,10 @@ fn a_reset_of_a_page_does_not_end_its_pushes() {
     assert_eq!(peer.expect_bytes(1, 4), b"some");
     peer.expect_status(2, 200);
     peer.reset(1, code::CANCEL);
-    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(
+        next_report(&reports),
+        DisconnectReason::Reset(code::CANCEL.into())
+    );
     assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
     peer.credit(2, 100);
     assert_eq!(peer.expect_bytes(2, 10), b"xxxxxxxxxx");
@@ -651,7 +660,7 @@ fn a_page_does_not_wait_for_what_it_pushes() {
     let (release, released) = channel::<()>();
     let released = Arc::new(Mutex::new(released));
     let app = http_with(released, async |released, mut http: Http| {
-        if http.scope.path == "/" {
+        if http.scope.path() == "/" {
             push(&mut http, "/a").await?;
             return http.respond("page").await;
         }
@@ -671,7 +680,7 @@ fn a_page_does_not_wait_for_what_it_pushes() {
 fn a_push_that_is_never_promised_frees_its_place() {
     let (report, reports) = channel();
     let app = http_with(report, async |report, mut http: Http| {
-        if http.scope.path == "/" {
+        if http.scope.path() == "/" {
             http.begin().await?;
             http.more("more than the client has room for").await?;
             push(&mut http, "/a").await?;
@@ -679,7 +688,7 @@ fn a_push_that_is_never_promised_frees_its_place() {
             // The app does not end while its push waits.
             std::future::pending::<()>().await;
         }
-        if http.scope.path == "/push" {
+        if http.scope.path() == "/push" {
             push(&mut http, "/b").await?;
         }
         http.respond("fine").await
@@ -695,7 +704,10 @@ fn a_push_that_is_never_promised_frees_its_place() {
     assert_eq!(peer.expect_bytes(1, 10), b"more than ");
     peer.expect_nothing(1);
     peer.reset(1, code::CANCEL);
-    assert_eq!(next_report(&reports), DisconnectReason::Reset(code::CANCEL));
+    assert_eq!(
+        next_report(&reports),
+        DisconnectReason::Reset(code::CANCEL.into())
+    );
     peer.get(3, "/push");
     assert_eq!(peer.expect_promise(3).0, 2);
 }
@@ -706,7 +718,7 @@ fn a_connection_with_a_promise_is_not_idle() {
     let (release, released) = channel::<()>();
     let released = Arc::new(Mutex::new(Some(released)));
     let app = http_with(released, async |released, mut http: Http| {
-        if http.scope.path == "/" {
+        if http.scope.path() == "/" {
             push(&mut http, "/a").await?;
             return http.respond("page").await;
         }
@@ -737,7 +749,7 @@ fn a_drain_finishes_started_pushed_responses() {
     let (release, released) = channel::<()>();
     let released = Arc::new(Mutex::new(Some(released)));
     let app = http_with(released, async |released, mut http: Http| {
-        if http.scope.path == "/" {
+        if http.scope.path() == "/" {
             push(&mut http, "/a").await?;
             return http.respond("page").await;
         }
@@ -765,7 +777,7 @@ fn a_drain_finishes_started_pushed_responses() {
 fn a_promise_above_a_lowered_stream_limit_is_reset() {
     let (release, released) = tokio::sync::watch::channel(false);
     let app = http_with(released, async |mut released, mut http: Http| {
-        if http.scope.path == "/push" {
+        if http.scope.path() == "/push" {
             let answer = push_all(&mut http).await;
             return http.respond(answer).await;
         }
@@ -802,7 +814,7 @@ fn a_promise_above_a_lowered_stream_limit_is_reset() {
 fn a_client_may_send_a_window_update_for_a_promise_before_its_response() {
     let (release, released) = tokio::sync::watch::channel(false);
     let app = http_with(released, async |mut released, mut http: Http| {
-        if http.scope.path == "/" {
+        if http.scope.path() == "/" {
             push(&mut http, "/a").await?;
             return http.respond("page").await;
         }

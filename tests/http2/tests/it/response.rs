@@ -314,13 +314,15 @@ fn data_after_the_response_is_discarded_and_its_credit_given_back() {
             config.h2_stream_window = 65_535;
             config.h2_max_concurrent_streams = 1;
         },
-        http(async |mut http: Http| match http.scope.path.as_str() {
-            "/early" => http.respond("no, thanks").await,
-            _ => {
-                let (body, _) = http.body().await.unwrap();
-                http.respond(body.len().to_string()).await
-            }
-        }),
+        http(
+            async |mut http: Http| match http.scope.path().into_owned().as_str() {
+                "/early" => http.respond("no, thanks").await,
+                _ => {
+                    let (body, _) = http.body().await.unwrap();
+                    http.respond(body.len().to_string()).await
+                }
+            },
+        ),
     );
     let mut peer = server.connect();
     peer.post(1, "/early");
@@ -403,7 +405,7 @@ fn a_body_in_both_directions_at_once_is_echoed() {
 #[test]
 fn an_interim_status_as_the_final_status_is_misuse() {
     let server = Server::start(http(async |mut http: Http| {
-        let status = StatusCode::from_u16(http.scope.path[1..].parse()?)?;
+        let status = StatusCode::from_u16(http.scope.path()[1..].parse()?)?;
         http.send.send(HttpResponseStart::new(status)).await?;
         http.last("").await
     }));

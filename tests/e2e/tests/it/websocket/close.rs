@@ -133,7 +133,7 @@ fn the_end_of_the_app_closes_the_websocket_with_a_code() {
         let app = websocket(async |mut socket: WebSocket| {
             socket.accept().await?;
             socket.text("last").await?;
-            match socket.scope.path.as_str() {
+            match socket.scope.path().into_owned().as_str() {
                 "/fail" => Err("no".into()),
                 "/panic" => panic!("oh"),
                 _ => Ok(()),

@@ -77,7 +77,7 @@ fn the_scope_describes_the_handshake() {
         let seen = json!({
             "version": format!("{:?}", scope.version),
             "scheme": scope.scheme,
-            "path": scope.path,
+            "path": scope.path(),
             "raw_path": scope.raw_path(),
             "query": scope.query_string(),
             "subprotocols": scope.subprotocols,
@@ -152,11 +152,14 @@ fn a_denial_is_a_whole_response_in_parts() {
 #[test]
 fn an_app_that_ends_before_it_accepts_is_a_500_and_logged_once() {
     over_both(async |over| {
-        let app = websocket(async |socket: WebSocket| match socket.scope.path.as_str() {
-            "/panic" => panic!("oh"),
-            "/fail" => Err(AppError::from("no")),
-            _ => Ok(()),
-        });
+        let app =
+            websocket(
+                async |socket: WebSocket| match socket.scope.path().into_owned().as_str() {
+                    "/panic" => panic!("oh"),
+                    "/fail" => Err(AppError::from("no")),
+                    _ => Ok(()),
+                },
+            );
         let server = Server::start(app).await;
         for (path, line) in [
             ("/fail", "the app failed: no"),
