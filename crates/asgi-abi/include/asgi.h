@@ -270,7 +270,7 @@ typedef struct AsgiOutcome {
 /* The host's two halves of an exchange. The library owns them from `call` on, and gives
  * each one back with its drop. It may do so after the task is dropped. */
 typedef struct AsgiReceive {
-    uintptr_t store[4];
+    uintptr_t store[6];
 } AsgiReceive;
 typedef struct AsgiSend {
     uintptr_t store[4];

@@ -460,7 +460,7 @@ pub struct LogLine {
 #[derive(Debug)]
 pub struct Receive {
     /// Private data of the host.
-    pub store: [MaybeUninit<usize>; 4],
+    pub store: [MaybeUninit<usize>; 6],
 }
 
 /// The host's half that an app sends through. The library owns it from [`App::call`] on.

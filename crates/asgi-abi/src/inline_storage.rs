@@ -32,6 +32,7 @@ pub(crate) unsafe fn get<'a, T, const N: usize>(words: *mut Words<N>) -> &'a mut
 /// # Safety
 ///
 /// `words` must hold a `T` as for [`get`], and nothing may change it during `'a`.
+#[cfg(feature = "loader")]
 pub(crate) unsafe fn get_shared<'a, T, const N: usize>(words: *const Words<N>) -> &'a T {
     // SAFETY: the caller promises that a `T` is there and that nothing changes it.
     unsafe { &*words.cast::<T>() }

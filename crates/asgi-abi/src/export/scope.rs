@@ -67,7 +67,7 @@ unsafe fn http_from_abi(scope: &abi::Scope) -> Result<Box<HttpScope>, &'static s
         http.client = address(&scope.client);
         http.server = address(&scope.server);
         http.extensions = extensions(scope);
-        if scope.flags & abi::SCOPE_WITHOUT_BODY != 0 {
+        if scope.flags & abi::SCOPE_WITHOUT_BODY != 0 && http.has_body() {
             http.set_without_body();
         }
         Ok(http)

@@ -86,7 +86,8 @@ fn it_says_hello() {
         exchange.sent(),
         [
             "HttpResponseStart(HttpResponseStart { status: 200, headers: {\"content-type\": \
-             \"text/plain; charset=utf-8\"}, trailers: false })",
+             \"text/plain; charset=utf-8\"}, trailers: false, \
+             invalid: InvalidHeader(None) })",
             "HttpResponseBody(HttpResponseBody { body: b\"Hello, world!\\n\", more_body: false })",
         ]
     );

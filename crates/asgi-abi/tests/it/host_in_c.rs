@@ -206,7 +206,10 @@ fn scope(kind: u32) -> abi::Scope {
 /// Calls an app with empty halves: the library only passes them back.
 fn call(functions: &abi::App, app: *mut c_void, scope: &abi::Scope) -> abi::Task {
     let store = [MaybeUninit::uninit(); 4];
-    let (mut receive, mut send) = (abi::Receive { store }, abi::Send { store });
+    let mut receive = abi::Receive {
+        store: [MaybeUninit::uninit(); 6],
+    };
+    let mut send = abi::Send { store };
     let mut task = MaybeUninit::uninit();
     // SAFETY: `init` of this library has made the app, and the library takes both halves.
     unsafe {
