@@ -1,7 +1,6 @@
 //! The trait `App`, and a type that holds any app.
 
 use std::any::Any;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -134,7 +133,7 @@ impl DynApp {
     ///
     /// This allocates once, unless the app overrides [`App::start`].
     pub fn start(&self, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static> {
-        Arc::clone(&self.0).start_erased(scope, receive, send)
+        Arc::clone(&self.0).start(scope, receive, send)
     }
 }
 
@@ -153,20 +152,11 @@ impl App for DynApp {
     }
 }
 
-impl fmt::Debug for DynApp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynApp").finish_non_exhaustive()
-    }
-}
+opaque_debug!(DynApp);
 
 trait ErasedApp: Send + Sync {
     fn call_erased(&self, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'_>;
-    fn start_erased(
-        self: Arc<Self>,
-        scope: Scope,
-        receive: Receiver,
-        send: Sender,
-    ) -> AppFuture<'static>;
+    fn start(self: Arc<Self>, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static>;
 }
 
 impl<A: App> ErasedApp for A {
@@ -174,12 +164,7 @@ impl<A: App> ErasedApp for A {
         Box::pin(self.call(scope, receive, send))
     }
 
-    fn start_erased(
-        self: Arc<Self>,
-        scope: Scope,
-        receive: Receiver,
-        send: Sender,
-    ) -> AppFuture<'static> {
-        self.start(scope, receive, send)
+    fn start(self: Arc<Self>, scope: Scope, receive: Receiver, send: Sender) -> AppFuture<'static> {
+        <A as App>::start(self, scope, receive, send)
     }
 }

@@ -44,7 +44,10 @@ impl AppError {
 
     /// Like [`unsupported`](Self::unsupported), for callers that have only the name of the kind.
     pub fn unsupported_kind(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(UnsupportedScope(ScopeKind(kind.into()))))
+        Self::marked(
+            "this app does not serve this kind of scope",
+            ScopeKind(kind.into()),
+        )
     }
 
     /// Creates the error of an app that breaks off its exchange on purpose, for example because the
@@ -54,23 +57,27 @@ impl AppError {
     /// no close frame on a WebSocket (code 1006). This is not a fault of the app, so the server
     /// logs it at the level `debug`.
     pub fn aborted() -> Self {
-        Self(Box::new(Aborted(AbortCause(None))))
+        Self::marked("aborted", AbortCause(None))
     }
 
     /// Like [`aborted`](Self::aborted), with a cause for the server's log.
     pub fn aborted_by(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(Box::new(Aborted(AbortCause(Some(cause.into())))))
+        Self::marked("aborted", AbortCause(Some(cause.into())))
+    }
+
+    fn marked(text: &'static str, marker: impl Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(Marked { text, marker }))
     }
 
     /// Returns whether the error, or one of its causes, comes from
     /// [`unsupported`](Self::unsupported).
     pub fn is_unsupported(&self) -> bool {
-        causes(&*self.0).any(|error| error.is::<UnsupportedScope>() || error.is::<ScopeKind>())
+        causes(&*self.0).any(|error| error.is::<ScopeKind>())
     }
 
     /// Returns whether the error, or one of its causes, comes from [`aborted`](Self::aborted).
     pub fn is_aborted(&self) -> bool {
-        causes(&*self.0).any(|error| error.is::<Aborted>() || error.is::<AbortCause>())
+        causes(&*self.0).any(|error| error.is::<AbortCause>())
     }
 
     /// Returns whether the error, or one of its causes, says that the client is gone. This is a
@@ -121,18 +128,6 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for AppError {
     }
 }
 
-impl fmt::Debug for AppError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for AppError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
 struct ErrorChain<'a>(&'a (dyn Error + Send + Sync + 'static));
 
 impl fmt::Display for ErrorChain<'_> {
@@ -147,50 +142,35 @@ impl fmt::Display for ErrorChain<'_> {
     }
 }
 
-// Some wrappers of errors hide the type of the error, but not its source. So each error that a
-// server must recognise has a source of a type that nothing else has.
-
+/// An error that a server must recognise.
+///
+/// Some wrappers of errors hide the type of the error, but not its source. So the source has a type
+/// that nothing else has.
 #[derive(Debug)]
-struct UnsupportedScope(ScopeKind);
+struct Marked<M> {
+    text: &'static str,
+    marker: M,
+}
 
-impl fmt::Display for UnsupportedScope {
+impl<M> fmt::Display for Marked<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this app does not serve this kind of scope")
+        f.write_str(self.text)
     }
 }
 
-impl Error for UnsupportedScope {
+impl<M: Error + 'static> Error for Marked<M> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
+        Some(&self.marker)
     }
 }
 
+/// The kind of a scope that an app does not serve.
 #[derive(Debug)]
 struct ScopeKind(Cow<'static, str>);
 
-impl fmt::Display for ScopeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl Error for ScopeKind {}
 
-#[derive(Debug)]
-struct Aborted(AbortCause);
-
-impl fmt::Display for Aborted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("aborted")
-    }
-}
-
-impl Error for Aborted {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
-    }
-}
-
+/// Why an app breaks its exchange off.
 #[derive(Debug)]
 struct AbortCause(Option<Box<dyn Error + Send + Sync>>);
 
@@ -324,14 +304,17 @@ impl Error for SendError {
     }
 }
 
+forward_fmt!(AppError: Debug Display);
+forward_fmt!(ScopeKind: Display);
+
 /// The error of [`Receiver::body`](crate::Receiver::body).
 ///
 /// Spec: http §2.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BodyError(BodyErrorKind);
+pub struct BodyError(pub(crate) BodyErrorKind);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum BodyErrorKind {
+pub(crate) enum BodyErrorKind {
     TooLarge { limit: usize },
     Disconnected(SendError),
     AlreadyRead,
@@ -339,22 +322,6 @@ enum BodyErrorKind {
 }
 
 impl BodyError {
-    pub(crate) fn too_large(limit: usize) -> Self {
-        Self(BodyErrorKind::TooLarge { limit })
-    }
-
-    pub(crate) fn disconnected(reason: DisconnectReason) -> Self {
-        Self(BodyErrorKind::Disconnected(SendError::disconnected(reason)))
-    }
-
-    pub(crate) fn already_read() -> Self {
-        Self(BodyErrorKind::AlreadyRead)
-    }
-
-    pub(crate) fn not_http() -> Self {
-        Self(BodyErrorKind::NotHttp)
-    }
-
     /// Returns whether the body is larger than the limit. The usual response is 413.
     pub fn is_too_large(&self) -> bool {
         matches!(self.0, BodyErrorKind::TooLarge { .. })

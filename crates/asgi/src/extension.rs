@@ -29,27 +29,19 @@ pub enum Extension {
 }
 
 impl Extension {
-    const ALL: [Self; 7] = [
-        Self::Push,
-        Self::EarlyHint,
-        Self::Trailers,
-        Self::PathSend,
-        Self::ZeroCopySend,
-        Self::Debug,
-        Self::WebSocketHttpResponse,
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::Push, "http.response.push"),
+        (Self::EarlyHint, "http.response.early_hint"),
+        (Self::Trailers, "http.response.trailers"),
+        (Self::PathSend, "http.response.pathsend"),
+        (Self::ZeroCopySend, "http.response.zerocopysend"),
+        (Self::Debug, "http.response.debug"),
+        (Self::WebSocketHttpResponse, "websocket.http.response"),
     ];
 
     /// Returns its name in ASGI, such as `http.response.push`.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Push => "http.response.push",
-            Self::EarlyHint => "http.response.early_hint",
-            Self::Trailers => "http.response.trailers",
-            Self::PathSend => "http.response.pathsend",
-            Self::ZeroCopySend => "http.response.zerocopysend",
-            Self::Debug => "http.response.debug",
-            Self::WebSocketHttpResponse => "websocket.http.response",
-        }
+        Self::ALL[self as usize].1
     }
 
     const fn bit(self) -> u64 {
@@ -103,9 +95,8 @@ impl Extensions {
 
     /// Returns an iterator over the extensions in this set.
     pub fn iter(&self) -> impl Iterator<Item = Extension> + '_ {
-        Extension::ALL
-            .into_iter()
-            .filter(|extension| self.has(*extension))
+        let all = Extension::ALL.into_iter().map(|(extension, _)| extension);
+        all.filter(|extension| self.has(*extension))
     }
 
     /// Inserts an extension that this crate does not know, and replaces any value of the same type.
@@ -159,9 +150,4 @@ pub struct Tls {
     pub server_name: Option<String>,
 }
 
-impl Tls {
-    /// Creates a value without any properties.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
+new_is_default!(Tls);

@@ -57,6 +57,12 @@ pub trait SharedHalves: Send + Sync {
     }
 }
 
+/// The half inside a receiver or a sender.
+pub(crate) enum HalfBox<H: ?Sized> {
+    Own(Box<H>),
+    Shared(Arc<dyn SharedHalves>),
+}
+
 /// Makes the receiver and the sender for one call of an app from a shared value.
 ///
 /// Spec: core §3.

@@ -127,6 +127,9 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
+#[macro_use]
+mod macros;
+
 mod app;
 mod error;
 mod extension;

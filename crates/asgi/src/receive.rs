@@ -1,13 +1,14 @@
 //! `Receiver`, and the trait that a server implements for it.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{BodyError, HttpRequest, ReceiveEvent, SharedHalves};
+use crate::error::BodyErrorKind;
+use crate::halves::HalfBox;
+use crate::{BodyError, HttpRequest, ReceiveEvent, SendError, SharedHalves};
 
 /// The server's side of a [`Receiver`].
 ///
@@ -33,7 +34,7 @@ pub trait ReceiveHalf: Send {
 ///
 /// Spec: core §3.
 pub struct Receiver {
-    inner: ReceiverInner,
+    inner: HalfBox<dyn ReceiveHalf>,
     /// An event that comes before those of `inner`.
     kept: Option<Box<ReceiveEvent>>,
     progress: BodyProgress,
@@ -49,22 +50,17 @@ enum BodyProgress {
     NotHttp,
 }
 
-enum ReceiverInner {
-    Own(Box<dyn ReceiveHalf>),
-    Shared(Arc<dyn SharedHalves>),
-}
-
 impl Receiver {
     /// Creates a receiver from a server's or a middleware's [`ReceiveHalf`].
     pub fn new(half: impl ReceiveHalf + 'static) -> Self {
-        Self::from_inner(ReceiverInner::Own(Box::new(half)))
+        Self::from_inner(HalfBox::Own(Box::new(half)))
     }
 
     pub(crate) fn shared(halves: Arc<dyn SharedHalves>) -> Self {
-        Self::from_inner(ReceiverInner::Shared(halves))
+        Self::from_inner(HalfBox::Shared(halves))
     }
 
-    fn from_inner(inner: ReceiverInner) -> Self {
+    fn from_inner(inner: HalfBox<dyn ReceiveHalf>) -> Self {
         Self {
             inner,
             kept: None,
@@ -86,8 +82,8 @@ impl Receiver {
         let event = match self.kept.take() {
             Some(event) => *event,
             None => ready!(match &mut self.inner {
-                ReceiverInner::Own(half) => half.poll_receive(cx),
-                ReceiverInner::Shared(halves) => halves.poll_receive(cx),
+                HalfBox::Own(half) => half.poll_receive(cx),
+                HalfBox::Shared(halves) => halves.poll_receive(cx),
             }),
         };
         match &event {
@@ -129,23 +125,24 @@ impl Receiver {
     pub async fn body(&mut self, limit: usize) -> Result<Bytes, BodyError> {
         match self.progress {
             BodyProgress::Unread => {}
-            BodyProgress::Read => return Err(BodyError::already_read()),
-            BodyProgress::NotHttp => return Err(BodyError::not_http()),
+            BodyProgress::Read => return Err(BodyError(BodyErrorKind::AlreadyRead)),
+            BodyProgress::NotHttp => return Err(BodyError(BodyErrorKind::NotHttp)),
         }
         let mut body = BytesMut::new();
         loop {
             let part = match self.receive().await {
                 ReceiveEvent::HttpRequest(part) => part,
                 ReceiveEvent::HttpDisconnect(disconnect) => {
-                    return Err(BodyError::disconnected(disconnect.reason));
+                    let error = SendError::disconnected(disconnect.reason);
+                    return Err(BodyError(BodyErrorKind::Disconnected(error)));
                 }
                 other => {
                     self.kept = Some(Box::new(other));
-                    return Err(BodyError::not_http());
+                    return Err(BodyError(BodyErrorKind::NotHttp));
                 }
             };
             if part.body.len() > limit - body.len() {
-                return Err(BodyError::too_large(limit));
+                return Err(BodyError(BodyErrorKind::TooLarge { limit }));
             }
             if !part.more_body && body.is_empty() {
                 return Ok(part.body);
@@ -191,11 +188,7 @@ impl Receiver {
     }
 }
 
-impl fmt::Debug for Receiver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Receiver);
 
 struct MapReceive<F> {
     receive: Receiver,

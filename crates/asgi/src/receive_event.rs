@@ -30,21 +30,6 @@ pub enum ReceiveEvent {
     LifespanShutdown(LifespanShutdown),
 }
 
-impl ReceiveEvent {
-    /// Returns the name of this event in ASGI, such as `http.request`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::HttpRequest(_) => "http.request",
-            Self::HttpDisconnect(_) => "http.disconnect",
-            Self::WebSocketConnect(_) => "websocket.connect",
-            Self::WebSocketReceive(_) => "websocket.receive",
-            Self::WebSocketDisconnect(_) => "websocket.disconnect",
-            Self::LifespanStartup(_) => "lifespan.startup",
-            Self::LifespanShutdown(_) => "lifespan.shutdown",
-        }
-    }
-}
-
 /// A part of the request body.
 ///
 /// Every request has at least one part, which may be empty. The last part has `more_body` unset.
@@ -61,26 +46,7 @@ pub struct HttpRequest {
     pub trailers: Option<Box<HeaderMap>>,
 }
 
-impl HttpRequest {
-    /// Creates a part of a body.
-    pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
-        Self {
-            body: body.into(),
-            more_body,
-            trailers: None,
-        }
-    }
-
-    /// Creates a part that is not the last one.
-    pub fn more(body: impl Into<Bytes>) -> Self {
-        Self::new(body, true)
-    }
-
-    /// Creates the last part, or the only one.
-    pub fn last(body: impl Into<Bytes>) -> Self {
-        Self::new(body, false)
-    }
-}
+body_part!(HttpRequest);
 
 /// The end of an HTTP exchange.
 ///
@@ -165,12 +131,7 @@ impl fmt::Display for DisconnectReason {
 #[non_exhaustive]
 pub struct WebSocketConnect {}
 
-impl WebSocketConnect {
-    /// Creates the event.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
+new_is_default!(WebSocketConnect);
 
 /// A complete message of the client.
 ///
@@ -220,12 +181,7 @@ impl WebSocketDisconnect {
 #[non_exhaustive]
 pub struct LifespanStartup {}
 
-impl LifespanStartup {
-    /// Creates the event.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
+new_is_default!(LifespanStartup);
 
 /// All connections are closed. The app cleans up, then sends
 /// [`LifespanShutdownComplete`](crate::LifespanShutdownComplete).
@@ -235,24 +191,15 @@ impl LifespanStartup {
 #[non_exhaustive]
 pub struct LifespanShutdown {}
 
-impl LifespanShutdown {
-    /// Creates the event.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
+new_is_default!(LifespanShutdown);
 
-macro_rules! into_receive_event {
-    ($($event:ident)*) => {$(
-        impl From<$event> for ReceiveEvent {
-            fn from(event: $event) -> Self {
-                Self::$event(event)
-            }
-        }
-    )*};
-}
-
-into_receive_event! {
-    HttpRequest HttpDisconnect WebSocketConnect WebSocketReceive WebSocketDisconnect
-    LifespanStartup LifespanShutdown
+event_names! {
+    ReceiveEvent
+    HttpRequest = "http.request",
+    HttpDisconnect = "http.disconnect",
+    WebSocketConnect = "websocket.connect",
+    WebSocketReceive = "websocket.receive",
+    WebSocketDisconnect = "websocket.disconnect",
+    LifespanStartup = "lifespan.startup",
+    LifespanShutdown = "lifespan.shutdown",
 }

@@ -25,6 +25,17 @@ pub enum Scope {
     Lifespan(LifespanScope),
 }
 
+/// Reads a member that the scopes of requests and WebSockets have.
+macro_rules! of_request {
+    ($all:ident, $scope:ident => $member:expr) => {
+        match $all {
+            Self::Http($scope) => Some($member),
+            Self::WebSocket($scope) => Some($member),
+            Self::Lifespan(_) => None,
+        }
+    };
+}
+
 impl Scope {
     /// Returns the name of this kind in ASGI: `http`, `websocket` or `lifespan`.
     pub fn kind(&self) -> &'static str {
@@ -37,29 +48,17 @@ impl Scope {
 
     /// Returns the headers of a request or of the handshake of a WebSocket.
     pub fn headers(&self) -> Option<&HeaderMap> {
-        match self {
-            Self::Http(http) => Some(&http.headers),
-            Self::WebSocket(websocket) => Some(&websocket.headers),
-            Self::Lifespan(_) => None,
-        }
+        of_request!(self, scope => &scope.headers)
     }
 
     /// Returns the decoded path of a request or a WebSocket. See [`HttpScope::path`].
     pub fn path(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Http(http) => Some(http.path()),
-            Self::WebSocket(websocket) => Some(websocket.path()),
-            Self::Lifespan(_) => None,
-        }
+        of_request!(self, scope => scope.path())
     }
 
     /// Returns the state of a request or a WebSocket, for a middleware that adds a value to it.
     pub fn state_mut(&mut self) -> Option<&mut State> {
-        match self {
-            Self::Http(http) => Some(&mut http.state),
-            Self::WebSocket(websocket) => Some(&mut websocket.state),
-            Self::Lifespan(_) => None,
-        }
+        of_request!(self, scope => &mut scope.state)
     }
 }
 
@@ -107,6 +106,62 @@ impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Self::Ip(address)
     }
+}
+
+/// The methods of a scope with the members `target` and `root_path`.
+macro_rules! path_methods {
+    () => {
+        /// Returns the path as the client sent it, still percent-encoded and without
+        /// [`root_path`](Self::root_path).
+        pub fn raw_path(&self) -> &str {
+            self.target.path()
+        }
+
+        /// Returns the part after the `?`, still percent-encoded. It is empty if there is none.
+        pub fn query_string(&self) -> &str {
+            self.target.query().unwrap_or("")
+        }
+
+        /// Returns the decoded path, including [`root_path`](Self::root_path). Bytes that are not valid
+        /// UTF-8 become U+FFFD.
+        ///
+        /// This decodes the path each time. It allocates only if there is a root path or an escape.
+        pub fn path(&self) -> Cow<'_, str> {
+            path::full(&self.root_path, &self.target)
+        }
+
+        /// Returns the decoded path without [`root_path`](Self::root_path). A router matches this path.
+        pub fn local_path(&self) -> Cow<'_, str> {
+            path::percent_decode(self.target.path())
+        }
+
+        /// Moves a prefix of the path to the end of [`root_path`](Self::root_path), as a router does for
+        /// an app that is mounted at `prefix`.
+        ///
+        /// Returns whether the local path begins with `prefix`, a decoded path that begins with a slash.
+        /// Only whole segments match. If it does not begin with the prefix, this changes nothing. If
+        /// nothing follows the prefix, the local path becomes `/`.
+        ///
+        /// ```
+        /// # use asgi::HttpScope;
+        /// let mut scope = HttpScope::new(http::Method::GET, "/a%20b/c%20d?q".parse()?);
+        /// assert!(!scope.nest("/a"));
+        /// assert!(scope.nest("/a b"));
+        /// assert_eq!(scope.root_path, "/a b");
+        /// assert_eq!(scope.raw_path(), "/c%20d");
+        /// assert_eq!(scope.local_path(), "/c d");
+        /// assert_eq!(scope.path(), "/a b/c d");
+        /// # Ok::<(), http::uri::InvalidUri>(())
+        /// ```
+        pub fn nest(&mut self, prefix: &str) -> bool {
+            path::nest(&mut self.root_path, &mut self.target, prefix)
+        }
+
+        /// Replaces the target, for a middleware that rewrites paths. The root path stays.
+        pub fn set_target(&mut self, target: PathAndQuery) {
+            self.target = target;
+        }
+    };
 }
 
 /// One HTTP request without its body.
@@ -162,65 +217,16 @@ impl HttpScope {
         }
     }
 
-    /// Returns the path as the client sent it, still percent-encoded and without
-    /// [`root_path`](Self::root_path).
-    pub fn raw_path(&self) -> &str {
-        self.target.path()
-    }
-
-    /// Returns the part after the `?`, still percent-encoded. It is empty if there is none.
-    pub fn query_string(&self) -> &str {
-        self.target.query().unwrap_or("")
-    }
-
-    /// Returns the decoded path, including [`root_path`](Self::root_path). Bytes that are not valid
-    /// UTF-8 become U+FFFD.
-    ///
-    /// This decodes the path each time. It allocates only if there is a root path or an escape.
-    pub fn path(&self) -> Cow<'_, str> {
-        path::full(&self.root_path, &self.target)
-    }
-
-    /// Returns the decoded path without [`root_path`](Self::root_path). A router matches this path.
-    pub fn local_path(&self) -> Cow<'_, str> {
-        path::percent_decode(self.target.path())
-    }
-
-    /// Moves a prefix of the path to the end of [`root_path`](Self::root_path), as a router does for
-    /// an app that is mounted at `prefix`.
-    ///
-    /// Returns whether the local path begins with `prefix`, a decoded path that begins with a slash.
-    /// Only whole segments match. If it does not begin with the prefix, this changes nothing. If
-    /// nothing follows the prefix, the local path becomes `/`.
-    ///
-    /// ```
-    /// # use asgi::HttpScope;
-    /// let mut scope = HttpScope::new(http::Method::GET, "/a%20b/c%20d?q".parse()?);
-    /// assert!(!scope.nest("/a"));
-    /// assert!(scope.nest("/a b"));
-    /// assert_eq!(scope.root_path, "/a b");
-    /// assert_eq!(scope.raw_path(), "/c%20d");
-    /// assert_eq!(scope.local_path(), "/c d");
-    /// assert_eq!(scope.path(), "/a b/c d");
-    /// # Ok::<(), http::uri::InvalidUri>(())
-    /// ```
-    pub fn nest(&mut self, prefix: &str) -> bool {
-        path::nest(&mut self.root_path, &mut self.target, prefix)
-    }
-
-    /// Replaces the target, for a middleware that rewrites paths. The root path stays.
-    pub fn set_target(&mut self, target: PathAndQuery) {
-        self.target = target;
-    }
+    path_methods!();
 
     /// Returns the length of the request body, if the client announces one.
     pub fn content_length(&self) -> Option<u64> {
         let mut values = self.headers.get_all(CONTENT_LENGTH).iter();
-        let digits = values.next().filter(|_| values.next().is_none())?;
+        let value = values.next().filter(|_| values.next().is_none())?;
+        let digits = value.to_str().ok()?;
         // `parse` alone would accept a sign.
-        let digits = digits.to_str().ok()?;
-        let digits = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        digits?.parse().ok()
+        let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|_| valid)
     }
 
     /// Returns whether a request body may follow.
@@ -292,40 +298,7 @@ impl WebSocketScope {
         }
     }
 
-    /// Returns the path as the client sent it, still percent-encoded and without
-    /// [`root_path`](Self::root_path).
-    pub fn raw_path(&self) -> &str {
-        self.target.path()
-    }
-
-    /// Returns the part after the `?`, still percent-encoded. It is empty if there is none.
-    pub fn query_string(&self) -> &str {
-        self.target.query().unwrap_or("")
-    }
-
-    /// Returns the decoded path, including [`root_path`](Self::root_path). Bytes that are not valid
-    /// UTF-8 become U+FFFD.
-    ///
-    /// This decodes the path each time. It allocates only if there is a root path or an escape.
-    pub fn path(&self) -> Cow<'_, str> {
-        path::full(&self.root_path, &self.target)
-    }
-
-    /// Returns the decoded path without [`root_path`](Self::root_path). A router matches this path.
-    pub fn local_path(&self) -> Cow<'_, str> {
-        path::percent_decode(self.target.path())
-    }
-
-    /// Moves a prefix of the path to the end of [`root_path`](Self::root_path). See
-    /// [`HttpScope::nest`].
-    pub fn nest(&mut self, prefix: &str) -> bool {
-        path::nest(&mut self.root_path, &mut self.target, prefix)
-    }
-
-    /// Replaces the target, for a middleware that rewrites paths. The root path stays.
-    pub fn set_target(&mut self, target: PathAndQuery) {
-        self.target = target;
-    }
+    path_methods!();
 }
 
 /// The lifespan of one server process.
@@ -335,9 +308,4 @@ impl WebSocketScope {
 #[non_exhaustive]
 pub struct LifespanScope {}
 
-impl LifespanScope {
-    /// Creates the scope of a lifespan.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
+new_is_default!(LifespanScope);

@@ -1,6 +1,5 @@
 //! `Sender`, and the trait that a server implements for it.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
+use crate::halves::HalfBox;
 use crate::{
     DisconnectReason, HttpResponseBody, HttpResponseStart, SendError, SendEvent, SharedHalves,
 };
@@ -75,24 +75,29 @@ pub trait SendHalf: Send {
     }
 }
 
+/// Calls a method of the half inside a sender.
+macro_rules! on_half {
+    ($sender:ident, $half:ident => $call:expr) => {
+        match &mut $sender.0 {
+            HalfBox::Own($half) => $call,
+            HalfBox::Shared($half) => $call,
+        }
+    };
+}
+
 /// Takes the events that the app sends.
 ///
 /// Spec: core §4.
-pub struct Sender(SenderInner);
-
-enum SenderInner {
-    Own(Box<dyn SendHalf>),
-    Shared(Arc<dyn SharedHalves>),
-}
+pub struct Sender(HalfBox<dyn SendHalf>);
 
 impl Sender {
     /// Creates a sender from a server's or a middleware's [`SendHalf`].
     pub fn new(half: impl SendHalf + 'static) -> Self {
-        Self(SenderInner::Own(Box::new(half)))
+        Self(HalfBox::Own(Box::new(half)))
     }
 
     pub(crate) fn shared(halves: Arc<dyn SharedHalves>) -> Self {
-        Self(SenderInner::Shared(halves))
+        Self(HalfBox::Shared(halves))
     }
 
     /// Sends one event. This waits until there is room for it.
@@ -197,8 +202,8 @@ impl Sender {
     /// ```
     pub fn closed_handle(&self) -> Closed {
         match &self.0 {
-            SenderInner::Own(half) => half.closed_handle(),
-            SenderInner::Shared(halves) => Arc::clone(halves).closed_handle(),
+            HalfBox::Own(half) => half.closed_handle(),
+            HalfBox::Shared(halves) => Arc::clone(halves).closed_handle(),
         }
     }
 
@@ -208,10 +213,7 @@ impl Sender {
     ///
     /// Returns the errors of [`SendHalf::poll_ready`].
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        match &mut self.0 {
-            SenderInner::Own(half) => half.poll_ready(cx),
-            SenderInner::Shared(halves) => halves.poll_ready(cx),
-        }
+        on_half!(self, half => half.poll_ready(cx))
     }
 
     /// Calls [`SendHalf::start_send`] of the inner half.
@@ -221,18 +223,12 @@ impl Sender {
     /// Returns the errors of [`SendHalf::start_send`].
     pub fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
         event.check()?;
-        match &mut self.0 {
-            SenderInner::Own(half) => half.start_send(event),
-            SenderInner::Shared(halves) => halves.start_send(event),
-        }
+        on_half!(self, half => half.start_send(event))
     }
 
     /// Calls [`SendHalf::poll_closed`] of the inner half.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
-        match &mut self.0 {
-            SenderInner::Own(half) => half.poll_closed(cx),
-            SenderInner::Shared(halves) => halves.poll_closed(cx),
-        }
+        on_half!(self, half => half.poll_closed(cx))
     }
 
     /// Calls [`SendHalf::poll_send`] of the inner half.
@@ -250,10 +246,7 @@ impl Sender {
             ready!(self.poll_ready(cx))?;
             return Poll::Ready(Err(error));
         }
-        match &mut self.0 {
-            SenderInner::Own(half) => half.poll_send(cx, event),
-            SenderInner::Shared(halves) => halves.poll_send(cx, event),
-        }
+        on_half!(self, half => half.poll_send(cx, event))
     }
 
     /// Returns a sender that passes each event through `f` before the server gets it.
@@ -261,8 +254,8 @@ impl Sender {
     /// `f` also gets events that the server then refuses, and the empty parts of
     /// [`flush`](Self::flush). If `f` counts or remembers events, use [`observe`](Self::observe).
     #[must_use]
-    pub fn map(self, f: impl FnMut(SendEvent) -> SendEvent + Send + 'static) -> Self {
-        Self::new(MapSend { send: self, f })
+    pub fn map(self, mut f: impl FnMut(SendEvent) -> SendEvent + Send + 'static) -> Self {
+        self.with(move |event, send| send.start_send(f(event)))
     }
 
     /// Returns a sender that calls `taken` for each event that the server takes.
@@ -286,11 +279,22 @@ impl Sender {
     #[must_use]
     pub fn observe<T>(
         self,
-        look: impl FnMut(&SendEvent) -> T + Send + 'static,
-        taken: impl FnMut(T) + Send + 'static,
+        mut look: impl FnMut(&SendEvent) -> T + Send + 'static,
+        mut taken: impl FnMut(T) + Send + 'static,
     ) -> Self {
-        let send = self;
-        Self::new(ObserveSend { send, look, taken })
+        self.with(move |event, send| {
+            let value = look(&event);
+            send.start_send(event)?;
+            taken(value);
+            Ok(())
+        })
+    }
+
+    fn with<F>(self, start: F) -> Self
+    where
+        F: FnMut(SendEvent, &mut Self) -> Result<(), SendError> + Send + 'static,
+    {
+        Self::new(WithStart { send: self, start })
     }
 }
 
@@ -319,61 +323,26 @@ impl Future for Closed {
     }
 }
 
-impl fmt::Debug for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Closed);
 
-impl fmt::Debug for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Sender);
 
-struct MapSend<F> {
+/// A sender inside, and a function that passes each event on to it.
+struct WithStart<F> {
     send: Sender,
-    f: F,
+    start: F,
 }
 
-impl<F: FnMut(SendEvent) -> SendEvent + Send> SendHalf for MapSend<F> {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.send.poll_ready(cx)
-    }
-
-    fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let event = (self.f)(event);
-        self.send.start_send(event)
-    }
-
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
-        self.send.poll_closed(cx)
-    }
-    fn closed_handle(&self) -> Closed {
-        self.send.closed_handle()
-    }
-}
-
-struct ObserveSend<L, F> {
-    send: Sender,
-    look: L,
-    taken: F,
-}
-
-impl<T, L, F> SendHalf for ObserveSend<L, F>
+impl<F> SendHalf for WithStart<F>
 where
-    L: FnMut(&SendEvent) -> T + Send,
-    F: FnMut(T) + Send,
+    F: FnMut(SendEvent, &mut Sender) -> Result<(), SendError> + Send,
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.send.poll_ready(cx)
     }
 
     fn start_send(&mut self, event: SendEvent) -> Result<(), SendError> {
-        let value = (self.look)(&event);
-        self.send.start_send(event)?;
-        (self.taken)(value);
-        Ok(())
+        (self.start)(event, &mut self.send)
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {

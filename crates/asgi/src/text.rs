@@ -1,6 +1,5 @@
 //! The content of WebSocket messages.
 
-use std::fmt;
 use std::ops::Deref;
 use std::str::Utf8Error;
 
@@ -117,25 +116,6 @@ impl From<Text> for Bytes {
     }
 }
 
-impl From<Text> for String {
-    /// Copies the text.
-    fn from(text: Text) -> Self {
-        (*text).into()
-    }
-}
-
-impl AsRef<str> for Text {
-    fn as_ref(&self) -> &str {
-        self
-    }
-}
-
-impl PartialEq<str> for Text {
-    fn eq(&self, other: &str) -> bool {
-        **self == *other
-    }
-}
-
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
         **self == **other
@@ -151,14 +131,4 @@ impl TryFrom<Bytes> for Text {
     }
 }
 
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&**self, f)
-    }
-}
+forward_fmt!(Text: Debug Display);

@@ -47,25 +47,18 @@ impl HttpResponseStart {
         Self::new(StatusCode::OK)
     }
 
-    /// Adds a header. Headers with the same name stay.
-    ///
-    /// If the name or the value is not valid, the start keeps this error, and
-    /// [`Sender::send`](crate::Sender::send) returns it as misuse. So a bad value is never sent
-    /// without its header, and it never panics.
-    ///
-    /// ```
-    /// # use asgi::HttpResponseStart;
-    /// let start = HttpResponseStart::ok().header("x-request-id", format!("{:x}", 0xbeef));
-    /// assert_eq!(start.headers["x-request-id"], "beef");
-    /// ```
-    #[must_use]
-    pub fn header(
-        mut self,
-        name: impl TryInto<HeaderName>,
-        value: impl TryInto<HeaderValue>,
-    ) -> Self {
-        self.invalid.append(&mut self.headers, name, value);
-        self
+    header_method! {
+        /// Adds a header. Headers with the same name stay.
+        ///
+        /// If the name or the value is not valid, the start keeps this error, and
+        /// [`Sender::send`](crate::Sender::send) returns it as misuse. So a bad value is never sent
+        /// without its header, and it never panics.
+        ///
+        /// ```
+        /// # use asgi::HttpResponseStart;
+        /// let start = HttpResponseStart::ok().header("x-request-id", format!("{:x}", 0xbeef));
+        /// assert_eq!(start.headers["x-request-id"], "beef");
+        /// ```
     }
 
     /// Sets the `content-type` header.
@@ -85,9 +78,8 @@ impl HttpResponseStart {
     /// [`Preload::announce`](crate::Preload::announce) returns such links.
     #[must_use]
     pub fn links(mut self, links: impl IntoIterator<Item = HeaderValue>) -> Self {
-        for link in links {
-            self.headers.append(header::LINK, link);
-        }
+        let links = links.into_iter().map(|link| (header::LINK, link));
+        self.headers.extend(links);
         self
     }
 
@@ -113,25 +105,7 @@ pub struct HttpResponseBody {
     pub more_body: bool,
 }
 
-impl HttpResponseBody {
-    /// Creates a part of a body.
-    pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
-        Self {
-            body: body.into(),
-            more_body,
-        }
-    }
-
-    /// Creates a part that is not the last one.
-    pub fn more(body: impl Into<Bytes>) -> Self {
-        Self::new(body, true)
-    }
-
-    /// Creates the last part, or the only one.
-    pub fn last(body: impl Into<Bytes>) -> Self {
-        Self::new(body, false)
-    }
-}
+body_part!(HttpResponseBody);
 
 /// Trailers: headers that follow the body.
 ///

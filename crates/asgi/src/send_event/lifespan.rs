@@ -2,6 +2,18 @@
 
 use crate::State;
 
+macro_rules! new_failed {
+    ($event:ident) => {
+        impl $event {
+            /// Creates the event with a reason.
+            pub fn new(message: impl Into<String>) -> Self {
+                let message = message.into();
+                Self { message }
+            }
+        }
+    };
+}
+
 /// The app is ready to serve.
 ///
 /// Spec: lifespan §2.
@@ -34,14 +46,7 @@ pub struct LifespanStartupFailed {
     pub message: String,
 }
 
-impl LifespanStartupFailed {
-    /// Creates the event with a reason.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-        }
-    }
-}
+new_failed!(LifespanStartupFailed);
 
 /// The app has cleaned up.
 ///
@@ -50,12 +55,7 @@ impl LifespanStartupFailed {
 #[non_exhaustive]
 pub struct LifespanShutdownComplete {}
 
-impl LifespanShutdownComplete {
-    /// Creates the event.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
+new_is_default!(LifespanShutdownComplete);
 
 /// The app failed to clean up. The server logs this and ends anyway.
 ///
@@ -67,11 +67,4 @@ pub struct LifespanShutdownFailed {
     pub message: String,
 }
 
-impl LifespanShutdownFailed {
-    /// Creates the event with a reason.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-        }
-    }
-}
+new_failed!(LifespanShutdownFailed);

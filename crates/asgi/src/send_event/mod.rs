@@ -1,5 +1,21 @@
 //! The events that an app sends, one file for each protocol.
 
+/// The method `header` of an event with the members `headers` and `invalid`.
+macro_rules! header_method {
+    ($(#[$doc:meta])*) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn header(
+            mut self,
+            name: impl TryInto<HeaderName>,
+            value: impl TryInto<HeaderValue>,
+        ) -> Self {
+            self.invalid.append(&mut self.headers, name, value);
+            self
+        }
+    };
+}
+
 mod http;
 mod lifespan;
 mod websocket;
@@ -64,29 +80,6 @@ pub enum SendEvent {
 }
 
 impl SendEvent {
-    /// Returns the name of this event in ASGI, such as `http.response.start`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::HttpResponseStart(_) => "http.response.start",
-            Self::HttpResponseBody(_) => "http.response.body",
-            Self::HttpResponseTrailers(_) => "http.response.trailers",
-            Self::HttpResponsePush(_) => "http.response.push",
-            Self::HttpResponseEarlyHint(_) => "http.response.early_hint",
-            Self::HttpResponsePathSend(_) => "http.response.pathsend",
-            Self::HttpResponseZeroCopySend(_) => "http.response.zerocopysend",
-            Self::HttpResponseDebug(_) => "http.response.debug",
-            Self::WebSocketAccept(_) => "websocket.accept",
-            Self::WebSocketSend(_) => "websocket.send",
-            Self::WebSocketClose(_) => "websocket.close",
-            Self::WebSocketHttpResponseStart(_) => "websocket.http.response.start",
-            Self::WebSocketHttpResponseBody(_) => "websocket.http.response.body",
-            Self::LifespanStartupComplete(_) => "lifespan.startup.complete",
-            Self::LifespanStartupFailed(_) => "lifespan.startup.failed",
-            Self::LifespanShutdownComplete(_) => "lifespan.shutdown.complete",
-            Self::LifespanShutdownFailed(_) => "lifespan.shutdown.failed",
-        }
-    }
-
     /// Checks that no invalid header was added to this event.
     pub(crate) fn check(&self) -> Result<(), SendError> {
         let invalid = match self {
@@ -128,22 +121,25 @@ impl InvalidHeader {
     }
 }
 
-macro_rules! into_send_event {
-    ($($event:ident)*) => {$(
-        impl From<$event> for SendEvent {
-            fn from(event: $event) -> Self {
-                Self::$event(event)
-            }
-        }
-    )*};
-}
-
-into_send_event! {
-    HttpResponseStart HttpResponseBody HttpResponseTrailers HttpResponsePush HttpResponseEarlyHint
-    HttpResponsePathSend HttpResponseZeroCopySend HttpResponseDebug
-    WebSocketAccept WebSocketSend WebSocketClose WebSocketHttpResponseStart
-    WebSocketHttpResponseBody
-    LifespanStartupComplete LifespanStartupFailed LifespanShutdownComplete LifespanShutdownFailed
+event_names! {
+    SendEvent
+    HttpResponseStart = "http.response.start",
+    HttpResponseBody = "http.response.body",
+    HttpResponseTrailers = "http.response.trailers",
+    HttpResponsePush = "http.response.push",
+    HttpResponseEarlyHint = "http.response.early_hint",
+    HttpResponsePathSend = "http.response.pathsend",
+    HttpResponseZeroCopySend = "http.response.zerocopysend",
+    HttpResponseDebug = "http.response.debug",
+    WebSocketAccept = "websocket.accept",
+    WebSocketSend = "websocket.send",
+    WebSocketClose = "websocket.close",
+    WebSocketHttpResponseStart = "websocket.http.response.start",
+    WebSocketHttpResponseBody = "websocket.http.response.body",
+    LifespanStartupComplete = "lifespan.startup.complete",
+    LifespanStartupFailed = "lifespan.startup.failed",
+    LifespanShutdownComplete = "lifespan.shutdown.complete",
+    LifespanShutdownFailed = "lifespan.shutdown.failed",
 }
 
 impl From<Message> for SendEvent {

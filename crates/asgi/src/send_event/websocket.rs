@@ -32,16 +32,9 @@ impl WebSocketAccept {
         self
     }
 
-    /// Adds a header. An error is kept as in
-    /// [`HttpResponseStart::header`](crate::HttpResponseStart::header).
-    #[must_use]
-    pub fn header(
-        mut self,
-        name: impl TryInto<HeaderName>,
-        value: impl TryInto<HeaderValue>,
-    ) -> Self {
-        self.invalid.append(&mut self.headers, name, value);
-        self
+    header_method! {
+        /// Adds a header. An error is kept as in
+        /// [`HttpResponseStart::header`](crate::HttpResponseStart::header).
     }
 }
 
@@ -133,16 +126,9 @@ impl WebSocketHttpResponseStart {
         }
     }
 
-    /// Adds a header. An error is kept as in
-    /// [`HttpResponseStart::header`](crate::HttpResponseStart::header).
-    #[must_use]
-    pub fn header(
-        mut self,
-        name: impl TryInto<HeaderName>,
-        value: impl TryInto<HeaderValue>,
-    ) -> Self {
-        self.invalid.append(&mut self.headers, name, value);
-        self
+    header_method! {
+        /// Adds a header. An error is kept as in
+        /// [`HttpResponseStart::header`](crate::HttpResponseStart::header).
     }
 }
 
@@ -158,12 +144,4 @@ pub struct WebSocketHttpResponseBody {
     pub more_body: bool,
 }
 
-impl WebSocketHttpResponseBody {
-    /// Creates a part of a body.
-    pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
-        Self {
-            body: body.into(),
-            more_body,
-        }
-    }
-}
+body_part!(WebSocketHttpResponseBody);

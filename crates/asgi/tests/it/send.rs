@@ -173,6 +173,6 @@ fn messages_and_texts_convert() {
     let text = Text::from("a");
     assert_eq!(text, "a");
     assert_eq!(Bytes::from(text.clone()), "a");
-    assert_eq!(String::from(text), "a");
+    assert_eq!(text.to_string(), "a");
     assert_eq!(SendEvent::from(Message::text("a")).name(), "websocket.send");
 }

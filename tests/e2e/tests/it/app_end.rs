@@ -467,3 +467,42 @@ fn both_halves_can_be_used_at_once_in_two_tasks() {
         assert_eq!(client.read_chunk().await, None);
     });
 }
+
+/// CORE-028, CORE-029
+#[test]
+fn an_app_that_aborts_breaks_its_response_off_without_an_error() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            if http.scope.path() == "/head" {
+                http.begin().await?;
+            }
+            if http.scope.path() == "/part" {
+                http.begin().await?;
+                http.more("half").await?;
+            }
+            // The server sees the abort through a wrapper.
+            let abort = AppError::aborted_by("the upstream is gone").into_error();
+            Err(std::io::Error::other(abort).into())
+        }))
+        .await;
+        for path in ["/none", "/head"] {
+            let mut client = server.connect().await;
+            client.get(path).await;
+            client.expect_end().await;
+        }
+        let mut client = server.connect().await;
+        client.get("/part").await;
+        client.expect_head(200).await;
+        assert_eq!(client.read_chunk().await.unwrap(), "half");
+        client.expect_end().await;
+        logs::expect_no_warnings();
+        let aborts = logs::at_level(tracing::Level::DEBUG)
+            .into_iter()
+            .filter(|line| {
+                let text = "aborted: the app breaks off its exchange: the upstream is gone";
+                line.text.contains(text)
+            })
+            .count();
+        assert_eq!(aborts, 3);
+    });
+}

@@ -366,3 +366,33 @@ fn an_app_that_has_ended_is_dropped_with_its_values() {
         .await;
     });
 }
+
+/// CORE-030
+#[test]
+fn several_tasks_wait_for_the_close_while_one_sends() {
+    run(async {
+        let (report, mut reasons) = channel();
+        let app = http_with(report, async |report, mut http: Http| {
+            for _ in 0..3 {
+                let (closed, report) = (http.send.closed_handle(), report.clone());
+                tokio::spawn(async move { report.send(closed.await) });
+            }
+            drop(http.send.closed_handle());
+            http.begin().await?;
+            loop {
+                http.more("tick").await?;
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        });
+        let server = Server::start(app).await;
+        let mut client = server.connect().await;
+        client.get("/").await;
+        client.expect_head(200).await;
+        assert_eq!(client.read_chunk().await.unwrap(), "tick");
+        client.reset();
+        for _ in 0..3 {
+            let reason = within(reasons.recv()).await.unwrap();
+            assert!(reason.is_gone(), "{reason:?}");
+        }
+    });
+}

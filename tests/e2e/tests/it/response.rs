@@ -457,6 +457,32 @@ fn trailers_follow_a_chunked_body() {
     });
 }
 
+/// HTTP-079
+#[test]
+fn trailers_may_be_promised_and_not_sent() {
+    run(async {
+        let server = Server::start(http(async |mut http: Http| {
+            let start = HttpResponseStart::ok().with_trailers();
+            http.send.send(start).await?;
+            http.last("without").await
+        }))
+        .await;
+        let mut client = server.connect().await;
+        for _ in 0..2 {
+            client
+                .write("GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n")
+                .await;
+            client.expect_head(200).await;
+            let body = client.read_chunked().await;
+            assert_eq!((body.body(), body.trailers), ("without".into(), vec![]));
+        }
+        let head = "HEAD / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n";
+        client.write(head).await;
+        client.expect_head(200).await;
+        client.write(GET).await;
+    });
+}
+
 /// CORE §7: an extension is offered only if the connection supports it.
 #[test]
 fn trailers_are_not_offered_to_a_client_that_does_not_accept_them() {

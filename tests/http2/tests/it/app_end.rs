@@ -234,3 +234,26 @@ fn a_panic_of_one_stream_does_not_affect_the_others() {
     }
     server.expect_error(&["out of luck"]);
 }
+
+/// CORE-028, CORE-029
+#[test]
+fn an_app_that_aborts_resets_its_stream_without_an_error() {
+    let server = Server::start(app!(|http| {
+        if http.scope.query_string() == "part" {
+            http.begin().await?;
+            http.more("some").await?;
+            http.body().await.unwrap();
+        }
+        Err(AppError::aborted())
+    }));
+    let mut peer = server.connect();
+    peer.get(1, "/bad");
+    peer.expect_reset(1, code::INTERNAL_ERROR);
+    peer.post(3, "/bad?part");
+    peer.expect_status(3, 200);
+    assert_eq!(peer.expect_bytes(3, 4), b"some");
+    peer.last(3, "");
+    peer.expect_reset(3, code::INTERNAL_ERROR);
+    peer.get(5, "/good");
+    assert_eq!(peer.expect_response(5, 200).text(), "good");
+}

@@ -206,6 +206,19 @@ async fn with_trailers(mut http: Http) -> Result<(), AppError> {
     Ok(())
 }
 
+/// HTTP-079
+#[test]
+fn trailers_may_be_promised_and_not_sent() {
+    let server = Server::start(http(async |mut http: Http| {
+        let start = HttpResponseStart::ok().with_trailers();
+        http.send.send(start).await?;
+        http.last("without").await
+    }));
+    let mut peer = server.connect();
+    peer.request(1, &Request::get("/").header("te", "trailers"));
+    assert_eq!(peer.expect_response(1, 200).text(), "without");
+}
+
 #[test]
 fn trailers_are_sent_to_a_client_that_accepts_them() {
     let server = Server::start(http(with_trailers));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use asgi::{DisconnectReason, WebSocketClose};
+use asgi::{AppError, DisconnectReason, WebSocketClose};
 use ferricorn::Config;
 use tokio::time::Instant;
 
@@ -273,5 +273,28 @@ fn an_app_whose_websocket_is_closed_is_cancelled_after_its_grace() {
         let began = Instant::now();
         assert_eq!(seen.recv().await, Some("dropped"));
         assert!(began.elapsed() >= Duration::from_millis(100));
+    });
+}
+
+/// WS-043
+#[test]
+fn an_app_that_aborts_sends_no_close_frame() {
+    over_both(async |over| {
+        let app = websocket(async |mut socket: WebSocket| {
+            socket.accept().await?;
+            if socket.scope.path() == "/later" {
+                socket.text("last").await?;
+                socket.next().await.unwrap();
+            }
+            Err(AppError::aborted())
+        });
+        let server = Server::start(app).await;
+        let mut peer = over.open(&server, "/later").await;
+        peer.expect(TEXT, "last").await;
+        peer.text("break off").await;
+        peer.expect_gone().await;
+        let mut peer = over.open(&server, "/at-once").await;
+        peer.expect_gone().await;
+        logs::expect_no_warnings();
     });
 }
