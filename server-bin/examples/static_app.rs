@@ -29,7 +29,7 @@ async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), Ap
     };
     send.send(HttpResponseStart::ok().content_type("text/plain; charset=utf-8"))
         .await?;
-    match http.path().into_owned().as_str() {
+    match &*http.path() {
         "/hold" => {
             send.send(HttpResponseBody::more("held\n")).await?;
             send.flush().await?;

@@ -40,8 +40,9 @@
 //!
 //! # What crosses
 //!
-//! Every scope, every event and every extension crosses, except `http.response.debug`: its values
-//! are Rust types, so an app in a library is not offered it. The file of a `zerocopysend` crosses as
+//! Every scope, every event and every extension crosses, except `http.response.debug` and the
+//! extensions of a server's own types (`Extensions::insert`): their values are Rust types, so an app
+//! in a library is not offered them. The file of a `zerocopysend` crosses as
 //! a descriptor that the server duplicates. The app may close its own; both share one position in
 //! the file. The `state` of a scope is the state that the app passed on at startup. It never leaves
 //! the library, and values that a middleware of the server adds do not reach the app.

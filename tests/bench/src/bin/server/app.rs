@@ -17,7 +17,7 @@ pub async fn app(scope: Scope, _receive: Receiver, mut send: Sender) -> Result<(
     let Scope::Http(http) = scope else {
         return Err(AppError::unsupported(&scope));
     };
-    match http.path().into_owned().as_str() {
+    match &*http.path() {
         BLOCK => block(),
         "/hops/1" => hop(1).await?,
         "/hops/5" => hop(5).await?,
