@@ -265,6 +265,11 @@ static uint32_t serve_error(Task *task, const AsgiWaker *waker) {
     return fail(task, ASGI_OUTCOME_FAILED, "the client asked for an error");
 }
 
+static uint32_t serve_abort(Task *task, const AsgiWaker *waker) {
+    (void)waker;
+    return fail(task, ASGI_OUTCOME_ABORTED, "");
+}
+
 static uint32_t serve_echo(Task *task, const AsgiWaker *waker) {
     AsgiStr type = {(const uint8_t *)task->content_type.ptr, task->content_type.len};
     if (type.len == 0) type = STR("application/octet-stream");
@@ -458,6 +463,7 @@ static Serve *route(Task *task, const AsgiScope *scope) {
         return serve_push;
     }
     if (str_is(path, "/error")) return serve_error;
+    if (str_is(path, "/abort")) return serve_abort;
     text_format(&task->body, "Not found\n");
     return serve_not_found;
 }

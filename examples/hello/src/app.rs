@@ -166,7 +166,7 @@ async fn abort(mut send: Sender) -> Result<(), AppError> {
         .await?;
     // Gives the server time to send the first half.
     tokio::time::sleep(Duration::from_millis(10)).await;
-    Err("the client asked for half a response".into())
+    Err(AppError::aborted_by("the client asked for half a response"))
 }
 
 /// Everything that the app knows about a request.

@@ -211,7 +211,11 @@ fn it_fails_on_request() {
     assert!(exchange.sent().is_empty());
 
     let error = call("/abort", &exchange).end().unwrap_err();
-    assert_eq!(error.to_string(), "the client asked for half a response");
+    assert!(error.is_aborted());
+    assert_eq!(
+        error.chain().to_string(),
+        "aborted: the app breaks off its exchange: the client asked for half a response"
+    );
     assert_eq!(exchange.body(), b"the first half\n");
 }
 

@@ -381,7 +381,7 @@ fn several_tasks_wait_for_the_close_while_one_sends() {
             http.begin().await?;
             loop {
                 http.more("tick").await?;
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
         let server = Server::start(app).await;
@@ -391,7 +391,7 @@ fn several_tasks_wait_for_the_close_while_one_sends() {
         assert_eq!(client.read_chunk().await.unwrap(), "tick");
         client.reset();
         for _ in 0..3 {
-            let reason = within(reasons.recv()).await.unwrap();
+            let reason = within("the close", reasons.recv()).await.unwrap();
             assert!(reason.is_gone(), "{reason:?}");
         }
     });

@@ -505,3 +505,18 @@ fn a_scheme_of_https_from_a_gateway_is_served() {
     peer.request(1, &Request::get("/").with(":scheme", "https"));
     assert_eq!(peer.expect_response(1, 200).text(), "http");
 }
+
+#[test]
+fn the_scope_says_whether_a_body_follows() {
+    let server = Server::start(http(async |mut http: Http| {
+        let has_body = http.scope.has_body();
+        http.body().await.unwrap();
+        http.respond(has_body.to_string()).await
+    }));
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    assert_eq!(peer.expect_response(1, 200).text(), "false");
+    peer.post(3, "/");
+    peer.last(3, "a");
+    assert_eq!(peer.expect_response(3, 200).text(), "true");
+}
