@@ -163,17 +163,13 @@ fn add_framing(scope: &mut HttpScope, body: Option<&Bytes>, streams: bool) {
     if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
         return;
     }
-    match body {
-        _ if streams => {
-            // HTTP/2 has no transfer codings, and HTTP/1.0 has none either.
-            if scope.version == Version::HTTP_11 {
-                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-        }
-        Some(body) => {
+    if !streams {
+        if let Some(body) = body {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        None => {}
+    } else if scope.version == Version::HTTP_11 {
+        // HTTP/1.0 and HTTP/2 have no transfer codings.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 

@@ -100,7 +100,7 @@ impl SendEvent {
 
 /// The first invalid header that was added to an event, in words.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct InvalidHeader(Option<Box<String>>);
+pub(crate) struct InvalidHeader(Option<Box<str>>);
 
 impl InvalidHeader {
     fn append(
@@ -117,7 +117,7 @@ impl InvalidHeader {
             (Ok(name), Err(_)) => format!("an invalid value for the header {name}"),
             (Err(_), _) => String::from("an invalid header name"),
         };
-        self.0.get_or_insert_with(|| Box::new(invalid));
+        self.0.get_or_insert_with(|| invalid.into());
     }
 }
 

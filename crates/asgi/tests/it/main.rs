@@ -2,6 +2,12 @@
 //!
 //! Each test prints what happened in the first version ("before") and asserts what happens now.
 
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "this crate contains only tests and their helpers"
+)]
+
 mod body;
 mod errors;
 mod paths;

@@ -58,7 +58,7 @@ impl<'a> ClientSide<'a> {
 
     /// Whether the app has broken the open socket off.
     pub(super) fn is_aborted(&self) -> bool {
-        self.0.is_aborted()
+        self.session.is_aborted()
     }
 
     /// The client has closed the socket. It gets its own code back.

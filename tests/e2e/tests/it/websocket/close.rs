@@ -282,18 +282,14 @@ fn an_app_that_aborts_sends_no_close_frame() {
     over_both(async |over| {
         let app = websocket(async |mut socket: WebSocket| {
             socket.accept().await?;
-            if socket.scope.path() == "/later" {
-                socket.text("last").await?;
-                socket.next().await.unwrap();
-            }
+            socket.text("last").await?;
+            socket.next().await.unwrap();
             Err(AppError::aborted())
         });
         let server = Server::start(app).await;
-        let mut peer = over.open(&server, "/later").await;
+        let mut peer = over.open(&server, "/").await;
         peer.expect(TEXT, "last").await;
         peer.text("break off").await;
-        peer.expect_gone().await;
-        let mut peer = over.open(&server, "/at-once").await;
         peer.expect_gone().await;
         logs::expect_no_warnings();
     });
