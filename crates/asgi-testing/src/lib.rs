@@ -205,4 +205,4 @@ pub use exchange::{Event, Exchange};
 pub use lifespan::LifespanError;
 pub use request::Request;
 pub use response::{Broken, Pushed, Response};
-pub use websocket::{Closed, Denied, Handshake, WebSocket};
+pub use websocket::{Denied, Handshake, WebSocket, WebSocketClosed};

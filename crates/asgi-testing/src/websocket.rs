@@ -162,7 +162,7 @@ impl Error for Denied {
 /// The error of [`WebSocket::receive`] after the WebSocket is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Closed {
+pub struct WebSocketClosed {
     /// The code of the close frame. It is 1000 if the app returned `Ok` without a close, and 1011
     /// if the app failed.
     pub code: u16,
@@ -170,7 +170,7 @@ pub struct Closed {
     pub reason: String,
 }
 
-impl fmt::Display for Closed {
+impl fmt::Display for WebSocketClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the app closed the WebSocket with code {}", self.code)?;
         if !self.reason.is_empty() {
@@ -180,7 +180,7 @@ impl fmt::Display for Closed {
     }
 }
 
-impl Error for Closed {}
+impl Error for WebSocketClosed {}
 
 /// The client's side of an open WebSocket. [`Handshake::connect`] returns it.
 ///
@@ -194,7 +194,7 @@ pub struct WebSocket {
     lifespan: Option<Arc<LifespanTask>>,
     subprotocol: Option<String>,
     headers: HeaderMap,
-    closed: Option<Closed>,
+    closed: Option<WebSocketClosed>,
 }
 
 impl WebSocket {
@@ -236,7 +236,7 @@ impl WebSocket {
     /// # Errors
     ///
     /// Returns an error if the app closed the WebSocket or ended. Each later call returns it again.
-    pub async fn receive(&mut self) -> Result<Message, Closed> {
+    pub async fn receive(&mut self) -> Result<Message, WebSocketClosed> {
         if let Some(closed) = &self.closed {
             return Err(closed.clone());
         }
@@ -244,7 +244,7 @@ impl WebSocket {
             match poll_fn(|cx| self.poll_wire(cx)).await {
                 Some(WebSocketWireEvent::Message(message)) => return Ok(message),
                 Some(WebSocketWireEvent::Close(WebSocketClose { code, reason, .. })) => {
-                    break Closed { code, reason };
+                    break WebSocketClosed { code, reason };
                 }
                 Some(_) => {}
                 None => break connection_lost(),
@@ -339,8 +339,8 @@ impl fmt::Debug for WebSocket {
     }
 }
 
-fn connection_lost() -> Closed {
-    Closed {
+fn connection_lost() -> WebSocketClosed {
+    WebSocketClosed {
         code: 1006,
         reason: String::new(),
     }

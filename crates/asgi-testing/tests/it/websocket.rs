@@ -5,7 +5,7 @@ use asgi::{
     WebSocketAccept, WebSocketClose, WebSocketHttpResponseBody, WebSocketHttpResponseStart,
     WebSocketSend,
 };
-use asgi_testing::{Client, Closed, Fault};
+use asgi_testing::{Client, Fault, WebSocketClosed};
 use http::HeaderValue;
 
 async fn echo(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
@@ -131,7 +131,7 @@ async fn the_apps_close_reaches_the_client() {
     let mut socket = client.websocket("/").connect().await.unwrap();
     assert_eq!(socket.receive().await.unwrap(), Message::text("last"));
     for _ in 0..2 {
-        let Closed { code, reason, .. } = socket.receive().await.unwrap_err();
+        let WebSocketClosed { code, reason, .. } = socket.receive().await.unwrap_err();
         assert_eq!((code, reason.as_str()), (4000, "enough"));
     }
     socket.finish().await.unwrap();
