@@ -14,9 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 
 /// The request body that a [`Receiver`] yields.
 ///
-/// It implements `http_body::Body`, which yields the data and then the trailers. It also implements
-/// [`Stream`], which yields the data only; [`take_trailers`](Self::take_trailers) returns the
-/// trailers after its end.
+/// It implements `http_body::Body`, which yields the data and then the trailers.
+/// [`into_stream`](Self::into_stream) makes a `Stream` of the data. With the feature `tokio`,
+/// `into_reader` makes an `AsyncRead`.
 ///
 /// The size hint is exact if the request has a `content-length` or no body. If the request has no
 /// body, the body is at its end from the start and reads nothing from the receiver.
@@ -68,7 +68,7 @@ impl ReceiverBody {
 
     /// Returns the trailers, if the body had some and they were not taken before.
     ///
-    /// They come with the last part of the body.
+    /// They come with the last part of the body. `poll_frame` yields them too, as its last frame.
     pub fn take_trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
     }
@@ -76,6 +76,11 @@ impl ReceiverBody {
     /// Returns the receiver, for example to wait for the disconnect.
     pub fn into_receiver(self) -> Receiver {
         self.receive
+    }
+
+    /// Converts the body into a stream of its data.
+    pub fn into_stream(self) -> BodyStream {
+        BodyStream(self)
     }
 
     /// Converts the body into a reader. This requires the feature `tokio`.
@@ -148,11 +153,22 @@ impl Body for ReceiverBody {
     }
 }
 
-impl Stream for ReceiverBody {
+/// The data of a request body as a [`Stream`]. [`ReceiverBody::into_stream`] returns it.
+#[derive(Debug)]
+pub struct BodyStream(ReceiverBody);
+
+impl BodyStream {
+    /// Returns the body. After the end of the stream, it has the trailers.
+    pub fn into_body(self) -> ReceiverBody {
+        self.0
+    }
+}
+
+impl Stream for BodyStream {
     type Item = Result<Bytes, IncompleteBody>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_data(cx)
+        self.0.poll_data(cx)
     }
 }
 
@@ -240,7 +256,8 @@ mod reader {
     }
 
     impl BodyReader {
-        /// Returns the body. Bytes that were buffered and not read are lost.
+        /// Returns the body. After the end of the data, it has the trailers. Bytes that were
+        /// buffered and not read are lost.
         pub fn into_body(self) -> ReceiverBody {
             self.body
         }

@@ -2,8 +2,8 @@
 //!
 //! - [`into_request_parts`], [`into_request`] and [`from_request_parts`] convert between
 //!   [`HttpScope`](asgi::HttpScope) and the types of the crate `http`.
-//! - [`ReceiverBody`] is a request body as an `http_body::Body` and as a `Stream`. With the feature
-//!   `tokio`, it converts into an `AsyncRead`.
+//! - [`ReceiverBody`] is a request body as an `http_body::Body`. It converts into a `Stream` and, with
+//!   the feature `tokio`, into an `AsyncRead`.
 //! - [`send_response`] sends an `http::Response` with any `http_body::Body`.
 //! - [`EventStream`] and [`EventSink`] are the events of an exchange as a `Stream` and a `Sink`.
 //! - [`WebSocket`] has methods in place of events.
@@ -60,10 +60,15 @@ mod websocket;
 
 #[cfg(feature = "tokio")]
 pub use body::BodyReader;
-pub use body::{IncompleteBody, ReceiverBody};
+pub use body::{BodyStream, IncompleteBody, ReceiverBody};
 pub use events::{EventSink, EventStream};
 pub use lifespan::{Lifespan, WithLifespan, lifespan};
 pub use preload::{Destination, Preload};
 pub use request::{ScopeContext, from_request_parts, into_request, into_request_parts};
 pub use response::{ResponseError, send_response};
 pub use websocket::{WebSocket, WebSocketReceiver, WebSocketSender, choose_subprotocol};
+
+// The package does not contain the page. Only its doctests need it.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/build-a-framework.md")]
+struct BuildAFramework;

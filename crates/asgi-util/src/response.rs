@@ -46,7 +46,7 @@ use http_body::Body;
 ///     let Scope::Http(http) = scope else {
 ///         return Err(AppError::unsupported(&scope));
 ///     };
-///     let response = http::Response::new(Full::from("Hello\n"));
+///     let response = http::Response::new(Full::<bytes::Bytes>::from("Hello\n"));
 ///     send_response(&mut send, &http.extensions, response).await?;
 ///     Ok(())
 /// }
