@@ -135,10 +135,9 @@ impl PipeEvents {
             }
             let was_busy = !slot.wanted;
             slot.wanted = true;
-            slot.progress += u64::from(was_busy);
             drop(slot);
             if was_busy {
-                shared.wakers.wake_one(PipeWaiter::Ready);
+                shared.wake_sender();
             }
             Poll::Pending
         })
@@ -275,8 +274,8 @@ struct PipeSlot {
     late_error: Option<SendError>,
     sender_dropped: bool,
     failure: Option<PipeFailure>,
-    /// Counts what may let the inner app continue.
-    progress: u64,
+    /// The loop has woken the inner app's sender since `drive` has polled the app.
+    sender_woken: bool,
 }
 
 /// The answer of the loop to one event.
@@ -373,7 +372,7 @@ impl PipeShared {
         self.wakers.register(PipeWaiter::Drive, cx.waker());
         loop {
             let result = app.as_mut().poll(cx);
-            let before = lock(&self.slot).progress;
+            lock(&self.slot).sender_woken = false;
             if result.is_pending() {
                 self.poll_pump();
             }
@@ -381,9 +380,9 @@ impl PipeShared {
             if let Some(error) = lock(&self.pump).error.take() {
                 return Poll::Ready(Err(error));
             }
-            // If the loop has got on, the app may get on too. It must not return `Pending` before
-            // it has tried, or the server sends a head that it holds back.
-            if result.is_ready() || lock(&self.slot).progress == before {
+            // If the loop has woken the app, the app can continue. It must do so before this returns
+            // `Pending`, or the server sends a head that it holds back.
+            if result.is_ready() || !lock(&self.slot).sender_woken {
                 return result;
             }
         }
@@ -413,9 +412,15 @@ impl PipeShared {
         {
             let mut slot = lock(&self.slot);
             slot.failure.get_or_insert(failure);
-            slot.progress += 1;
+            slot.sender_woken = true;
         }
         self.wakers.wake_all();
+    }
+
+    fn wake_sender(&self) {
+        if self.wakers.wake_one(PipeWaiter::Ready) {
+            lock(&self.slot).sender_woken = true;
+        }
     }
 
     fn end_app(&self) {
@@ -438,9 +443,8 @@ impl PipeShared {
             } else if let Some(error) = answer.into_error() {
                 slot.late_error.get_or_insert(error);
             }
-            slot.progress += 1;
         }
-        self.wakers.wake_one(PipeWaiter::Ready);
+        self.wake_sender();
     }
 
     /// Polls whether the loop waits for an event and the server has room for it.

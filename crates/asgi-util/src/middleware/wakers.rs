@@ -38,15 +38,14 @@ impl PipeWakers {
         }
     }
 
-    /// Wakes one waiter. The lock is released before the waker runs.
-    pub(super) fn wake_one(&self, waiter: PipeWaiter) {
+    /// Wakes one waiter, and returns whether it was there. The lock is released before the waker
+    /// runs.
+    pub(super) fn wake_one(&self, waiter: PipeWaiter) -> bool {
         let waker = {
             let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             wakers[waiter as usize].take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.map(Waker::wake).is_some()
     }
 
     pub(super) fn wake_all(&self) {
