@@ -62,9 +62,9 @@ mod websocket;
 pub use body::BodyReader;
 pub use body::{BodyStream, IncompleteBody, ReceiverBody};
 pub use events::{EventSink, EventStream};
-pub use lifespan::{Lifespan, WithLifespan, lifespan};
+pub use lifespan::{LifespanApp, WithLifespan, lifespan};
 pub use preload::{Destination, Preload};
-pub use request::{ScopeContext, from_request_parts, into_request, into_request_parts};
+pub use request::{RequestContext, from_request_parts, into_request, into_request_parts};
 pub use response::{ResponseError, send_response};
 pub use websocket::{WebSocket, WebSocketReceiver, WebSocketSender, choose_subprotocol};
 

@@ -11,7 +11,7 @@ use asgi::{
 /// later scope. `shutdown` cleans up; it gets the same state. If one of them fails, the server logs
 /// the error with its causes. After a failed startup, the server does not start.
 ///
-/// The result is an app that serves only the lifespan. [`Lifespan::with`] adds the app that serves
+/// The result is an app that serves only the lifespan. [`LifespanApp::with`] adds the app that serves
 /// everything else. A framework can also call the lifespan from its own `call`.
 ///
 /// ```
@@ -44,24 +44,24 @@ use asgi::{
 /// client.shutdown().await?;
 /// # Ok(()) }
 /// ```
-pub fn lifespan<S, SF, D, DF>(startup: S, shutdown: D) -> Lifespan<S, D>
+pub fn lifespan<S, SF, D, DF>(startup: S, shutdown: D) -> LifespanApp<S, D>
 where
     S: Fn() -> SF + Send + Sync + 'static,
     SF: Future<Output = Result<State, AppError>> + Send,
     D: Fn(State) -> DF + Send + Sync + 'static,
     DF: Future<Output = Result<(), AppError>> + Send,
 {
-    Lifespan { startup, shutdown }
+    LifespanApp { startup, shutdown }
 }
 
 /// The lifespan of an app. [`lifespan`] returns it.
 #[derive(Debug, Clone)]
-pub struct Lifespan<S, D> {
+pub struct LifespanApp<S, D> {
     startup: S,
     shutdown: D,
 }
 
-impl<S, D> Lifespan<S, D> {
+impl<S, D> LifespanApp<S, D> {
     /// Returns an app with this lifespan that gives every other scope to `app`.
     ///
     /// `app` gets no lifespan of its own.
@@ -73,7 +73,7 @@ impl<S, D> Lifespan<S, D> {
     }
 }
 
-impl<S, SF, D, DF> App for Lifespan<S, D>
+impl<S, SF, D, DF> App for LifespanApp<S, D>
 where
     S: Fn() -> SF + Send + Sync + 'static,
     SF: Future<Output = Result<State, AppError>> + Send,
@@ -111,16 +111,16 @@ where
     }
 }
 
-/// An app and its lifespan. [`Lifespan::with`] returns it.
+/// An app and its lifespan. [`LifespanApp::with`] returns it.
 #[derive(Debug, Clone)]
 pub struct WithLifespan<S, D, A> {
-    lifespan: Lifespan<S, D>,
+    lifespan: LifespanApp<S, D>,
     app: A,
 }
 
 impl<S, D, A> App for WithLifespan<S, D, A>
 where
-    Lifespan<S, D>: App,
+    LifespanApp<S, D>: App,
     A: App,
 {
     async fn call(&self, scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {

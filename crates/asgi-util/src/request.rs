@@ -15,7 +15,7 @@ use crate::ReceiverBody;
 /// [`from_request_parts`] takes it out again.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct ScopeContext {
+pub struct RequestContext {
     /// `http` or `https`.
     pub scheme: Cow<'static, str>,
     /// The path at which the app is mounted.
@@ -34,16 +34,16 @@ pub struct ScopeContext {
 /// Converts a scope into the head of an `http::Request`.
 ///
 /// The URI is in origin form: it has a path and a query, and neither a scheme nor an authority. The
-/// parts have a [`ScopeContext`] in their extensions.
+/// parts have a [`RequestContext`] in their extensions.
 ///
 /// ```
 /// use asgi::HttpScope;
-/// use asgi_util::{ScopeContext, into_request_parts};
+/// use asgi_util::{RequestContext, into_request_parts};
 ///
 /// let scope = HttpScope::new(http::Method::GET, "/search?q=rust".parse()?);
 /// let parts = into_request_parts(scope);
 /// assert_eq!(parts.uri, "/search?q=rust");
-/// assert_eq!(parts.extensions.get::<ScopeContext>().unwrap().scheme, "http");
+/// assert_eq!(parts.extensions.get::<RequestContext>().unwrap().scheme, "http");
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
 pub fn into_request_parts(scope: HttpScope) -> request::Parts {
@@ -55,7 +55,7 @@ pub fn into_request_parts(scope: HttpScope) -> request::Parts {
     parts.uri = uri;
     parts.version = scope.version;
     parts.headers = scope.headers;
-    parts.extensions.insert(ScopeContext {
+    parts.extensions.insert(RequestContext {
         scheme: scope.scheme,
         root_path: scope.root_path,
         client: scope.client,
@@ -76,7 +76,7 @@ pub fn into_request(scope: HttpScope, receive: Receiver) -> Request<ReceiverBody
 
 /// Converts the head of an `http::Request` into a scope.
 ///
-/// The rest of the scope comes from the [`ScopeContext`] in the extensions of the parts. Without
+/// The rest of the scope comes from the [`RequestContext`] in the extensions of the parts. Without
 /// one, the scheme comes from the URI and everything else is empty or unknown. A `host` header is
 /// added from the URI if the request has none. Other extensions of the parts are lost.
 ///
@@ -91,7 +91,7 @@ pub fn into_request(scope: HttpScope, receive: Receiver) -> Request<ReceiverBody
 /// # Ok::<(), http::Error>(())
 /// ```
 pub fn from_request_parts(mut parts: request::Parts) -> HttpScope {
-    let context = parts.extensions.remove::<ScopeContext>();
+    let context = parts.extensions.remove::<RequestContext>();
     let uri = parts.uri.into_parts();
     let target = uri
         .path_and_query

@@ -358,7 +358,6 @@
 //! `content-length` from the server.
 
 mod pipe;
-mod wakers;
 
 #[cfg(doc)]
 use asgi::{SendHalf, Sender};

@@ -183,7 +183,7 @@ async fn a_send_that_the_loop_delays_ends_when_the_client_is_gone() {
 }
 
 #[tokio::test]
-async fn the_exchange_lasts_until_the_loop_has_sent_what_the_app_left_behind() {
+async fn the_exchange_lasts_until_the_loop_has_sent_the_last_events_of_the_app() {
     // With `map`, the app does not wait for the answers of the loop.
     let response = Client::new(delayed(mapped(one_part)))
         .get("/")
@@ -389,4 +389,16 @@ async fn a_pipe_carries_websockets() {
     socket.send_text("hello").await;
     assert_eq!(socket.receive().await.unwrap(), Message::text("hello"));
     socket.close(1000, "").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pipe_carries_the_lifespan() {
+    let lifespan = asgi_util::lifespan(
+        || async { Ok(asgi::State::new()) },
+        |_| async { Err("stuck".into()) },
+    );
+    let client = Client::new(delayed(PassThrough(lifespan.with(one_part))));
+    let client = client.startup().await.unwrap();
+    assert_eq!(client.get("/").await.unwrap().text(), "hello");
+    assert_eq!(client.shutdown().await.unwrap_err().message(), "stuck");
 }

@@ -1,7 +1,7 @@
 //! Scopes become heads of `http` requests, and the other way round.
 
 use asgi::{HttpScope, State};
-use asgi_util::{ScopeContext, from_request_parts, into_request_parts};
+use asgi_util::{RequestContext, from_request_parts, into_request_parts};
 use http::{HeaderValue, Method, Version};
 
 #[test]
@@ -38,7 +38,7 @@ fn the_target_of_options_star_stays() {
 fn a_middleware_of_http_can_change_the_context() {
     let scope = HttpScope::new(Method::GET, "/".parse().unwrap());
     let mut parts = into_request_parts(scope);
-    let context = parts.extensions.get_mut::<ScopeContext>().unwrap();
+    let context = parts.extensions.get_mut::<RequestContext>().unwrap();
     context.state.insert(String::from("alice"));
     let state: State = from_request_parts(parts).state;
     assert_eq!(*state.get::<String>().unwrap(), "alice");

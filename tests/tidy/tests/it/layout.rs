@@ -100,6 +100,10 @@ const SHARED_NAMES: &[(&str, &str)] = &[
         "Tls",
         "asgi: what the scope says; asgi-abi: the same in C; ferricorn: the settings",
     ),
+    (
+        "WebSocket",
+        "asgi-testing: of a client; asgi-util: of an app",
+    ),
 ];
 
 #[test]
