@@ -135,7 +135,6 @@ mod error;
 mod extension;
 mod halves;
 mod path;
-mod preload;
 mod receive;
 mod receive_event;
 mod scope;
@@ -154,7 +153,6 @@ pub use error::{AppError, BodyError, SendError};
 pub use extension::{Extension, Extensions, Tls};
 pub use halves::{SharedHalves, halves};
 pub use path::percent_decode;
-pub use preload::{Destination, Preload};
 pub use receive::{ReceiveHalf, Receiver};
 pub use receive_event::{
     DisconnectReason, HttpDisconnect, HttpRequest, LifespanShutdown, LifespanStartup, ReceiveEvent,

@@ -6,9 +6,10 @@
 //! | `POST /` with `{"operator": "+", "a": 2, "b": 3}` | `5.0`, or 400 with a reason |
 
 use asgi::{
-    AppError, Destination, HttpResponseStart, HttpScope, LifespanShutdownComplete,
-    LifespanStartupComplete, Preload, ReceiveEvent, Receiver, Scope, Sender,
+    AppError, HttpResponseStart, HttpScope, LifespanShutdownComplete, LifespanStartupComplete,
+    ReceiveEvent, Receiver, Scope, Sender,
 };
+use asgi_util::{Destination, Preload};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 

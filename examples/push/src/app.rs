@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use asgi::{
-    AppError, Destination, Extension, Extensions, HttpResponseStart, HttpScope,
-    LifespanShutdownComplete, LifespanStartupComplete, Preload, ReceiveEvent, Receiver, Scope,
-    Sender,
+    AppError, Extension, Extensions, HttpResponseStart, HttpScope, LifespanShutdownComplete,
+    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender,
 };
+use asgi_util::{Destination, Preload};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 

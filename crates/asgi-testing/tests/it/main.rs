@@ -8,6 +8,5 @@
 
 mod http;
 mod lifespan;
-mod preload;
 mod traps;
 mod websocket;

@@ -75,7 +75,7 @@ impl HttpResponseStart {
 
     /// Adds a `link` header (RFC 8288) for each of `links`.
     ///
-    /// [`Preload::announce`](crate::Preload::announce) returns such links.
+    /// `Preload::announce` of the crate `asgi-util` returns such links.
     #[must_use]
     pub fn links(mut self, links: impl IntoIterator<Item = HeaderValue>) -> Self {
         let links = links.into_iter().map(|link| (header::LINK, link));
