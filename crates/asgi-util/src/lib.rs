@@ -68,6 +68,10 @@ pub use request::{RequestContext, from_request_parts, into_request, into_request
 pub use response::{ResponseError, send_response};
 pub use websocket::{WebSocket, WebSocketReceiver, WebSocketSender, choose_subprotocol};
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // The package does not contain the page. Only its doctests need it.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/build-a-framework.md")]
