@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use asgi::{DisconnectReason, HttpScope, ReceiveEvent, Receiver, SendError};
 use bytes::Bytes;
 use futures_core::Stream;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Version};
 use http_body::{Body, Frame, SizeHint};
 
@@ -53,10 +52,12 @@ pub struct ReceiverBody {
 impl ReceiverBody {
     /// Creates the body of the request that `scope` describes.
     pub fn new(scope: &HttpScope, receive: Receiver) -> Self {
-        let (left, ended) = match body_length(scope) {
-            BodyLength::None => (Some(0), true),
-            BodyLength::Exact(length) => (Some(length), false),
-            BodyLength::Unknown => (None, false),
+        // On HTTP/2, trailers can follow an empty body.
+        let ended = !scope.has_body() && scope.content_length().is_none_or(|_| is_http1(scope));
+        let left = if ended {
+            Some(0)
+        } else {
+            scope.content_length()
         };
         Self {
             receive,
@@ -172,33 +173,8 @@ impl Stream for BodyStream {
     }
 }
 
-enum BodyLength {
-    None,
-    Exact(u64),
-    Unknown,
-}
-
-/// Returns what the head says of the length of its body (RFC 9112 §6.3).
-///
-/// On HTTP/2, a request without `content-length` may have a body.
-fn body_length(scope: &HttpScope) -> BodyLength {
-    let is_http1 = matches!(scope.version, Version::HTTP_10 | Version::HTTP_11);
-    if is_http1 && scope.headers.contains_key(TRANSFER_ENCODING) {
-        return BodyLength::Unknown;
-    }
-    let Some(length) = scope.headers.get(CONTENT_LENGTH) else {
-        return if is_http1 {
-            BodyLength::None
-        } else {
-            BodyLength::Unknown
-        };
-    };
-    match length.to_str().ok().and_then(|text| text.parse().ok()) {
-        // On HTTP/2, trailers can follow an empty body.
-        Some(0) if is_http1 => BodyLength::None,
-        Some(length) => BodyLength::Exact(length),
-        None => BodyLength::Unknown,
-    }
+fn is_http1(scope: &HttpScope) -> bool {
+    scope.version <= Version::HTTP_11
 }
 
 /// The error of a request body that ended before it was complete.

@@ -29,6 +29,8 @@ pub struct RequestContext {
     /// The extensions that this connection supports. [`send_response`](crate::send_response)
     /// needs them.
     pub extensions: Extensions,
+    /// Whether a request body may follow, see [`HttpScope::has_body`].
+    pub has_body: bool,
 }
 
 /// Converts a scope into the head of an `http::Request`.
@@ -47,6 +49,7 @@ pub struct RequestContext {
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
 pub fn into_request_parts(scope: HttpScope) -> request::Parts {
+    let has_body = scope.has_body();
     let mut uri = uri::Parts::default();
     uri.path_and_query = Some(scope.target);
     let uri = Uri::from_parts(uri).expect("a path without a scheme and an authority is a URI");
@@ -62,6 +65,7 @@ pub fn into_request_parts(scope: HttpScope) -> request::Parts {
         server: scope.server,
         state: scope.state,
         extensions: scope.extensions,
+        has_body,
     });
     parts
 }
@@ -100,10 +104,11 @@ pub fn from_request_parts(mut parts: request::Parts) -> HttpScope {
     scope.version = parts.version;
     scope.headers = parts.headers;
     if let Some(context) = context {
-        if !context.root_path.is_empty() {
-            scope = scope.mounted_at(context.root_path);
+        if !context.has_body {
+            scope = scope.without_body();
         }
         scope.scheme = context.scheme;
+        scope.root_path = context.root_path;
         scope.client = context.client;
         scope.server = context.server;
         scope.state = context.state;

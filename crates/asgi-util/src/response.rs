@@ -206,14 +206,14 @@ where
             return Poll::Pending;
         }
         let error = match ready!(send.poll_closed(cx)) {
+            reason if reason.is_gone() => SendError::disconnected(reason),
+            DisconnectReason::Complete => SendError::over(),
             // The client may still read (HTTP-042), and this reason does not change any more
             // (HTTP-046).
-            DisconnectReason::Closed => {
+            _ => {
                 *watches_client = false;
                 return Poll::Pending;
             }
-            DisconnectReason::Complete => SendError::over(),
-            reason => SendError::disconnected(reason),
         };
         Poll::Ready(Err(error.into()))
     })

@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use asgi::{
-    Extension, Message, ReceiveEvent, Receiver, SendError, Sender, Text, WebSocketAccept,
-    WebSocketClose, WebSocketDisconnect, WebSocketHttpResponseBody, WebSocketHttpResponseStart,
-    WebSocketScope, WebSocketSend,
+    Extension, Message, ReceiveEvent, Receiver, SendError, Sender, WebSocketAccept, WebSocketClose,
+    WebSocketDisconnect, WebSocketHttpResponseBody, WebSocketHttpResponseStart, WebSocketScope,
+    WebSocketSend,
 };
 use bytes::Bytes;
 use futures_core::Stream;
@@ -117,31 +117,14 @@ impl WebSocket {
 
     /// Sends a message. This waits until there is room for it.
     ///
-    /// This method is cancel-safe.
+    /// A `&str`, a `String` or a [`Text`](asgi::Text) becomes a text message. [`Bytes`] or a
+    /// `Vec<u8>` becomes a binary message. This method is cancel-safe.
     ///
     /// # Errors
     ///
     /// Returns an error if the socket is closed.
-    pub async fn send(&mut self, message: Message) -> Result<(), SendError> {
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         self.send.send(message).await
-    }
-
-    /// Sends a text message.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`send`](Self::send).
-    pub async fn send_text(&mut self, text: impl Into<Text>) -> Result<(), SendError> {
-        self.send.send_text(text).await
-    }
-
-    /// Sends a binary message.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`send`](Self::send).
-    pub async fn send_binary(&mut self, data: impl Into<Bytes>) -> Result<(), SendError> {
-        self.send.send_binary(data).await
     }
 
     /// Closes the socket.
@@ -163,7 +146,7 @@ impl WebSocket {
     /// let (mut receive, mut send) = socket.split();
     /// let ticker = tokio::spawn(async move {
     ///     // This fails once the socket is closed.
-    ///     while send.send_text("tick").await.is_ok() {
+    ///     while send.send("tick").await.is_ok() {
     ///         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     ///     }
     /// });
@@ -257,31 +240,14 @@ pub struct WebSocketSender(Sender);
 impl WebSocketSender {
     /// Sends a message. This waits until there is room for it.
     ///
-    /// This method is cancel-safe.
+    /// A `&str`, a `String` or a [`Text`](asgi::Text) becomes a text message. [`Bytes`] or a
+    /// `Vec<u8>` becomes a binary message. This method is cancel-safe.
     ///
     /// # Errors
     ///
     /// Returns an error if the socket is closed.
-    pub async fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.0.send(WebSocketSend::new(message)).await
-    }
-
-    /// Sends a text message.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`send`](Self::send).
-    pub async fn send_text(&mut self, text: impl Into<Text>) -> Result<(), SendError> {
-        self.send(Message::text(text)).await
-    }
-
-    /// Sends a binary message.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`send`](Self::send).
-    pub async fn send_binary(&mut self, data: impl Into<Bytes>) -> Result<(), SendError> {
-        self.send(Message::binary(data)).await
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.0.send(WebSocketSend::new(message.into())).await
     }
 
     /// Closes the socket.

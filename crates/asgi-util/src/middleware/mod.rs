@@ -7,11 +7,12 @@
 //! | the middleware | use |
 //! | --- | --- |
 //! | changes an event | [`Sender::map`], [`Receiver::map`](asgi::Receiver::map) |
+//! | counts the events that the server took | [`Sender::observe`] |
 //! | drops, delays, adds or splits events | [`pipe`] |
-//! | counts the events that the server took | [`pipe`], or its own [`SendHalf`] |
+//! | reads the body first | [`Receiver::body`](asgi::Receiver::body), [`Receiver::with_body`](asgi::Receiver::with_body) |
 //! | answers in place of the app | its own `send` |
 //!
-//! A [`pipe`] costs four allocations a request, and `map` costs one.
+//! A [`pipe`] costs four allocations a request. `map` and `observe` cost one.
 //!
 //! # Change a header
 //!
@@ -159,9 +160,8 @@
 //! use std::time::Instant;
 //!
 //! use asgi::{App, AppError, Receiver, Scope, SendEvent, Sender};
-//! use asgi_util::middleware::pipe;
 //!
-//! /// Logs one line for each request.
+//! /// Writes one line for each request.
 //! struct Log<A> {
 //!     inner: A,
 //!     lines: Arc<Mutex<Vec<String>>>,
@@ -170,6 +170,7 @@
 //! struct Record {
 //!     lines: Arc<Mutex<Vec<String>>>,
 //!     begin: Instant,
+//!     /// The status and the length of the body.
 //!     sent: Arc<Mutex<(u16, usize)>>,
 //!     end: &'static str,
 //! }
@@ -195,22 +196,19 @@
 //!             sent: Arc::clone(&sent),
 //!             end: "dropped",
 //!         };
-//!         let (send, pipe) = pipe(send, async move |mut events| {
-//!             while let Some((event, reply)) = events.next().await {
-//!                 let (status, bytes) = match &event {
-//!                     SendEvent::HttpResponseStart(start) => (start.status.as_u16(), 0),
-//!                     SendEvent::HttpResponseBody(part) => (0, part.body.len()),
-//!                     _ => (0, 0),
-//!                 };
-//!                 // Only what the server took counts.
-//!                 if events.forward(event, reply).await {
-//!                     let mut sent = sent.lock().unwrap();
-//!                     *sent = (sent.0 + status, sent.1 + bytes);
-//!                 }
-//!             }
-//!             Ok(())
-//!         });
-//!         let result = pipe.drive(self.inner.call(scope, receive, send)).await;
+//!         let send = send.observe(
+//!             |event| match event {
+//!                 SendEvent::HttpResponseStart(start) => (start.status.as_u16(), 0),
+//!                 SendEvent::HttpResponseBody(part) => (0, part.body.len()),
+//!                 _ => (0, 0),
+//!             },
+//!             // Only what the server took counts.
+//!             move |(status, bytes)| {
+//!                 let mut sent = sent.lock().unwrap();
+//!                 *sent = (sent.0 + status, sent.1 + bytes);
+//!             },
+//!         );
+//!         let result = self.inner.call(scope, receive, send).await;
 //!         record.end = if result.is_ok() { "ok" } else { "failed" };
 //!         result
 //!     }
@@ -273,6 +271,55 @@
 //!
 //! A WebSocket needs the same check: [`WebSocket::deny`](crate::WebSocket::deny) answers its
 //! handshake.
+//!
+//! # Read the body first
+//!
+//! ```
+//! use asgi::{App, AppError, HttpResponseStart, Receiver, Scope, Sender};
+//! use http::StatusCode;
+//!
+//! /// Refuses bodies that are not UTF-8.
+//! struct TextOnly<A>(A);
+//!
+//! impl<A: App> App for TextOnly<A> {
+//!     async fn call(
+//!         &self,
+//!         scope: Scope,
+//!         mut receive: Receiver,
+//!         mut send: Sender,
+//!     ) -> Result<(), AppError> {
+//!         let Scope::Http(_) = &scope else {
+//!             return self.0.call(scope, receive, send).await;
+//!         };
+//!         let body = match receive.body(64 * 1024).await {
+//!             Ok(body) => body,
+//!             Err(error) if error.is_too_large() => {
+//!                 let start = HttpResponseStart::new(StatusCode::PAYLOAD_TOO_LARGE);
+//!                 return Ok(send.respond(start, "").await?);
+//!             }
+//!             Err(error) => return Err(error.into()),
+//!         };
+//!         if std::str::from_utf8(&body).is_err() {
+//!             let start = HttpResponseStart::new(StatusCode::BAD_REQUEST);
+//!             return Ok(send.respond(start, "").await?);
+//!         }
+//!         // Without `with_body`, the inner app would find no body.
+//!         self.0.call(scope, receive.with_body(body), send).await
+//!     }
+//! }
+//!
+//! # async fn echo(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+//! #     let body = receive.body(1024).await?;
+//! #     Ok(send.respond(HttpResponseStart::ok(), body).await?)
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), AppError> {
+//! let client = asgi_testing::Client::new(TextOnly(echo));
+//! assert_eq!(client.post("/").body("text").await?.text(), "text");
+//! assert_eq!(client.post("/").body(vec![0xff]).await?.status(), 400);
+//! assert_eq!(client.post("/").body(vec![b'a'; 70_000]).await?.status(), 413);
+//! # Ok(()) }
+//! ```
 //!
 //! # Compress a stream
 //!
@@ -360,6 +407,6 @@
 mod pipe;
 
 #[cfg(doc)]
-use asgi::{SendHalf, Sender};
+use asgi::Sender;
 
 pub use self::pipe::{Pipe, PipeEvents, Reply, pipe};

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -43,7 +43,9 @@ enum AppStep {
     /// Sends in two steps, as a middleware does.
     ReadyThenStart(Kind),
     Receive,
+    Flush,
     IsClosed,
+    IsClosedByHandle,
     WaitForClose,
     Yield,
     Fail,
@@ -109,7 +111,9 @@ impl AppStep {
             0..=8 => Self::Send(Kind::random(random)),
             9..=10 => Self::TrySend(Kind::random(random)),
             11..=13 => Self::ReadyThenStart(Kind::random(random)),
-            14..=15 => Self::Receive,
+            14 => Self::Receive,
+            15 => Self::Flush,
+            16 if random.one_in(2) => Self::IsClosedByHandle,
             16 => Self::IsClosed,
             17..=18 => Self::Yield,
             _ if random.one_in(3) => Self::WaitForClose,
@@ -186,6 +190,11 @@ impl App for Stepper {
                     Err(error) => format!("not ready: {error}"),
                 },
                 AppStep::Receive => format!("{:?}", receive.receive().await),
+                AppStep::Flush => result_text(send.flush().await),
+                AppStep::IsClosedByHandle => {
+                    let mut closed = send.closed_handle();
+                    poll_fn(|cx| Poll::Ready(format!("{:?}", Pin::new(&mut closed).poll(cx)))).await
+                }
                 AppStep::IsClosed => {
                     poll_fn(|cx| Poll::Ready(format!("{:?}", send.poll_closed(cx)))).await
                 }

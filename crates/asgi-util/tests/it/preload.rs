@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use asgi::{
-    AppError, DisconnectReason, Extension, Extensions, HttpResponseStart, Receiver, Scope,
+    AppError, Closed, DisconnectReason, Extension, Extensions, HttpResponseStart, Receiver, Scope,
     SendError, SendEvent, SendHalf, Sender,
 };
 use asgi_testing::{Client, Response};
@@ -102,6 +102,10 @@ impl SendHalf for Refusing {
             return Err(SendError::refused("no room"));
         }
         self.send.start_send(event)
+    }
+
+    fn closed_handle(&self) -> Closed {
+        self.send.closed_handle()
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {

@@ -16,7 +16,8 @@ fn a_scope_survives_the_way_there_and_back() {
     scope.headers.append("x-a", HeaderValue::from_static("2"));
     scope.client = Some(asgi::Address::Unix(None));
     scope.state.insert(7_u8);
-    let scope = scope.mounted_at("/api");
+    scope.root_path = "/api".into();
+    let scope = scope.without_body();
     let before = format!("{scope:?}");
     let parts = into_request_parts(scope);
     assert_eq!(parts.uri, "/a%20b?c");

@@ -36,13 +36,7 @@ async fn chat(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), A
     let end = socket.disconnect().unwrap();
     assert_eq!((end.code, &*end.reason), (4001, "bye"));
     assert!(socket.receive().await.is_none());
-    assert!(
-        socket
-            .send_text("late")
-            .await
-            .unwrap_err()
-            .is_disconnected()
-    );
+    assert!(socket.send("late").await.unwrap_err().is_disconnected());
     Ok(())
 }
 

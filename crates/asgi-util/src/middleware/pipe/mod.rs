@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use asgi::{AppError, DisconnectReason, SendError, SendEvent, Sender};
+use asgi::{AppError, Closed, DisconnectReason, SendError, SendEvent, Sender};
 
 use self::send::PipeSend;
 use self::shared::{PipeShared, lock};
@@ -30,7 +30,7 @@ use self::wakers::{PipeWaiter, PipeWakers};
 /// - `send` of the inner app resolves when the loop has answered, with that answer. So misuse stays
 ///   an error of the event that broke a rule.
 /// - `send` waits while the server has no room.
-/// - `closed` of the inner app is `closed` of the server.
+/// - `closed` and `closed_handle` of the inner app are those of the server.
 /// - A `send` that was dropped before it resolved has sent nothing, unless the loop has taken the
 ///   event and then waits for something else than room.
 /// - The head is held back as without a pipe (HTTP-024): the loop runs inside `send`, so the app's
@@ -181,6 +181,11 @@ impl PipeEvents {
         let taken = result.is_ok();
         reply.answer(result);
         taken
+    }
+
+    /// Returns a future that waits as [`closed`](Self::closed) does and does not borrow this value.
+    pub fn closed_handle(&self) -> Closed {
+        lock(&self.0.outer).closed_handle()
     }
 
     /// Waits until the exchange is complete or the client has left.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use asgi::{DisconnectReason, SendError, SendEvent, SendHalf};
+use asgi::{Closed, DisconnectReason, SendError, SendEvent, SendHalf};
 
 use super::shared::{PipeShared, lock};
 use super::wakers::PipeWaiter;
@@ -41,6 +41,10 @@ impl SendHalf for PipeSend {
             return Poll::Ready(DisconnectReason::Complete);
         }
         lock(&shared.outer).poll_closed(&mut shared.context())
+    }
+
+    fn closed_handle(&self) -> Closed {
+        lock(&self.0.outer).closed_handle()
     }
 
     fn poll_send(
