@@ -105,7 +105,7 @@ pub fn from_request_parts(mut parts: request::Parts) -> HttpScope {
     scope.headers = parts.headers;
     if let Some(context) = context {
         if !context.has_body {
-            scope = scope.without_body();
+            scope.set_without_body();
         }
         scope.scheme = context.scheme;
         scope.root_path = context.root_path;

@@ -17,7 +17,7 @@ fn a_scope_survives_the_way_there_and_back() {
     scope.client = Some(asgi::Address::Unix(None));
     scope.state.insert(7_u8);
     scope.root_path = "/api".into();
-    let scope = scope.without_body();
+    scope.set_without_body();
     let before = format!("{scope:?}");
     let parts = into_request_parts(scope);
     assert_eq!(parts.uri, "/a%20b?c");
