@@ -5,6 +5,9 @@
 //! client feeds them and does what they say. So an app meets the same rules in production and in
 //! its tests.
 //!
+//! A machine decides, and nothing else. The module [`exchange`] adds what every server needs around
+//! it: the app's two halves, the wakers, and the queues for input and output.
+//!
 //! The folder `spec/` contains the rules in words. Code and tests cite their ids, such as
 //! `HTTP-017`.
 //!
@@ -14,6 +17,7 @@
 
 mod closed;
 mod end;
+pub mod exchange;
 mod http;
 mod lifespan;
 mod response;
