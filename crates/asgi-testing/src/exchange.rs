@@ -8,14 +8,14 @@ use std::task::{Context, Poll};
 
 use asgi::{
     DisconnectReason, DynApp, Extension, HttpRequest, HttpResponseEarlyHint, HttpResponsePush,
-    HttpScope, Receiver, Sender,
+    HttpScope,
 };
-use asgi_rules::{AppEnd, Ending, WireEvent};
+use asgi_rules::exchange::HttpExchange;
+use asgi_rules::{AppEnd, Ending, HttpRules, WireEvent};
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::http_halves::SharedHttp;
 use crate::lifespan::LifespanTask;
 use crate::response::{Broken, Pushed, Response, ResponseRecord};
 use crate::wake::AppTask;
@@ -46,7 +46,7 @@ pub enum Event {
 /// between the app and the test: the app's next `send` waits until the test has taken it. If you
 /// drop the exchange, the app is dropped too.
 pub struct Exchange {
-    http: Arc<SharedHttp>,
+    http: HttpExchange,
     app: Option<AppTask>,
     lifespan: Option<Arc<LifespanTask>>,
     events: VecDeque<Event>,
@@ -72,20 +72,20 @@ impl Exchange {
         first: Option<HttpRequest>,
         lifespan: Option<Arc<LifespanTask>>,
     ) -> Self {
-        let http = SharedHttp::new(&scope);
+        let http = HttpExchange::new(HttpRules::new(&scope.method, scope.extensions.clone()));
         let body = match &first {
             Some(part) if !part.more_body => RequestBodyState::Complete,
             _ => RequestBodyState::Open,
         };
         if let Some(part) = first {
-            http.send_request(part);
+            http.push_body(part);
         }
         let (receive, send) = http.halves();
         let push_template = scope
             .extensions
             .has(Extension::Push)
             .then(|| (app.clone(), scope.clone()));
-        let future = app.start(scope.into(), Receiver::new(receive), Sender::new(send));
+        let future = app.start(scope.into(), receive, send);
         Self {
             http,
             app: Some(AppTask::new(future)),
@@ -143,7 +143,7 @@ impl Exchange {
         if !part.more_body {
             self.body = RequestBodyState::Complete;
         }
-        self.http.send_request(part);
+        self.http.push_body(part);
     }
 
     /// Makes the client leave.
@@ -151,7 +151,7 @@ impl Exchange {
     /// After [`DisconnectReason::Closed`], the client still reads. The app learns that and can
     /// finish its response. After any other reason, each `send` of the app fails.
     pub fn disconnect(&mut self, reason: DisconnectReason) {
-        self.http.disconnect(reason);
+        self.http.disconnected(reason);
     }
 
     /// Waits for the next event. Returns `None` after the last one.
@@ -252,7 +252,7 @@ impl Exchange {
             if self.done {
                 return Poll::Ready(None);
             }
-            if let Poll::Ready(event) = self.http.poll_wire(cx) {
+            if let Poll::Ready(event) = self.http.poll_output(cx) {
                 self.record_event(event);
                 continue;
             }
@@ -261,7 +261,7 @@ impl Exchange {
                 // `poll_run` checks at the end whether it has finished.
                 let _ = pushed.poll_run(cx);
             }
-            if let Poll::Ready(event) = self.http.poll_wire(cx) {
+            if let Poll::Ready(event) = self.http.poll_output(cx) {
                 self.record_event(event);
             } else if app_ended {
                 self.done |= self.events.is_empty();
@@ -284,12 +284,11 @@ impl Exchange {
             return Poll::Pending;
         };
         self.app = None;
-        let verdict = self.http.app_ended(AppEnd::from(&result));
-        self.record.debug = self.http.take_debug();
+        let verdict = self.http.ended(&result);
         self.record.app_error = result.err();
         self.record.fault = verdict.fault;
         // The events that the app sent before its end come first.
-        while let Poll::Ready(event) = self.http.poll_wire(cx) {
+        while let Some(event) = self.http.take_output() {
             self.record_event(event);
         }
         match verdict.ending {
@@ -335,7 +334,7 @@ impl Exchange {
                 self.events.push_back(Event::Trailers(trailers.clone()));
                 self.events.push_back(Event::Complete);
             }
-            // `SharedHttp` never queues `Nothing` and `Debug`.
+            // The test does not see `Debug` as an event. The record keeps it.
             _ => {}
         }
         self.record.add(event);
@@ -379,7 +378,7 @@ impl Drop for Exchange {
     /// Ends the app, so that `send` fails with `is_over` in other tasks.
     fn drop(&mut self) {
         if self.app.take().is_some() {
-            self.http.app_ended(AppEnd::Cancelled);
+            self.http.ended(AppEnd::Cancelled);
         }
     }
 }

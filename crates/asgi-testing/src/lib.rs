@@ -191,13 +191,11 @@
 
 mod client;
 mod exchange;
-mod http_halves;
 mod lifespan;
 mod request;
 mod response;
 mod wake;
 mod websocket;
-mod websocket_halves;
 
 pub use asgi_rules::Fault;
 pub use client::{Client, Started};

@@ -46,7 +46,8 @@ impl ResponseRecord {
                 self.trailers = Some(trailers);
                 self.complete = true;
             }
-            // The exchange handles `Push`. `SharedHttp` never queues `Nothing` and `Debug`.
+            WireEvent::Debug(info) => self.debug = Some(info),
+            // The exchange handles `Push`.
             _ => {}
         }
     }

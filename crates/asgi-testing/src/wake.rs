@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use asgi::{AppError, AppFuture};
-use asgi_rules::{ClosedWaiter, ClosedWakers};
 
 /// The future of an app, with its own waker.
 ///
@@ -71,35 +70,6 @@ impl WakerSlot {
         if let Some(waker) = waker {
             waker.wake();
         }
-    }
-}
-
-/// The wakers of all tasks that wait for the end of an exchange.
-#[derive(Default)]
-pub(crate) struct ClosedSlot {
-    sender: WakerSlot,
-    handles: Mutex<ClosedWakers>,
-}
-
-impl ClosedSlot {
-    /// Registers the task that polled the sender.
-    pub(crate) fn register(&self, cx: &Context<'_>) {
-        self.sender.register(cx);
-    }
-
-    pub(crate) fn register_handle(&self, waiter: &mut ClosedWaiter, cx: &Context<'_>) {
-        lock(&self.handles).register(waiter, cx);
-    }
-
-    pub(crate) fn remove_handle(&self, waiter: &mut ClosedWaiter) {
-        lock(&self.handles).remove(waiter);
-    }
-
-    /// Wakes all tasks. The lock is released before a waker runs.
-    pub(crate) fn wake(&self) {
-        self.sender.wake();
-        let wakers = lock(&self.handles).take();
-        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -6,8 +6,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use asgi::{AppError, Extension, Message, Receiver, Sender, Text, WebSocketClose, WebSocketScope};
-use asgi_rules::{AppEnd, WebSocketEnding, WebSocketVerdict, WebSocketWireEvent};
+use asgi::{AppError, DisconnectReason, Extension, Message, Text, WebSocketClose, WebSocketScope};
+use asgi_rules::exchange::WebSocketExchange;
+use asgi_rules::{AppEnd, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -15,7 +16,6 @@ use crate::lifespan::LifespanTask;
 use crate::request::{add_header, default_headers, local, parse_target};
 use crate::response::ResponseRecord;
 use crate::wake::AppTask;
-use crate::websocket_halves::SharedWebSocket;
 use crate::{Broken, Client, Response};
 
 /// A WebSocket before it is opened. [`Client::websocket`] returns it.
@@ -75,14 +75,15 @@ impl Handshake {
     ///
     /// Returns an error if the app denied the handshake or ended without an answer.
     pub async fn connect(self) -> Result<WebSocket, Denied> {
-        let shared = SharedWebSocket::new(&self.scope);
-        let (receive, send) = shared.halves();
-        let future =
-            self.client
-                .app
-                .start(self.scope.into(), Receiver::new(receive), Sender::new(send));
+        let rules = WebSocketRules::new(
+            self.scope.subprotocols.clone(),
+            self.scope.extensions.clone(),
+        );
+        let exchange = WebSocketExchange::new(rules);
+        let (receive, send) = exchange.halves();
+        let future = self.client.app.start(self.scope.into(), receive, send);
         let mut socket = WebSocket {
-            shared,
+            exchange,
             app: Some(AppTask::new(future)),
             app_error: None,
             verdict: None,
@@ -187,7 +188,7 @@ impl Error for WebSocketClosed {}
 /// The app runs only while the test awaits one of the `async` methods. There is room for one
 /// message between the app and the test. If you drop the WebSocket, the app is dropped too.
 pub struct WebSocket {
-    shared: Arc<SharedWebSocket>,
+    exchange: WebSocketExchange,
     app: Option<AppTask>,
     app_error: Option<AppError>,
     verdict: Option<WebSocketVerdict>,
@@ -210,7 +211,7 @@ impl WebSocket {
 
     /// Sends a message and lets the app run until it waits.
     pub async fn send(&mut self, message: Message) {
-        self.shared.send_message(message);
+        self.exchange.push_message(message);
         poll_fn(|cx| {
             // The next `receive` notices if the app has ended.
             let _ = self.poll_app(cx);
@@ -247,7 +248,7 @@ impl WebSocket {
                     break WebSocketClosed { code, reason };
                 }
                 Some(_) => {}
-                None => break connection_lost(),
+                None => break self.close_of_ended_app(),
             }
         };
         self.closed = Some(closed.clone());
@@ -261,7 +262,7 @@ impl WebSocket {
     ///
     /// Returns the app's error, unless it only says that the client is gone.
     pub async fn close(self, code: u16, reason: &str) -> Result<(), AppError> {
-        self.shared.close(code, reason);
+        self.exchange.closed(code, reason);
         self.finish().await
     }
 
@@ -272,7 +273,7 @@ impl WebSocket {
     ///
     /// Returns an error under the same condition as [`close`](Self::close).
     pub async fn lose(self) -> Result<(), AppError> {
-        self.shared.lose();
+        self.exchange.disconnected(DisconnectReason::Lost);
         self.finish().await
     }
 
@@ -290,13 +291,25 @@ impl WebSocket {
         }
     }
 
+    /// Returns the close frame that a server sends for an app that has ended, or 1006 if it sends none.
+    fn close_of_ended_app(&self) -> Closed {
+        let code = match self.verdict.map(|verdict| verdict.ending) {
+            Some(WebSocketEnding::Close(code)) => code,
+            _ => 1006,
+        };
+        Closed {
+            code,
+            reason: String::new(),
+        }
+    }
+
     /// Polls for the next event of the app. Returns `None` after the app has ended.
     fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<Option<WebSocketWireEvent>> {
-        if let Poll::Ready(event) = self.shared.poll_wire(cx) {
+        if let Poll::Ready(event) = self.exchange.poll_output(cx) {
             return Poll::Ready(Some(event));
         }
         let ended = self.poll_app(cx).is_ready();
-        match self.shared.poll_wire(cx) {
+        match self.exchange.poll_output(cx) {
             Poll::Ready(event) => Poll::Ready(Some(event)),
             Poll::Pending if ended => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
@@ -311,11 +324,11 @@ impl WebSocket {
             return Poll::Ready(());
         };
         let Poll::Ready(result) = app.poll(cx) else {
-            self.shared.app_is_waiting();
+            self.exchange.app_is_waiting();
             return Poll::Pending;
         };
         self.app = None;
-        self.verdict = Some(self.shared.app_ended(AppEnd::from(&result)));
+        self.verdict = Some(self.exchange.ended(&result));
         self.app_error = result.err();
         Poll::Ready(())
     }
@@ -325,7 +338,7 @@ impl Drop for WebSocket {
     /// Ends the app, so that `send` fails with `is_over` in other tasks.
     fn drop(&mut self) {
         if self.app.take().is_some() {
-            self.shared.app_ended(AppEnd::Cancelled);
+            self.exchange.ended(AppEnd::Cancelled);
         }
     }
 }
@@ -336,12 +349,5 @@ impl fmt::Debug for WebSocket {
             .field("subprotocol", &self.subprotocol)
             .field("closed", &self.closed)
             .finish_non_exhaustive()
-    }
-}
-
-fn connection_lost() -> WebSocketClosed {
-    WebSocketClosed {
-        code: 1006,
-        reason: String::new(),
     }
 }
