@@ -187,7 +187,10 @@ impl<P: Protocol> SharedState<P> {
 impl<P: Protocol + 'static> SharedHalves for Shared<P> {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         self.with(|state| match state.protocol.receive() {
-            Some(event) => Poll::Ready(event),
+            Some(event) => {
+                state.wants_input = false;
+                Poll::Ready(event)
+            }
             None => {
                 state.after_unlock.drop = register(&mut state.wakers.receive, cx);
                 state.wants_input = true;

@@ -3,6 +3,7 @@
 // clippy.toml allows these in `#[test]` functions, but not in the functions that they call.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod exchange;
 mod http;
 mod lifespan;
 mod spec;

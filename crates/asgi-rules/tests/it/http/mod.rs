@@ -3,7 +3,7 @@
 mod ends;
 mod framing;
 mod precedence;
-mod random;
+pub(crate) mod random;
 
 use std::fs::File;
 

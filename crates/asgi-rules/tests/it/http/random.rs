@@ -17,7 +17,7 @@ const REASONS: [DisconnectReason; 4] = [
     DisconnectReason::Reset(8),
 ];
 
-fn random_event(random: &mut Random) -> SendEvent {
+pub(crate) fn random_event(random: &mut Random) -> SendEvent {
     const BODIES: [&str; 4] = ["", "a", "bcd", "efghi"];
     match random.below(12) {
         0..=2 => {
@@ -54,15 +54,15 @@ fn random_event(random: &mut Random) -> SendEvent {
 
 /// What the client has seen so far. It checks the order and the framing.
 #[derive(Debug, Default)]
-struct ClientView {
-    framing: Option<Framing>,
+pub(crate) struct ClientView {
+    pub(crate) framing: Option<Framing>,
     trailers: bool,
     bytes: u64,
-    complete: bool,
+    pub(crate) complete: bool,
 }
 
 impl ClientView {
-    fn sees(&mut self, event: &WireEvent) {
+    pub(crate) fn sees(&mut self, event: &WireEvent) {
         if matches!(event, WireEvent::Nothing) {
             return;
         }
