@@ -292,12 +292,12 @@ impl WebSocket {
     }
 
     /// Returns the close frame that a server sends for an app that has ended, or 1006 if it sends none.
-    fn close_of_ended_app(&self) -> Closed {
+    fn close_of_ended_app(&self) -> WebSocketClosed {
         let code = match self.verdict.map(|verdict| verdict.ending) {
             Some(WebSocketEnding::Close(code)) => code,
             _ => 1006,
         };
-        Closed {
+        WebSocketClosed {
             code,
             reason: String::new(),
         }

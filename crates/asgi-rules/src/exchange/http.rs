@@ -10,7 +10,7 @@ use asgi::{
     Sender,
 };
 
-use super::shared::{Protocol, Shared, Stage};
+use super::shared::{ExchangeProtocol, SharedExchange, Stage};
 use crate::{AppEnd, HttpRules, Verdict, WireEvent};
 
 /// The server's handle of one HTTP exchange. See the [module](self) for the loop of a server.
@@ -47,19 +47,19 @@ use crate::{AppEnd, HttpRules, Verdict, WireEvent};
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
 #[derive(Clone)]
-pub struct HttpExchange(Arc<Shared<Http>>);
+pub struct HttpExchange(Arc<SharedExchange<HttpProtocol>>);
 
-struct Http {
+struct HttpProtocol {
     rules: HttpRules,
     /// The parts of the request body that the app has not received.
     parts: VecDeque<HttpRequest>,
-    body: RequestBody,
+    body: RequestProgress,
     app_ended: bool,
 }
 
 /// How much of the request body has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RequestBody {
+enum RequestProgress {
     /// More parts can come.
     Open,
     /// The last part has come.
@@ -76,10 +76,10 @@ impl HttpExchange {
     /// There is room for one event between the app and the server. [`with_room`](Self::with_room)
     /// changes that.
     pub fn new(rules: HttpRules) -> Self {
-        Self(Arc::new(Shared::new(Http {
+        Self(Arc::new(SharedExchange::new(HttpProtocol {
             rules,
             parts: VecDeque::new(),
-            body: RequestBody::Open,
+            body: RequestProgress::Open,
             app_ended: false,
         })))
     }
@@ -106,11 +106,11 @@ impl HttpExchange {
     pub fn push_body(&self, part: HttpRequest) {
         self.0.with(|state| {
             let http = &mut state.protocol;
-            if http.body != RequestBody::Open {
+            if http.body != RequestProgress::Open {
                 return;
             }
             if !part.more_body {
-                http.body = RequestBody::Complete;
+                http.body = RequestProgress::Complete;
             }
             if http.can_receive() {
                 http.parts.push_back(part);
@@ -136,7 +136,7 @@ impl HttpExchange {
     /// Only then a server can keep an HTTP/1 connection without reading the rest. (HTTP-035)
     pub fn is_body_received(&self) -> bool {
         self.0
-            .with(|state| state.protocol.body == RequestBody::Received)
+            .with(|state| state.protocol.body == RequestProgress::Received)
     }
 
     /// Records that the client has closed its side, although the server may not have read the whole
@@ -163,8 +163,8 @@ impl HttpExchange {
         self.0.with(|state| {
             let http = &mut state.protocol;
             http.rules.disconnected(reason);
-            if http.body == RequestBody::Open {
-                http.body = RequestBody::Broken;
+            if http.body == RequestProgress::Open {
+                http.body = RequestProgress::Broken;
             }
             if reason != DisconnectReason::Closed {
                 http.parts.clear();
@@ -223,14 +223,14 @@ impl fmt::Debug for HttpExchange {
     }
 }
 
-impl Http {
+impl HttpProtocol {
     /// Returns whether parts of the body still reach the app.
     fn can_receive(&self) -> bool {
         !self.app_ended && !self.rules.is_complete()
     }
 }
 
-impl Protocol for Http {
+impl ExchangeProtocol for HttpProtocol {
     type Output = WireEvent;
 
     fn ready(&mut self) -> Result<(), SendError> {
@@ -249,12 +249,12 @@ impl Protocol for Http {
         if self.can_receive() {
             if let Some(part) = self.parts.pop_front() {
                 if !part.more_body {
-                    self.body = RequestBody::Received;
+                    self.body = RequestProgress::Received;
                 }
                 return Some(part.into());
             }
             // The close of the client's side does not lose the body before it. (HTTP-041)
-            if self.body == RequestBody::Open {
+            if self.body == RequestProgress::Open {
                 return None;
             }
         }
@@ -267,7 +267,7 @@ impl Protocol for Http {
     }
 
     fn takes_input(&self) -> bool {
-        self.body == RequestBody::Open && self.can_receive()
+        self.body == RequestProgress::Open && self.can_receive()
     }
 
     fn stage(&self) -> Stage {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use asgi::{DisconnectReason, ReceiveEvent, Receiver, SendError, SendEvent, Sender};
 
-use super::shared::{Protocol, Shared, Stage};
+use super::shared::{ExchangeProtocol, SharedExchange, Stage};
 use crate::{AppEnd, Fault, LifespanOutcome, LifespanRules};
 
 /// The server's handle of the lifespan of an app.
@@ -17,9 +17,9 @@ use crate::{AppEnd, Fault, LifespanOutcome, LifespanRules};
 ///
 /// A clone is cheap and refers to the same lifespan.
 #[derive(Clone)]
-pub struct LifespanExchange(Arc<Shared<Lifespan>>);
+pub struct LifespanExchange(Arc<SharedExchange<LifespanProtocol>>);
 
-struct Lifespan(LifespanRules);
+struct LifespanProtocol(LifespanRules);
 
 impl Default for LifespanExchange {
     fn default() -> Self {
@@ -30,7 +30,9 @@ impl Default for LifespanExchange {
 impl LifespanExchange {
     /// Creates the lifespan of an app that is about to start.
     pub fn new() -> Self {
-        Self(Arc::new(Shared::new(Lifespan(LifespanRules::new()))))
+        Self(Arc::new(SharedExchange::new(LifespanProtocol(
+            LifespanRules::new(),
+        ))))
     }
 
     /// Makes the receiver and the sender for the app. Call it once.
@@ -86,7 +88,7 @@ impl fmt::Debug for LifespanExchange {
     }
 }
 
-impl Protocol for Lifespan {
+impl ExchangeProtocol for LifespanProtocol {
     type Output = LifespanOutcome;
 
     fn ready(&mut self) -> Result<(), SendError> {

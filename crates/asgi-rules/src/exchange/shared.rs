@@ -7,11 +7,11 @@ use std::task::{Context, Poll, Waker};
 
 use asgi::{Closed, DisconnectReason, ReceiveEvent, SendError, SendEvent, SharedHalves};
 
-use super::wakers::{Wakers, register};
+use super::wakers::{ExchangeWakers, register};
 use crate::{ClosedSource, ClosedWaiter, ClosedWakers, closed_handle};
 
 /// One protocol: its rules, and the client's input that the app has not received.
-pub(super) trait Protocol: Send {
+pub(super) trait ExchangeProtocol: Send {
     /// What the server does for an event of the app.
     type Output: Send;
 
@@ -52,9 +52,9 @@ pub(super) enum Stage {
 /// The shared state of one exchange.
 ///
 /// No waker is called while the state is locked: a waker may run code of the app.
-pub(super) struct Shared<P: Protocol>(Mutex<SharedState<P>>);
+pub(super) struct SharedExchange<P: ExchangeProtocol>(Mutex<SharedState<P>>);
 
-pub(super) struct SharedState<P: Protocol> {
+pub(super) struct SharedState<P: ExchangeProtocol> {
     pub(super) protocol: P,
     /// The outputs that the server has not taken.
     outputs: VecDeque<P::Output>,
@@ -66,7 +66,7 @@ pub(super) struct SharedState<P: Protocol> {
     room_promised: bool,
     /// The app has polled `receive` since the last input, and there was nothing.
     wants_input: bool,
-    wakers: Wakers,
+    wakers: ExchangeWakers,
     /// The handles of the app that wait for the close.
     closed_handles: ClosedWakers,
     after_unlock: AfterUnlock,
@@ -75,12 +75,12 @@ pub(super) struct SharedState<P: Protocol> {
 /// The wakers to call and to drop once the state is not locked any more.
 #[derive(Default)]
 struct AfterUnlock {
-    wake: Wakers,
+    wake: ExchangeWakers,
     wake_handles: Vec<Waker>,
     drop: Option<Waker>,
 }
 
-impl<P: Protocol> Shared<P> {
+impl<P: ExchangeProtocol> SharedExchange<P> {
     pub(super) fn new(protocol: P) -> Self {
         Self(Mutex::new(SharedState {
             protocol,
@@ -89,7 +89,7 @@ impl<P: Protocol> Shared<P> {
             room: 1,
             room_promised: false,
             wants_input: false,
-            wakers: Wakers::default(),
+            wakers: ExchangeWakers::default(),
             closed_handles: ClosedWakers::default(),
             after_unlock: AfterUnlock::default(),
         }))
@@ -149,7 +149,7 @@ impl<P: Protocol> Shared<P> {
     }
 }
 
-impl<P: Protocol> SharedState<P> {
+impl<P: ExchangeProtocol> SharedState<P> {
     pub(super) fn push_output(&mut self, output: P::Output) {
         self.queued += P::size(&output);
         self.outputs.push_back(output);
@@ -184,7 +184,7 @@ impl<P: Protocol> SharedState<P> {
     }
 }
 
-impl<P: Protocol + 'static> SharedHalves for Shared<P> {
+impl<P: ExchangeProtocol + 'static> SharedHalves for SharedExchange<P> {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         self.with(|state| match state.protocol.receive() {
             Some(event) => {
@@ -251,7 +251,7 @@ impl<P: Protocol + 'static> SharedHalves for Shared<P> {
     }
 }
 
-impl<P: Protocol + 'static> ClosedSource for Shared<P> {
+impl<P: ExchangeProtocol + 'static> ClosedSource for SharedExchange<P> {
     fn poll_waiter(
         &self,
         waiter: &mut ClosedWaiter,

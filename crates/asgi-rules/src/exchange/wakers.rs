@@ -4,7 +4,7 @@ use std::task::{Context, Waker};
 
 /// The tasks that wait for something. An app's task and a server's task may be the same.
 #[derive(Debug, Default)]
-pub(super) struct Wakers {
+pub(super) struct ExchangeWakers {
     /// The task of the app that polled `receive` last. (CORE-009)
     pub(super) receive: Option<Waker>,
     /// The task of the app that polled for room last.
@@ -17,7 +17,7 @@ pub(super) struct Wakers {
     pub(super) wants_input: Option<Waker>,
 }
 
-impl Wakers {
+impl ExchangeWakers {
     /// Calls all of these wakers.
     pub(super) fn wake(self) {
         let app = [self.receive, self.ready, self.closed];

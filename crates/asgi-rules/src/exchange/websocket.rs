@@ -10,7 +10,7 @@ use asgi::{
     WebSocketClose, WebSocketConnect, WebSocketReceive,
 };
 
-use super::shared::{Protocol, Shared, Stage};
+use super::shared::{ExchangeProtocol, SharedExchange, Stage};
 use crate::{AppEnd, WebSocketRules, WebSocketVerdict, WebSocketWireEvent, WireEvent};
 
 /// The server's handle of one WebSocket. See the [module](self) for the loop of a server.
@@ -20,9 +20,9 @@ use crate::{AppEnd, WebSocketRules, WebSocketVerdict, WebSocketWireEvent, WireEv
 ///
 /// A clone is cheap and refers to the same WebSocket.
 #[derive(Clone)]
-pub struct WebSocketExchange(Arc<Shared<WebSocket>>);
+pub struct WebSocketExchange(Arc<SharedExchange<WebSocketProtocol>>);
 
-struct WebSocket {
+struct WebSocketProtocol {
     rules: WebSocketRules,
     /// The client's messages that the app has not received.
     messages: VecDeque<Message>,
@@ -38,7 +38,7 @@ impl WebSocketExchange {
     /// There is room for one message between the app and the server.
     /// [`with_room`](Self::with_room) changes that.
     pub fn new(rules: WebSocketRules) -> Self {
-        Self(Arc::new(Shared::new(WebSocket {
+        Self(Arc::new(SharedExchange::new(WebSocketProtocol {
             rules,
             messages: VecDeque::new(),
             accepted: false,
@@ -154,14 +154,14 @@ impl fmt::Debug for WebSocketExchange {
     }
 }
 
-impl WebSocket {
+impl WebSocketProtocol {
     /// Returns whether messages still reach the app: none do after its own close.
     fn can_receive(&self) -> bool {
         !self.app_ended && !self.rules.is_complete()
     }
 }
 
-impl Protocol for WebSocket {
+impl ExchangeProtocol for WebSocketProtocol {
     type Output = WebSocketWireEvent;
 
     fn ready(&mut self) -> Result<(), SendError> {

@@ -33,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("push", &["asgi", "asgi-abi", "asgi-util", ANY]),
     ("chat", &["asgi", "asgi-abi", "asgi-testing", ANY]),
     ("ws-echo", &["asgi", "asgi-abi", "asgi-testing"]),
+    ("tiny-server", &["asgi", "asgi-abi", "asgi-rules", ANY]),
     ("e2e", &[ANY]),
     ("test-support", &["asgi", "asgi-abi", "ferricorn", ANY]),
     // Its library shares no code with the server, so that both cannot make the same mistake.
@@ -54,6 +55,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("push", &["asgi-testing"]),
     ("chat", &["asgi-testing"]),
     ("ws-echo", &["asgi-testing"]),
+    ("tiny-server", &[]),
     (
         "e2e",
         &["asgi", "asgi-abi", "ferricorn", "http2", "test-support"],
