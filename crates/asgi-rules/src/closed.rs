@@ -26,6 +26,12 @@ enum WakerEntry {
 pub struct ClosedWaiter(Option<usize>);
 
 impl ClosedWakers {
+    /// Whether no handle has waited yet.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Stores the waker of a handle that waits.
     pub fn register(&mut self, waiter: &mut ClosedWaiter, cx: &Context<'_>) {
         let index = *waiter.0.get_or_insert_with(|| {
@@ -50,7 +56,11 @@ impl ClosedWakers {
 
     /// Takes the wakers of all handles that wait. Call them after you have released your lock.
     #[must_use = "the wakers must be woken"]
+    #[inline]
     pub fn take(&mut self) -> Vec<Waker> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
         let entries = self.0.iter_mut();
         let wakers = entries.filter_map(|entry| match entry {
             WakerEntry::Used(waker) => waker.take(),

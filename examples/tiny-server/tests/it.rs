@@ -306,7 +306,6 @@ fn it_serves_an_app_that_needs_tokio() {
         [
             "error: GET /panic: the app panicked",
             "error: GET /error: the app failed: the client asked for an error",
-            "error: GET /abort: the app failed: the client asked for half a response",
         ]
     );
 }

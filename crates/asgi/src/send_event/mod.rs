@@ -80,21 +80,33 @@ pub enum SendEvent {
 }
 
 impl SendEvent {
-    /// Checks that no invalid header was added to this event.
-    pub(crate) fn check(&self) -> Result<(), SendError> {
+    /// The invalid header that was added to this event, if there is one.
+    #[inline]
+    fn invalid_header(&self) -> Option<&str> {
         let invalid = match self {
             Self::HttpResponseStart(start) => &start.invalid,
             Self::WebSocketAccept(accept) => &accept.invalid,
             Self::WebSocketHttpResponseStart(start) => &start.invalid,
-            _ => return Ok(()),
+            _ => return None,
         };
-        match &invalid.0 {
+        invalid.0.as_deref()
+    }
+
+    /// Returns an error if an invalid header was added to this event.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), SendError> {
+        match self.invalid_header() {
             None => Ok(()),
-            Some(header) => Err(SendError::misuse(
-                format!("{} with {header}", self.name()),
-                "valid names and values of headers",
-            )),
+            Some(header) => Err(self.refuse_header(header)),
         }
+    }
+
+    #[cold]
+    fn refuse_header(&self, header: &str) -> SendError {
+        SendError::misuse(
+            format!("{} with {header}", self.name()),
+            "valid names and values of headers",
+        )
     }
 }
 

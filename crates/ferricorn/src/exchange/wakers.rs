@@ -21,7 +21,15 @@ pub(super) struct Wakers {
 
 impl Wakers {
     /// Wakes every task in which a half of the app's waits.
+    #[inline]
     pub(super) fn wake_app(&mut self) {
+        let waits = self.receive.is_some() || self.ready.is_some() || self.closed.is_some();
+        if waits || !self.closed_handles.is_empty() {
+            self.wake_waiting();
+        }
+    }
+
+    fn wake_waiting(&mut self) {
         for waker in [&mut self.receive, &mut self.ready, &mut self.closed] {
             if let Some(waker) = waker.take() {
                 waker.wake();

@@ -53,6 +53,7 @@ impl BufferedSocket {
     }
 
     /// Reads once. No bytes mean the end of the peer's side.
+    #[inline]
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -65,6 +66,7 @@ impl BufferedSocket {
     }
 
     /// Writes small parts into the buffer, and others to the socket after everything in the buffer.
+    #[inline]
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -95,6 +97,7 @@ impl BufferedSocket {
     }
 
     /// Sends everything in the buffer.
+    #[inline]
     pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.write_buffer.poll_send(&mut self.socket, cx))?;
         let Socket::Tls(stream) = &mut self.socket else {
