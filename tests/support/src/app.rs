@@ -104,7 +104,7 @@ where
     }
 }
 
-/// [`http`], with a clone of `context` for each request. Most contexts are channels to the test.
+/// [`http()`], with a clone of `context` for each request. Most contexts are channels to the test.
 pub fn http_with<T, F, Fut>(context: T, app: F) -> impl App
 where
     T: Clone + Send + Sync + 'static,

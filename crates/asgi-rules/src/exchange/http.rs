@@ -13,7 +13,7 @@ use asgi::{
 use super::shared::{ExchangeProtocol, SharedExchange, Stage};
 use crate::{AppEnd, HttpRules, Verdict, WireEvent};
 
-/// The server's handle of one HTTP exchange. See the [module](self) for the loop of a server.
+/// The server's handle of one HTTP exchange. See the [module](crate::exchange) for the loop of a server.
 ///
 /// A clone is cheap and refers to the same exchange.
 ///

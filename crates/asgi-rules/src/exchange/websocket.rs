@@ -13,7 +13,7 @@ use asgi::{
 use super::shared::{ExchangeProtocol, SharedExchange, Stage};
 use crate::{AppEnd, WebSocketRules, WebSocketVerdict, WebSocketWireEvent, WireEvent};
 
-/// The server's handle of one WebSocket. See the [module](self) for the loop of a server.
+/// The server's handle of one WebSocket. See the [module](crate::exchange) for the loop of a server.
 ///
 /// It knows nothing of frames, pings and the closing handshake:
 /// [`WebSocketKeepAlive`](crate::WebSocketKeepAlive) decides about these.
