@@ -102,7 +102,7 @@ impl ExchangeState {
         let pushes = self.pushes.as_mut();
         let pushes = pushes.ok_or_else(|| SendError::refused("pushes are not offered"))?;
         let admission = pushes.admit(&push)?;
-        self.response.interim = Some(Interim::Push(push, admission));
+        self.response.interim = Some(Box::new(Interim::Push(push, admission)));
         self.wake_driver();
         Ok(())
     }

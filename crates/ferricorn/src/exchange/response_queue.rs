@@ -13,13 +13,14 @@ use crate::refusal::Refusal;
 /// The part of a response that the driver has not taken: never more than a head and one part.
 #[derive(Debug, Default)]
 pub(super) struct ResponseQueue {
-    /// Goes out before the head.
-    pub(super) interim: Option<Interim>,
+    /// Goes out before the head. Boxed, as the trailers are: they are large and rare, and an exchange that
+    /// fits into 1,032 bytes comes from malloc's fast path.
+    pub(super) interim: Option<Box<Interim>>,
     pub(super) head: Option<ResponseHead>,
     /// The head opens a session.
     pub(super) opens: bool,
     pub(super) data: Option<Bytes>,
-    pub(super) trailers: Option<HeaderMap>,
+    pub(super) trailers: Option<Box<HeaderMap>>,
     pub(super) end: Option<ResponseEnd>,
     /// The client has the whole length of the response, though the driver did not take the end.
     pub(super) delivered: bool,
@@ -96,10 +97,10 @@ impl ResponseQueue {
                 self.end = Some(ResponseEnd::Complete);
             }
             WireEvent::Trailers(trailers) => {
-                self.trailers = Some(trailers);
+                self.trailers = Some(Box::new(trailers));
                 self.end = Some(ResponseEnd::Complete);
             }
-            WireEvent::EarlyHint(hint) => self.interim = Some(Interim::EarlyHint(hint)),
+            WireEvent::EarlyHint(hint) => self.interim = Some(Box::new(Interim::EarlyHint(hint))),
             // The other events are not offered.
             _ => return false,
         }

@@ -79,7 +79,7 @@ impl ExchangeState {
         }
         let interim = self.response.interim.take()?;
         self.make_room(cx);
-        Some(interim)
+        Some(*interim)
     }
 
     /// There is room again, so the app may be polled again.
@@ -96,7 +96,7 @@ impl ExchangeState {
             return Some(ResponsePart::Data(data));
         }
         if let Some(trailers) = self.response.trailers.take() {
-            return Some(ResponsePart::Trailers(trailers));
+            return Some(ResponsePart::Trailers(*trailers));
         }
         match self.response.end? {
             ResponseEnd::Complete => Some(ResponsePart::End),
