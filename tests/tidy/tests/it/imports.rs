@@ -10,10 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi", &["bytes", "bytestring", "http"]),
     ("asgi-rules", &["asgi", "bytes", "http"]),
     ("asgi-abi", &["asgi", ANY]),
-    (
-        "asgi-testing",
-        &["asgi", "asgi-rules", "bytes", "http", "futures-core"],
-    ),
+    ("asgi-testing", &["asgi", "asgi-rules", "bytes", "http"]),
     (
         "asgi-util",
         &[
