@@ -16,7 +16,9 @@ static LIBRARY: OnceLock<Library> = OnceLock::new();
 
 /// Loads an app from the library at `path`. `name` selects one of several apps.
 pub(crate) fn load(path: &Path, name: Option<&str>, config: Option<&str>) -> Result<Loaded, Error> {
-    let mut options = LoadOptions::new().exchange_id(ferricorn::current_exchange);
+    let mut options = LoadOptions::new()
+        .exchange_id(ferricorn::current_exchange)
+        .app_is_working(ferricorn::app_is_working);
     options.name = name.map(str::to_owned);
     options.config = config.map(str::to_owned);
     asgi_abi::report_crashes();

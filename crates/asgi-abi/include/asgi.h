@@ -40,13 +40,14 @@ extern "C" {
 /* The first eight bytes of AsgiApp and AsgiHost; "ASGI_APP" in a little-endian file. */
 #define ASGI_MAGIC UINT64_C(0x5050415f49475341)
 #define ASGI_MAJOR 0
-#define ASGI_MINOR 6
+#define ASGI_MINOR 7
 
 /* Return values. */
 #define ASGI_PENDING 0  /* not ready; the callee wakes the waker later */
 #define ASGI_READY 1    /* success */
 #define ASGI_FAILED 2   /* failure; an output parameter says why */
 #define ASGI_PANICKED 3 /* the callee panicked */
+#define ASGI_WORKING 4  /* of poll: as PENDING, and a thread of the library runs the app now */
 
 /* ---- texts, headers, buffers ---- */
 
@@ -388,9 +389,11 @@ typedef struct AsgiApp {
      * which are valid only during this call. */
     uint32_t (*call)(void *app, const AsgiScope *scope, AsgiReceive *receive, AsgiSend *send,
                      AsgiTask *task);
-    /* Continues a task: PENDING, READY, FAILED or PANICKED, the last two with the outcome.
-     * After any other code than PENDING the task has ended; the host must not poll it
-     * again. */
+    /* Continues a task: PENDING, WORKING, READY, FAILED or PANICKED, the last two with the
+     * outcome. After any other code than PENDING and WORKING the task has ended; the host
+     * must not poll it again. After WORKING, the library wakes the waker when its thread
+     * stops running the app: until then, the host does not take the app for one that
+     * waits, and holds back the head of a response. */
     uint32_t (*poll)(AsgiTask *task, const AsgiWaker *waker, AsgiOutcome *outcome);
     /* Frees the data of a task. Cancels a task that has not ended. */
     void (*drop_task)(AsgiTask *task);

@@ -21,7 +21,7 @@ pub const MAGIC: u64 = 0x5050_415f_4947_5341;
 /// The version's first number. While it is 0, both numbers must be the same on both sides.
 pub const MAJOR: u16 = 0;
 /// The version's second number.
-pub const MINOR: u16 = 6;
+pub const MINOR: u16 = 7;
 
 /// Not ready; the callee wakes the waker later.
 pub const PENDING: u32 = 0;
@@ -31,6 +31,8 @@ pub const READY: u32 = 1;
 pub const FAILED: u32 = 2;
 /// The callee panicked.
 pub const PANICKED: u32 = 3;
+/// [`App::poll`]: as [`PENDING`], and a thread of the library runs the app at this moment.
+pub const WORKING: u32 = 4;
 
 /// [`Scope::kind`]: one HTTP request.
 pub const SCOPE_HTTP: u32 = 1;
@@ -586,8 +588,10 @@ pub struct App {
         send: *mut Send,
         task: *mut Task,
     ) -> u32,
-    /// Continues a task. PENDING, READY, FAILED or PANICKED, the last two with the outcome. After
-    /// any other code than PENDING the task has ended; the host must not poll it again.
+    /// Continues a task. PENDING, WORKING, READY, FAILED or PANICKED, the last two with the outcome.
+    /// After any other code than PENDING and WORKING the task has ended; the host must not poll it
+    /// again. After WORKING, the library wakes the waker when its thread stops running the app: until
+    /// then, the host does not take the app for one that waits, and holds back the head of a response.
     pub poll: unsafe extern "C" fn(*mut Task, *const Waker, outcome: *mut Outcome) -> u32,
     /// Frees the data of a task. Cancels a task that has not ended.
     pub drop_task: unsafe extern "C" fn(*mut Task),

@@ -74,7 +74,7 @@ pub use config::Config;
 pub use counts::Statistics;
 pub use error::ServeError;
 #[doc(hidden)]
-pub use exchange::current_exchange;
+pub use exchange::{app_is_working, current_exchange};
 pub use handle::Handle;
 pub use net::{Bind, BindError, Listener};
 pub use serve::{Serve, serve};

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use asgi_abi::Library;
+use asgi_abi::{Library, LoadOptions};
 use serde_json::Value;
 
 /// Builds an example and loads its library. The library is never unloaded, so call this once.
 ///
 /// `cargo test` builds the libraries too, but only into cargo's private folder.
 pub fn load(package: &str) -> Library {
-    Library::load(build(package)).unwrap()
+    let options = LoadOptions::new()
+        .exchange_id(ferricorn::current_exchange)
+        .app_is_working(ferricorn::app_is_working);
+    Library::load_with(build(package), &options).unwrap()
 }
 
 fn build(package: &str) -> PathBuf {

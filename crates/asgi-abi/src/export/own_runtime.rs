@@ -37,10 +37,29 @@ struct SpawnedState {
 }
 
 /// The result of a spawned call, and the waker of the server's task that waits for it.
-#[derive(Default)]
 struct Completion {
     result: Option<CallResult>,
     waker: Option<Waker>,
+    activity: Activity,
+}
+
+/// Whether the runtime polls the call, as far as the server's task is concerned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    /// The call waits.
+    Waiting,
+    /// The runtime polls the call, or will at once.
+    Working,
+    /// The same, and the server's task wants to know when it waits.
+    Watched,
+}
+
+/// The state of a call that the server's task asks about.
+pub(super) enum SpawnedPoll {
+    Ended(CallResult),
+    Waiting,
+    /// The runtime polls the call now. It wakes the server's task afterwards.
+    Working,
 }
 
 impl SpawnedCall {
@@ -51,7 +70,11 @@ impl SpawnedCall {
             handle: handle.clone(),
             future: Mutex::new(Some(future)),
             is_cancelled: AtomicBool::new(false),
-            completion: Mutex::default(),
+            completion: Mutex::new(Completion {
+                result: None,
+                waker: None,
+                activity: Activity::Working,
+            }),
         });
         let task = handle
             .spawn(SpawnedFuture(Arc::clone(&state)))
@@ -60,16 +83,20 @@ impl SpawnedCall {
     }
 
     /// Waits for the end of the call.
-    pub(super) fn poll(&self, waker: &Waker) -> Poll<CallResult> {
+    pub(super) fn poll(&self, waker: &Waker) -> SpawnedPoll {
         let mut completion = self.state.completion();
         if let Some(result) = completion.result.take() {
-            return Poll::Ready(result);
+            return SpawnedPoll::Ended(result);
         }
         match &mut completion.waker {
             Some(old) => old.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
-        Poll::Pending
+        if completion.activity == Activity::Waiting {
+            return SpawnedPoll::Waiting;
+        }
+        completion.activity = Activity::Watched;
+        SpawnedPoll::Working
     }
 }
 
@@ -101,11 +128,15 @@ impl SpawnedState {
         let Some(future) = slot.as_mut() else {
             return Poll::Ready(());
         };
+        self.works();
         let polled =
             catch_in_call(|| log::with_exchange(self.exchange, || future.as_mut().poll(cx)));
         let result = match polled {
             Ok(Poll::Pending) if self.is_cancelled.load(Ordering::SeqCst) => None,
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) => {
+                self.waits();
+                return Poll::Pending;
+            }
             Ok(Poll::Ready(result)) => Some(Ok(result)),
             Err(message) => Some(Err(message)),
         };
@@ -115,6 +146,26 @@ impl SpawnedState {
             self.complete(result);
         }
         Poll::Ready(())
+    }
+
+    /// A poll begins.
+    fn works(&self) {
+        let mut completion = self.completion();
+        if completion.activity == Activity::Waiting {
+            completion.activity = Activity::Working;
+        }
+    }
+
+    /// A poll is over, and the call waits. If the server's task has asked meanwhile, this wakes it.
+    fn waits(&self) {
+        let waker = {
+            let mut completion = self.completion();
+            let before = std::mem::replace(&mut completion.activity, Activity::Waiting);
+            completion.waker.take_if(|_| before == Activity::Watched)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn complete(&self, result: CallResult) {

@@ -8,7 +8,7 @@ use asgi::{AppError, AppFuture, Receiver, Scope, Sender};
 use super::halves::{LibraryReceive, LibrarySend};
 use super::log;
 use super::outcome::Failure;
-use super::own_runtime::{CallResult, SpawnedCall};
+use super::own_runtime::{CallResult, SpawnedCall, SpawnedPoll};
 use super::panic_hook::catch_in_call;
 use super::runtime::{Application, PollMode};
 use crate::abi;
@@ -72,7 +72,7 @@ impl LibraryTask {
         }
     }
 
-    /// Returns PENDING, READY, FAILED or PANICKED.
+    /// Returns PENDING, WORKING, READY, FAILED or PANICKED.
     pub(super) fn poll(&mut self, waker: &Waker) -> u32 {
         let mode = self.application.poll_mode;
         if matches!(self.state, TaskState::Inline(_)) && mode == PollMode::OwnRuntime {
@@ -88,20 +88,16 @@ impl LibraryTask {
                         return abi::PENDING;
                     }
                     self.spawn();
-                    self.poll_spawned(waker)
-                } else {
-                    polled
+                    return self.poll_spawned(waker);
                 }
+                polled
             }
-            TaskState::Spawned(_) => self.poll_spawned(waker),
+            TaskState::Spawned(_) => return self.poll_spawned(waker),
             TaskState::Ended => Poll::Ready(Err("the task was polled after its end".into())),
         };
         match polled {
             Poll::Pending => abi::PENDING,
-            Poll::Ready(result) => {
-                self.state = TaskState::Ended;
-                self.finish(result)
-            }
+            Poll::Ready(result) => self.finish(result),
         }
     }
 
@@ -127,11 +123,15 @@ impl LibraryTask {
         polled.unwrap_or_else(|message| Poll::Ready(Err(message)))
     }
 
-    fn poll_spawned(&self, waker: &Waker) -> Poll<CallResult> {
-        match &self.state {
-            TaskState::Spawned(call) => call.poll(waker),
+    fn poll_spawned(&mut self, waker: &Waker) -> u32 {
+        let TaskState::Spawned(call) = &self.state else {
             // The runtime has stopped, so the host's threads still poll the call.
-            _ => Poll::Pending,
+            return abi::PENDING;
+        };
+        match call.poll(waker) {
+            SpawnedPoll::Waiting => abi::PENDING,
+            SpawnedPoll::Working => abi::WORKING,
+            SpawnedPoll::Ended(result) => self.finish(result),
         }
     }
 
@@ -147,6 +147,7 @@ impl LibraryTask {
     }
 
     fn finish(&mut self, result: CallResult) -> u32 {
+        self.state = TaskState::Ended;
         // Code of the app makes the text of an error, and may panic.
         let failure = match result {
             Ok(Ok(())) => return abi::READY,

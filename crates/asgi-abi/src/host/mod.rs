@@ -47,6 +47,8 @@ pub struct LoadedApp {
     pub(crate) app: NonNull<c_void>,
     /// [`LoadOptions::exchange_id`](crate::LoadOptions::exchange_id).
     pub(crate) exchange_id: fn() -> Option<u64>,
+    /// [`LoadOptions::app_is_working`](crate::LoadOptions::app_is_working).
+    pub(crate) app_is_working: fn(),
 }
 
 // SAFETY: a library promises that any thread may call its app, and several threads at once.
@@ -104,6 +106,7 @@ impl Call {
                 task: unsafe { task.assume_init() },
                 tracked,
                 kind,
+                app_is_working: app.app_is_working,
                 has_ended: false,
             }),
             Some(_) => Self::Refused(Some("the app's library refused the call".into())),
@@ -137,6 +140,7 @@ struct HostTask {
     tracked: TrackedCall,
     /// The kind of the scope, for the error of an app that does not support it.
     kind: &'static str,
+    app_is_working: fn(),
     has_ended: bool,
 }
 
@@ -155,10 +159,14 @@ impl HostTask {
                 (self.functions.poll)(&raw mut self.task, waker, &raw mut outcome)
             })
         });
-        if code == abi::PENDING {
-            return Poll::Pending;
+        match code {
+            abi::PENDING => return Poll::Pending,
+            abi::WORKING => {
+                (self.app_is_working)();
+                return Poll::Pending;
+            }
+            _ => self.has_ended = true,
         }
-        self.has_ended = true;
         match code {
             abi::READY => Poll::Ready(Ok(())),
             // SAFETY: the library returned FAILED, so it has written the outcome. Its texts are

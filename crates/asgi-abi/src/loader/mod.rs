@@ -40,6 +40,12 @@ pub struct LoadOptions {
     /// that starts a call, and all log lines of that call get this number. Default: returns `None`,
     /// and the lines have no number.
     pub exchange_id: fn() -> Option<u64>,
+    /// Tells the server that an app runs on a thread of its library while the server's thread polls
+    /// its call. It is called during such a poll, on the server's thread; the call is woken when the
+    /// app waits or ends. A server should not yet send the head of a response that it holds back, so
+    /// that an app that sends the body at once gets the same response each time. Default: does
+    /// nothing.
+    pub app_is_working: fn(),
 }
 
 impl Default for LoadOptions {
@@ -49,6 +55,7 @@ impl Default for LoadOptions {
             config: None,
             threads: None,
             exchange_id: || None,
+            app_is_working: || {},
         }
     }
 }
@@ -84,6 +91,13 @@ impl LoadOptions {
     #[must_use]
     pub fn exchange_id(mut self, exchange_id: fn() -> Option<u64>) -> Self {
         self.exchange_id = exchange_id;
+        self
+    }
+
+    /// Sets [`app_is_working`](Self::app_is_working).
+    #[must_use]
+    pub fn app_is_working(mut self, app_is_working: fn()) -> Self {
+        self.app_is_working = app_is_working;
         self
     }
 }
@@ -357,6 +371,7 @@ unsafe fn start(
                 functions,
                 app,
                 exchange_id: options.exchange_id,
+                app_is_working: options.app_is_working,
             },
         }),
         _ => Err(LoadProblem::Refused {

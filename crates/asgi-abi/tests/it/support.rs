@@ -66,9 +66,11 @@ pub(crate) struct Running(pub(crate) AppFuture<'static>);
 impl Running {
     /// Polls once, with a waker that does nothing.
     pub(crate) fn poll(&mut self) -> Poll<Result<(), AppError>> {
-        self.0
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
+        self.poll_with(Waker::noop())
+    }
+
+    pub(crate) fn poll_with(&mut self, waker: &Waker) -> Poll<Result<(), AppError>> {
+        self.0.as_mut().poll(&mut Context::from_waker(waker))
     }
 
     /// Polls until the end, but only after a wake-up. The thread has no runtime.

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::ThreadId;
@@ -403,4 +404,55 @@ fn a_moved_call_fails_when_the_runtime_stops() {
     library.shutdown(Duration::from_secs(1));
     let error = running.end().unwrap_err();
     assert_eq!(error.to_string(), "the app's runtime was shut down");
+}
+
+// A server holds back the head of a response while the app runs, on whatever thread.
+#[test]
+fn the_host_learns_that_the_app_runs_on_a_thread_of_the_library() {
+    static WORKING: AtomicUsize = AtomicUsize::new(0);
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let app = move |_: Scope, mut receive: Receiver, mut send: Sender| {
+        let wait = Arc::clone(&wait);
+        async move {
+            tokio::task::yield_now().await;
+            send.send(HttpResponseStart::ok()).await?;
+            wait.lock().unwrap().recv()?;
+            send.send(HttpResponseBody::more("at once")).await?;
+            receive.receive().await;
+            Ok::<(), AppError>(())
+        }
+    };
+    let options = LoadOptions::new().threads(1).app_is_working(|| {
+        WORKING.fetch_add(1, Ordering::SeqCst);
+    });
+    // SAFETY: `export!` has made the declaration.
+    let library = unsafe { Library::from_static(&crate::ASGI_APP, &options) }.unwrap();
+    let exchange = Exchange::default();
+    let mut running = call_in(&library, app, get("/"), &exchange);
+    assert!(running.poll().is_pending());
+    eventually(|| exchange.lock().sent.len() == 1);
+
+    WORKING.store(0, Ordering::SeqCst);
+    let woken = Arc::new(Woken::default());
+    assert!(running.poll_with(&Waker::from(woken.clone())).is_pending());
+    assert_eq!(WORKING.load(Ordering::SeqCst), 1, "the app runs");
+    assert!(!woken.0.load(Ordering::SeqCst));
+
+    go_on.send(()).unwrap();
+    eventually(|| woken.0.load(Ordering::SeqCst));
+    assert_eq!(exchange.body(), b"at once");
+    assert!(running.poll().is_pending());
+    assert_eq!(WORKING.load(Ordering::SeqCst), 1, "the app waits");
+    exchange.push(HttpRequest::last(""));
+    running.end().unwrap();
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

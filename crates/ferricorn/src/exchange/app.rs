@@ -18,6 +18,8 @@ use crate::panic::{self, Panic};
 thread_local! {
     /// The exchange whose app this thread polls; 0 if none.
     static CURRENT: Cell<u64> = const { Cell::new(0) };
+    /// The app that this thread polls runs on another thread.
+    static WORKS_ELSEWHERE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The number of the exchange whose app this thread polls now, as it stands in the log.
@@ -29,6 +31,15 @@ pub fn current_exchange() -> Option<u64> {
         0 => None,
         id => Some(id),
     }
+}
+
+/// Says that the app whose exchange this thread polls is not waiting: it runs on another thread now.
+///
+/// For code that polls an app on the server's behalf, such as the loader of an app with a runtime of
+/// its own. Until it wakes the exchange again, the server holds back the head of a response, as it does
+/// during a poll. Outside of a poll, this does nothing.
+pub fn app_is_working() {
+    WORKS_ELSEWHERE.set(CURRENT.get() != 0);
 }
 
 /// The app of an exchange.
@@ -140,6 +151,7 @@ impl Exchange {
                 let app = self.server.app();
                 *slot = AppSlot::Running(app.start(scope, receive, send));
             }
+            WORKS_ELSEWHERE.set(false);
             if let AppSlot::Running(app) = slot
                 && let Poll::Ready(ended) = app.as_mut().poll(cx)
             {
@@ -160,7 +172,7 @@ impl Exchange {
         state.request.app_waits();
         // If the app waits until a hint or a push is taken, that goes out before the head, and the app
         // is polled again after it. (HTTP-054)
-        if state.response.interim.is_none() {
+        if !WORKS_ELSEWHERE.replace(false) && state.response.interim.is_none() {
             let event = state.rules.waiting();
             state.queue(event);
         }

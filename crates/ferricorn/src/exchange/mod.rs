@@ -37,7 +37,7 @@ use http::header::EXPECT;
 use tracing::{Span, debug_span};
 
 use self::app::AppSlot;
-pub use self::app::current_exchange;
+pub use self::app::{app_is_working, current_exchange};
 pub(crate) use self::detached::CancelOnDrop;
 use self::push::Pushes;
 pub(crate) use self::push::{Admission, PushGate};

@@ -1,7 +1,10 @@
 //! Rules that hold for HTTP/1.1 and HTTP/2 alike: each test runs once over each version.
 
+use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -647,4 +650,44 @@ fn expect_100_continue_is_a_list_and_gets_a_100() {
             assert_eq!(answer.status, 417, "{version:?} {value:?}");
         }
     });
+}
+
+/// Answers from another thread, as the runtime of a loaded app does. The body comes only after the
+/// server has polled the app again, so a server that takes the app for waiting has sent the head by then.
+async fn answer_from_another_thread(mut http: Http) -> Result<(), AppError> {
+    let (polled, wait) = mpsc::channel();
+    let mut answer = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Handle::current();
+        wait.recv()?;
+        runtime.block_on(http.begin())?;
+        wait.recv()?;
+        runtime.block_on(http.last("late"))
+    });
+    poll_fn(|cx| {
+        let answered = Pin::new(&mut answer).poll(cx);
+        if answered.is_pending() {
+            ferricorn::app_is_working();
+            // It fails if the other thread has heard enough.
+            let _ = polled.send(());
+        }
+        answered
+    })
+    .await?
+}
+
+/// HTTP-024, HTTP-027
+#[test]
+fn the_head_is_held_back_while_the_app_runs_on_another_thread() {
+    let config = Config::default();
+    on_both(
+        &config,
+        answer_from_another_thread,
+        |version, address, _| {
+            let answer = Client::ask(version, address, GET).answer();
+            assert_eq!(answer.status, 200, "{version:?}: {answer:?}");
+            assert_eq!(answer.header("content-length"), Some("4"), "{version:?}");
+            assert_eq!(answer.header("transfer-encoding"), None, "{version:?}");
+            assert_eq!(answer.text(), "late", "{version:?}");
+        },
+    );
 }
