@@ -3,19 +3,22 @@
 use std::ffi::OsStr;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use asgi::{
-    AppError, DisconnectReason, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    AppError, Closed, DisconnectReason, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
     HttpResponsePathSend, HttpResponsePush, HttpResponseStart, HttpResponseTrailers,
     HttpResponseZeroCopySend, LifespanShutdownComplete, LifespanShutdownFailed,
-    LifespanStartupFailed, Receiver, Scope, SendError, SendEvent, Sender, State, WebSocketAccept,
-    WebSocketClose, WebSocketHttpResponseBody, WebSocketHttpResponseStart, WebSocketSend,
+    LifespanStartupFailed, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    SharedHalves, State, WebSocketAccept, WebSocketClose, WebSocketHttpResponseBody,
+    WebSocketHttpResponseStart, WebSocketSend,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::support::{Exchange, call, get, run};
+use crate::support::{Exchange, block_on, call, call_with, get, run};
 
 type Events = Vec<SendEvent>;
 
@@ -350,4 +353,99 @@ fn many_headers_cross() {
         }
         vec![start.into()]
     });
+}
+
+/// A server whose half takes complete responses, and has no room at first.
+#[derive(Default)]
+struct TakesResponses {
+    polls: AtomicUsize,
+    taken: Mutex<Vec<String>>,
+}
+
+impl SharedHalves for TakesResponses {
+    fn poll_receive(&self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        Poll::Pending
+    }
+
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<(), SendError> {
+        self.taken.lock().unwrap().push(format!("{event:?}"));
+        Ok(())
+    }
+
+    fn poll_closed(&self, _: &mut Context<'_>) -> Poll<DisconnectReason> {
+        Poll::Pending
+    }
+
+    fn closed_handle(self: Arc<Self>) -> Closed {
+        Closed::new(std::future::pending())
+    }
+
+    fn poll_respond(
+        &self,
+        cx: &mut Context<'_>,
+        response: &mut Option<(HttpResponseStart, Bytes)>,
+    ) -> Poll<Result<(), SendError>> {
+        if self.polls.fetch_add(1, Ordering::SeqCst) == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let (start, body) = response.take().unwrap();
+        if start.status == StatusCode::IM_A_TEAPOT {
+            return Poll::Ready(Err(SendError::misuse("a teapot", "a cup")));
+        }
+        let taken = format!("{} {:?} {body:?}", start.status, start.headers);
+        self.taken.lock().unwrap().push(taken);
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn respond_with(status: StatusCode, server: &Arc<TakesResponses>) -> Result<(), AppError> {
+    let app = move |_: Scope, _: Receiver, mut send: Sender| async move {
+        let start = HttpResponseStart::new(status).content_type("text/plain");
+        Ok::<(), AppError>(
+            send.respond(start, "a body longer than a buffer of copies")
+                .await?,
+        )
+    };
+    let (receive, send) = asgi::halves(Arc::clone(server));
+    block_on(call_with(app, get("/"), receive, send))
+}
+
+#[test]
+fn a_complete_response_crosses_in_one_step_and_waits_for_room() {
+    let server = Arc::new(TakesResponses::default());
+    respond_with(StatusCode::OK, &server).unwrap();
+    let expected =
+        r#"200 OK {"content-type": "text/plain"} b"a body longer than a buffer of copies""#;
+    assert_eq!(*server.taken.lock().unwrap(), [expected]);
+    assert_eq!(server.polls.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn the_error_of_a_complete_response_crosses() {
+    let server = Arc::new(TakesResponses::default());
+    let error = respond_with(StatusCode::IM_A_TEAPOT, &server).unwrap_err();
+    let error = error.chain().to_string();
+    assert!(
+        error.contains("the app sent a teapot, expected a cup"),
+        "{error}"
+    );
+    assert!(server.taken.lock().unwrap().is_empty());
+}
+
+#[test]
+fn if_the_server_takes_no_complete_responses_two_events_cross() {
+    let exchange = Exchange::default();
+    let app = |_: Scope, _: Receiver, mut send: Sender| async move {
+        let start = HttpResponseStart::ok().content_type("text/plain");
+        Ok::<(), AppError>(send.respond(start, "hello").await?)
+    };
+    run(app, get("/"), &exchange).unwrap();
+    let start = HttpResponseStart::ok().content_type("text/plain");
+    let events: [SendEvent; 2] = [start.into(), HttpResponseBody::last("hello").into()];
+    assert_eq!(exchange.sent(), events.map(|event| format!("{event:?}")));
 }

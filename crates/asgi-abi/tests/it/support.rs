@@ -60,6 +60,17 @@ pub(crate) fn start(library: &Library, scope: impl Into<Scope>, exchange: &Excha
     Running(DynApp::new(library.app()).start(scope.into(), receive, send))
 }
 
+/// Calls `app` through the boundary with any halves.
+pub(crate) fn call_with(
+    app: impl App,
+    scope: impl Into<Scope>,
+    receive: Receiver,
+    send: Sender,
+) -> AppFuture<'static> {
+    CURRENT.set(Some(DynApp::new(app)));
+    DynApp::new(library().app()).start(scope.into(), receive, send)
+}
+
 /// A running call.
 pub(crate) struct Running(pub(crate) AppFuture<'static>);
 

@@ -4,6 +4,7 @@ mod ends;
 mod framing;
 mod precedence;
 pub(crate) mod random;
+mod respond;
 
 use std::fs::File;
 
