@@ -50,7 +50,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ferricorn-cli", &[]),
     ("calculator", &["asgi-testing"]),
     ("hello", &["asgi-testing"]),
-    ("proxy", &["ferricorn", "test-support"]),
+    ("proxy", &["http2", "test-support"]),
     ("push", &["asgi-testing"]),
     ("chat", &["asgi-testing"]),
     ("ws-echo", &["asgi-testing"]),
