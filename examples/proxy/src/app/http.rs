@@ -38,10 +38,12 @@ pub(super) async fn forward(
     let mut answer = pin!(proxy.pool.send(request));
     let answer = loop {
         tokio::select! {
-            answer = &mut answer => break answer,
+            // The hints come before the head.
+            biased;
             Some(news) = news.recv() => if let News::EarlyHint(links) = news {
                 send.send(HttpResponseEarlyHint::new(links)).await?;
             },
+            answer = &mut answer => break answer,
             reason = gone(&mut send) => return Err(reason.into()),
             () = tokio::time::sleep(proxy.patience) => {
                 let error = AppError::from("it sent no response in time");

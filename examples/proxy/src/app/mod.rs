@@ -3,6 +3,7 @@
 mod headers;
 mod http;
 mod pool;
+mod websocket;
 
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -87,6 +88,7 @@ impl App for Proxy {
     async fn call(&self, scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
         match scope {
             Scope::Http(scope) => http::forward(self, *scope, receive, send).await,
+            Scope::WebSocket(scope) => websocket::forward(self, *scope, receive, send).await,
             other => Err(AppError::unsupported(&other)),
         }
     }

@@ -6,8 +6,9 @@ use asgi::{HttpResponseBody, HttpResponseStart, HttpResponseTrailers, ReceiveEve
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::Full;
+use http2::Peer;
 use test_support::hyper_client::HyperClient;
-use test_support::{Client, Http, Server, http, logs, run};
+use test_support::{Client, Http, Server, http, logs, run, within};
 
 use crate::proxied;
 use crate::upstream::Upstream;
@@ -381,5 +382,34 @@ fn a_response_can_come_before_the_request_is_complete() {
         // The rest of the request never comes, so the connection is of no more use.
         assert_eq!(connection.read_exact(4).await, b"half");
         connection.raw().expect_end().await;
+    });
+}
+
+/// The server offers early hints over HTTP/2 only.
+#[test]
+fn early_hints_pass_before_the_head() {
+    run(async {
+        let upstream = Upstream::start().await;
+        let proxy = proxied(upstream.address(), "").await;
+        let address = proxy.address();
+        let client = tokio::task::spawn_blocking(move || {
+            let mut peer = Peer::connect(address);
+            peer.get(1, "/");
+            let hint = peer.expect_status(1, 103);
+            let link = ("link".to_owned(), "</a.css>; rel=preload".to_owned());
+            assert_eq!(hint.headers, [link]);
+            assert_eq!(peer.expect_response(1, 200).text(), "page");
+        });
+        let mut connection = upstream.accept().await;
+        assert_eq!(connection.values("via"), ["2 proxy"]);
+        // HTTP/2 has no chunks, and a GET without a body must not become one with a body.
+        assert!(connection.values("transfer-encoding").is_empty());
+        connection
+            .write(
+                "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n\
+                 HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\npage",
+            )
+            .await;
+        within("the client", client).await.unwrap();
     });
 }

@@ -6,7 +6,9 @@
 )]
 
 mod http;
+mod loaded;
 mod upstream;
+mod websocket;
 
 use std::net::SocketAddr;
 
