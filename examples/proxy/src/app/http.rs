@@ -43,31 +43,34 @@ pub(super) async fn forward(
             Some(news) = news.recv() => if let News::EarlyHint(links) = news {
                 send.send(HttpResponseEarlyHint::new(links)).await?;
             },
-            answer = &mut answer => break answer,
+            answer = &mut answer => break Some(answer),
             reason = gone(&mut send) => return Err(reason.into()),
-            () = tokio::time::sleep(proxy.patience) => {
-                let error = AppError::from("it sent no response in time");
-                return fail(&mut send, StatusCode::GATEWAY_TIMEOUT, &error).await;
+            () = tokio::time::sleep(proxy.patience) => break None,
+        }
+    };
+    let (status, error) = match answer {
+        Some(Ok((mut response, lease))) if !response.status().is_informational() => {
+            remove_hop_by_hop(response.headers_mut());
+            match send_response(&mut send, &extensions, response).await {
+                Ok(()) => lease.release().await,
+                // It is too late for a status: the client must see that the response is incomplete.
+                Err(error) if error.is_body() => return Err(AppError::aborted_by(error)),
+                Err(error) => return Err(error.into()),
             }
+            return Ok(());
         }
-    };
-    let (mut response, lease) = match answer {
-        Ok((response, _)) if response.status().is_informational() => {
-            let error = AppError::from("it changed the protocol");
-            return fail(&mut send, StatusCode::BAD_GATEWAY, &error).await;
-        }
-        Ok(answer) => answer,
         // The client has left before its body was complete.
-        Err(error) if error.is_disconnected() => return Err(error),
-        Err(error) => return fail(&mut send, StatusCode::BAD_GATEWAY, &error).await,
+        Some(Err(error)) if error.is_disconnected() => return Err(error),
+        Some(Err(error)) => (StatusCode::BAD_GATEWAY, error),
+        Some(Ok(_)) => (StatusCode::BAD_GATEWAY, "it changed the protocol".into()),
+        None => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "it sent no response in time".into(),
+        ),
     };
-    remove_hop_by_hop(response.headers_mut());
-    match send_response(&mut send, &extensions, response).await {
-        Ok(()) => lease.release().await,
-        // It is too late for a status: the client must see that the response is incomplete.
-        Err(error) if error.is_body() => return Err(AppError::aborted_by(error)),
-        Err(error) => return Err(error.into()),
-    }
+    tracing::warn!(error = %error.chain(), %status, "the upstream failed");
+    let start = HttpResponseStart::new(status).content_type("text/plain");
+    send.respond(start, "the upstream failed\n").await?;
     Ok(())
 }
 
@@ -117,11 +120,4 @@ async fn gone(send: &mut Sender) -> DisconnectReason {
         reason if reason.is_gone() => reason,
         _ => std::future::pending().await,
     }
-}
-
-async fn fail(send: &mut Sender, status: StatusCode, error: &AppError) -> Result<(), AppError> {
-    tracing::warn!(error = %error.chain(), %status, "the upstream failed");
-    let start = HttpResponseStart::new(status).content_type("text/plain");
-    send.respond(start, "the upstream failed\n").await?;
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! A reverse proxy: it forwards each request and each WebSocket to one upstream over HTTP/1.1.
 
+mod handshake;
 mod headers;
 mod http;
 mod pool;

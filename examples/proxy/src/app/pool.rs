@@ -86,7 +86,7 @@ impl Pool {
 
     fn take_idle(&self) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(since, connection)| since.elapsed() < IDLE && !connection.is_closed());
+        idle.retain(|(since, _)| since.elapsed() < IDLE);
         idle.pop().map(|(_, connection)| connection)
     }
 }

@@ -365,6 +365,27 @@ fn a_response_to_head_keeps_its_length_and_has_no_body() {
 }
 
 #[test]
+fn a_client_that_waits_before_its_body_is_told_to_continue() {
+    run(async {
+        let upstream = Upstream::start().await;
+        let proxy = proxied(upstream.address(), "").await;
+        let mut client = proxy.connect().await;
+        client
+            .write(
+                "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
+            )
+            .await;
+        client.expect_head(100).await;
+        client.write("body").await;
+        let mut connection = upstream.accept().await;
+        assert_eq!(connection.read_exact(4).await, b"body");
+        connection.write("HTTP/1.1 100 Continue\r\n\r\n").await;
+        connection.write(NO_CONTENT).await;
+        client.expect_response(204).await;
+    });
+}
+
+#[test]
 fn a_response_can_come_before_the_request_is_complete() {
     run(async {
         let upstream = Upstream::start().await;
