@@ -4,7 +4,8 @@
 //!   [`HttpScope`](asgi::HttpScope) and the types of the crate `http`.
 //! - [`ReceiverBody`] is a request body as an `http_body::Body`. It converts into a `Stream` and, with
 //!   the feature `tokio`, into an `AsyncRead`.
-//! - [`send_response`] sends an `http::Response` with any `http_body::Body`.
+//! - [`send_response`] sends an `http::Response` with any `http_body::Body`. [`send_denial`] denies a
+//!   WebSocket with one.
 //! - [`EventStream`] and [`EventSink`] are the events of an exchange as a `Stream` and a `Sink`.
 //! - [`WebSocket`] has methods in place of events.
 //! - [`lifespan`] builds the lifespan of an app from two functions.
@@ -65,7 +66,7 @@ pub use events::{EventSink, EventStream};
 pub use lifespan::{LifespanApp, WithLifespan, lifespan};
 pub use preload::{Destination, Preload};
 pub use request::{RequestContext, from_request_parts, into_request, into_request_parts};
-pub use response::{ResponseError, send_response};
+pub use response::{ResponseError, send_denial, send_response};
 pub use websocket::{WebSocket, WebSocketReceiver, WebSocketSender, choose_subprotocol};
 
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! Sends an `http::Response` with any body.
+//! Sends an `http::Response` with any body, as a response or as the denial of a handshake.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use asgi::{
     DisconnectReason, Extension, Extensions, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, SendError, Sender,
+    HttpResponseTrailers, SendError, Sender, WebSocketClose, WebSocketHttpResponseBody,
+    WebSocketHttpResponseStart,
 };
 use bytes::{Buf, Bytes};
 use http::header::CONTENT_LENGTH;
@@ -133,6 +134,73 @@ where
     }
 }
 
+/// Denies the handshake of a WebSocket with a response with any `http_body::Body`.
+///
+/// `extensions` are those of the WebSocket's scope. If they offer no response to a handshake, the
+/// server answers 403 instead. The body is streamed; trailers are dropped.
+///
+/// # Cancel safety
+///
+/// This function is not cancel-safe. If the future is dropped, the response is incomplete.
+///
+/// # Errors
+///
+/// Returns an error if the body fails or if the server does not take an event. For example, the
+/// status must be from 300 to 999.
+///
+/// ```
+/// use asgi::{AppError, Receiver, Scope, Sender};
+/// use asgi_util::send_denial;
+/// use http_body_util::Full;
+///
+/// async fn app(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+///     let Scope::WebSocket(websocket) = scope else {
+///         return Err(AppError::unsupported(&scope));
+///     };
+///     let response = http::Response::builder().status(401);
+///     let response = response.body(Full::<bytes::Bytes>::from("Log in first\n"))?;
+///     send_denial(&mut send, &websocket.extensions, response).await?;
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), AppError> {
+/// let denied = asgi_testing::Client::new(app).websocket("/").connect().await.unwrap_err();
+/// assert_eq!(denied.response().unwrap().text(), "Log in first\n");
+/// # Ok(()) }
+/// ```
+pub async fn send_denial<B>(
+    send: &mut Sender,
+    extensions: &Extensions,
+    response: Response<B>,
+) -> Result<(), ResponseError>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    if !extensions.has(Extension::WebSocketHttpResponse) {
+        return Ok(send.send(WebSocketClose::default()).await?);
+    }
+    let (head, body) = response.into_parts();
+    let mut body = pin!(body);
+    let mut start = WebSocketHttpResponseStart::new(head.status);
+    start.headers = head.headers;
+    send.send(start).await?;
+    let mut watches_client = true;
+    loop {
+        let part = next_part(body.as_mut(), send, &mut watches_client).await?;
+        let (data, is_last) = match part {
+            BodyPart::Data(data) => (data, body.is_end_stream()),
+            BodyPart::Trailers(_) | BodyPart::End => (Bytes::new(), true),
+        };
+        send.send(WebSocketHttpResponseBody::new(data, !is_last))
+            .await?;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
 /// Adds a `content-length`, unless the response has one or its status forbids one.
 fn add_content_length(start: &mut HttpResponseStart, length: Option<u64>) {
     let status = start.status;
@@ -220,7 +288,7 @@ where
     .await
 }
 
-/// The error of [`send_response`].
+/// The error of [`send_response`] and [`send_denial`].
 #[derive(Debug)]
 pub struct ResponseError(ResponseErrorKind);
 

@@ -16,6 +16,12 @@ pub fn load(package: &str) -> Library {
     Library::load_with(build(package), &options).unwrap()
 }
 
+/// [`load`] for an app that takes a configuration.
+pub fn load_configured(package: &str, config: &str) -> Library {
+    let options = LoadOptions::new().config(config);
+    Library::load_with(build(package), &options).unwrap()
+}
+
 fn build(package: &str) -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "-p", package, "--message-format=json"])

@@ -1,4 +1,4 @@
-//! `send_response` with bodies of every kind.
+//! `send_response` and `send_denial` with bodies of every kind.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use asgi::{AppError, DisconnectReason, Extension, Extensions, Receiver, Scope, Sender};
 use asgi_testing::{Client, Request};
-use asgi_util::{ResponseError, send_response};
+use asgi_util::{ResponseError, send_denial, send_response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -91,7 +91,7 @@ fn trailers(value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
 }
 
-/// A client whose app answers with a response.
+/// A client whose app answers with a response, also to a handshake.
 fn client<B>(make: impl Fn() -> Response<B> + Send + Sync + 'static) -> Client
 where
     B: Body + Send + 'static,
@@ -101,10 +101,14 @@ where
     Client::new(move |scope: Scope, _: Receiver, mut send: Sender| {
         let response = make();
         async move {
-            let Scope::Http(http) = scope else {
-                return Err(AppError::unsupported(&scope));
-            };
-            Ok(send_response(&mut send, &http.extensions, response).await?)
+            match scope {
+                Scope::Http(http) => send_response(&mut send, &http.extensions, response).await?,
+                Scope::WebSocket(websocket) => {
+                    send_denial(&mut send, &websocket.extensions, response).await?;
+                }
+                _ => return Err(AppError::unsupported(&scope)),
+            }
+            Ok(())
         }
     })
     .extensions(Extensions::new())
@@ -264,4 +268,33 @@ async fn a_body_of_another_kind_of_buffer_works() {
         Response::new(body)
     });
     assert_eq!(client.get("/").await.unwrap().text(), "hello");
+}
+
+#[tokio::test]
+async fn a_denial_is_sent_part_by_part_without_its_trailers_or_becomes_a_403() {
+    let client = client(|| {
+        let steps = [
+            Step::Data("log "),
+            Step::Wait,
+            Step::Data("in"),
+            Step::Trailers("1"),
+        ];
+        let mut response = Response::new(script(steps));
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response
+            .headers_mut()
+            .insert("x-a", HeaderValue::from_static("1"));
+        response
+    });
+    let offered = Extensions::new().with(Extension::WebSocketHttpResponse);
+    let client = client.extensions(offered);
+    let denied = client.websocket("/").connect().await.unwrap_err();
+    let response = denied.response().unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.header("x-a"), Some("1"));
+    assert_eq!(response.text(), "log in");
+    assert_eq!(response.trailers(), None);
+    let client = client.extensions(Extensions::new());
+    let denied = client.websocket("/").connect().await.unwrap_err();
+    assert_eq!(denied.status().unwrap(), 403);
 }
