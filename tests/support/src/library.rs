@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use asgi_abi::Library;
+use asgi_abi::{Library, LoadOptions};
 use serde_json::Value;
 
 /// Builds an example and loads its library. The library is never unloaded, so call this once.
@@ -11,6 +11,12 @@ use serde_json::Value;
 /// `cargo test` builds the libraries too, but only into cargo's private folder.
 pub fn load(package: &str) -> Library {
     Library::load(build(package)).unwrap()
+}
+
+/// Like [`load`], for the app that the library exports under `name`.
+pub fn load_named(package: &str, name: &str) -> Library {
+    let options = LoadOptions::new().name(name);
+    Library::load_with(build(package), &options).unwrap()
 }
 
 fn build(package: &str) -> PathBuf {
