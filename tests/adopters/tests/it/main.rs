@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod bridge;
 mod forms;
 mod middleware;
 mod mini;
