@@ -19,19 +19,23 @@ pub fn load_named(package: &str, name: &str) -> Library {
     Library::load_with(build(package), &options).unwrap()
 }
 
-fn build(package: &str) -> PathBuf {
+/// Builds a package of this workspace, and returns the path of its library or its program.
+pub fn build(package: &str) -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "-p", package, "--message-format=json"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .output()
         .unwrap();
     let messages = String::from_utf8(built.stdout).unwrap();
-    let target = package.replace('-', "_");
-    let library = messages
+    let library = package.replace('-', "_");
+    let file = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == *target)
+        .filter(|message| {
+            let name = &message["target"]["name"];
+            *name == *package || *name == *library
+        })
         .find_map(|message| Some(message["filenames"][0].as_str()?.to_owned()));
-    let library = library.unwrap_or_else(|| panic!("cargo does not build {package}"));
-    library.into()
+    let file = file.unwrap_or_else(|| panic!("cargo does not build {package}"));
+    file.into()
 }

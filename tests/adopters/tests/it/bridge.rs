@@ -10,7 +10,7 @@ use test_support::websocket_client::{CLOSE, TEXT, over_both};
 
 use crate::forms::{Forms, erased, get};
 
-static BRIDGE: Forms = Forms::new("bridge", || erased(adopters::bridge::app()));
+static BRIDGE: Forms = Forms::new(Some("bridge"), || erased(adopters::bridge::app()));
 
 /// Asks the app again and again until `count` handlers run under this name.
 async fn until_running(client: &Client, name: &str, count: u32) {

@@ -11,14 +11,14 @@ use test_support::{Server, library, run};
 
 /// An app, linked in and loaded from the library.
 pub struct Forms {
-    name: &'static str,
+    name: Option<&'static str>,
     linked: fn() -> DynApp,
     loaded: OnceLock<Library>,
 }
 
 impl Forms {
-    /// `name` is the one under which the library exports the app.
-    pub const fn new(name: &'static str, linked: fn() -> DynApp) -> Self {
+    /// `name` is the one under which the library exports the app, if it has one.
+    pub const fn new(name: Option<&'static str>, linked: fn() -> DynApp) -> Self {
         Self {
             name,
             linked,
@@ -28,9 +28,10 @@ impl Forms {
 
     /// The app in each form.
     pub fn each(&self) -> [(&'static str, DynApp); 2] {
-        let library = self
-            .loaded
-            .get_or_init(|| library::load_named("adopters", self.name));
+        let library = self.loaded.get_or_init(|| match self.name {
+            Some(name) => library::load_named("adopters", name),
+            None => library::load("adopters"),
+        });
         [
             ("linked in", (self.linked)()),
             ("loaded", DynApp::new(library.app())),

@@ -4,7 +4,9 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod all;
 mod bridge;
 mod forms;
 mod middleware;
 mod mini;
+mod tiny;

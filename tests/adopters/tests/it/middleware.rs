@@ -5,7 +5,7 @@ use test_support::logs;
 
 use crate::forms::{Forms, erased, get};
 
-static MIDDLEWARE: Forms = Forms::new("middleware", || erased(adopters::middleware::app()));
+static MIDDLEWARE: Forms = Forms::new(Some("middleware"), || erased(adopters::middleware::app()));
 
 #[test]
 fn middleware_that_changes_events_keeps_their_number() {

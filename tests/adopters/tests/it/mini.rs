@@ -8,7 +8,7 @@ use test_support::websocket_client::{CLOSE, TEXT, over_both};
 
 use crate::forms::{Forms, erased, get};
 
-static MINI: Forms = Forms::new("mini", || erased(adopters::mini::app()));
+static MINI: Forms = Forms::new(Some("mini"), || erased(adopters::mini::app()));
 
 #[test]
 fn a_handler_gets_the_parameters_of_its_path() {
