@@ -10,31 +10,44 @@ use serde_json::Value;
 ///
 /// `cargo test` builds the libraries too, but only into cargo's private folder.
 pub fn load(package: &str) -> Library {
-    let options = LoadOptions::new()
+    load_with(package, LoadOptions::new())
+}
+
+/// [`load`] for an app that takes a configuration.
+pub fn load_configured(package: &str, config: &str) -> Library {
+    load_with(package, LoadOptions::new().config(config))
+}
+
+/// Like [`load`], for the app that the library exports under `name`.
+pub fn load_named(package: &str, name: &str) -> Library {
+    load_with(package, LoadOptions::new().name(name))
+}
+
+/// As the command does.
+fn load_with(package: &str, options: LoadOptions) -> Library {
+    let options = options
         .exchange_id(ferricorn::current_exchange)
         .app_is_working(ferricorn::app_is_working);
     Library::load_with(build(package), &options).unwrap()
 }
 
-/// [`load`] for an app that takes a configuration.
-pub fn load_configured(package: &str, config: &str) -> Library {
-    let options = LoadOptions::new().config(config);
-    Library::load_with(build(package), &options).unwrap()
-}
-
-fn build(package: &str) -> PathBuf {
+/// Builds a package of this workspace, and returns the path of its library or its program.
+pub fn build(package: &str) -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "-p", package, "--message-format=json"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .output()
         .unwrap();
     let messages = String::from_utf8(built.stdout).unwrap();
-    let target = package.replace('-', "_");
-    let library = messages
+    let library = package.replace('-', "_");
+    let file = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == *target)
+        .filter(|message| {
+            let name = &message["target"]["name"];
+            *name == *package || *name == *library
+        })
         .find_map(|message| Some(message["filenames"][0].as_str()?.to_owned()));
-    let library = library.unwrap_or_else(|| panic!("cargo does not build {package}"));
-    library.into()
+    let file = file.unwrap_or_else(|| panic!("cargo does not build {package}"));
+    file.into()
 }

@@ -32,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("chat", &["asgi", "asgi-abi", "asgi-testing", ANY]),
     ("ws-echo", &["asgi", "asgi-abi", "asgi-testing"]),
     ("tiny-server", &["asgi", "asgi-abi", "asgi-rules", ANY]),
+    ("adopters", &["asgi", "asgi-abi", "asgi-util", ANY]),
     ("e2e", &[ANY]),
     ("test-support", &["asgi", "asgi-abi", "ferricorn", ANY]),
     // Its library shares no code with the server, so that both cannot make the same mistake.
@@ -55,6 +56,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("chat", &["asgi-testing"]),
     ("ws-echo", &["asgi-testing"]),
     ("tiny-server", &[]),
+    ("adopters", &["asgi-testing", "test-support"]),
     (
         "e2e",
         &["asgi", "asgi-abi", "ferricorn", "http2", "test-support"],

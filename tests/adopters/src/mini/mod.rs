@@ -1,0 +1,6 @@
+//! A small web framework, and an app that uses it.
+
+mod app;
+mod framework;
+
+pub use self::app::app;
