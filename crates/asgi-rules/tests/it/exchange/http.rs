@@ -1,13 +1,14 @@
 use std::future::Future;
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use asgi::{
     DisconnectReason, Extension, Extensions, HttpRequest, HttpResponseBody, HttpResponseEarlyHint,
     HttpResponseStart, Receiver, SendEvent, Sender,
 };
 use asgi_rules::exchange::HttpExchange;
-use asgi_rules::{AppEnd, Ending, Fault, HttpRules};
+use asgi_rules::{AppEnd, ClosedWaiter, ClosedWakers, Ending, Fault, HttpRules};
 use http::Method;
 
 use super::{Task, once, receive, send};
@@ -327,10 +328,59 @@ fn a_waker_may_use_the_exchange() {
     let (exchange, mut receiver, mut sender) = exchange();
     let uses = Arc::new(Uses(exchange.clone(), Mutex::default()));
     let waker = Waker::from(Arc::clone(&uses));
-    let mut cx = std::task::Context::from_waker(&waker);
+    let mut cx = Context::from_waker(&waker);
     assert!(exchange.poll_wants_body(&mut cx).is_pending());
     assert!(receiver.poll_receive(&mut cx).is_pending());
     assert!(sender.poll_closed(&mut cx).is_pending());
     exchange.disconnected(DisconnectReason::Lost);
     assert_eq!(*uses.1.lock().unwrap(), [true, false, false]);
+}
+
+/// Dropping a waker may use the exchange, too: the state of a task is dropped with its last waker.
+#[test]
+fn a_waker_that_a_handle_drops_may_use_the_exchange() {
+    struct Uses(HttpExchange, mpsc::Sender<bool>);
+    impl Wake for Uses {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Uses {
+        fn drop(&mut self) {
+            let _ = self.1.send(self.0.is_complete());
+        }
+    }
+    let (exchange, _receive, sender) = exchange();
+    let (dropped, drops) = mpsc::channel();
+    // A deadlock stays in this thread, and the test fails.
+    std::thread::spawn(move || {
+        let waker = || Waker::from(Arc::new(Uses(exchange.clone(), dropped.clone())));
+        let mut handle = Box::pin(sender.closed_handle());
+        for _ in 0..2 {
+            let polled = handle.as_mut().poll(&mut Context::from_waker(&waker()));
+            assert!(polled.is_pending());
+        }
+        drop(handle);
+    });
+    for _ in 0..2 {
+        let used = drops.recv_timeout(Duration::from_secs(10));
+        assert_eq!(used, Ok(false), "the exchange was locked");
+    }
+}
+
+/// CORE-030
+#[test]
+fn a_server_gets_the_wakers_of_handles_back_to_drop_them() {
+    let mut wakers = ClosedWakers::default();
+    let mut waiter = ClosedWaiter::default();
+    let [first, second] = [Task::new(), Task::new()].map(Waker::from);
+    let mut register = |waker| wakers.register(&mut waiter, &Context::from_waker(waker));
+    assert!(register(&first).is_none());
+    assert!(register(&first).is_none(), "it stays");
+    assert!(register(&second).is_some_and(|old| old.will_wake(&first)));
+    assert!(
+        wakers
+            .remove(&mut waiter)
+            .is_some_and(|old| old.will_wake(&second))
+    );
+    assert!(wakers.remove(&mut waiter).is_none());
+    assert!(wakers.take().is_empty());
 }
