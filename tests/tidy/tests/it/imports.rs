@@ -30,7 +30,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("push", &["asgi", "asgi-abi", "asgi-util", ANY]),
     ("chat", &["asgi", "asgi-abi", "asgi-testing", ANY]),
     ("ws-echo", &["asgi", "asgi-abi", "asgi-testing"]),
-    ("tiny-server", &["asgi", "asgi-abi", "asgi-rules", ANY]),
+    (
+        "tiny-server",
+        &["asgi", "asgi-abi", "asgi-rules", "asgi-util", ANY],
+    ),
     ("e2e", &[ANY]),
     ("test-support", &["asgi", "asgi-abi", "ferricorn", ANY]),
     // Its library shares no code with the server, so that both cannot make the same mistake.
@@ -52,7 +55,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("push", &["asgi-testing"]),
     ("chat", &["asgi-testing"]),
     ("ws-echo", &["asgi-testing"]),
-    ("tiny-server", &[]),
+    ("tiny-server", &["asgi-abi"]),
     (
         "e2e",
         &["asgi", "asgi-abi", "ferricorn", "http2", "test-support"],
