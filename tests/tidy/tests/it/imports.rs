@@ -58,7 +58,15 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tiny-server", &["asgi-abi"]),
     (
         "e2e",
-        &["asgi", "asgi-abi", "ferricorn", "http2", "test-support"],
+        &[
+            "asgi",
+            "asgi-abi",
+            "asgi-rules",
+            "asgi-testing",
+            "ferricorn",
+            "http2",
+            "test-support",
+        ],
     ),
     ("test-support", &[]),
     ("http2", &["asgi", "ferricorn", "test-support"]),
