@@ -44,10 +44,8 @@ impl AppError {
 
     /// Like [`unsupported`](Self::unsupported), for callers that have only the name of the kind.
     pub fn unsupported_kind(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self::marked(
-            "this app does not serve this kind of scope",
-            ScopeKind(kind.into()),
-        )
+        let kind = ScopeKind(kind.into());
+        Self::marked("this app does not serve this kind of scope", kind)
     }
 
     /// Creates the error of an app that breaks off its exchange on purpose, for example because the
@@ -218,10 +216,8 @@ impl SendError {
         got: impl Into<Cow<'static, str>>,
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self(SendErrorKind::Misuse {
-            got: got.into(),
-            expected: expected.into(),
-        })
+        let (got, expected) = (got.into(), expected.into());
+        Self(SendErrorKind::Misuse { got, expected })
     }
 
     /// Creates the error for an event that the rules allow, but that this connection cannot do, or
