@@ -19,9 +19,12 @@ use asgi::{
 use asgi_rules::{AppEnd, Fault, HttpRules};
 use asgi_testing::Client;
 use http::Method;
+use tokio::net::TcpStream;
 
 use test_support::app::channel;
 use test_support::{Http, Server, http, http_with, logs, run, within};
+
+use crate::hello;
 
 /// Prints a row of the table, and checks what was observed.
 #[track_caller]
@@ -348,6 +351,49 @@ fn a_flush_does_nothing_where_there_is_nothing_to_flush() {
                 response.text()
             ),
             "before the start: Ok(()), on a WebSocket: Ok(()) Ok(())",
+        );
+    });
+}
+
+/// HTTP-024, HTTP-027
+#[test]
+fn a_loaded_app_that_waited_answers_with_the_same_framing_each_time() {
+    const REQUESTS: usize = 90;
+    /// The app waits for a timer, a socket and a blocking thread of its runtime, then sends the start
+    /// and the last body.
+    const TARGET: &str = "/io";
+    run(async {
+        let server = Server::start(hello::loaded()).await;
+        let mut without_length = [0, 0];
+        let mut client = server.connect().await;
+        for _ in 0..REQUESTS {
+            client.get(TARGET).await;
+            let response = client.expect_response(200).await;
+            without_length[0] += usize::from(response.header("content-length").is_none());
+        }
+        let stream = within("a connection", TcpStream::connect(server.address())).await;
+        let handshake = h2::client::handshake(stream.unwrap());
+        let (mut requests, connection) = within("HTTP/2", handshake).await.unwrap();
+        let connection = tokio::spawn(connection);
+        for _ in 0..REQUESTS {
+            requests = within("a stream", requests.ready()).await.unwrap();
+            let request = http::Request::get(format!("http://a{TARGET}"))
+                .body(())
+                .unwrap();
+            let (response, _) = requests.send_request(request, true).unwrap();
+            let response = within("a response", response).await.unwrap();
+            assert_eq!(response.status(), 200);
+            let length = response.headers().get("content-length");
+            without_length[1] += usize::from(length.is_none());
+        }
+        drop(requests);
+        connection.abort();
+        let [http1, http2] = without_length;
+        row(
+            "responses without a length, of 90, if a loaded app has waited for its own I/O",
+            "10, chunked, over HTTP/1.1",
+            format!("{http1} over HTTP/1.1, {http2} over HTTP/2"),
+            "0 over HTTP/1.1, 0 over HTTP/2",
         );
     });
 }
