@@ -131,12 +131,8 @@ struct ErrorChain<'a>(&'a (dyn Error + Send + Sync + 'static));
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        let mut causes = std::iter::successors(self.0.source(), |&error| error.source());
+        causes.try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 
