@@ -1,5 +1,7 @@
 //! How apps end, and which ends are the app's fault.
 
+use std::fmt;
+
 use asgi::AppError;
 
 /// How an app's future ended.
@@ -43,6 +45,18 @@ pub enum Fault {
     NoResponse,
     /// It returned before its response was complete.
     Incomplete,
+}
+
+/// What the app did, for a line in the log.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "the app failed",
+            Self::Panicked => "the app panicked",
+            Self::NoResponse => "the app returned without a response",
+            Self::Incomplete => "the app's response is incomplete",
+        })
+    }
 }
 
 /// Returns what the app did wrong, if its end is its fault.

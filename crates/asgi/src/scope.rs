@@ -62,22 +62,11 @@ impl Scope {
     }
 }
 
-impl From<HttpScope> for Scope {
-    fn from(scope: HttpScope) -> Self {
-        Self::Http(Box::new(scope))
-    }
-}
-
-impl From<WebSocketScope> for Scope {
-    fn from(scope: WebSocketScope) -> Self {
-        Self::WebSocket(Box::new(scope))
-    }
-}
-
-impl From<LifespanScope> for Scope {
-    fn from(scope: LifespanScope) -> Self {
-        Self::Lifespan(scope)
-    }
+conversions! {
+    HttpScope => Scope: scope => Self::Http(Box::new(scope));
+    WebSocketScope => Scope: scope => Self::WebSocket(Box::new(scope));
+    LifespanScope => Scope: scope => Self::Lifespan(scope);
+    SocketAddr => Address: address => Self::Ip(address);
 }
 
 /// The address of one end of a connection.
@@ -99,12 +88,6 @@ impl Address {
             Self::Ip(address) => Some(*address),
             Self::Unix(_) => None,
         }
-    }
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self::Ip(address)
     }
 }
 

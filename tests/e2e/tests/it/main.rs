@@ -21,4 +21,5 @@ mod malformed;
 mod request;
 mod response;
 mod tls;
+mod traps;
 mod websocket;
