@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod building;
+mod crashes;
 mod loading;
 mod options;
 mod process;
