@@ -36,6 +36,7 @@ async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), Ap
             std::future::pending().await
         }
         "/panic" => panic!("the client asked for it"),
+        path if path.starts_with("/error") => Err("the client asked for an error".into()),
         "/block" => {
             eprintln!("blocked");
             loop {

@@ -7,6 +7,7 @@
 mod building;
 mod crashes;
 mod loading;
+mod logs;
 mod options;
 mod process;
 mod reference;

@@ -7,7 +7,6 @@
 //!
 //! The command ends with the server, or at most one second after a second signal.
 
-use std::fmt;
 use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -22,17 +21,21 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::arguments::{self, Invocation};
 use super::exit::{Error, Exit};
+use super::logging::{self, print_line};
 use super::settings::{CommandSettings, OptionSet, ResolvedSettings, gather};
 use super::stall_watchdog::StallWatchdog;
 use super::value::show_duration;
-use super::{Loaded, Program, Target, logging, tls};
+use super::{Loaded, Program, Target, tls};
 use crate::{Bind, Handle, Listener, ServeError, Tls};
 
-/// The name of this server.
-pub(super) const SERVER: &str = "ferricorn";
+/// The name of this server, and of the threads that serve.
+pub(super) const SERVER: &str = crate::panic::SERVING_THREAD;
 
 /// How long the process waits for an app that blocks its thread, because nothing can stop that.
 const BLOCKED_APP_WAIT: Duration = Duration::from_secs(1);
+
+/// How long the end of the command waits for the reader of its log.
+const LOG_FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 /// Signals within this time count as one.
 const COALESCE_TIME: Duration = Duration::from_millis(20);
@@ -48,9 +51,10 @@ pub(super) type Loader<'a> = Box<dyn FnOnce(&Target) -> Result<Loaded, Error> + 
 /// Runs the command. An error becomes a line on standard error and an exit code.
 pub(super) fn run(program: &Program, source: AppSource<'_>) -> ExitCode {
     let exit = try_run(program, source).unwrap_or_else(|error| {
-        print_status(format_args!("{}: error: {error}", program.name));
+        print_line(format_args!("{}: error: {error}", program.name));
         error.exit
     });
+    logging::flush(LOG_FLUSH_LIMIT);
     exit.into()
 }
 
@@ -71,8 +75,8 @@ fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
         Invocation::PrintConfig(flags) => return Ok(print_output(&resolve(flags)?.print())),
         Invocation::Serve { app, flags } => (app, resolve(flags)?),
     };
-    logging::install(&resolved.settings);
-    crate::panic::install_hook();
+    logging::install(&resolved.settings).map_err(failed)?;
+    crate::panic::install_hook(|| logging::flush(LOG_FLUSH_LIMIT));
     raise_file_limit(&resolved);
     let settings = resolved.settings;
     // Certificates come before the app, because a build may take a while.
@@ -123,12 +127,6 @@ fn raise_file_limit(resolved: &ResolvedSettings) {
 }
 
 fn serve(loaded: Loaded, settings: CommandSettings, tls: Option<&Tls>) -> Result<Exit, Error> {
-    let failed = |error: std::io::Error| {
-        Error::new(
-            Exit::Failed,
-            format_args!("the server cannot start its threads: {error}"),
-        )
-    };
     let watchdog = Arc::<StallWatchdog>::default();
     let watched = Arc::clone(&watchdog);
     let workers = Builder::new_multi_thread()
@@ -171,6 +169,14 @@ fn serve(loaded: Loaded, settings: CommandSettings, tls: Option<&Tls>) -> Result
         _ => workers.shutdown_timeout(BLOCKED_APP_WAIT),
     }
     ended
+}
+
+/// The error if the system gives the server no thread.
+fn failed(error: std::io::Error) -> Error {
+    Error::new(
+        Exit::Failed,
+        format_args!("the server cannot start its threads: {error}"),
+    )
 }
 
 fn bind(
@@ -228,7 +234,7 @@ impl RunningServer {
                     ReceivedSignal::Hangup => self.reload(),
                     ReceivedSignal::Stop(number) if stopping => {
                         let exchanges = self.exchanges();
-                        print_status(format_args!(
+                        print_line(format_args!(
                             "stopped at once: {exchanges} cut off, the app's shutdown skipped"
                         ));
                         self.handle.abort();
@@ -277,7 +283,7 @@ impl RunningServer {
             Some(limit) => format!("at most {}", show_duration(limit)),
             None => "without a limit".to_owned(),
         };
-        print_status(format_args!(
+        print_line(format_args!(
             "stopping: waiting for {exchanges}, {limit}; a second signal stops at once"
         ));
     }
@@ -378,18 +384,11 @@ impl Banner {
                 Address::Unix(Some(path)) => format!("unix:{}", path.display()),
                 _ => "an unnamed socket".to_owned(),
             };
-            print_status(format_args!(
+            print_line(format_args!(
                 "{SERVER} {version} serving {app} on {address} ({threads} thread{plural})"
             ));
         }
     }
-}
-
-/// Prints a line for people to standard error, at every log level.
-fn print_status(line: fmt::Arguments<'_>) {
-    // One write for each line, so that it does not mix with lines of the log. If standard error is
-    // closed, there is no place to report that.
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn print_output(text: &str) -> Exit {
