@@ -230,6 +230,27 @@ pub fn report_crashes() {
     IS_ENABLED.store(true, Ordering::Relaxed);
 }
 
+/// The names of the calls that run now, such as `GET /a (exchange 7)`, without that of the lifespan.
+///
+/// Empty before [`report_crashes`]. For the last line of a server that must end although calls run.
+pub fn running_calls() -> Vec<String> {
+    let mut calls: Vec<String> = SLOTS
+        .iter()
+        .filter(|slot| slot.state.load(Ordering::Acquire) == NAMED)
+        .map(|slot| {
+            let mut line = CrashLine::default();
+            line.push_call(slot);
+            String::from_utf8_lossy(&line.bytes[..line.len]).into_owned()
+        })
+        .filter(|name| !name.starts_with("lifespan"))
+        .collect();
+    let unnamed = UNNAMED.load(Ordering::Relaxed);
+    if unnamed != 0 {
+        calls.push(format!("{unnamed} without a name"));
+    }
+    calls
+}
+
 /// Sets the library's name for the report. Only the first call has an effect.
 pub(crate) fn set_library(name: String) {
     LIBRARY.get_or_init(|| name);

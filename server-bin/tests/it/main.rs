@@ -12,4 +12,5 @@ mod options;
 mod process;
 mod reference;
 mod serving;
+mod stops;
 mod tls;

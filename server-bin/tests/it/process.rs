@@ -32,6 +32,17 @@ pub(crate) fn static_app<S: AsRef<str>>(arguments: &[S]) -> Command {
     command(&program, arguments)
 }
 
+/// The library of `examples/faulty.rs`, with `:name` after it if there is a name.
+pub(crate) fn faulty(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_ferricorn")).with_file_name("examples");
+    let library = folder.join("libfaulty.so");
+    assert!(
+        library.exists(),
+        "build it first: cargo build -p ferricorn-cli --examples"
+    );
+    format!("{}{name}", library.display())
+}
+
 fn command<S: AsRef<str>>(program: &Path, arguments: &[S]) -> Command {
     let mut command = Command::new(program);
     command
