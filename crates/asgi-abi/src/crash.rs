@@ -7,7 +7,7 @@
 //!
 //! The process always ends. A second crash in the thread that reports ends it at once. Other threads
 //! that crash wait for the report, but not for ever. An alarm ends the process if the report takes
-//! longer than [`REPORT_SECONDS`], for example because nobody reads standard error.
+//! longer than [`REPORT_SECONDS`], for example because standard error has no reader.
 //!
 //! A signal handler may do very little: this one does not allocate, does not lock, and calls only
 //! functions that signal-safety(7) lists. So the text that it needs is ready in [`SLOTS`], a table
@@ -15,7 +15,7 @@
 //!
 //! # Limits
 //!
-//! - If nobody reads standard error and its pipe is full, the report is lost.
+//! - If the reader of standard error has stopped and its pipe is full, the report is lost.
 //! - If more than [`MAX_CALLS`] calls run at once, the others are counted, not named.
 //! - A stack overflow on a thread of the app is not reported: that thread has no second stack. The
 //!   kernel ends the process by SIGSEGV.
@@ -38,8 +38,8 @@ const SIGNALS: [(libc::c_int, &str); 5] = [
     (libc::SIGABRT, "SIGABRT"),
 ];
 
-/// How long the report may take, in seconds. It is one `write` for each line, so only a pipe that
-/// nobody reads makes it take long.
+/// How long the report may take, in seconds. It is one `write` for each line, so only a full pipe
+/// makes it take long.
 const REPORT_SECONDS: libc::c_uint = 1;
 
 /// How long another thread that crashes waits for the end of the process, in milliseconds. This is

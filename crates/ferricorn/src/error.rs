@@ -24,7 +24,7 @@ pub(crate) enum ServeErrorKind {
     ShutdownFailed(Box<dyn Error + Send + Sync>),
     ShutdownTimedOut(Duration),
     /// Connections or exchanges did not end after the cut, because an app blocks its thread.
-    LeftBehind,
+    Unfinished,
     /// [`Handle::abort`](crate::Handle::abort) ended it.
     Aborted,
 }
@@ -54,10 +54,10 @@ impl ServeError {
         )
     }
 
-    /// Whether exchanges were left behind, because an app blocks its thread and nothing can end it.
+    /// Whether exchanges did not end, because an app blocks its thread and nothing can end it.
     /// The app's shutdown has run.
-    pub fn is_left_behind(&self) -> bool {
-        matches!(self.0, ServeErrorKind::LeftBehind)
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self.0, ServeErrorKind::Unfinished)
     }
 
     /// Whether [`Handle::abort`](crate::Handle::abort) ended the server.
@@ -96,7 +96,7 @@ impl fmt::Display for ServeError {
                     "the app's shutdown took longer than {limit:?} (shutdown timeout)"
                 )
             }
-            ServeErrorKind::LeftBehind => {
+            ServeErrorKind::Unfinished => {
                 f.write_str("the app blocks a thread after the graceful timeout")
             }
             ServeErrorKind::Aborted => f.write_str("the server was stopped at once"),

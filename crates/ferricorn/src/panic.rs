@@ -55,20 +55,24 @@ pub(crate) fn catch<T>(code: impl FnOnce() -> T) -> Result<T, Panic> {
 
 /// Installs a hook that keeps the panics of apps for the log, and logs other panics.
 ///
-/// It calls `before_abort` after it has logged a panic that may end the process.
+/// `exchange` returns the number of the exchange that this thread runs. The hook calls `before_abort`
+/// after it has logged a panic that may end the process.
 #[cfg(feature = "cli")]
-pub(crate) fn install_hook(before_abort: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn install_hook(
+    exchange: fn() -> Option<u64>,
+    before_abort: impl Fn() + Send + Sync + 'static,
+) {
     std::panic::set_hook(Box::new(move |info| {
         let text = payload_text(info.payload());
         // The texts of the standard library for a panic that it must not unwind. It aborts then.
         let aborts = text.starts_with("panic in a ");
         if IN_APP.get() && !aborts {
-            ORIGIN.set(Some(PanicOrigin::new(info)));
+            ORIGIN.set(Some(PanicOrigin::new(info, exchange())));
             return;
         }
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("(unnamed)");
-        let origin = PanicOrigin::new(info);
+        let origin = PanicOrigin::new(info, exchange());
         tracing::error!("thread {name} panicked: {text}, at {}", origin.place);
         origin.log_backtrace();
         // A serving thread catches its panics and goes on.
@@ -84,14 +88,14 @@ pub(crate) const SERVING_THREAD: &str = "ferricorn";
 
 #[cfg(feature = "cli")]
 impl PanicOrigin {
-    fn new(info: &PanicHookInfo<'_>) -> Self {
+    fn new(info: &PanicHookInfo<'_>, exchange: Option<u64>) -> Self {
         Self {
             place: match info.location() {
                 Some(place) => place.to_string(),
                 None => "an unknown place".to_owned(),
             },
             backtrace: CapturedBacktrace::new(),
-            exchange: crate::current_exchange(),
+            exchange,
         }
     }
 

@@ -119,7 +119,7 @@ async fn run(
         ended = lifespan.shut_down(shutdown) => ended,
     };
     if is_idle.is_err() && !counts.is_idle() {
-        return ended.and(Err(ServeError::new(ServeErrorKind::LeftBehind)));
+        return ended.and(Err(ServeError::new(ServeErrorKind::Unfinished)));
     }
     ended
 }

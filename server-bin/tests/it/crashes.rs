@@ -84,7 +84,7 @@ fn a_crash_signal_from_another_process_ends_the_process_by_that_signal() {
 }
 
 #[test]
-fn a_crash_ends_the_process_although_nobody_reads_its_report() {
+fn a_crash_ends_the_process_although_its_report_has_no_reader() {
     let folder = tempfile::tempdir().unwrap();
     let path = compiled(folder.path(), "bad.so", &in_c("", "return ASGI_PENDING;"));
     // The pipe is full before the server starts.

@@ -139,7 +139,7 @@ fn dropped(log: &str, lines: &str) -> usize {
 const SMALL: [&str; 2] = ["--log-buffer", "64KiB"];
 
 #[test]
-fn an_access_log_that_nobody_reads_stops_neither_the_server_nor_its_end() {
+fn an_access_log_without_a_reader_stops_neither_the_server_nor_its_end() {
     let (_reader, writer) = std::io::pipe().unwrap();
     let mut command = static_app(&[&["--access-log"], &SMALL[..]].concat());
     let server = Unread::start(command.stdout(writer).stderr(Stdio::null()));
@@ -182,7 +182,7 @@ fn an_access_log_that_is_read_again_goes_on_and_the_log_counts_what_is_missing()
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_neither_the_server_nor_its_end() {
+fn a_log_without_a_reader_stops_neither_the_server_nor_its_end() {
     let (log, writer) = std::io::pipe().unwrap();
     let mut command = static_app(&SMALL);
     let server = Unread::start(command.stderr(writer));

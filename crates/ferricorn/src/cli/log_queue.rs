@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_gives_up_after_its_limit_if_nobody_reads() {
+    fn a_flush_without_a_reader_gives_up_after_its_limit() {
         let (_reader, writer) = io::pipe().unwrap();
         let queue = LogQueue::start("log lines", &writer, 1 << 20, None).unwrap();
         for number in 0..MANY {

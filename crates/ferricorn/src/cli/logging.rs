@@ -72,7 +72,7 @@ pub(super) fn print_line(line: fmt::Arguments<'_>) {
     }
 }
 
-/// Waits until the log is written, at most for `limit`. A log that nobody reads loses lines.
+/// Waits until the log is written, at most for `limit`. A log without a reader loses lines.
 pub(super) fn flush(limit: Duration) {
     let deadline = Instant::now() + limit;
     let Some(queues) = QUEUES.get() else {

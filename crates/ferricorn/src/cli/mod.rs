@@ -50,7 +50,7 @@ use std::time::Duration;
 
 use asgi::{App, DynApp};
 
-use self::supervisor::{Stage, StageClock};
+use self::supervisor::{CommandStage, StageClock};
 pub use exit::Error;
 pub use reference::reference;
 
@@ -167,7 +167,7 @@ impl Target {
     pub fn begin_load(&self, what: &str) {
         if let Some(timeout) = self.startup_timeout {
             self.clock
-                .begin_start(Stage::Loading, what, timeout, Duration::ZERO);
+                .begin_start(CommandStage::Loading, what, timeout, Duration::ZERO);
         }
     }
 }
@@ -202,8 +202,8 @@ impl Loaded {
         self
     }
 
-    /// Sets a function that names the calls that run, for the line about a stop that leaves some
-    /// behind. Default: none.
+    /// Sets a function that names the calls that run, for the line about a stop that does not end
+    /// them. Default: none.
     #[must_use]
     pub fn running_calls(mut self, running_calls: fn() -> Vec<String>) -> Self {
         self.running_calls = Some(running_calls);

@@ -22,7 +22,7 @@ use super::exit::{Error, Exit};
 use super::logging::{self, print_line};
 use super::settings::{CommandSettings, OptionSet, ResolvedSettings, gather};
 use super::stall_watchdog::StallWatchdog;
-use super::supervisor::{SignalRequest, Stage, StageClock, StopPlan, Supervisor};
+use super::supervisor::{CommandStage, SignalRequest, StageClock, StopPlan, Supervisor};
 use super::teardown::Teardown;
 use super::value::show_duration;
 use super::{Loaded, Program, Target, exit_guard, tls};
@@ -88,7 +88,7 @@ fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
         Invocation::Serve { app, flags } => (app, resolve(flags)?),
     };
     logging::install(&resolved.settings).map_err(failed)?;
-    crate::panic::install_hook(|| logging::flush(LOG_FLUSH_LIMIT));
+    crate::panic::install_hook(crate::current_exchange, || logging::flush(LOG_FLUSH_LIMIT));
     let mut supervisor = Supervisor::start(&program.name, program.exit).map_err(failed)?;
     raise_file_limit(&resolved);
     let settings = resolved.settings;
@@ -105,7 +105,7 @@ fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
                 startup_timeout: settings.config.startup_timeout,
                 clock: clock.clone(),
             })?;
-            clock.end(Stage::Loading);
+            clock.end(CommandStage::Loading);
             (loaded, AppKind::Loaded)
         }
     };
@@ -196,7 +196,7 @@ fn serve(
             let what = format!("the startup of {}", loaded.name);
             running
                 .clock
-                .begin_start(Stage::Starting, &what, startup, START_RESERVE);
+                .begin_start(CommandStage::Starting, &what, startup, START_RESERVE);
         }
         running.wait(workers.spawn(server), supervisor).await
     });
@@ -281,9 +281,8 @@ impl RunningServer {
         let running_calls = self.running_calls;
         let line = move || {
             format!(
-                "the stop took longer than --graceful-timeout and --shutdown-timeout allow; it leaves \
-                 behind {}",
-                left_behind(handle.statistics().exchanges, running_calls)
+                "the stop took longer than --graceful-timeout and --shutdown-timeout allow: {}",
+                unfinished(handle.statistics().exchanges, running_calls)
             )
         };
         StopPlan {
@@ -324,7 +323,7 @@ impl RunningServer {
                 is_ready = &mut ready, if starting => {
                     starting = false;
                     if is_ready {
-                        self.clock.end(Stage::Starting);
+                        self.clock.end(CommandStage::Starting);
                         self.banner.print(self.handle.addresses());
                     }
                 }
@@ -357,13 +356,10 @@ impl RunningServer {
         match ended {
             Ok(Ok(())) => Ok(Exit::Stopped),
             Ok(Err(error)) if error.is_startup() => Err(Error::caused(Exit::NotStarted, &error)),
-            Ok(Err(error)) if error.is_left_behind() => {
+            Ok(Err(error)) if error.is_unfinished() => {
                 let exchanges = self.handle.statistics().exchanges;
-                let left = left_behind(exchanges, self.running_calls);
-                Err(Error::new(
-                    Exit::Failed,
-                    format_args!("{error}; the stop leaves behind {left}"),
-                ))
+                let left = unfinished(exchanges, self.running_calls);
+                Err(Error::new(Exit::Failed, format_args!("{error}: {left}")))
             }
             Ok(Err(error)) => Err(Error::caused(Exit::Failed, &error)),
             Err(error) => Err(Error::new(
@@ -381,19 +377,19 @@ fn count(exchanges: usize) -> String {
     }
 }
 
-/// How many exchanges a stop leaves behind, and which.
-fn left_behind(exchanges: usize, running_calls: Option<fn() -> Vec<String>>) -> String {
+/// How many exchanges have not ended, and which.
+fn unfinished(exchanges: usize, running_calls: Option<fn() -> Vec<String>>) -> String {
     /// The most names in the line.
     const MOST: usize = 10;
     let mut names = running_calls.map_or_else(Vec::new, |running_calls| running_calls());
     if names.is_empty() {
-        return count(exchanges);
+        return format!("{} did not end", count(exchanges));
     }
     if names.len() > MOST {
         names.truncate(MOST);
         names.push("more".to_owned());
     }
-    format!("{}: {}", count(exchanges), names.join(", "))
+    format!("{} did not end: {}", count(exchanges), names.join(", "))
 }
 
 /// The line that says the server is up, one for each address. Scripts wait for it.

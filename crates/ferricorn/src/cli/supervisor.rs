@@ -39,7 +39,7 @@ const LAST_FLUSH: Duration = Duration::from_millis(100);
 
 /// The stages with a time limit, in their order. A later one replaces the limit of an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(super) enum CommandStage {
     /// The library is opened, and its app is made.
     Loading,
     /// The app's startup runs.
@@ -54,7 +54,7 @@ pub(super) enum Stage {
 
 /// Until when a stage may last, and how the process ends if it lasts longer.
 struct StageLimit {
-    stage: Stage,
+    stage: CommandStage,
     deadline: Instant,
     exit: Exit,
     line: StageLine,
@@ -76,7 +76,7 @@ pub(super) enum SignalRequest {
 pub(super) struct StopPlan {
     /// How long the stop may take; `None` sets no limit.
     pub(super) limit: Option<Duration>,
-    /// Says what the stop leaves behind.
+    /// Says what has not ended.
     pub(super) line: StageLine,
 }
 
@@ -182,7 +182,13 @@ impl Drop for Supervisor {
 
 impl StageClock {
     /// Sets how long a stage may last from now on; `None` sets no limit.
-    pub(super) fn begin(&self, stage: Stage, limit: Option<Duration>, exit: Exit, line: StageLine) {
+    pub(super) fn begin(
+        &self,
+        stage: CommandStage,
+        limit: Option<Duration>,
+        exit: Exit,
+        line: StageLine,
+    ) {
         let mut state = self.0.state();
         if state.limit.as_ref().is_some_and(|now| now.stage > stage) {
             return;
@@ -201,7 +207,7 @@ impl StageClock {
     /// time limit of their own. `what` says what has not ended.
     pub(super) fn begin_start(
         &self,
-        stage: Stage,
+        stage: CommandStage,
         what: &str,
         timeout: Duration,
         reserve: Duration,
@@ -217,7 +223,7 @@ impl StageClock {
     }
 
     /// The stage is over.
-    pub(super) fn end(&self, stage: Stage) {
+    pub(super) fn end(&self, stage: CommandStage) {
         let mut state = self.0.state();
         if state.limit.as_ref().is_some_and(|now| now.stage == stage) {
             state.limit = None;
@@ -286,7 +292,7 @@ impl Supervised {
         if state.has_stopped {
             let line: StageLine = Box::new(|| "stopped at once: the app did not end".to_owned());
             state.limit = Some(StageLimit {
-                stage: Stage::Aborting,
+                stage: CommandStage::Aborting,
                 deadline: Instant::now() + ABORT_TIME,
                 exit,
                 line,
@@ -301,7 +307,7 @@ impl Supervised {
         let program = self.program.clone();
         if let Some(limit) = plan.limit {
             state.limit = Some(StageLimit {
-                stage: Stage::Stopping,
+                stage: CommandStage::Stopping,
                 deadline: Instant::now() + limit,
                 exit: Exit::Failed,
                 line: Box::new(move || format!("{program}: error: {}", (plan.line)())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::exit::{Error, Exit};
-use super::supervisor::{Stage, StageClock};
+use super::supervisor::{CommandStage, StageClock};
 use super::value::show_duration;
 
 /// How long the process waits for an app that blocks its thread, because nothing can stop that.
@@ -25,7 +25,7 @@ impl Teardown {
     pub(super) fn run(self, ended: Result<Exit, Error>, workers: Runtime) -> Result<Exit, Error> {
         let line = || "error: the app's runtime or its library did not end".to_owned();
         self.clock.begin(
-            Stage::Ending,
+            CommandStage::Ending,
             Some(TEARDOWN_LIMIT),
             Exit::Failed,
             Box::new(line),
