@@ -42,6 +42,8 @@
 
 mod access_log;
 #[cfg(feature = "cli")]
+mod backtraces;
+#[cfg(feature = "cli")]
 pub mod cli;
 mod config;
 mod connection;

@@ -27,6 +27,10 @@ use crate::tls::{self, Tls};
 /// first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long the server waits after the cut for connections and exchanges to end. All of them are cancelled
+/// at once; only an app that blocks its thread takes longer.
+const CUT_WAIT: Duration = Duration::from_millis(300);
+
 /// Serves `app` on `listeners` until a [`Handle`] stops it.
 ///
 /// Nothing happens before the future is polled. Poll it inside a tokio runtime with timers and I/O.
@@ -34,7 +38,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// There is no listener, the app did not start or did not clean up, or the server was aborted.
+/// There is no listener, the app did not start or did not clean up, the app blocks a thread after the
+/// graceful timeout, or the server was aborted.
 pub fn serve(listeners: Vec<Listener>, app: impl App, config: Config) -> Serve {
     let lifecycle = Arc::new(Lifecycle::new());
     let counts = Arc::<Counts>::default();
@@ -95,19 +100,28 @@ async fn run(
     lifecycle.advance(Phase::Serving);
 
     lifecycle.until(Phase::Draining).await;
-    accepting.join_all().await;
+    // A listener that closes may wait for the task of an app that blocks its thread.
+    let drained = async {
+        accepting.join_all().await;
+        counts.until_idle().await;
+    };
     tokio::select! {
-        () = counts.until_idle() => {}
+        () = drained => {}
         () = deadline(graceful) => cut(&lifecycle, &counts),
         _ = lifecycle.until(Phase::Cut) => {}
     }
-    counts.until_idle().await;
+    let is_idle = tokio::time::timeout(CUT_WAIT, counts.until_idle()).await;
 
-    tokio::select! {
+    // An app that blocks one thread still gets its shutdown on another one.
+    let ended = tokio::select! {
         biased;
         phase = lifecycle.until(Phase::Aborted) => stopped(phase),
         ended = lifespan.shut_down(shutdown) => ended,
+    };
+    if is_idle.is_err() && !counts.is_idle() {
+        return ended.and(Err(ServeError::new(ServeErrorKind::Unfinished)));
     }
+    ended
 }
 
 /// The TLS of all listeners, each once.

@@ -5,9 +5,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod building;
+mod crashes;
 mod loading;
+mod logs;
 mod options;
 mod process;
 mod reference;
 mod serving;
+mod stops;
 mod tls;

@@ -447,7 +447,7 @@ fn version_and_help_go_to_standard_output() {
     let last = long.stdout.lines().rfind(|line| !line.is_empty());
     assert_eq!(
         last,
-        Some("  128+n  stopped at once by a second signal n: 130 for SIGINT, 143 for SIGTERM")
+        Some("  128+n  stopped at once by a signal n: 130 for SIGINT, 143 for SIGTERM")
     );
 }
 

@@ -21,6 +21,8 @@ pub struct LoadError {
 pub(crate) enum LoadProblem {
     Missing,
     Directory,
+    /// A FIFO, a socket or a device.
+    NotAFile,
     NoPermission(io::Error),
     Unreadable(io::Error),
     Empty,
@@ -129,6 +131,10 @@ impl fmt::Display for LoadProblem {
             Self::Directory => write!(
                 f,
                 "a directory, expected the shared library of an app: {BUILD}"
+            ),
+            Self::NotAFile => write!(
+                f,
+                "a FIFO, a socket or a device, expected the shared library of an app: {BUILD}"
             ),
             Self::NoPermission(_) => f.write_str(
                 "not readable by this user, expected the shared library of an app: \

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::mem::size_of;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
 
@@ -195,14 +195,17 @@ impl Library {
     }
 
     /// Stops the app's own runtime. Call it after the last call has ended; it blocks for at most
-    /// `grace`.
+    /// `grace`. Returns whether the runtime has ended in that time.
     ///
     /// Tasks that the app has spawned are cancelled at their next `.await`; `grace` is for tasks that
     /// run blocking code. A call after this may fail, because the runtime is gone.
-    pub fn shutdown(&self, grace: Duration) {
-        let grace = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+    pub fn shutdown(&self, grace: Duration) -> bool {
+        let began = Instant::now();
+        let millis = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
         // SAFETY: `init` has returned this pointer to an app, which is valid until the process ends.
-        unsafe { (self.app.functions.shutdown)(self.app.app.as_ptr(), grace) }
+        unsafe { (self.app.functions.shutdown)(self.app.app.as_ptr(), millis) }
+        // The function returns nothing, but it uses up its time only if something does not end.
+        began.elapsed() < grace
     }
 
     fn text(&self, text: Str) -> &str {
@@ -245,11 +248,15 @@ fn no_app(path: &Path, symbol: &str) -> LoadProblem {
 
 /// Opens a private copy of the file.
 fn open(path: &Path) -> Result<OpenLibrary, LoadProblem> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
+    // Before it is opened: opening a FIFO waits until another process writes to it.
+    let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(LoadProblem::Directory);
     }
+    if !metadata.is_file() {
+        return Err(LoadProblem::NotAFile);
+    }
+    let mut file = File::open(path)?;
     let mut head = Vec::with_capacity(elf::HEAD_LEN);
     (&file).take(elf::HEAD_LEN as u64).read_to_end(&mut head)?;
     if head.is_empty() {

@@ -53,7 +53,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How long the app's startup may take",
         details: "The server accepts no connection before the startup is complete. If the startup \
-                  takes longer, the command ends with exit code 4.",
+                  takes longer, the command ends with exit code 4. The load of a library, with its \
+                  constructors and its start function, may take this long too.",
     },
     CliOption {
         name: "shutdown-timeout",
@@ -66,8 +67,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How long the app's shutdown may take",
         details: "The shutdown starts after the last exchange has ended, so a stop may take \
-                  --graceful-timeout plus this time. If the shutdown takes longer, the command \
-                  ends with exit code 1.",
+                  --graceful-timeout plus this time, and one second more if the app blocks its \
+                  threads. If the shutdown takes longer, the command ends with exit code 1.",
     },
     CliOption {
         name: "keep-alive-timeout",

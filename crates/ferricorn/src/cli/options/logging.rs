@@ -30,7 +30,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
         kind: OptionKind::Switch(|settings| &mut settings.config.access_log),
         default_in_words: Some("true if standard output is a terminal"),
         summary: "Write one line for each exchange to standard output",
-        details: "Does not depend on --log-level. Costs one system call for each exchange.",
+        details: "Does not depend on --log-level. A thread of its own writes the lines.",
     },
     CliOption {
         name: "log-level",
@@ -46,6 +46,22 @@ pub(super) static OPTIONS: &[CliOption] = &[
         summary: "What to log to standard error: off, error, warn, info, debug, trace, or a filter",
         details: "A filter is a list of tracing's directives: `info,ferricorn=debug,hyper=off`. \
                   `debug` and `trace` are slow under load.",
+    },
+    CliOption {
+        name: "log-buffer",
+        short: None,
+        group: OptionGroup::Logging,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.log_buffer,
+            min: 64 << 10,
+            max: 1 << 30,
+        },
+        default_in_words: None,
+        summary: "How much of the log waits in memory while its reader or its disk is slow",
+        details: "The log and the access log each have such a buffer. A thread of its own writes \
+                  it, so the log never stops the server. Lines that do not fit are dropped, and a \
+                  line in the log says how many. The default holds about 8,000 lines, which bridges \
+                  the short pauses of a log collector.",
     },
     CliOption {
         name: "config",
