@@ -108,7 +108,7 @@ impl Refusal {
 
     /// The bytes of the answer on a connection of HTTP/1.1 that closes after it, for use when hyper
     /// has no request to answer.
-    pub(crate) fn to_http1(self, config: &Config) -> Vec<u8> {
+    pub(crate) fn to_http1(self, config: &Config, method: &Method) -> Vec<u8> {
         let mut headers = self.headers();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         server_headers::add_server(&mut headers, config);
@@ -121,7 +121,7 @@ impl Refusal {
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(self.text.as_bytes());
+        bytes.extend_from_slice(&self.body(method));
         bytes
     }
 
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_refusal_are_a_whole_response() {
         let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "");
-        let text = String::from_utf8(refusal.to_http1(&Config::default())).unwrap();
+        let text = String::from_utf8(refusal.to_http1(&Config::default(), &Method::GET)).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let mut lines = head.lines();
         assert_eq!(lines.next(), Some("HTTP/1.1 408 Request Timeout"));
@@ -214,7 +214,8 @@ mod tests {
             server_header: false,
             ..Config::default()
         };
-        let text = String::from_utf8(refusal.to_http1(&config)).unwrap();
+        let text = String::from_utf8(refusal.to_http1(&config, &Method::HEAD)).unwrap();
         assert!(!text.contains("date:") && !text.contains("server:"));
+        assert!(text.ends_with("\r\n\r\n"), "a response to HEAD has no body");
     }
 }

@@ -62,12 +62,25 @@ fn seen_by_app(request: &Request) -> Vec<String> {
 }
 
 #[test]
-fn a_path_that_is_not_ascii_is_served_as_utf_8() {
-    let server = Server::start(mirror());
+fn a_path_that_is_not_ascii_is_malformed() {
+    expect_malformed(&Request::get("/caf\u{e9}"));
+    expect_malformed(&Request::get("/\""));
+}
+
+#[test]
+fn a_path_above_the_limit_of_a_request_line_is_a_414() {
+    let server = Server::start_set(|config| config.max_request_line = 300, hello());
     let mut peer = server.connect();
-    peer.get(1, "/caf\u{e9}");
-    let text = peer.expect_response(1, 200).text();
-    assert!(text.starts_with("GET /caf\u{e9}\n"), "{text}");
+    peer.get(1, &format!("/{}", "a".repeat(299)));
+    peer.expect_response(1, 200);
+    peer.get(3, &format!("/{}", "a".repeat(300)));
+    peer.expect_response(3, 414);
+}
+
+#[test]
+fn an_authority_without_a_possible_port_or_address_is_malformed() {
+    expect_malformed(&Request::get("/").with(":authority", "a:65536"));
+    expect_malformed(&Request::get("/").with(":authority", "[zz]"));
 }
 
 #[test]

@@ -147,6 +147,19 @@ pub(super) static OPTIONS: &[CliOption] = &[
                   memory.",
     },
     CliOption {
+        name: "max-request-line",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.max_request_line,
+            min: 256,
+            max: usize::MAX,
+        },
+        default_in_words: None,
+        summary: "Longest request line; on HTTP/2, the longest path",
+        details: "A longer one gets a 414. It cannot be longer than --max-head-size.",
+    },
+    CliOption {
         name: "max-headers",
         short: None,
         group: OptionGroup::Limits,
