@@ -138,38 +138,61 @@ enum RequestVersion {
     NewerMinor,
 }
 
-/// Checks a request line, and returns its version.
-///
-/// RFC 9112 §3: `method SP request-target SP HTTP-version`, each of them once.
+/// Checks a request line without its CRLF, and returns its version.
 fn version(line: &[u8]) -> Result<RequestVersion, FramingError> {
-    const VERSION: usize = "HTTP/1.1".len();
-    let parts = || {
-        let method = line.iter().position(|byte| *byte == b' ')?;
-        let (method, rest) = (&line[..method], &line[method + 1..]);
-        let (target, version) = rest.split_at_checked(rest.len().checked_sub(VERSION + 1)?)?;
-        Some((method, target, version.strip_prefix(b" ")?))
-    };
-    let (method, target, version) = parts().ok_or(FramingError::MalformedRequestLine)?;
-    if method.is_empty() || !method.iter().all(|byte| is_token_byte(*byte)) || target.is_empty() {
-        return Err(FramingError::MalformedRequestLine);
-    }
-    // No form of a target contains a fragment; hyper's URI type drops it silently.
-    if !target.iter().all(|byte| is_target_byte(*byte)) {
-        return Err(FramingError::MalformedTarget);
-    }
-    match version {
-        b"HTTP/1.1" => Ok(RequestVersion::Http11),
-        b"HTTP/1.0" => Ok(RequestVersion::Http10),
+    match check_beginning(line)? {
+        Some(b"HTTP/1.1") => Ok(RequestVersion::Http11),
+        Some(b"HTTP/1.0") => Ok(RequestVersion::Http10),
         // RFC 9110 §2.5: a recipient of a higher minor version "SHOULD process the message as if it
         // was in the highest minor version within that major version to which the recipient is
         // conformant".
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Ok(RequestVersion::NewerMinor),
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
-            Err(FramingError::UnsupportedVersion)
+        Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) => {
+            Ok(RequestVersion::NewerMinor)
         }
         _ => Err(FramingError::MalformedRequestLine),
     }
 }
+
+/// Checks as much of a request line as there is, from left to right, and returns what there is of its
+/// version. So a fault has the same answer however the line is split, and hyper sees no part of it.
+///
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`, each of them once.
+pub(super) fn check_beginning(line: &[u8]) -> Result<Option<&[u8]>, FramingError> {
+    let method = line
+        .iter()
+        .position(|byte| !is_token_byte(*byte))
+        .unwrap_or(line.len());
+    let target = match line[method..] {
+        [] => return Ok(None),
+        [b' ', ref target @ ..] if method > 0 => target,
+        _ => return Err(FramingError::MalformedRequestLine),
+    };
+    // No form of a target contains a fragment; hyper's URI type drops it silently.
+    let end = target
+        .iter()
+        .position(|byte| !is_target_byte(*byte))
+        .unwrap_or(target.len());
+    let version = match target[end..] {
+        [] => return Ok(None),
+        [b' ', ref version @ ..] if end > 0 => version,
+        _ => return Err(FramingError::MalformedRequestLine),
+    };
+    let known = version.len().min(HTTP_1.len());
+    match version {
+        _ if version[..known] == HTTP_1[..known] => {}
+        // Whatever follows, it is not HTTP/1.
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..] if version[5] != b'1' => {
+            return Err(FramingError::UnsupportedVersion);
+        }
+        _ => return Err(FramingError::MalformedRequestLine),
+    }
+    match version[known..] {
+        [] | [b'0'..=b'9'] => Ok(Some(version)),
+        _ => Err(FramingError::MalformedRequestLine),
+    }
+}
+
+const HTTP_1: &[u8] = b"HTTP/1.";
 
 /// Whether the beginning of a request line ends with the last byte of HTTP/1.2 to 1.9.
 pub(super) fn ends_with_newer_minor(line: &[u8]) -> bool {

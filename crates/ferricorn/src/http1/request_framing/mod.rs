@@ -21,7 +21,7 @@ mod head;
 use memchr::{memchr, memchr2};
 
 use self::chunk::chunk_size;
-use self::head::{HeadFraming, ends_with_newer_minor, is_field_line};
+use self::head::{HeadFraming, check_beginning, ends_with_newer_minor, is_field_line};
 
 /// Why the server refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +40,8 @@ pub(crate) enum FramingError {
     ContentLengthAndTransferEncoding,
     /// A `transfer-encoding` in HTTP/1.0.
     TransferEncodingInHttp10,
-    /// A request line without its three parts.
+    /// A request line without its three parts, or with a byte that they must not have.
     MalformedRequestLine,
-    /// A target with a byte that no URI has, or with a fragment.
-    MalformedTarget,
     /// A version of HTTP other than 1.
     UnsupportedVersion,
     /// A method without an end.
@@ -73,7 +71,6 @@ impl FramingError {
             Self::ContentLengthAndTransferEncoding => "both content-length and transfer-encoding",
             Self::TransferEncodingInHttp10 => "transfer-encoding in HTTP/1.0",
             Self::MalformedRequestLine => "the request line is malformed",
-            Self::MalformedTarget => "the target has a byte that no URI has",
             Self::UnsupportedVersion => "a version of HTTP other than 1",
             Self::MethodTooLong => "the method is too long",
             Self::TargetTooLong => "the request line is too long",
@@ -370,11 +367,13 @@ impl RequestFraming {
 
     /// Reads a request line, or keeps its beginning. `length` is that of the whole read.
     fn read_request_line(&mut self, bytes: &mut &[u8], length: usize) -> Result<(), FramingError> {
-        let limit = self.limits.request_line;
         let end = memchr(b'\n', bytes);
         let here = end.unwrap_or(bytes.len());
-        if self.line.len() + here > limit {
-            let has_method = self.line.contains(&b' ') || bytes[..here].contains(&b' ');
+        if self.line.len() + here > self.limits.request_line {
+            let room = self.limits.request_line - self.line.len();
+            self.line.extend_from_slice(&bytes[..room]);
+            let has_method = self.line.contains(&b' ');
+            check_beginning(without_cr(&self.line))?;
             return Err(match has_method {
                 true => FramingError::TargetTooLong,
                 // RFC 9112 §3: "A server that receives a method longer than any that it implements
@@ -384,7 +383,8 @@ impl RequestFraming {
         }
         self.read_line(bytes)?;
         if end.is_none() {
-            let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
+            let line = without_cr(&self.line);
+            check_beginning(line)?;
             let after = 1 + self.line.len() - line.len();
             if ends_with_newer_minor(line) {
                 self.newer_minors.extend(length.checked_sub(after));
@@ -432,6 +432,9 @@ impl RequestFraming {
         // RFC 9112 §2.2 lets a recipient accept a single LF as the end of a line. Other parsers
         // don't, and then the two see different requests.
         let Some(line) = line.strip_suffix(b"\r") else {
+            if self.state == FramingState::RequestLine {
+                check_beginning(line)?;
+            }
             return Err(FramingError::BareLineFeed);
         };
         match self.state {
@@ -479,6 +482,11 @@ impl RequestFraming {
         self.heads += 1;
         Ok(())
     }
+}
+
+/// The last byte of an incomplete line may be the first one of its CRLF.
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]

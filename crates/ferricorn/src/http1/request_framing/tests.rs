@@ -139,7 +139,7 @@ fn framing_that_two_parsers_could_read_differently_is_refused() {
         (
             "GET  / HTTP/1.1\r\n\r\n".into(),
             0,
-            FramingError::MalformedTarget,
+            FramingError::MalformedRequestLine,
         ),
         (
             "G[T / HTTP/1.1\r\n".into(),
@@ -159,17 +159,17 @@ fn framing_that_two_parsers_could_read_differently_is_refused() {
         (
             "GET /#x HTTP/1.1\r\n\r\n".into(),
             0,
-            FramingError::MalformedTarget,
+            FramingError::MalformedRequestLine,
         ),
         (
             "GET /\u{e9} HTTP/1.1\r\n\r\n".into(),
             0,
-            FramingError::MalformedTarget,
+            FramingError::MalformedRequestLine,
         ),
         (
             "GET /?\" HTTP/1.1\r\n\r\n".into(),
             0,
-            FramingError::MalformedTarget,
+            FramingError::MalformedRequestLine,
         ),
         (
             "GET / HTTP/2.0\r\n\r\n".into(),
@@ -187,6 +187,26 @@ fn framing_that_two_parsers_could_read_differently_is_refused() {
             FramingError::TargetTooLong,
         ),
         ("A".repeat(MAX + 2), 0, FramingError::MethodTooLong),
+        (
+            format!("{} / HTTP/1.1\r\n", "A".repeat(MAX + 2)),
+            0,
+            FramingError::MethodTooLong,
+        ),
+        (
+            format!("G[T /{} HTTP/1.1\r\n", "a".repeat(3 * MAX)),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "G[T / HTTP/1.1\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "GET /\u{1} HTTP/2.0\r\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
         (
             head(&format!("a: {}\r\n", "b".repeat(2 * MAX))),
             0,
