@@ -68,6 +68,11 @@ pub struct Config {
     /// How many headers a request may have. The server answers more with 431. Default: 100, as in
     /// hyper.
     pub max_headers: usize,
+    /// The largest body of a request in bytes; `None` sets no limit. The server answers a larger one
+    /// with 413: before it calls the app if `content-length` tells, and otherwise when the app reads
+    /// beyond the limit. Then the app receives a disconnect. Default: no limit, because an app that
+    /// streams needs none, and one that collects a body states its own; nginx allows 1 MiB.
+    pub max_body_size: Option<u64>,
     /// How many connections may be open. Further ones wait in the listener's backlog. Default: 65,536.
     pub max_connections: usize,
     /// How many exchanges may run at the same time. An exchange whose client has left counts until its
@@ -169,6 +174,7 @@ impl Default for Config {
             max_head_size: 64 * 1024,
             max_request_line: 32 * 1024,
             max_headers: 100,
+            max_body_size: None,
             max_connections: 65_536,
             max_exchanges: 16_384,
             h2_max_concurrent_streams: 100,

@@ -3,6 +3,7 @@
 //!
 //! Only hyper's answers to a head that it cannot parse (400, 414, 431) are not made here.
 
+use asgi::HttpScope;
 use asgi_rules::{Framing, ResponseHead};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -47,6 +48,22 @@ impl Refusal {
 
     pub(crate) const fn bad_request(why: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, why)
+    }
+
+    /// Checks the length of a body before the app is called.
+    ///
+    /// RFC 9110 §15.5.14: "The server MAY terminate the request".
+    pub(crate) fn check_length(scope: &HttpScope, most: Option<u64>) -> Result<(), Self> {
+        let Some(most) = most else {
+            return Ok(());
+        };
+        match scope.content_length() {
+            Some(length) if length > most => Err(Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "a body larger than --max-body-size",
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) const fn not_implemented(why: &'static str) -> Self {

@@ -159,6 +159,7 @@ impl Connection {
                 info: &self.info,
                 root_path: &self.server.config().root_path,
                 state: self.server.state(),
+                max_body_size: self.server.config().max_body_size,
             };
             Ok((request::scope(parts, seen, context)?, seen.upgrade))
         });

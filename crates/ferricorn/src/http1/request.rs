@@ -31,6 +31,7 @@ pub(crate) struct ScopeContext<'a> {
     pub(crate) info: &'a ConnectionInfo,
     pub(crate) root_path: &'a str,
     pub(crate) state: &'a State,
+    pub(crate) max_body_size: Option<u64>,
 }
 
 /// The scope for a request. `seen` is what the request framing found in the raw bytes.
@@ -57,6 +58,7 @@ pub(crate) fn scope(
         info,
         root_path,
         state,
+        max_body_size,
         ..
     } = context;
     let mut scope = new_scope(method, target, info, root_path, state);
@@ -65,6 +67,7 @@ pub(crate) fn scope(
         scope.extensions = scope.extensions.with(Extension::Trailers);
     }
     scope.headers = headers;
+    Refusal::check_length(&scope, max_body_size)?;
     Ok(scope)
 }
 

@@ -102,6 +102,7 @@ fn scope(
         scope.extensions = scope.extensions.with(Extension::Trailers);
     }
     scope.headers = headers;
+    Refusal::check_length(&scope, config.max_body_size)?;
     Ok(scope)
 }
 

@@ -533,3 +533,23 @@ fn the_scope_says_whether_a_body_follows() {
     peer.last(3, "a");
     assert_eq!(peer.expect_response(3, 200).text(), "true");
 }
+
+#[test]
+fn a_body_above_the_limit_is_a_413_before_or_while_it_is_read() {
+    let server = Server::start_set(|config| config.max_body_size = Some(10), echo());
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    peer.last(1, "0123456789");
+    assert_eq!(peer.expect_response(1, 200).text(), "0123456789");
+    peer.send(headers(
+        3,
+        &Request::new("POST", "/").header("content-length", "11"),
+    ));
+    peer.expect_response(3, 413);
+    peer.post(5, "/");
+    peer.data(5, "01234");
+    peer.data(5, "567890");
+    peer.expect_response(5, 413);
+    peer.get(7, "/");
+    peer.expect_response(7, 200);
+}

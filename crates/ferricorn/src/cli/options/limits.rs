@@ -172,6 +172,16 @@ pub(super) static OPTIONS: &[CliOption] = &[
         details: "A request with more headers gets a 431.",
     },
     CliOption {
+        name: "max-body-size",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::SizeOrNever(|settings| &mut settings.config.max_body_size),
+        default_in_words: None,
+        summary: "Largest body of a request",
+        details: "A larger one gets a 413: before the app is called if content-length tells, and \
+                  otherwise when the app reads beyond the limit.",
+    },
+    CliOption {
         name: "max-connections",
         short: None,
         group: OptionGroup::Limits,

@@ -63,8 +63,8 @@ fn after_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
     loop {
         bytes = match bytes {
             [b'"', rest @ ..] => return Some(rest),
-            [b'\\', b'\t' | b' '..=b'~' | 0x80.., rest @ ..] => rest,
-            [b'\t' | b' '..=b'[' | b']'..=b'~' | 0x80.., rest @ ..] => rest,
+            [b'\\', b'\t' | b' '..=b'~' | 0x80.., rest @ ..]
+            | [b'\t' | b' '..=b'[' | b']'..=b'~' | 0x80.., rest @ ..] => rest,
             _ => return None,
         };
     }

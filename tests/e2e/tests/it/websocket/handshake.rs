@@ -190,36 +190,29 @@ fn a_malformed_handshake_is_refused_and_the_connection_stays_open() {
             without("sec-websocket-version") + &format!("sec-websocket-version: {version}\r\n")
         };
         let mut client = server.connect().await;
-        for (status, method, headers) in [
-            (400, "GET", without("sec-websocket-key")),
-            (400, "GET", key("")),
-            (400, "GET", key("dGhlIHNhbXBsZSBub25jZQ")),
-            (400, "GET", key("dGhlIHNhbXBsZSBub25jZTE=")),
-            (400, "GET", key("dGhlIHNhbXBsZSBub25jZ!==")),
-            (
-                400,
-                "GET",
-                with("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="),
-            ),
-            (400, "GET", without("sec-websocket-version")),
-            (400, "GET", with("sec-websocket-version: 13")),
-            (426, "GET", version("12")),
-            (426, "GET", version("13, 8")),
-            (400, "GET", with("sec-websocket-protocol: a b")),
-            (400, "GET", with("sec-websocket-protocol: a, b, a")),
+        for (status, headers) in [
+            (400, without("sec-websocket-key")),
+            (400, key("")),
+            (400, key("dGhlIHNhbXBsZSBub25jZQ")),
+            (400, key("dGhlIHNhbXBsZSBub25jZTE=")),
+            (400, key("dGhlIHNhbXBsZSBub25jZ!==")),
+            (400, with("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==")),
+            (400, without("sec-websocket-version")),
+            (400, with("sec-websocket-version: 13")),
+            (426, version("12")),
+            (426, version("13, 8")),
+            (400, with("sec-websocket-protocol: a b")),
+            (400, with("sec-websocket-protocol: a, b, a")),
         ] {
             client
                 .write(format!(
-                    "{method} / HTTP/1.1\r\nhost: a\r\n{headers}\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n"
+                    "GET / HTTP/1.1\r\nhost: a\r\n{headers}\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n"
                 ))
                 .await;
             let refusal = client.expect_response(status).await;
-            match status {
-                426 => {
-                    assert_eq!(refusal.header("sec-websocket-version"), Some("13"));
-                    assert_eq!(refusal.header("upgrade"), Some("websocket"));
-                }
-                _ => {}
+            if status == 426 {
+                assert_eq!(refusal.header("sec-websocket-version"), Some("13"));
+                assert_eq!(refusal.header("upgrade"), Some("websocket"));
             }
             assert_eq!(client.expect_response(200).await.body, "http", "{headers}");
         }
