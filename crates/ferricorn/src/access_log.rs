@@ -120,11 +120,18 @@ impl RequestInfo {
 
 const TARGET: &str = "ferricorn::access";
 
-/// Writes the line of the access log for a request that could not be read.
-pub(crate) fn log_unreadable(config: &Config, client: Option<&Address>, status: StatusCode) {
+/// Writes the line of the access log for a request that could not be read. `request_line` is as much
+/// of it as the server knows.
+pub(crate) fn log_unreadable(
+    config: &Config,
+    client: Option<&Address>,
+    request_line: &[u8],
+    status: StatusCode,
+) {
     if config.access_log {
         let client = ClientName(client);
-        info!(target: TARGET, "{client} - \"-\" {} 0 -", status.as_str());
+        let line = request_line.escape_ascii();
+        info!(target: TARGET, "{client} - \"{line}\" {} 0 -", status.as_str());
     }
 }
 

@@ -60,9 +60,19 @@ pub struct Config {
     /// The largest head of a request in bytes, including the request line. The server answers a larger
     /// one with 431. Default: 64 KiB; Hypercorn uses 16 KiB and nginx 32 KiB.
     pub max_head_size: usize,
+    /// The longest request line in bytes, without its line end; on HTTP/2, the longest `:path`. The
+    /// server answers a longer one with 414. Never more than [`max_head_size`](Self::max_head_size).
+    /// Default: 32 KiB, half of the largest head; RFC 9112 §3 asks for 8,000 bytes at least, and nginx
+    /// allows 8 KiB.
+    pub max_request_line: usize,
     /// How many headers a request may have. The server answers more with 431. Default: 100, as in
     /// hyper.
     pub max_headers: usize,
+    /// The largest body of a request in bytes; `None` sets no limit. The server answers a larger one
+    /// with 413: before it calls the app if `content-length` tells, and otherwise when the app reads
+    /// beyond the limit. Then the app receives a disconnect. Default: no limit, because an app that
+    /// streams needs none, and one that collects a body states its own; nginx allows 1 MiB.
+    pub max_body_size: Option<u64>,
     /// How many connections may be open. Further ones wait in the listener's backlog. Default: 65,536.
     pub max_connections: usize,
     /// How many exchanges may run at the same time. An exchange whose client has left counts until its
@@ -162,7 +172,9 @@ impl Default for Config {
             tls_handshake_timeout: Duration::from_secs(10),
             tls_check_interval: Some(Duration::from_secs(10)),
             max_head_size: 64 * 1024,
+            max_request_line: 32 * 1024,
             max_headers: 100,
+            max_body_size: None,
             max_connections: 65_536,
             max_exchanges: 16_384,
             h2_max_concurrent_streams: 100,

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -161,8 +161,8 @@ async fn end_handshake(server: &Server, failure: HandshakeFailure, info: &Connec
         HandshakeFailure::PlainHttp(socket) => {
             debug!(?client, "plain HTTP was sent to a port of TLS");
             let config = server.config();
-            log_unreadable(config, client.as_ref(), StatusCode::BAD_REQUEST);
-            close(server, socket, &PLAIN_HTTP.to_http1(config)).await;
+            log_unreadable(config, client.as_ref(), b"-", StatusCode::BAD_REQUEST);
+            close(server, socket, &PLAIN_HTTP.to_http1(config, &Method::GET)).await;
         }
     }
 }

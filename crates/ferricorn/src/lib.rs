@@ -69,6 +69,7 @@ mod scope;
 mod serve;
 mod server;
 mod server_headers;
+mod syntax;
 mod tls;
 mod websocket;
 

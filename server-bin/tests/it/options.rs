@@ -155,6 +155,9 @@ fn a_value_may_be_written_in_several_ways() {
         ("--slow-poll", "0", "slow_poll", "\"0s\""),
         ("--max-head-size", "131072", "max_head_size", "\"128KiB\""),
         ("--max-head-size", "1MiB", "max_head_size", "\"1MiB\""),
+        ("--max-request-line", "8000", "max_request_line", "\"8000\""),
+        ("--max-body-size", "2MiB", "max_body_size", "\"2MiB\""),
+        ("--max-body-size", "never", "max_body_size", "\"never\""),
         ("--root-path", "/shop", "root_path", "\"/shop\""),
         (
             "--log-level",

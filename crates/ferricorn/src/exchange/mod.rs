@@ -14,6 +14,7 @@ mod app;
 mod app_status;
 mod detached;
 mod halves;
+mod limited_body;
 mod push;
 mod request_body;
 mod request_side;
@@ -39,6 +40,7 @@ use tracing::{Span, debug_span};
 use self::app::AppSlot;
 pub use self::app::{app_is_working, current_exchange};
 pub(crate) use self::detached::CancelOnDrop;
+use self::limited_body::LimitedBody;
 use self::push::Pushes;
 pub(crate) use self::push::{Admission, PushGate};
 pub(crate) use self::request_body::RequestBody;
@@ -110,7 +112,14 @@ impl Exchange {
             // The protocol's library writes this header faster than it copies one.
             rules = rules.with_implied_length();
         }
+        let most = new.server.config().max_body_size;
         Self::new(new, Scope::Http(scope), |body, options| {
+            let body = match (body, most) {
+                (Some(body), Some(most)) => {
+                    Some(Box::new(LimitedBody::new(body, most)) as Box<dyn RequestBody>)
+                }
+                (body, _) => body,
+            };
             let request = RequestSide::new(body, expects_continue, options);
             ExchangeState::new(Rules::Http(rules), request)
         })

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::app_status::AppStatus;
 use super::push::Pushes;
-use super::request_side::RequestSide;
+use super::request_side::{BodyFailure, RequestSide};
 use super::response_queue::{
     BrokenOff, Interim, ResponseEnd, ResponsePart, ResponseQueue, ResponseStart,
 };
@@ -159,10 +159,8 @@ impl ExchangeState {
         if !self.rules.is_complete() {
             match self.request.poll_part(cx) {
                 Poll::Ready(Some(Ok(part))) => return Poll::Ready(part.into()),
-                Poll::Ready(Some(Err(reason))) => {
-                    if reason == DisconnectReason::ProtocolError {
-                        self.client_fault = Some(StatusCode::BAD_REQUEST);
-                    }
+                Poll::Ready(Some(Err(BodyFailure { reason, status }))) => {
+                    self.client_fault = status.or(self.client_fault);
                     self.rules.disconnected(reason);
                 }
                 Poll::Ready(None) => {}

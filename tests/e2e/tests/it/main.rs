@@ -16,6 +16,7 @@ mod connection;
 mod disconnect;
 mod drain;
 mod endurance;
+mod framing;
 mod hello;
 mod malformed;
 mod request;

@@ -481,3 +481,40 @@ fn the_client_of_hyper_is_served() {
         }
     });
 }
+
+/// RFC 9110 §15.5.14
+#[test]
+fn a_body_above_the_limit_is_answered_with_413_before_or_while_it_is_read() {
+    run(async {
+        let mut config = Config::default();
+        config.max_body_size = Some(10);
+        let server = Server::start_with(config, echo()).await;
+        let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut client = server.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n0123456789")
+            .await;
+        assert_eq!(client.expect_response(200).await.body, "0123456789");
+        client
+            .write(format!("{chunked}5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n"))
+            .await;
+        assert_eq!(client.expect_response(200).await.body, "0123456789");
+        // The server does not wait for the body, and sends no 100.
+        client
+            .write(
+                "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n",
+            )
+            .await;
+        let refusal = client.expect_response(413).await;
+        assert!(refusal.head.connection_has("close"));
+        client.expect_eof().await;
+        let mut client = server.connect().await;
+        // The rest of the body never comes.
+        client
+            .write(format!("{chunked}5\r\n01234\r\n6\r\n567890\r\n"))
+            .await;
+        let refusal = client.expect_response(413).await;
+        assert!(refusal.head.connection_has("close"), "{refusal:?}");
+        client.expect_eof().await;
+    });
+}

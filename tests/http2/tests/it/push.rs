@@ -830,3 +830,23 @@ fn a_client_may_send_a_window_update_for_a_promise_before_its_response() {
     release.send(true).unwrap();
     expect_text(&mut peer, promised, "at last");
 }
+
+/// RFC 9113 §5.1
+#[test]
+fn data_of_the_client_on_a_promised_stream_ends_the_connection() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let app = http_with(released, async |mut released, mut http: Http| {
+        if http.scope.path() == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        released.wait_for(|released| *released).await?;
+        http.respond("at last").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    peer.data(promised, "mine");
+    peer.expect_connection_error(code::PROTOCOL_ERROR);
+    release.send(true).unwrap();
+}

@@ -62,12 +62,25 @@ fn seen_by_app(request: &Request) -> Vec<String> {
 }
 
 #[test]
-fn a_path_that_is_not_ascii_is_served_as_utf_8() {
-    let server = Server::start(mirror());
+fn a_path_that_is_not_ascii_is_malformed() {
+    expect_malformed(&Request::get("/caf\u{e9}"));
+    expect_malformed(&Request::get("/\""));
+}
+
+#[test]
+fn a_path_above_the_limit_of_a_request_line_is_a_414() {
+    let server = Server::start_set(|config| config.max_request_line = 300, hello());
     let mut peer = server.connect();
-    peer.get(1, "/caf\u{e9}");
-    let text = peer.expect_response(1, 200).text();
-    assert!(text.starts_with("GET /caf\u{e9}\n"), "{text}");
+    peer.get(1, &format!("/{}", "a".repeat(299)));
+    peer.expect_response(1, 200);
+    peer.get(3, &format!("/{}", "a".repeat(300)));
+    peer.expect_response(3, 414);
+}
+
+#[test]
+fn an_authority_without_a_possible_port_or_address_is_malformed() {
+    expect_malformed(&Request::get("/").with(":authority", "a:65536"));
+    expect_malformed(&Request::get("/").with(":authority", "[zz]"));
 }
 
 #[test]
@@ -519,4 +532,24 @@ fn the_scope_says_whether_a_body_follows() {
     peer.post(3, "/");
     peer.last(3, "a");
     assert_eq!(peer.expect_response(3, 200).text(), "true");
+}
+
+#[test]
+fn a_body_above_the_limit_is_a_413_before_or_while_it_is_read() {
+    let server = Server::start_set(|config| config.max_body_size = Some(10), echo());
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    peer.last(1, "0123456789");
+    assert_eq!(peer.expect_response(1, 200).text(), "0123456789");
+    peer.send(headers(
+        3,
+        &Request::new("POST", "/").header("content-length", "11"),
+    ));
+    peer.expect_response(3, 413);
+    peer.post(5, "/");
+    peer.data(5, "01234");
+    peer.data(5, "567890");
+    peer.expect_response(5, 413);
+    peer.get(7, "/");
+    peer.expect_response(7, 200);
 }

@@ -148,6 +148,19 @@ pub(super) static OPTIONS: &[CliOption] = &[
                   memory.",
     },
     CliOption {
+        name: "max-request-line",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.max_request_line,
+            min: 256,
+            max: usize::MAX,
+        },
+        default_in_words: None,
+        summary: "Longest request line; on HTTP/2, the longest path",
+        details: "A longer one gets a 414. It cannot be longer than --max-head-size.",
+    },
+    CliOption {
         name: "max-headers",
         short: None,
         group: OptionGroup::Limits,
@@ -158,6 +171,16 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How many headers a request may have",
         details: "A request with more headers gets a 431.",
+    },
+    CliOption {
+        name: "max-body-size",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::SizeOrNever(|settings| &mut settings.config.max_body_size),
+        default_in_words: None,
+        summary: "Largest body of a request",
+        details: "A larger one gets a 413: before the app is called if content-length tells, and \
+                  otherwise when the app reads beyond the limit.",
     },
     CliOption {
         name: "max-connections",
