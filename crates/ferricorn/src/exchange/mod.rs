@@ -307,6 +307,14 @@ impl Exchange {
         news
     }
 
+    /// Drops what came of the request's body and was not read. The app receives a disconnect next, once
+    /// [`disconnected`](Self::disconnected) says why.
+    pub(crate) fn discard_body(&self) {
+        let body = self.lock().request.take_body();
+        // Its destructor wakes the connection's task.
+        drop(body);
+    }
+
     /// The client has left, or the server has given it up, for this reason.
     pub(crate) fn disconnected(&self, reason: DisconnectReason) {
         let mut state = self.lock();

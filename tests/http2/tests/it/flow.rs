@@ -231,6 +231,39 @@ fn an_unread_upload_does_not_block_other_uploads() {
 }
 
 #[test]
+fn a_cancelled_upload_gives_its_credit_back_though_its_app_reads_nothing() {
+    let (_go, app) = gated_reader();
+    let server = Server::start_set(
+        |config| {
+            config.h2_stream_window = 65_535;
+            config.h2_max_concurrent_streams = 2;
+        },
+        app,
+    );
+    let mut peer = server.connect();
+    // Together far more than the connection's window of 131,070 bytes.
+    let mut sent = 0;
+    let mut upload = |peer: &mut Peer, stream| {
+        for _ in 0..4 {
+            sent += 16_000;
+            peer.expect_credit(0, u64::saturating_sub(sent, 65_535));
+            peer.data(stream, vec![b'x'; 16_000]);
+        }
+    };
+    for stream in (1..41).step_by(2) {
+        peer.post(stream, "/gated");
+        upload(&mut peer, stream);
+        peer.settle();
+        peer.reset(stream, code::CANCEL);
+    }
+    server.wait_for_exchanges(20);
+    peer.post(41, "/");
+    upload(&mut peer, 41);
+    peer.last(41, "");
+    assert_eq!(peer.expect_response(41, 200).text(), "64000");
+}
+
+#[test]
 fn the_server_gives_credit_only_for_bytes_that_the_app_has_received() {
     let (report, reports) = mpsc::channel();
     let (go, gate) = watch::channel(0);
