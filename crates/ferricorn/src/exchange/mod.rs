@@ -225,6 +225,9 @@ impl Exchange {
     pub(crate) fn poll_part(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<ResponsePart> {
         let slot = self.lock_app();
         let mut state = self.lock();
+        if state.app.taken.must_yield(cx) {
+            return Poll::Pending;
+        }
         if let Some(part) = state.take_part(cx) {
             return Poll::Ready(part);
         }

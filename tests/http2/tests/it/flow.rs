@@ -1,5 +1,7 @@
 //! Flow control.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -261,6 +263,36 @@ fn a_cancelled_upload_gives_its_credit_back_though_its_app_reads_nothing() {
     upload(&mut peer, 41);
     peer.last(41, "");
     assert_eq!(peer.expect_response(41, 200).text(), "64000");
+}
+
+#[test]
+fn a_loop_over_parts_that_are_all_there_yields_now_and_then() {
+    const PARTS: usize = 2_000;
+    let (go, gate) = watch::channel(false);
+    let app = http_with(gate, async |mut gate, mut http: Http| {
+        gate.wait_for(|open| *open).await?;
+        let mut polls = 0;
+        let length = {
+            let mut body = pin!(http.body());
+            let body = poll_fn(|cx| {
+                polls += 1;
+                body.as_mut().poll(cx)
+            });
+            body.await?.0.len()
+        };
+        assert!(length < 256 * polls, "{length} parts in {polls} polls");
+        http.respond(length.to_string()).await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    for _ in 0..PARTS {
+        peer.data(1, "x");
+    }
+    peer.last(1, "");
+    peer.settle();
+    go.send(true).unwrap();
+    assert_eq!(peer.expect_response(1, 200).text(), PARTS.to_string());
 }
 
 #[test]
