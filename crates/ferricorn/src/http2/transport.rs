@@ -38,7 +38,7 @@ struct TransportState {
 
 /// After this many frames in one turn, other connections get theirs. A frame costs h2 and the app it
 /// wakes about a microsecond, however little is in it.
-const FRAMES_IN_TURN: u32 = 1_024;
+const FRAMES_IN_TURN: u32 = 256;
 
 impl Transport {
     /// Splits a socket into the driver's side and the side of h2.

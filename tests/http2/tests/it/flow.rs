@@ -265,34 +265,74 @@ fn a_cancelled_upload_gives_its_credit_back_though_its_app_reads_nothing() {
     assert_eq!(peer.expect_response(41, 200).text(), "64000");
 }
 
-#[test]
-fn a_loop_over_parts_that_are_all_there_yields_now_and_then() {
-    const PARTS: usize = 2_000;
+/// Waits for the gate, then reads the body. Responds with the number of its parts, and how often it was
+/// polled for them.
+fn gated_counter() -> (watch::Sender<bool>, impl App) {
     let (go, gate) = watch::channel(false);
     let app = http_with(gate, async |mut gate, mut http: Http| {
         gate.wait_for(|open| *open).await?;
         let mut polls = 0;
-        let length = {
-            let mut body = pin!(http.body());
-            let body = poll_fn(|cx| {
-                polls += 1;
-                body.as_mut().poll(cx)
+        let parts = {
+            let mut parts = pin!(async {
+                let mut parts = 0;
+                while let ReceiveEvent::HttpRequest(part) = http.receive.receive().await {
+                    parts += 1;
+                    if !part.more_body {
+                        break;
+                    }
+                }
+                parts
             });
-            body.await?.0.len()
+            let parts = poll_fn(|cx| {
+                polls += 1;
+                parts.as_mut().poll(cx)
+            });
+            parts.await
         };
-        assert!(length < 256 * polls, "{length} parts in {polls} polls");
-        http.respond(length.to_string()).await
+        http.respond(format!("{parts} {polls}")).await
     });
+    (go, app)
+}
+
+#[test]
+fn a_loop_over_parts_that_are_all_there_yields_now_and_then() {
+    let (go, app) = gated_counter();
+    let server = Server::start_set(|config| config.h2_stream_window = 1 << 20, app);
+    let mut peer = server.connect();
+    peer.expect_credit(0, 1 << 20);
+    peer.post(1, "/");
+    for _ in 0..1_000 {
+        peer.data(1, vec![b'x'; 256]);
+    }
+    peer.last(1, "");
+    peer.settle();
+    go.send(true).unwrap();
+    assert_eq!(peer.expect_response(1, 200).text(), "1001 8");
+}
+
+#[test]
+fn frames_of_one_byte_that_wait_for_the_app_are_one_part() {
+    let (go, app) = gated_counter();
     let server = Server::start(app);
     let mut peer = server.connect();
     peer.post(1, "/");
-    for _ in 0..PARTS {
+    for _ in 0..4_000 {
         peer.data(1, "x");
     }
     peer.last(1, "");
     peer.settle();
     go.send(true).unwrap();
-    assert_eq!(peer.expect_response(1, 200).text(), PARTS.to_string());
+    assert_eq!(peer.expect_response(1, 200).text(), "1 1");
+}
+
+#[test]
+fn more_frames_of_one_byte_than_may_wait_end_the_connection() {
+    let (_go, app) = gated_counter();
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    peer.flood((0..8 * 1024 + 1).map(|_| Frame::data(1, "x")));
+    peer.expect_connection_error(code::ENHANCE_YOUR_CALM);
 }
 
 #[test]
