@@ -57,7 +57,7 @@ type Polled = (Option<Result<(), AppError>>, Result<(), Panic>);
 impl Exchange {
     /// Allows one more poll of the app, because a new turn of the driver begins.
     pub(crate) fn begin_turn(&self) {
-        self.lock().app.runnable = true;
+        self.lock().app.begin_turn();
     }
 
     /// Polls the app, unless nothing has happened that could get it further.

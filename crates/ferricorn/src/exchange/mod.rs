@@ -234,6 +234,9 @@ impl Exchange {
     pub(crate) fn poll_part(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<ResponsePart> {
         let slot = self.lock_app();
         let mut state = self.lock();
+        if state.app.taken.must_yield(cx) {
+            return Poll::Pending;
+        }
         if let Some(part) = state.take_part(cx) {
             return Poll::Ready(part);
         }
@@ -314,6 +317,14 @@ impl Exchange {
             self.disconnected(DisconnectReason::Closed);
         }
         news
+    }
+
+    /// Drops what came of the request's body and was not read. The app receives a disconnect next, once
+    /// [`disconnected`](Self::disconnected) says why.
+    pub(crate) fn discard_body(&self) {
+        let body = self.lock().request.take_body();
+        // Its destructor wakes the connection's task.
+        drop(body);
     }
 
     /// The client has left, or the server has given it up, for this reason.

@@ -164,6 +164,14 @@ impl RequestSide {
         }
     }
 
+    /// Takes the body away from the app.
+    pub(super) fn take_body(&mut self) -> Option<Box<dyn RequestBody>> {
+        match std::mem::replace(&mut self.body, Unread::Nothing) {
+            Unread::Body(body) => Some(body),
+            Unread::Empty | Unread::Nothing => None,
+        }
+    }
+
     /// Drops the body. The protocol's library keeps reading as long as the body exists.
     pub(super) fn drop_body(&mut self) {
         self.body = Unread::Nothing;

@@ -92,6 +92,7 @@ impl ExchangeState {
     pub(super) fn take_part(&mut self, cx: &Context<'_>) -> Option<ResponsePart> {
         if let Some(data) = self.response.data.take() {
             self.access.sent += data.len() as u64;
+            self.app.taken.count();
             self.make_room(cx);
             return Some(ResponsePart::Data(data));
         }
@@ -157,8 +158,16 @@ impl ExchangeState {
         }
         self.request.wants_body = false;
         if !self.rules.is_complete() {
+            if self.app.received.must_yield(cx) {
+                // A task of the app's own that receives has no turns.
+                self.app.received.reset();
+                return Poll::Pending;
+            }
             match self.request.poll_part(cx) {
-                Poll::Ready(Some(Ok(part))) => return Poll::Ready(part.into()),
+                Poll::Ready(Some(Ok(part))) => {
+                    self.app.received.count();
+                    return Poll::Ready(part.into());
+                }
                 Poll::Ready(Some(Err(BodyFailure { reason, status }))) => {
                     self.client_fault = status.or(self.client_fault);
                     self.rules.disconnected(reason);

@@ -74,9 +74,13 @@ const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
     keeps_leftover: true,
 };
 
-/// How many bytes DATA frames may take that are smaller than h2's bookkeeping for them. At most about
-/// 32,000 of them wait for the app, some 3 MiB. h2's default would grow with the connection's window.
-const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
+/// How many DATA frames of one byte may wait for their apps on one connection. h2 needs about 300 bytes
+/// for each, so 2.5 MiB. If a client sends more, h2 ends the connection with ENHANCE_YOUR_CALM. A whole
+/// stream window of frames of 32 bytes fits. h2's default would grow with the connection's window.
+const SMALL_DATA_FRAMES: usize = 8 * 1024;
+
+/// h2 counts the bytes that a DATA frame is short of 256.
+const DATA_FRAME_BUDGET: usize = SMALL_DATA_FRAMES * 255;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(

@@ -305,6 +305,11 @@ impl<S: ResponseStream> ResponseDriver<S> {
     /// The client is gone: its app has its grace.
     fn client_gone(&mut self, reason: DisconnectReason) {
         self.stage = ResponseStage::Done;
+        if reason != DisconnectReason::Lost {
+            // The other streams of the connection need the credit for what came and was not read, and
+            // the app may not read for long. (RFC 9113 §6.9)
+            self.exchange.discard_body();
+        }
         self.exchange.disconnected(reason);
         let config = self.server.config();
         self.exchange

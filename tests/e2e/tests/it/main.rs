@@ -16,6 +16,7 @@ mod connection;
 mod disconnect;
 mod drain;
 mod endurance;
+mod fairness;
 mod framing;
 mod hello;
 mod malformed;

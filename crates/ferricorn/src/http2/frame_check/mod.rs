@@ -61,6 +61,8 @@ pub(crate) struct FrameCheck {
     /// The stream of the client's newest frame, if that is DATA.
     data_stream: Option<u32>,
     body_reads: BodyReads,
+    /// How many frames the client began in this turn of the driver.
+    frames_in_turn: u32,
     fault: Option<ConnectionFault>,
 }
 
@@ -75,6 +77,7 @@ impl FrameCheck {
             from_server: FrameParser::default(),
             data_stream: None,
             body_reads: BodyReads::default(),
+            frames_in_turn: 0,
             fault: None,
         }
     }
@@ -89,6 +92,16 @@ impl FrameCheck {
     /// may come. (§6.2)
     pub(crate) fn is_in_field_block(&self) -> bool {
         self.client.field_block != 0
+    }
+
+    /// A new turn of the driver begins.
+    pub(crate) fn begin_turn(&mut self) {
+        self.frames_in_turn = 0;
+    }
+
+    /// How many frames the client began in this turn.
+    pub(crate) fn frames_in_turn(&self) -> u32 {
+        self.frames_in_turn
     }
 
     /// Takes the streams whose unfinished bodies got bytes since the last call, and when.
@@ -221,6 +234,7 @@ impl FrameCheck {
         header: FrameHeader,
         now: Instant,
     ) -> Result<usize, ConnectionFault> {
+        self.frames_in_turn += 1;
         if header.length > self.max_frame_size {
             return Err(ConnectionFault::frame_size(
                 "a frame is longer than SETTINGS_MAX_FRAME_SIZE",
