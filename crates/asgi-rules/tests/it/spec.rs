@@ -39,21 +39,69 @@ fn ids(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// Returns the ids of the requirements of each file of the spec, in the order of the file.
-fn requirements() -> BTreeMap<&'static str, Vec<String>> {
-    FILES
-        .into_iter()
-        .map(|(file, _)| {
-            let text = fs::read_to_string(root().join("spec").join(file).with_extension("md"));
-            let defined = text
-                .unwrap()
-                .lines()
-                .filter_map(|line| line.strip_prefix("- **")?.split_once("**"))
-                .map(|(id, _)| id.to_owned())
-                .collect();
-            (file, defined)
-        })
-        .collect()
+/// One requirement of the spec, with each part on one line.
+struct Requirement {
+    id: String,
+    /// The sentence with MUST, SHOULD or MAY.
+    rule: String,
+    reason: String,
+    sources: String,
+}
+
+impl Requirement {
+    fn is_must(&self) -> bool {
+        self.rule.contains("MUST")
+    }
+
+    /// Parses the lines of a requirement, as `spec/README.md` describes them.
+    fn parse(first: &str, indented: &[&str]) -> Self {
+        let (id, rule) = first.split_once("** ").unwrap();
+        let mut parts = vec![rule.to_owned()];
+        for line in indented {
+            match parts.len() {
+                1 if line.starts_with("*Why:* ") => parts.push((*line).to_owned()),
+                2 if line.starts_with("*From:* ") => parts.push((*line).to_owned()),
+                _ => {
+                    let part = parts.last_mut().unwrap();
+                    *part = format!("{part} {line}");
+                }
+            }
+        }
+        let [rule, reason, sources] = &parts[..] else {
+            panic!("{id} has no reason and sources: {parts:?}");
+        };
+        Self {
+            id: id.to_owned(),
+            rule: rule.clone(),
+            reason: reason["*Why:* ".len()..].to_owned(),
+            sources: sources["*From:* ".len()..].to_owned(),
+        }
+    }
+}
+
+fn spec_file(name: &str) -> String {
+    let path = root().join("spec").join(name).with_extension("md");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Returns the requirements of each file of the spec, in the order of the file.
+fn requirements() -> BTreeMap<&'static str, Vec<Requirement>> {
+    let of_file = |file| {
+        let text = spec_file(file);
+        let lines: Vec<_> = text.lines().collect();
+        let mut found = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            if let Some(first) = line.strip_prefix("- **") {
+                let indented: Vec<_> = lines[at + 1..]
+                    .iter()
+                    .map_while(|line| line.strip_prefix("  "))
+                    .collect();
+                found.push(Requirement::parse(first, &indented));
+            }
+        }
+        found
+    };
+    FILES.map(|(file, _)| (file, of_file(file))).into()
 }
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -80,31 +128,60 @@ fn ids_are_unique_and_ascend_within_a_file_that_has_one_prefix() {
     for (file, prefix) in FILES {
         let defined = &requirements[file];
         assert!(!defined.is_empty(), "{file} has no requirements");
-        for id in defined {
+        for Requirement { id, .. } in defined {
             assert_eq!(ids(id).len(), 1, "{id} in {file} is not an id");
             assert!(id.starts_with(prefix), "{id} does not belong in {file}");
         }
         // All ids have the same length, so their order as text is their order as numbers.
         for pair in defined.windows(2) {
-            assert!(pair[0] < pair[1], "{} comes before {}", pair[0], pair[1]);
+            let (one, next) = (&pair[0].id, &pair[1].id);
+            assert!(one < next, "{one} comes before {next}");
+        }
+    }
+}
+
+#[test]
+fn each_file_of_the_spec_with_requirements_is_known() {
+    for folder in ["", "extensions"] {
+        for entry in fs::read_dir(root().join("spec").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            // The README shows the form of a requirement.
+            if path.extension().is_none_or(|extension| extension != "md")
+                || path.ends_with("README.md")
+            {
+                continue;
+            }
+            let name = Path::new(folder).join(path.file_stem().unwrap());
+            let known = FILES.iter().any(|(file, _)| Path::new(file) == name);
+            let text = fs::read_to_string(&path).unwrap();
+            let defines = text.lines().any(|line| {
+                line.strip_prefix("- **")
+                    .and_then(|rest| rest.split_once("** "))
+                    .is_some_and(|(id, _)| id.ends_with(|last: char| last.is_ascii_digit()))
+            });
+            assert_eq!(known, defines, "{}", path.display());
         }
     }
 }
 
 #[test]
 fn each_requirement_says_must_should_or_may_and_is_one_sentence() {
-    for (file, _) in FILES {
-        let path = root().join("spec").join(file).with_extension("md");
-        let text = fs::read_to_string(path).unwrap();
-        for item in text.split("\n- **").skip(1) {
-            let item = item.split("\n\n").next().unwrap().replace("\n  ", " ");
-            let item = item.trim_end();
-            let strong = ["MUST", "SHOULD", "MAY"];
-            let words = item.split(|c: char| !c.is_ascii_alphabetic());
-            let count = words.filter(|word| strong.contains(word)).count();
-            assert_eq!(count, 1, "{item}");
-            assert!(item.ends_with('.') && !item.contains(". "), "{item}");
-        }
+    for Requirement { id, rule, .. } in requirements().into_values().flatten() {
+        let strong = ["MUST", "SHOULD", "MAY"];
+        let words = rule.split(|c: char| !c.is_ascii_alphabetic());
+        let count = words.filter(|word| strong.contains(word)).count();
+        assert_eq!(count, 1, "{id}: {rule}");
+        let one = rule.ends_with('.') && !rule.contains(". ");
+        assert!(one, "{id}: {rule}");
+    }
+}
+
+#[test]
+fn each_requirement_has_a_reason_in_sentences() {
+    for Requirement { id, reason, .. } in requirements().into_values().flatten() {
+        let begins = reason.starts_with(|c: char| c.is_uppercase() || c == '`');
+        assert!(begins && reason.ends_with('.'), "{id}: {reason}");
+        assert!(!reason.contains("*From:*"), "{id}: {reason}");
     }
 }
 
@@ -149,8 +226,7 @@ fn events_of_the_types(path: &str) -> BTreeMap<String, Vec<String>> {
 fn events_of_the_tables(side: &str) -> BTreeMap<String, Vec<String>> {
     let mut events = BTreeMap::new();
     for file in ["http", "lifespan", "websocket"] {
-        let path = root().join("spec").join(file).with_extension("md");
-        for row in fs::read_to_string(path).unwrap().lines() {
+        for row in spec_file(file).lines() {
             let cells: Vec<_> = row.split('|').map(str::trim).collect();
             if let ["", event, sent_by, fields, ""] = cells[..]
                 && sent_by == side
@@ -188,7 +264,7 @@ fn citing_files() -> Vec<PathBuf> {
 
 #[test]
 fn each_id_that_is_cited_is_in_the_spec() {
-    let defined: Vec<String> = requirements().into_values().flatten().collect();
+    let defined: Vec<_> = requirements().into_values().flatten().collect();
     let mut cited = 0;
     for path in citing_files() {
         let text = fs::read_to_string(&path).unwrap();
@@ -196,7 +272,7 @@ fn each_id_that_is_cited_is_in_the_spec() {
             let line = text[..at].lines().count();
             let place = path.display();
             assert!(
-                defined.iter().any(|other| other == id),
+                defined.iter().any(|other| other.id == id),
                 "{place}:{line} cites {id}"
             );
             cited += 1;
@@ -214,16 +290,14 @@ fn each_must_of_an_extension_is_cited_by_a_test() {
             cited += &fs::read_to_string(path).unwrap();
         }
     }
+    let requirements = requirements();
     for (file, _) in FILES {
         if !file.starts_with("extensions/") {
             continue;
         }
-        let path = root().join("spec").join(file).with_extension("md");
-        let text = fs::read_to_string(path).unwrap();
-        for item in text.split("\n- **").skip(1) {
-            let item = item.split("\n\n").next().unwrap();
-            let (id, rule) = item.split_once("**").unwrap();
-            let held = !rule.contains("MUST") || ids(&cited).iter().any(|(_, one)| *one == id);
+        for requirement in &requirements[file] {
+            let id = &requirement.id;
+            let held = !requirement.is_must() || ids(&cited).iter().any(|(_, one)| one == id);
             assert!(held, "no test cites {id}");
         }
     }
