@@ -324,6 +324,45 @@ fn the_tables_of_events_agree_with_the_types() {
     }
 }
 
+#[test]
+fn the_page_for_people_from_python_lists_each_event_with_its_type() {
+    let page = spec_file("from-python");
+    let row = |event: &str| page.find(&format!("\n| `{event}` | `{}", type_of(event)));
+    for (file, heading) in [
+        ("receive_event.rs", "## Events that an app receives"),
+        ("send_event", "## Events that an app sends"),
+    ] {
+        let (heading, _) = page.match_indices(heading).next().unwrap();
+        for event in events_of_the_types(file).keys() {
+            assert!(row(event).is_some_and(|at| at > heading), "{event}");
+        }
+    }
+}
+
+/// Returns the name of the type of an event, such as `HttpResponseStart` for `http.response.start`.
+fn type_of(event: &str) -> String {
+    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+    let name: String = event.split(['.', '_']).map(capital).collect();
+    name.replace("Websocket", "WebSocket")
+        .replace("Pathsend", "PathSend")
+        .replace("Zerocopysend", "ZeroCopySend")
+}
+
+#[test]
+fn the_newest_version_lists_the_ids_of_each_file_and_is_that_of_the_readme() {
+    let changes = spec_file("CHANGES");
+    let version = changes.split("\n## ").nth(1).unwrap();
+    let number = version.lines().next().unwrap();
+    assert!(spec_file("README").contains(&format!("this is {number} ")));
+    for (file, requirements) in requirements() {
+        let [first, .., last] = &requirements[..] else {
+            panic!("{file} has one requirement");
+        };
+        let row = format!("| [{file}.md]({file}.md) | {} to {} |", first.id, last.id);
+        assert!(version.contains(&row), "{row}");
+    }
+}
+
 /// Returns the files that may cite the spec. This file is not one of them, because of its examples.
 fn citing_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
