@@ -523,6 +523,7 @@ fn a_refusal_is_the_same_on_both() {
     );
 }
 
+/// HTTP-067
 #[test]
 fn too_many_exchanges_are_answered_with_503() {
     let mut config = Config::default();
@@ -675,7 +676,7 @@ async fn answer_from_another_thread(mut http: Http) -> Result<(), AppError> {
     .await?
 }
 
-/// HTTP-024, HTTP-027
+/// HTTP-024, HTTP-027, HTTP-086
 #[test]
 fn the_head_is_held_back_while_the_app_runs_on_another_thread() {
     let config = Config::default();

@@ -52,6 +52,8 @@ fn an_http_1_0_connection_is_kept_if_the_client_asks_for_it() {
 }
 
 /// RFC 9112 §9.3.2
+///
+/// HTTP-088
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     run(async {

@@ -146,6 +146,7 @@ fn the_authority_of_an_absolute_target_replaces_the_host() {
     });
 }
 
+/// HTTP-073
 #[test]
 fn the_path_of_options_may_be_an_asterisk() {
     run(async {

@@ -79,7 +79,7 @@ fn a_promise_is_sent_before_the_head_and_its_response_on_its_own_stream() {
     expect_text(&mut peer, 4, "this is /b");
 }
 
-/// PUSH-005, PUSH-007, PUSH-008, PUSH-010
+/// PUSH-005, PUSH-007, PUSH-008, PUSH-010, HTTP-057
 #[test]
 fn a_promise_is_a_get_with_the_authority_and_some_headers_of_the_request() {
     let server = Server::start(pushing());

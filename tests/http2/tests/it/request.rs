@@ -245,6 +245,7 @@ fn a_te_other_than_trailers_is_malformed() {
     expect_status(&Request::get("/").header("te", "trailers"), 200);
 }
 
+/// HTTP-009
 #[test]
 fn the_authority_becomes_the_host_header() {
     let lines = seen_by_app(&Request::get("/x?y=1").with(":authority", "example.org:81"));
