@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::watch;
+use tokio::task::coop::unconstrained;
 
 /// How far the server has come. It only ever goes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,10 +105,15 @@ impl PhaseWatch {
     pub(crate) fn new(lifecycle: &Arc<Lifecycle>) -> Self {
         Self {
             lifecycle: Arc::clone(lifecycle),
-            next: Box::pin(lifecycle.until(Phase::Draining)),
+            next: Self::until(lifecycle, Phase::Draining),
             awaited: Phase::Draining,
             polled_in: None,
         }
+    }
+
+    /// Without tokio's budget: a future that found none left would not have left its waker.
+    fn until(lifecycle: &Lifecycle, phase: Phase) -> Pin<Box<dyn Future<Output = Phase> + Send>> {
+        Box::pin(unconstrained(lifecycle.until(phase)))
     }
 
     /// Waits for the next phase. Must not be polled again after the cut, and only ever by one task.
@@ -124,7 +130,7 @@ impl PhaseWatch {
         };
         if phase < Phase::Cut {
             self.awaited = Phase::Cut;
-            self.next = Box::pin(self.lifecycle.until(Phase::Cut));
+            self.next = Self::until(&self.lifecycle, Phase::Cut);
         }
         Poll::Ready(phase)
     }
@@ -136,6 +142,34 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context, Poll, Wake, Waker};
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+    /// A task that has used up its budget of tokio gets `Pending` from each resource of tokio, also from
+    /// one that it polls for the first time. The watch took that for a poll that had left its waker, and
+    /// never heard of the cut.
+    #[test]
+    fn a_poll_of_a_task_without_budget_leaves_its_waker() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let lifecycle = Arc::new(Lifecycle::new());
+            let mut watch = PhaseWatch::new(&lifecycle);
+            let woken = Arc::<Woken>::default();
+            let waker = Waker::from(Arc::clone(&woken));
+            let mut cx = Context::from_waker(&waker);
+            while has_budget_remaining() {
+                consume_budget().await;
+            }
+            assert_eq!(watch.poll_next(&mut cx), Poll::Pending);
+            // From here on, the task has a new budget.
+            tokio::task::yield_now().await;
+            assert_eq!(watch.poll_next(&mut cx), Poll::Pending);
+            woken.0.store(false, Ordering::SeqCst);
+            lifecycle.advance(Phase::Draining);
+            assert!(woken.0.load(Ordering::SeqCst));
+        });
+    }
 
     #[derive(Default)]
     struct Woken(AtomicBool);
