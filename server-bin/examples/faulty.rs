@@ -8,7 +8,7 @@
 
 use asgi::{
     App, AppError, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
-    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender,
+    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
 };
 use asgi_abi::Config;
 
@@ -34,6 +34,7 @@ async fn serve(
     let http = match scope {
         Scope::Http(http) => http,
         Scope::Lifespan(_) => return lifespan(receive, send, &hangs).await,
+        Scope::WebSocket(_) => return websocket(receive, send).await,
         other => return Err(AppError::unsupported(&other)),
     };
     match &*http.path() {
@@ -62,6 +63,16 @@ async fn serve(
     Ok(())
 }
 
+/// Accepts, and reads until the end.
+async fn websocket(mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+    send.send(WebSocketAccept::new()).await?;
+    while !matches!(
+        receive.receive().await,
+        ReceiveEvent::WebSocketDisconnect(_)
+    ) {}
+    Ok(())
+}
+
 async fn lifespan(mut receive: Receiver, mut send: Sender, hangs: &str) -> Result<(), AppError> {
     loop {
         match receive.receive().await {
@@ -79,8 +90,10 @@ async fn lifespan(mut receive: Receiver, mut send: Sender, hangs: &str) -> Resul
     }
 }
 
-/// Blocks the thread for ever.
+/// Blocks the thread for ever, and calls it `blocked`.
 fn block() -> ! {
+    // Without a reader of the log, the line blocks the thread too. The name still shows it.
+    let _ = std::fs::write("/proc/thread-self/comm", "blocked");
     eprintln!("blocked");
     loop {
         std::thread::park();

@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the server waits after the cut for connections and exchanges to end. All of them are cancelled
 /// at once; only an app that blocks its thread takes longer.
-const CUT_WAIT: Duration = Duration::from_millis(300);
+const CUT_WAIT: Duration = Duration::from_millis(500);
 
 /// Serves `app` on `listeners` until a [`Handle`] stops it.
 ///

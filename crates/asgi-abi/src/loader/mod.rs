@@ -202,6 +202,8 @@ impl Library {
     pub fn shutdown(&self, grace: Duration) -> bool {
         let began = Instant::now();
         let millis = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        // What the library gets: whole milliseconds.
+        let grace = Duration::from_millis(millis.into());
         // SAFETY: `init` has returned this pointer to an app, which is valid until the process ends.
         unsafe { (self.app.functions.shutdown)(self.app.app.as_ptr(), millis) }
         // The function returns nothing, but it uses up its time only if something does not end.

@@ -34,6 +34,9 @@ pub(super) const SERVER: &str = crate::panic::SERVING_THREAD;
 /// How long the end of the command waits for the reader of its log.
 pub(super) const LOG_FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
+/// What the log leaves of the time for a stop, for the end of the process.
+const FLUSH_RESERVE: Duration = Duration::from_millis(100);
+
 /// How long the server has to end after a second signal.
 const ABORT_WAIT: Duration = Duration::from_millis(200);
 
@@ -62,15 +65,21 @@ pub(super) type Loader<'a> = Box<dyn FnOnce(&Target) -> Result<Loaded, Error> + 
 
 /// Runs the command. An error becomes a line on standard error and an exit code.
 pub(super) fn run(program: &Program, source: AppSource<'_>) -> ExitCode {
-    let exit = try_run(program, source).unwrap_or_else(|error| {
+    let mut flush_limit = LOG_FLUSH_LIMIT;
+    let exit = try_run(program, source, &mut flush_limit).unwrap_or_else(|error| {
         print_line(format_args!("{}: error: {error}", program.name));
         error.exit
     });
-    logging::flush(LOG_FLUSH_LIMIT);
+    logging::flush(flush_limit);
     exit.into()
 }
 
-fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
+/// `flush_limit` is how long the end of the command may wait for the log.
+fn try_run(
+    program: &Program,
+    source: AppSource<'_>,
+    flush_limit: &mut Duration,
+) -> Result<Exit, Error> {
     let set = match source {
         AppSource::LinkedIn(_) => OptionSet::LinkedIn,
         AppSource::Loader(_) => OptionSet::All,
@@ -110,6 +119,7 @@ fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
         }
     };
     let exit = serve(loaded, kind, settings, tls.as_ref(), &mut supervisor);
+    *flush_limit = clock.left(LOG_FLUSH_LIMIT, FLUSH_RESERVE);
     if kind == AppKind::Loaded {
         // It also limits what the library does when the process ends.
         supervisor.keep();

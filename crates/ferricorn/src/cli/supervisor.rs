@@ -230,16 +230,15 @@ impl StageClock {
         }
     }
 
-    /// How much time the current stage has left, and at most `most`.
-    pub(super) fn left(&self, most: Duration) -> Duration {
+    /// How long the main thread may still wait: at most `most`, and `reserve` less than the current
+    /// stage has left.
+    pub(super) fn left(&self, most: Duration, reserve: Duration) -> Duration {
         let state = self.0.state();
-        match &state.limit {
-            Some(limit) => limit
-                .deadline
-                .saturating_duration_since(Instant::now())
-                .min(most),
-            None => most,
-        }
+        let Some(limit) = &state.limit else {
+            return most;
+        };
+        let left = limit.deadline.saturating_duration_since(Instant::now());
+        left.saturating_sub(reserve).min(most)
     }
 }
 

@@ -6,10 +6,12 @@ use tokio::runtime::Runtime;
 
 use super::exit::{Error, Exit};
 use super::supervisor::{CommandStage, StageClock};
-use super::value::show_duration;
 
 /// How long the process waits for an app that blocks its thread, because nothing can stop that.
 const BLOCKED_APP_WAIT: Duration = Duration::from_secs(1);
+
+/// What the end of the runtimes leaves of the time for a stop, for the report about it.
+const REPORT_RESERVE: Duration = Duration::from_millis(300);
 
 /// How long the app's runtime and its library may take to end, if no signal has asked for the end.
 const TEARDOWN_LIMIT: Duration = Duration::from_secs(3);
@@ -32,7 +34,7 @@ impl Teardown {
         );
         let clean = matches!(ended, Ok(Exit::Stopped));
         if clean {
-            workers.shutdown_timeout(self.clock.left(BLOCKED_APP_WAIT));
+            workers.shutdown_timeout(self.clock.left(BLOCKED_APP_WAIT, REPORT_RESERVE));
         } else {
             // A blocked app has had its time, or the signal says to end at once.
             workers.shutdown_background();
@@ -42,15 +44,12 @@ impl Teardown {
         };
         let grace = match ended {
             Ok(Exit::Signal(_)) => Duration::ZERO,
-            _ => self.clock.left(BLOCKED_APP_WAIT),
+            _ => self.clock.left(BLOCKED_APP_WAIT, REPORT_RESERVE),
         };
         if !shutdown(grace) && clean {
             return Err(Error::new(
                 Exit::Failed,
-                format_args!(
-                    "the app's runtime did not end within {}: a thread of the app is blocked",
-                    show_duration(BLOCKED_APP_WAIT)
-                ),
+                "the app's runtime did not end: a thread of the app is blocked",
             ));
         }
         ended

@@ -45,6 +45,7 @@ use self::transport::{H2Io, Transport};
 use crate::access_log::RequestInfo;
 use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
+use crate::deadlines::FAREWELL;
 use crate::exchange::ExchangeOptions;
 use crate::lifecycle::Phase;
 use crate::net::{self, Socket};
@@ -97,7 +98,16 @@ pub(crate) async fn serve(
     let (mut transport, io) = Transport::new(socket, limits);
     let deadline = opened + config.header_timeout;
     let handshake = begin(handshake(config, io), &transport);
-    let h2 = match tokio::time::timeout_at(deadline.into(), handshake).await {
+    let handshake = tokio::time::timeout_at(deadline.into(), handshake);
+    let handshake = tokio::select! {
+        biased;
+        done = handshake => done,
+        () = server_stops(&server) => {
+            debug!(client = ?info.client, "no HTTP/2 preface: the server stops");
+            return;
+        }
+    };
+    let h2 = match handshake {
         Ok(Ok(h2)) => h2,
         Ok(Err(NotBegun::H2(error))) => {
             debug!(client = ?info.client, "no HTTP/2: {error}");
@@ -124,6 +134,14 @@ pub(crate) async fn serve(
     let mut driver = Driver::new(shared, h2, opened);
     let end = poll_fn(|cx| driver.poll(cx)).await;
     driver.finish(end).await;
+}
+
+/// Waits until the server stops and a client that begins at this moment has had its time.
+async fn server_stops(server: &Server) {
+    if server.until(Phase::Draining).await == Phase::Draining {
+        // Whether the time is over or the server cuts off: both end the wait.
+        let _ = tokio::time::timeout(FAREWELL, server.until(Phase::Cut)).await;
+    }
 }
 
 /// Why a connection did not get to its first frame.
