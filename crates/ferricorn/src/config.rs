@@ -75,6 +75,11 @@ pub struct Config {
     pub max_body_size: Option<u64>,
     /// How many connections may be open. Further ones wait in the listener's backlog. Default: 65,536.
     pub max_connections: usize,
+    /// How many connections one IP address may have; `None` sets no limit. Of IPv6, the first 64 bits
+    /// count as one address. The server closes further ones at once, without an answer. Stops one
+    /// client from taking all of [`max_connections`](Self::max_connections). Default: no limit, because
+    /// a proxy and the users of one network share an address.
+    pub max_connections_per_address: Option<u64>,
     /// How many exchanges may run at the same time. An exchange whose client has left counts until its
     /// app is done. The server answers a request above the limit with 503. Default: 16,384.
     pub max_exchanges: usize,
@@ -176,6 +181,7 @@ impl Default for Config {
             max_headers: 100,
             max_body_size: None,
             max_connections: 65_536,
+            max_connections_per_address: None,
             max_exchanges: 16_384,
             h2_max_concurrent_streams: 100,
             h2_stream_window: 256 * 1024,

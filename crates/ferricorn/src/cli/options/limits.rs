@@ -195,6 +195,17 @@ pub(super) static OPTIONS: &[CliOption] = &[
                   starts, it raises the limit on open files as far as it is allowed.",
     },
     CliOption {
+        name: "max-connections-per-address",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::CountOrNever(|settings| &mut settings.config.max_connections_per_address),
+        default_in_words: None,
+        summary: "How many connections one IP address may have",
+        details: "The server closes further ones at once, without an answer. The first 64 bits of \
+                  an IPv6 address count as one address. A proxy and the users of one network share \
+                  an address.",
+    },
+    CliOption {
         name: "max-exchanges",
         short: None,
         group: OptionGroup::Limits,
