@@ -50,6 +50,11 @@ pub struct Config {
     /// How long a client may read nothing while the server has data to send. Stops slow-read attacks.
     /// Default: 60 s.
     pub write_timeout: Duration,
+    /// How long a request may take in all, from its head to the end of its response; `None` sets no
+    /// limit. Then the server ends the app: the client gets a 503, or a 408 if the app waits for the
+    /// client's body, or a broken response if the head is out. Not for WebSockets. Default: no limit,
+    /// because streams and downloads may take hours.
+    pub request_timeout: Option<Duration>,
     /// How long a TLS handshake may take, from the start of the connection. Stops clients that connect
     /// and send nothing from using up [`max_connections`](Self::max_connections). Default: 10 s. A
     /// normal handshake takes two round trips; Hypercorn and nginx wait 60 s.
@@ -174,6 +179,7 @@ impl Default for Config {
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            request_timeout: None,
             tls_handshake_timeout: Duration::from_secs(10),
             tls_check_interval: Some(Duration::from_secs(10)),
             max_head_size: 64 * 1024,

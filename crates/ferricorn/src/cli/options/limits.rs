@@ -121,6 +121,19 @@ pub(super) static OPTIONS: &[CliOption] = &[
         details: "Stops slow-read attacks.",
     },
     CliOption {
+        name: "request-timeout",
+        short: None,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.request_timeout,
+            zero: Zero::Refused,
+        },
+        default_in_words: None,
+        summary: "How long a request may take, from its head to the end of its response",
+        details: "Then the server ends the app. The client gets a 503, or a 408 if the app waits for \
+                  its body, or a broken response if the head is out. Not for WebSockets.",
+    },
+    CliOption {
         name: "tls-handshake-timeout",
         short: None,
         group: OptionGroup::Timeouts,
