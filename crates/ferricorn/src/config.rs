@@ -50,6 +50,11 @@ pub struct Config {
     /// How long a client may read nothing while the server has data to send. Stops slow-read attacks.
     /// Default: 60 s.
     pub write_timeout: Duration,
+    /// How long a request may take in all, from its head to the end of its response; `None` sets no
+    /// limit. Then the server ends the app: the client gets a 503, or a 408 if the app waits for the
+    /// client's body, or a broken response if the head is out. Not for WebSockets. Default: no limit,
+    /// because streams and downloads may take hours.
+    pub request_timeout: Option<Duration>,
     /// How long a TLS handshake may take, from the start of the connection. Stops clients that connect
     /// and send nothing from using up [`max_connections`](Self::max_connections). Default: 10 s. A
     /// normal handshake takes two round trips; Hypercorn and nginx wait 60 s.
@@ -75,6 +80,11 @@ pub struct Config {
     pub max_body_size: Option<u64>,
     /// How many connections may be open. Further ones wait in the listener's backlog. Default: 65,536.
     pub max_connections: usize,
+    /// How many connections one IP address may have; `None` sets no limit. Of IPv6, the first 64 bits
+    /// count as one address. The server closes further ones at once, without an answer. Stops one
+    /// client from taking all of [`max_connections`](Self::max_connections). Default: no limit, because
+    /// a proxy and the users of one network share an address.
+    pub max_connections_per_address: Option<u64>,
     /// How many exchanges may run at the same time. An exchange whose client has left counts until its
     /// app is done. The server answers a request above the limit with 503. Default: 16,384.
     pub max_exchanges: usize,
@@ -169,6 +179,7 @@ impl Default for Config {
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            request_timeout: None,
             tls_handshake_timeout: Duration::from_secs(10),
             tls_check_interval: Some(Duration::from_secs(10)),
             max_head_size: 64 * 1024,
@@ -176,6 +187,7 @@ impl Default for Config {
             max_headers: 100,
             max_body_size: None,
             max_connections: 65_536,
+            max_connections_per_address: None,
             max_exchanges: 16_384,
             h2_max_concurrent_streams: 100,
             h2_stream_window: 256 * 1024,

@@ -19,7 +19,7 @@ use crate::error::{ServeError, ServeErrorKind};
 use crate::handle::Handle;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::lifespan::Lifespan;
-use crate::net::Listener;
+use crate::net::{AddressLimit, Listener};
 use crate::server::Server;
 use crate::tls::{self, Tls};
 
@@ -165,18 +165,28 @@ fn accept_all(listeners: Vec<Listener>, server: &Arc<Server>) -> JoinSet<()> {
     let connection_permits = Arc::new(Semaphore::new(
         server.config().max_connections.min(Semaphore::MAX_PERMITS),
     ));
+    let address_limit = server
+        .config()
+        .max_connections_per_address
+        .map(AddressLimit::new);
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(
             listener,
             Arc::clone(server),
             Arc::clone(&connection_permits),
+            address_limit.clone(),
         ));
     }
     accepting
 }
 
-async fn accept(listener: Listener, server: Arc<Server>, connection_permits: Arc<Semaphore>) {
+async fn accept(
+    listener: Listener,
+    server: Arc<Server>,
+    connection_permits: Arc<Semaphore>,
+    address_limit: Option<Arc<AddressLimit>>,
+) {
     let mut draining = pin!(server.until(Phase::Draining));
     loop {
         let next = async {
@@ -191,7 +201,19 @@ async fn accept(listener: Listener, server: Arc<Server>, connection_permits: Arc
         };
         match accepted {
             Ok((socket, info)) => {
-                connection::spawn(&server, socket, listener.tls(), info, permit);
+                let place = match &address_limit {
+                    None => None,
+                    Some(limit) => match limit.take(info.client.as_ref()) {
+                        // Closed without an answer: the client has sent no request, and with TLS an
+                        // answer would cost a handshake.
+                        None => {
+                            debug!(client = ?info.client, "too many connections of one address");
+                            continue;
+                        }
+                        place => place,
+                    },
+                };
+                connection::spawn(&server, socket, listener.tls(), info, (permit, place));
             }
             // The client left before the server accepted it.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -68,7 +68,8 @@ impl ConnectionDeadlines {
         let tick = TICK
             .min(config.header_timeout)
             .min(config.body_timeout)
-            .min(config.write_timeout);
+            .min(config.write_timeout)
+            .min(config.request_timeout.unwrap_or(TICK));
         Self {
             tick: tick.max(SHORTEST_TICK),
             last_activity: opened,

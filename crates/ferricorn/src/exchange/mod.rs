@@ -53,6 +53,7 @@ pub(crate) use self::session::{
 use self::state::ExchangeState;
 pub(crate) use self::wakers::store_waker;
 use crate::access_log::{AccessRecord, RequestInfo};
+use crate::deadlines::is_past;
 use crate::server::{Permit, Server};
 
 /// The state of an exchange at the end of a driver's turn.
@@ -333,6 +334,23 @@ impl Exchange {
         state.rules.disconnected(reason);
         state.app.runnable = true;
         state.wakers.wake_app();
+    }
+
+    /// Ends the app if its request takes longer than the operator allows.
+    pub(crate) fn check_time(&self, now: Instant) {
+        let Some(limit) = self.server.config().request_timeout else {
+            return;
+        };
+        if !is_past(self.began, limit, now) {
+            return;
+        }
+        let status = match &*self.lock() {
+            state if matches!(state.rules, Rules::Session(_)) || state.response.is_done() => return,
+            state if state.request.wants_body_since().is_some() => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        self.peer_failed(DisconnectReason::TimedOut, status);
+        self.cancel("its request took too long");
     }
 
     /// The client did something that deserves this answer, if the app has none.

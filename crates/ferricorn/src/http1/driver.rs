@@ -222,6 +222,7 @@ impl Driver {
             None => {}
         }
         let exchange = running?;
+        exchange.check_time(now);
         let wait = exchange
             .wants_body_since()
             .filter(|_| status.position == Position::Body)

@@ -78,6 +78,7 @@ impl Streams {
                 entry.body_read = Some(*read);
             }
             let exchange = &entry.exchange;
+            exchange.check_time(now);
             let wait = exchange.wants_body_since().map(|since| BodyWait {
                 since,
                 last_byte: entry.body_read,

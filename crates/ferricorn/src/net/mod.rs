@@ -1,5 +1,6 @@
 //! Sockets: accepts, reads, writes and closes them. Nothing in here knows HTTP.
 
+mod address_limit;
 mod buffered_socket;
 mod close;
 mod listener;
@@ -7,6 +8,7 @@ mod socket;
 mod timer;
 mod write_buffer;
 
+pub(crate) use self::address_limit::AddressLimit;
 pub(crate) use self::buffered_socket::BufferedSocket;
 pub(crate) use self::close::{HasSocket, close};
 pub use self::listener::{Bind, BindError, Listener};

@@ -519,3 +519,37 @@ fn a_body_above_the_limit_is_answered_with_413_before_or_while_it_is_read() {
         client.expect_eof().await;
     });
 }
+
+#[test]
+fn a_request_that_takes_too_long_in_all_is_a_503_or_a_408_or_broken_off() {
+    run(async {
+        let mut config = Config::default();
+        config.request_timeout = Some(Duration::from_millis(100));
+        let app = http(async |mut http: Http| {
+            match &*http.scope.path() {
+                "/body" => drop(http.body().await),
+                "/begin" => {
+                    http.begin().await?;
+                    http.more("part").await?;
+                }
+                _ => {}
+            }
+            std::future::pending().await
+        });
+        let server = Server::start_with(config, app).await;
+        let mut client = server.connect().await;
+        client.get("/").await;
+        client.expect_response(503).await;
+        client
+            .write("POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nx")
+            .await;
+        client.expect_response(408).await;
+        client.expect_end().await;
+        let mut client = server.connect().await;
+        client.get("/begin").await;
+        client.expect_head(200).await;
+        assert_eq!(client.read_chunk().await.unwrap(), "part");
+        client.expect_end().await;
+        server.wait_for_exchanges(0).await;
+    });
+}

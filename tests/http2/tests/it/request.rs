@@ -554,3 +554,21 @@ fn a_body_above_the_limit_is_a_413_before_or_while_it_is_read() {
     peer.get(7, "/");
     peer.expect_response(7, 200);
 }
+
+#[test]
+fn a_request_that_takes_too_long_in_all_is_a_503_or_a_408() {
+    let app = http(async |mut http: Http| {
+        if http.scope.path() == "/body" {
+            drop(http.body().await);
+        }
+        std::future::pending().await
+    });
+    let limit = Some(std::time::Duration::from_millis(100));
+    let server = Server::start_set(|config| config.request_timeout = limit, app);
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    peer.expect_response(1, 503);
+    peer.post(3, "/body");
+    peer.expect_response(3, 408);
+    server.wait_for_exchanges(0);
+}

@@ -122,6 +122,19 @@ pub(super) static OPTIONS: &[CliOption] = &[
         details: "Stops slow-read attacks.",
     },
     CliOption {
+        name: "request-timeout",
+        short: None,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.request_timeout,
+            zero: Zero::Refused,
+        },
+        default_in_words: None,
+        summary: "How long a request may take, from its head to the end of its response",
+        details: "Then the server ends the app. The client gets a 503, or a 408 if the app waits for \
+                  its body, or a broken response if the head is out. Not for WebSockets.",
+    },
+    CliOption {
         name: "tls-handshake-timeout",
         short: None,
         group: OptionGroup::Timeouts,
@@ -194,6 +207,17 @@ pub(super) static OPTIONS: &[CliOption] = &[
         summary: "How many connections may be open",
         details: "Further ones wait in the backlog. Each needs a file descriptor: when the server \
                   starts, it raises the limit on open files as far as it is allowed.",
+    },
+    CliOption {
+        name: "max-connections-per-address",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::CountOrNever(|settings| &mut settings.config.max_connections_per_address),
+        default_in_words: None,
+        summary: "How many connections one IP address may have",
+        details: "The server closes further ones at once, without an answer. The first 64 bits of \
+                  an IPv6 address count as one address. A proxy and the users of one network share \
+                  an address.",
     },
     CliOption {
         name: "max-exchanges",
