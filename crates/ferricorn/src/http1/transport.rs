@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, ReadBuf};
 
 use super::request_framing::{FramingError, Position, RequestFraming, SeenHeaders};
+use crate::deadlines::WriteWait;
 use crate::lifecycle::Phase;
 use crate::net::{self, BufferedSocket, Peer, Socket};
 use crate::server::Server;
@@ -22,8 +23,9 @@ use crate::server::Server;
 pub(crate) struct Transport {
     socket: BufferedSocket,
     request_framing: RequestFraming,
-    /// When bytes of a request's body were last read.
+    /// When bytes of a request's body were last read, and how many on this connection.
     body_read: Option<Instant>,
+    body_bytes: u64,
 }
 
 /// The state of both directions at the end of a turn.
@@ -31,8 +33,7 @@ pub(crate) struct Transport {
 pub(crate) struct TransportStatus {
     /// Where in a request the next byte belongs.
     pub(crate) position: Position,
-    /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
-    pub(crate) stuck_since: Option<Instant>,
+    pub(crate) writes: WriteWait,
 }
 
 impl Transport {
@@ -41,6 +42,7 @@ impl Transport {
             socket: BufferedSocket::new(socket),
             request_framing: RequestFraming::new(max_head_size),
             body_read: None,
+            body_bytes: 0,
         }
     }
 
@@ -57,6 +59,11 @@ impl Transport {
     /// When bytes of a request's body were last read.
     pub(crate) fn body_read(&self) -> Option<Instant> {
         self.body_read
+    }
+
+    /// How many bytes of bodies were read, with their framing.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
     }
 
     /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
@@ -80,7 +87,7 @@ impl Transport {
         }
         Ok(TransportStatus {
             position: self.request_framing.position(),
-            stuck_since: self.stuck_since(),
+            writes: self.socket.write_wait(),
         })
     }
 
@@ -124,6 +131,7 @@ impl Transport {
         let sound = self.request_framing.read(bytes);
         if in_body || self.request_framing.position() == Position::Body {
             self.body_read = Some(Instant::now());
+            self.body_bytes += bytes.len() as u64;
         }
         match sound {
             Ok(()) => bytes.len(),
