@@ -48,8 +48,8 @@ pub struct Config {
     /// for more of the body. Default: 60 s.
     pub body_timeout: Duration,
     /// How many bytes of a request body a client must send in a second, on average, while the app waits for
-    /// more; 0 turns it off. A slower client falls behind, and the server ends its request as soon as it is
-    /// behind by [`body_timeout`](Self::body_timeout): a byte now and then is as good as silence. Default:
+    /// more; 0 turns it off. A slower client gets late, and the server ends its request as soon as it is
+    /// late by [`body_timeout`](Self::body_timeout): a byte now and then is as good as silence. Default:
     /// 240, as in Kestrel; a modem from 1962 is as fast. Set it to 0 for apps whose clients keep a request
     /// open to send a few bytes now and then, such as streaming gRPC.
     pub min_body_rate: usize,
@@ -57,8 +57,8 @@ pub struct Config {
     /// Default: 60 s.
     pub write_timeout: Duration,
     /// How many bytes of a response a client must read in a second, on average, while the server has data
-    /// to send; 0 turns it off. A slower client falls behind, and the server ends its stream or connection
-    /// as soon as it is behind by [`write_timeout`](Self::write_timeout). WebSockets do not have this rate.
+    /// to send; 0 turns it off. A slower client gets late, and the server ends its stream or connection
+    /// as soon as it is late by [`write_timeout`](Self::write_timeout). WebSockets do not have this rate.
     /// Default: 240, as in Kestrel.
     pub min_read_rate: usize,
     /// How long a TLS handshake may take, from the start of the connection. Stops clients that connect

@@ -28,6 +28,7 @@ mod arguments;
 mod exit;
 mod file;
 mod kind;
+mod limits;
 mod logging;
 mod options;
 mod reference;
@@ -45,6 +46,7 @@ use std::process::ExitCode;
 use asgi::{App, DynApp};
 
 pub use exit::Error;
+pub use limits::limits;
 pub use reference::reference;
 
 /// Serves `app` with the options of the command line.

@@ -25,7 +25,7 @@ use super::exit::{Error, Exit};
 use super::settings::{CommandSettings, OptionSet, ResolvedSettings, gather};
 use super::stall_watchdog::StallWatchdog;
 use super::value::show_duration;
-use super::{Loaded, Program, Target, logging, tls};
+use super::{Loaded, Program, Target, limits, logging, tls};
 use crate::{Bind, Handle, Listener, ServeError, Tls};
 
 /// The name of this server.
@@ -68,6 +68,9 @@ fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
     let resolve = |flags| ResolvedSettings::new(set, &gather(set, flags, std::env::vars_os())?);
     let (app, resolved) = match invocation {
         Invocation::PrintText(text) => return Ok(print_output(&text)),
+        Invocation::PrintLimits(flags) => {
+            return Ok(print_output(&limits::table(&resolve(flags)?.settings)));
+        }
         Invocation::PrintConfig(flags) => return Ok(print_output(&resolve(flags)?.print())),
         Invocation::Serve { app, flags } => (app, resolve(flags)?),
     };

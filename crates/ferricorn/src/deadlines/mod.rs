@@ -190,9 +190,9 @@ pub(crate) fn is_write_due(
     WriteWait { since, taken }: WriteWait,
     now: Instant,
 ) -> bool {
-    let behind = reading.look(config.min_read_rate, since, taken, now);
+    let late = reading.look(config.min_read_rate, since, taken, now);
     since.is_some_and(|since| {
-        behind >= config.write_timeout || is_past(since, config.write_timeout, now)
+        late >= config.write_timeout || is_past(since, config.write_timeout, now)
     })
 }
 
@@ -248,13 +248,13 @@ impl RequestDeadlines {
     ) -> RequestDue {
         let mut due = RequestDue::default();
         let waits_since = wait.map(|wait| wait.since);
-        let behind = self
+        let late = self
             .sending
             .look(config.min_body_rate, waits_since, came, now);
         if let Some(wait) = wait
             && !self.body_timed_out
         {
-            due.body = behind >= config.body_timeout
+            due.body = late >= config.body_timeout
                 || is_past(wait.silent_since(), config.body_timeout, now);
         }
         if due.body {

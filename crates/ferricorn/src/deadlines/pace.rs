@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How far a client is behind the lowest rate, while the server waits for it.
+/// How late a client is, measured by the lowest rate, while the server waits for it.
 ///
 /// A client does not get ahead: what it moved fast before does not excuse a slow time after that.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pace {
-    behind: Duration,
+    late: Duration,
     /// The bytes so far at the last look.
     moved: u64,
     /// When the last look was.
@@ -21,7 +21,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Looks at the client, and returns how far it is behind.
+    /// Looks at the client, and returns how late it is.
     ///
     /// `since` is when the server began to wait, or `None` if it does not. If it waited at the last look
     /// too, then it waited all the time between: a client that is fast in between moves many bytes. `moved`
@@ -39,15 +39,15 @@ impl Pace {
             (since, _) => since,
         };
         if let Some(from) = from {
-            self.behind += now.saturating_duration_since(from);
+            self.late += now.saturating_duration_since(from);
         }
         let fresh = moved.saturating_sub(self.moved).saturating_mul(1000);
         let earned = fresh.checked_div(rate as u64).unwrap_or(u64::MAX);
-        self.behind = self.behind.saturating_sub(Duration::from_millis(earned));
+        self.late = self.late.saturating_sub(Duration::from_millis(earned));
         self.moved = moved;
         self.looked = Some(now);
         self.waited = since.is_some();
-        self.behind
+        self.late
     }
 }
 
@@ -58,36 +58,36 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Looks once a second at a client that is waited for and moves so many bytes in each second.
-    fn behind_after(rate: usize, bytes_a_second: u64, seconds: u32) -> Duration {
+    fn late_after(rate: usize, bytes_a_second: u64, seconds: u32) -> Duration {
         let start = Instant::now();
         let mut pace = Pace::default();
-        let mut behind = Duration::ZERO;
+        let mut late = Duration::ZERO;
         for second in 0..=seconds {
             let moved = u64::from(second) * bytes_a_second;
-            behind = pace.look(rate, Some(start), moved, start + second * SECOND);
+            late = pace.look(rate, Some(start), moved, start + second * SECOND);
         }
-        behind
+        late
     }
 
     #[test]
-    fn a_silent_client_is_behind_by_the_whole_time() {
-        assert_eq!(behind_after(240, 0, 60), 60 * SECOND);
+    fn a_silent_client_is_late_by_the_whole_time() {
+        assert_eq!(late_after(240, 0, 60), 60 * SECOND);
     }
 
     #[test]
     fn a_byte_takes_off_only_its_own_time() {
-        assert_eq!(behind_after(240, 24, 60), 54 * SECOND);
+        assert_eq!(late_after(240, 24, 60), 54 * SECOND);
     }
 
     #[test]
-    fn a_client_at_the_lowest_rate_is_never_behind() {
-        assert_eq!(behind_after(240, 240, 600), Duration::ZERO);
-        assert_eq!(behind_after(240, 1 << 40, 600), Duration::ZERO);
+    fn a_client_at_the_lowest_rate_is_never_late() {
+        assert_eq!(late_after(240, 240, 600), Duration::ZERO);
+        assert_eq!(late_after(240, 1 << 40, 600), Duration::ZERO);
     }
 
     #[test]
-    fn a_rate_of_zero_never_puts_a_client_behind() {
-        assert_eq!(behind_after(0, 0, 600), Duration::ZERO);
+    fn a_rate_of_zero_never_makes_a_client_late() {
+        assert_eq!(late_after(0, 0, 600), Duration::ZERO);
     }
 
     #[test]
@@ -95,8 +95,8 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::default();
         pace.look(240, Some(start), 1 << 30, start);
-        let behind = pace.look(240, Some(start), 1 << 30, start + 10 * SECOND);
-        assert_eq!(behind, 10 * SECOND);
+        let late = pace.look(240, Some(start), 1 << 30, start + 10 * SECOND);
+        assert_eq!(late, 10 * SECOND);
     }
 
     #[test]

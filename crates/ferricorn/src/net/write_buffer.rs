@@ -12,7 +12,7 @@ use super::socket::Socket;
 /// The buffer takes writes up to this size in all; larger ones go to the socket directly. Sixteen
 /// pipelined responses of a kilobyte fit. A DATA frame of the usual largest size does not. A
 /// connection never holds much more than this.
-const CAPACITY: usize = 16 * 1024;
+pub(crate) const CAPACITY: usize = 16 * 1024;
 
 /// The bytes that wait to be written, and whether the peer takes any.
 #[derive(Debug, Default)]

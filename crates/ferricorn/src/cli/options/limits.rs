@@ -121,7 +121,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
         summary: "How many bytes of a request body a client must send in a second; 0 turns it off",
         details: "Stops clients that send a byte now and then, which --body-timeout takes for no \
                   pause. Counts only while the app waits for more of the body. The server ends a \
-                  request whose client is behind this rate by --body-timeout. Turn it off for \
+                  request whose client is late by --body-timeout at this rate. Turn it off for \
                   clients that keep a request open to send a few bytes now and then, such as \
                   streaming gRPC. The default is that of Kestrel.",
     },
@@ -150,7 +150,7 @@ pub(super) static OPTIONS: &[CliOption] = &[
         summary: "How many bytes of a response a client must read in a second; 0 turns it off",
         details: "Stops clients that read a byte now and then, which --write-timeout takes for no \
                   pause. Counts only while the server has data to send. The server ends a response \
-                  whose client is behind this rate by --write-timeout. WebSockets do not have this \
+                  whose client is late by --write-timeout at this rate. WebSockets do not have this \
                   rate. The default is that of Kestrel.",
     },
     CliOption {
