@@ -7,6 +7,7 @@
 
 mod cargo;
 mod load;
+mod memory;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn app_called_exit(code: i32) -> i32 {
 
 /// Loads the app at `target`. If that is the folder of a crate, cargo builds it first.
 fn load_app(target: &Target) -> Result<Loaded, Error> {
+    memory::keep_low();
     let (path, name) = path_and_name(&target.path);
     let load = |library: &Path| {
         target.begin_load(&format!(

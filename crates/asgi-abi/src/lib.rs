@@ -66,6 +66,8 @@ mod extensions;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod headers;
 #[cfg(feature = "loader")]
+pub mod heap;
+#[cfg(feature = "loader")]
 mod host;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod inline_storage;

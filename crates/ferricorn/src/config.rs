@@ -47,9 +47,20 @@ pub struct Config {
     /// How long a client may pause while it sends a request body. It counts only while the app waits
     /// for more of the body. Default: 60 s.
     pub body_timeout: Duration,
+    /// How many bytes of a request body a client must send in a second, on average, while the app waits for
+    /// more; 0 turns it off. A slower client gets late, and the server ends its request as soon as it is
+    /// late by [`body_timeout`](Self::body_timeout): a byte now and then is as good as silence. Default:
+    /// 240, as in Kestrel; a modem from 1962 is as fast. Set it to 0 for apps whose clients keep a request
+    /// open to send a few bytes now and then, such as streaming gRPC.
+    pub min_body_rate: usize,
     /// How long a client may read nothing while the server has data to send. Stops slow-read attacks.
     /// Default: 60 s.
     pub write_timeout: Duration,
+    /// How many bytes of a response a client must read in a second, on average, while the server has data
+    /// to send; 0 turns it off. A slower client gets late, and the server ends its stream or connection
+    /// as soon as it is late by [`write_timeout`](Self::write_timeout). WebSockets do not have this rate.
+    /// Default: 240, as in Kestrel.
+    pub min_read_rate: usize,
     /// How long a request may take in all, from its head to the end of its response; `None` sets no
     /// limit. Then the server ends the app: the client gets a 503, or a 408 if the app waits for the
     /// client's body, or a broken response if the head is out. Not for WebSockets. Default: no limit,
@@ -178,7 +189,9 @@ impl Default for Config {
             keep_alive_max_requests: None,
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(60),
+            min_body_rate: 240,
             write_timeout: Duration::from_secs(60),
+            min_read_rate: 240,
             request_timeout: None,
             tls_handshake_timeout: Duration::from_secs(10),
             tls_check_interval: Some(Duration::from_secs(10)),

@@ -69,6 +69,7 @@ pub(super) enum OptionKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlagAction {
     PrintConfig,
+    PrintLimits,
     Help,
     Version,
 }

@@ -29,6 +29,7 @@ mod exit;
 mod exit_guard;
 mod file;
 mod kind;
+mod limits;
 mod log_queue;
 mod logging;
 mod options;
@@ -52,6 +53,7 @@ use asgi::{App, DynApp};
 
 use self::supervisor::{CommandStage, StageClock};
 pub use exit::Error;
+pub use limits::limits;
 pub use reference::reference;
 
 /// Serves `app` with the options of the command line.

@@ -25,7 +25,7 @@ use super::stall_watchdog::StallWatchdog;
 use super::supervisor::{CommandStage, SignalRequest, StageClock, StopPlan, Supervisor};
 use super::teardown::Teardown;
 use super::value::show_duration;
-use super::{Loaded, Program, Target, exit_guard, tls};
+use super::{Loaded, Program, Target, exit_guard, limits, tls};
 use crate::{Bind, Handle, Listener, ServeError, Tls};
 
 /// The name of this server, and of the threads that serve.
@@ -93,6 +93,9 @@ fn try_run(
     let resolve = |flags| ResolvedSettings::new(set, &gather(set, flags, std::env::vars_os())?);
     let (app, resolved) = match invocation {
         Invocation::PrintText(text) => return Ok(print_output(&text)),
+        Invocation::PrintLimits(flags) => {
+            return Ok(print_output(&limits::table(&resolve(flags)?.settings)));
+        }
         Invocation::PrintConfig(flags) => return Ok(print_output(&resolve(flags)?.print())),
         Invocation::Serve { app, flags } => (app, resolve(flags)?),
     };

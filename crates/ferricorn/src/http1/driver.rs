@@ -129,7 +129,7 @@ impl Driver {
         let (number, error) = self.connection.transport.refused_head()?;
         let waits = self.connection.requests < number
             || self.running().is_some()
-            || status.stuck_since.is_some();
+            || status.writes.since.is_some();
         if waits {
             return None;
         }
@@ -180,7 +180,7 @@ impl Driver {
 
     fn poll_clock(&mut self, status: TransportStatus, cx: &mut Context<'_>) -> Poll<HyperEnd> {
         // While the client reads on, hyper may hold more of a response whose app is done.
-        let runs = self.running().is_some() || status.stuck_since.is_some();
+        let runs = self.running().is_some() || status.writes.since.is_some();
         let in_head = !runs && status.position == Position::Head;
         self.connection.deadlines.turn(runs, in_head, Instant::now);
         self.timer.fire_by(self.next_look());
@@ -203,7 +203,7 @@ impl Driver {
         let running = self.running().map(Arc::clone);
         let connection = &mut *self.connection;
         let config = connection.server.config();
-        match connection.deadlines.due(config, status.stuck_since, now) {
+        match connection.deadlines.due(config, status.writes, now) {
             Some(ConnectionDue::Write) => {
                 let why = "the client does not read its response";
                 return Some(ConnectionEnd::TimedOut(why));
@@ -230,7 +230,8 @@ impl Driver {
                 since,
                 last_byte: connection.transport.body_read(),
             });
-        let due = connection.request_deadlines.due(config, wait, now);
+        let came = connection.transport.body_bytes();
+        let due = connection.request_deadlines.due(config, wait, came, now);
         if due.body {
             exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
         }

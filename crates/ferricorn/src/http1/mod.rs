@@ -45,7 +45,7 @@ use crate::server::Server;
 use crate::websocket::{check_http1, is_upgrade_request, start as start_websocket};
 
 /// hyper's read buffer may grow to this size: a fast upload holds as much memory.
-const READ_BUFFER: usize = 128 * 1024;
+pub(crate) const READ_BUFFER: usize = 128 * 1024;
 
 /// hyper sends a 100 and the `content-length` itself. When a body is dropped, hyper reads on or closes.
 const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {

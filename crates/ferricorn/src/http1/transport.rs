@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, ReadBuf};
 
 use super::request_framing::{FramingError, LineLimits, Position, RequestFraming, SeenHeaders};
+use crate::deadlines::WriteWait;
 use crate::lifecycle::Phase;
 use crate::net::{self, BufferedSocket, Peer, Socket};
 use crate::server::Server;
@@ -25,8 +26,9 @@ pub(crate) struct Transport {
     /// What was read after a fault in a head. If a WebSocket opens before that head has its turn,
     /// these bytes were never a head.
     withheld: Bytes,
-    /// When bytes of a request's body were last read.
+    /// When bytes of a request's body were last read, and how many on this connection.
     body_read: Option<Instant>,
+    body_bytes: u64,
 }
 
 /// The state of both directions at the end of a turn.
@@ -34,8 +36,7 @@ pub(crate) struct Transport {
 pub(crate) struct TransportStatus {
     /// Where in a request the next byte belongs.
     pub(crate) position: Position,
-    /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
-    pub(crate) stuck_since: Option<Instant>,
+    pub(crate) writes: WriteWait,
 }
 
 impl Transport {
@@ -45,6 +46,7 @@ impl Transport {
             request_framing: RequestFraming::new(limits),
             withheld: Bytes::new(),
             body_read: None,
+            body_bytes: 0,
         }
     }
 
@@ -79,6 +81,11 @@ impl Transport {
         self.body_read
     }
 
+    /// How many bytes of bodies were read, with their framing.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
     /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
     pub(crate) fn stuck_since(&self) -> Option<Instant> {
         self.socket.stuck_since()
@@ -100,7 +107,7 @@ impl Transport {
         }
         Ok(TransportStatus {
             position: self.request_framing.position(),
-            stuck_since: self.stuck_since(),
+            writes: self.socket.write_wait(),
         })
     }
 
@@ -147,6 +154,7 @@ impl Transport {
         }
         if in_body || self.request_framing.position() == Position::Body {
             self.body_read = Some(Instant::now());
+            self.body_bytes += bytes.len() as u64;
         }
         match sound {
             Ok(()) => bytes.len(),

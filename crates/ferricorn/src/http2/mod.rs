@@ -78,7 +78,7 @@ const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
 /// How many DATA frames of one byte may wait for their apps on one connection. h2 needs about 300 bytes
 /// for each, so 2.5 MiB. If a client sends more, h2 ends the connection with ENHANCE_YOUR_CALM. A whole
 /// stream window of frames of 32 bytes fits. h2's default would grow with the connection's window.
-const SMALL_DATA_FRAMES: usize = 8 * 1024;
+pub(crate) const SMALL_DATA_FRAMES: usize = 8 * 1024;
 
 /// h2 counts the bytes that a DATA frame is short of 256.
 const DATA_FRAME_BUDGET: usize = SMALL_DATA_FRAMES * 255;
@@ -203,4 +203,4 @@ const DEFAULT_WINDOW: u32 = 65_535;
 
 /// How many bytes of one response h2 takes before the socket does. hyper has 400 KiB; less is enough
 /// for a stream to have its next part in time.
-const SEND_BUFFER: usize = 128 * 1024;
+pub(crate) const SEND_BUFFER: usize = 128 * 1024;

@@ -13,8 +13,10 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::body_reads::BodyRead;
 use super::fault::ConnectionFault;
 use super::frame_check::{FrameCheck, FrameLimits, FrameRefusal};
+use crate::deadlines::WriteWait;
 use crate::net::{BufferedSocket, HasSocket, Socket};
 
 /// The driver's side of the socket.
@@ -80,9 +82,14 @@ impl Transport {
         self.lock().frame_check.is_in_field_block()
     }
 
-    /// Takes the streams whose unfinished bodies got bytes since the last call, and when.
-    pub(super) fn take_body_reads(&self) -> HashMap<u32, Instant> {
+    /// Takes the streams whose unfinished bodies got bytes since the last call.
+    pub(super) fn take_body_reads(&self) -> HashMap<u32, BodyRead> {
         self.lock().frame_check.take_body_reads()
+    }
+
+    /// The bytes that wait to be written, for the deadlines.
+    pub(super) fn write_wait(&self) -> WriteWait {
+        self.lock().socket.write_wait()
     }
 
     /// When the socket first refused bytes that wait to be written; `None` while it accepts them.

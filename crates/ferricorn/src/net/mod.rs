@@ -14,3 +14,5 @@ pub(crate) use self::close::{HasSocket, close};
 pub use self::listener::{Bind, BindError, Listener};
 pub(crate) use self::socket::{Peer, Socket};
 pub(crate) use self::timer::Timer;
+#[cfg(feature = "cli")]
+pub(crate) use self::write_buffer::CAPACITY as WRITE_BUFFER;

@@ -518,6 +518,26 @@ fn a_stream_above_the_limit_is_refused_and_the_others_continue() {
 }
 
 #[test]
+fn a_client_that_opens_its_window_byte_by_byte_reads_too_slowly() {
+    let set = |config: &mut ferricorn::Config| config.write_timeout = Duration::from_millis(400);
+    let server = Server::start_set(set, counted());
+    let mut peer = server.connect_with(&[(INITIAL, 0)]);
+    peer.get(1, "/1000");
+    peer.expect_status(1, 200);
+    for _ in 0..100 {
+        peer.credit(1, 1);
+        match peer.next(1) {
+            Event::Data(data, false) => assert_eq!(data, b"x"),
+            Event::Reset(code) => return assert_eq!(code, code::CANCEL),
+            other => peer.fail(format_args!("{other:?}")),
+        }
+        // The client's pace is what the test is about.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    peer.fail("no reset after five seconds");
+}
+
+#[test]
 fn a_write_timeout_resets_only_its_stream() {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
@@ -544,7 +564,10 @@ fn a_write_timeout_resets_only_its_stream() {
 #[test]
 fn a_slow_client_that_reads_in_time_is_not_reset() {
     let server = Server::start_set(
-        |config| config.write_timeout = Duration::from_millis(700),
+        |config| {
+            config.write_timeout = Duration::from_millis(700);
+            config.min_read_rate = 0;
+        },
         counted(),
     );
     let mut peer = server.connect_with(&[(INITIAL, 0)]);

@@ -110,6 +110,23 @@ pub(super) static OPTIONS: &[CliOption] = &[
         details: "Counts only while the app waits for more of the body.",
     },
     CliOption {
+        name: "min-body-rate",
+        short: None,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.min_body_rate,
+            min: 0,
+            max: 1 << 30,
+        },
+        default_in_words: None,
+        summary: "How many bytes of a request body a client must send in a second; 0 turns it off",
+        details: "Stops clients that send a byte now and then, which --body-timeout takes for no \
+                  pause. Counts only while the app waits for more of the body. The server ends a \
+                  request whose client is late by --body-timeout at this rate. Turn it off for \
+                  clients that keep a request open to send a few bytes now and then, such as \
+                  streaming gRPC. The default is that of Kestrel.",
+    },
+    CliOption {
         name: "write-timeout",
         short: None,
         group: OptionGroup::Timeouts,
@@ -120,6 +137,22 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How long a client may read nothing while the server has data to send",
         details: "Stops slow-read attacks.",
+    },
+    CliOption {
+        name: "min-read-rate",
+        short: None,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.min_read_rate,
+            min: 0,
+            max: 1 << 30,
+        },
+        default_in_words: None,
+        summary: "How many bytes of a response a client must read in a second; 0 turns it off",
+        details: "Stops clients that read a byte now and then, which --write-timeout takes for no \
+                  pause. Counts only while the server has data to send. The server ends a response \
+                  whose client is late by --write-timeout at this rate. WebSockets do not have this \
+                  rate. The default is that of Kestrel.",
     },
     CliOption {
         name: "request-timeout",

@@ -83,6 +83,16 @@ pub(super) static OPTIONS: &[CliOption] = &[
         details: "You can use the output with --config.",
     },
     CliOption {
+        name: "print-limits",
+        short: None,
+        group: OptionGroup::Command,
+        kind: OptionKind::Action(FlagAction::PrintLimits),
+        default_in_words: None,
+        summary: "Print how much memory clients can make the server hold, and exit",
+        details: "The table is computed from the settings and names the options that change each \
+                  figure.",
+    },
+    CliOption {
         name: "help",
         short: Some('h'),
         group: OptionGroup::Command,
