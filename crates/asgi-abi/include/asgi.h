@@ -48,6 +48,7 @@ extern "C" {
 #define ASGI_FAILED 2   /* failure; an output parameter says why */
 #define ASGI_PANICKED 3 /* the callee panicked */
 #define ASGI_WORKING 4  /* of poll: as PENDING, and a thread of the library runs the app now */
+#define ASGI_DECLINED 5 /* of send_respond: the half takes no complete responses */
 
 /* ---- texts, headers, buffers ---- */
 
@@ -336,6 +337,12 @@ typedef struct AsgiHost {
     /* Takes one event; call it only after send_poll_ready returned READY. Returns READY,
      * FAILED with the error, or PANICKED. */
     uint32_t (*send_start)(AsgiSend *send, AsgiSendEvent *event, AsgiSendError *error);
+    /* Waits for room and takes a complete response: the event is an http.response.start,
+     * and its body is the last part. The result is that of the two events: PENDING, READY,
+     * FAILED with the error, PANICKED, or DECLINED: then send two events. If the host takes
+     * the body, it leaves an empty one in the event. */
+    uint32_t (*send_respond)(AsgiSend *send, const AsgiWaker *waker, AsgiSendEvent *event,
+                             AsgiSendError *error);
     /* Waits until no event can reach the client any more: PENDING, READY with the reason,
      * or PANICKED. */
     uint32_t (*send_poll_closed)(AsgiSend *send, const AsgiWaker *waker,
@@ -391,9 +398,9 @@ typedef struct AsgiApp {
                      AsgiTask *task);
     /* Continues a task: PENDING, WORKING, READY, FAILED or PANICKED, the last two with the
      * outcome. After any other code than PENDING and WORKING the task has ended; the host
-     * must not poll it again. After WORKING, the library wakes the waker when its thread
-     * stops running the app: until then, the host does not take the app for one that
-     * waits, and holds back the head of a response. */
+     * must not poll it again. After WORKING, the host holds back the head of a response, as
+     * it does while it polls the app. If there may be such a head, the library wakes the
+     * waker when its thread stops running the app. */
     uint32_t (*poll)(AsgiTask *task, const AsgiWaker *waker, AsgiOutcome *outcome);
     /* Frees the data of a task. Cancels a task that has not ended. */
     void (*drop_task)(AsgiTask *task);

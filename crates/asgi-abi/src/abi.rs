@@ -33,6 +33,8 @@ pub const FAILED: u32 = 2;
 pub const PANICKED: u32 = 3;
 /// [`App::poll`]: as [`PENDING`], and a thread of the library runs the app at this moment.
 pub const WORKING: u32 = 4;
+/// [`Host::send_respond`]: the host takes no complete responses from this half.
+pub const DECLINED: u32 = 5;
 
 /// [`Scope::kind`]: one HTTP request.
 pub const SCOPE_HTTP: u32 = 1;
@@ -383,7 +385,7 @@ pub struct SendEvent {
     pub offset: u64,
     /// How many bytes of the file to send.
     pub count: u64,
-    /// The host owns it from now on, whatever it returns.
+    /// [`Host::send_start`]: the host owns it from now on, whatever it returns.
     pub body: Buffer,
     /// A path, a subprotocol, a reason or a message.
     pub text: Str,
@@ -514,6 +516,16 @@ pub struct Host {
     /// FAILED with the error, or PANICKED.
     pub send_start:
         unsafe extern "C" fn(*mut Send, event: *mut SendEvent, error: *mut SendError) -> u32,
+    /// Waits for room and takes a complete response: the event is an `http.response.start`, and its
+    /// `body` is the last part. The result is that of the two events. PENDING, READY, FAILED with the
+    /// error, PANICKED, or DECLINED: then send two events. If the host takes the body, it leaves an
+    /// empty one in the event.
+    pub send_respond: unsafe extern "C" fn(
+        *mut Send,
+        *const Waker,
+        event: *mut SendEvent,
+        error: *mut SendError,
+    ) -> u32,
     /// Waits until no event can reach the client any more. PENDING, READY with the reason, or
     /// PANICKED.
     pub send_poll_closed:
@@ -590,8 +602,9 @@ pub struct App {
     ) -> u32,
     /// Continues a task. PENDING, WORKING, READY, FAILED or PANICKED, the last two with the outcome.
     /// After any other code than PENDING and WORKING the task has ended; the host must not poll it
-    /// again. After WORKING, the library wakes the waker when its thread stops running the app: until
-    /// then, the host does not take the app for one that waits, and holds back the head of a response.
+    /// again. After WORKING, the host holds back the head of a response, as it does while it polls the
+    /// app. If there may be such a head, the library wakes the waker when its thread stops running
+    /// the app.
     pub poll: unsafe extern "C" fn(*mut Task, *const Waker, outcome: *mut Outcome) -> u32,
     /// Frees the data of a task. Cancels a task that has not ended.
     pub drop_task: unsafe extern "C" fn(*mut Task),

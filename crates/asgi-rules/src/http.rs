@@ -200,6 +200,38 @@ impl HttpRules {
         }
     }
 
+    /// Takes a start and a last part of the body, like two calls of [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the first event that is not taken. If that is the part of the body, the
+    /// start has been taken.
+    pub fn respond(
+        &mut self,
+        start: HttpResponseStart,
+        body: Bytes,
+    ) -> Result<WireEvent, SendError> {
+        self.report_ready()?;
+        let length = body.len() as u64;
+        let HttpPhase::Begin = self.phase else {
+            return Err(self.unexpected("http.response.start"));
+        };
+        self.content = self.checked_content(&start)?;
+        if self.content.trailers_promised() || self.content.discards_body() {
+            self.phase = HttpPhase::Held(start);
+            return self.body(HttpResponseBody::last(body));
+        }
+        if let Err(error) = self.content.take(length, false) {
+            self.phase = HttpPhase::Held(start);
+            return Err(error);
+        }
+        self.phase = HttpPhase::Complete;
+        Ok(WireEvent::Response(
+            self.content.head(start, Some(length)),
+            body,
+        ))
+    }
+
     /// Returns the head that was held back, if any, because the app waits for something. (HTTP-024)
     pub fn waiting(&mut self) -> WireEvent {
         if self.app_ended || self.gone_reason().is_some() {
@@ -305,16 +337,23 @@ impl HttpRules {
         let HttpPhase::Begin = self.phase else {
             return Err(self.unexpected("http.response.start"));
         };
-        let content = ResponseContent::new(self.request, self.explicit_length, &start)?;
-        if start.trailers {
-            self.require(Extension::Trailers)?;
-        }
-        self.content = content;
+        self.content = self.checked_content(&start)?;
         // HTTP-023
         self.phase = HttpPhase::Held(start);
         Ok(WireEvent::Nothing)
     }
 
+    /// Returns the content that may follow `start`.
+    #[inline]
+    fn checked_content(&self, start: &HttpResponseStart) -> Result<ResponseContent, SendError> {
+        let content = ResponseContent::new(self.request, self.explicit_length, start)?;
+        if start.trailers {
+            self.require(Extension::Trailers)?;
+        }
+        Ok(content)
+    }
+
+    #[inline]
     fn body(&mut self, part: HttpResponseBody) -> Result<WireEvent, SendError> {
         if !matches!(self.phase, HttpPhase::Held(_) | HttpPhase::Body) {
             return Err(self.unexpected("http.response.body"));

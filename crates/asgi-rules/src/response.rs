@@ -111,6 +111,7 @@ impl ResponseContent {
 
     /// Counts a part of the body and checks it against the announced length, unless the server
     /// discards the body. (HTTP-030, HTTP-031)
+    #[inline]
     pub(crate) fn take(&mut self, part: u64, more_body: bool) -> Result<(), SendError> {
         if let Some(length) = self.length {
             let left = length - self.taken;

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::{Closed, DisconnectReason, ReceiveEvent, Receiver, SendError, SendEvent, Sender};
+use bytes::Bytes;
+
+use crate::{
+    Closed, DisconnectReason, HttpResponseStart, ReceiveEvent, Receiver, SendError, SendEvent,
+    Sender,
+};
 
 /// Both halves of an exchange in one type.
 ///
@@ -54,6 +59,22 @@ pub trait SharedHalves: Send + Sync {
     ) -> Poll<Result<(), SendError>> {
         ready!(self.poll_ready(cx))?;
         Poll::Ready(event.take().map_or(Ok(()), |event| self.start_send(event)))
+    }
+
+    /// Takes a complete response from `response`: its start, and its body as the last part.
+    ///
+    /// Override this method if doing both at once is cheaper. The result **must** be that of two
+    /// events. The default takes nothing, and the caller then sends two events.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`poll_send`](Self::poll_send) for the two events.
+    fn poll_respond(
+        &self,
+        _cx: &mut Context<'_>,
+        _response: &mut Option<(HttpResponseStart, Bytes)>,
+    ) -> Poll<Result<(), SendError>> {
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -140,6 +140,11 @@ impl Sender {
         start: HttpResponseStart,
         body: impl Into<Bytes>,
     ) -> Result<(), SendError> {
+        let mut response = Some((start, body.into()));
+        poll_fn(|cx| self.poll_respond(cx, &mut response)).await?;
+        let Some((start, body)) = response else {
+            return Ok(());
+        };
         self.send(start).await?;
         self.send(HttpResponseBody::last(body)).await
     }
@@ -247,6 +252,25 @@ impl Sender {
             return Poll::Ready(Err(error));
         }
         on_half!(self, half => half.poll_send(cx, event))
+    }
+
+    /// Calls [`SharedHalves::poll_respond`] of the inner half. If the half takes no complete
+    /// responses, `response` is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`SharedHalves::poll_respond`].
+    pub fn poll_respond(
+        &mut self,
+        cx: &mut Context<'_>,
+        response: &mut Option<(HttpResponseStart, Bytes)>,
+    ) -> Poll<Result<(), SendError>> {
+        match (&self.0, &*response) {
+            (HalfBox::Shared(half), Some((start, _))) if start.invalid.0.is_none() => {
+                half.poll_respond(cx, response)
+            }
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     /// Returns a sender that passes each event through `f` before the server gets it.

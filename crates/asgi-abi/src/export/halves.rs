@@ -14,6 +14,7 @@ use asgi::{
 use bytes::Bytes;
 use http::header;
 
+use super::own_runtime::set_sent_start;
 use super::runtime::Application;
 use super::task::set_half_pending;
 use crate::abi::{self, Buffer, Str};
@@ -28,11 +29,11 @@ const POLLS_BEFORE_YIELD: u32 = 128;
 /// Counts the ready polls of a half. It counts across polls of the app, because a half does not know
 /// where they begin. This costs at most one extra poll in 128.
 #[derive(Default)]
-struct YieldBudget(u32);
+pub(super) struct YieldBudget(u32);
 
 impl YieldBudget {
     /// Whether this poll must yield. If so, this also wakes the waker.
-    fn must_yield(&mut self, cx: &Context<'_>) -> bool {
+    pub(super) fn must_yield(&mut self, cx: &Context<'_>) -> bool {
         let must_yield = self.0 >= POLLS_BEFORE_YIELD;
         if must_yield {
             self.0 = 0;
@@ -42,14 +43,14 @@ impl YieldBudget {
         must_yield
     }
 
-    fn count_ready(&mut self) {
+    pub(super) fn count_ready(&mut self) {
         self.0 += 1;
     }
 }
 
 /// Continues a panic of the host's half in the app's call, as without a boundary. The host's panic
 /// hook has already run, so `resume_unwind` does not call the library's.
-fn host_panicked() -> ! {
+pub(super) fn host_panicked() -> ! {
     std::panic::resume_unwind(Box::new("the server's half panicked"))
 }
 
@@ -159,9 +160,9 @@ unsafe fn event_from_abi(mut event: abi::ReceiveEvent) -> ReceiveEvent {
 
 /// The app's half for sending; it calls the host's.
 pub(super) struct LibrarySend {
-    application: &'static Application,
-    handle: abi::Send,
-    budget: YieldBudget,
+    pub(super) application: &'static Application,
+    pub(super) handle: abi::Send,
+    pub(super) budget: YieldBudget,
 }
 
 // SAFETY: as for `LibraryReceive`.
@@ -302,6 +303,7 @@ impl SendHalf for LibrarySend {
                     })
                 });
                 headers::recycle(start.headers);
+                set_sent_start();
                 result
             }
             SendEvent::HttpResponseBody(body) => self.send_to_host(abi::SendEvent {
@@ -445,11 +447,11 @@ impl SendHalf for LibrarySend {
     }
 }
 
-const fn flag(set: bool, flag: u32) -> u32 {
+pub(super) const fn flag(set: bool, flag: u32) -> u32 {
     if set { flag } else { 0 }
 }
 
-fn error_from_abi(error: abi::SendError) -> SendError {
+pub(super) fn error_from_abi(error: abi::SendError) -> SendError {
     let text = |buffer: &Buffer| String::from_utf8_lossy(buffer.as_slice()).into_owned();
     match error.kind {
         abi::SEND_ERROR_DISCONNECTED => SendError::disconnected(error.disconnect.into()),

@@ -12,6 +12,7 @@ mod own_runtime;
 mod panic_hook;
 mod runtime;
 mod scope;
+mod shared_halves;
 mod task;
 
 use std::ffi::c_void;

@@ -4,6 +4,7 @@
 //! the app's reactor wakes the server's thread, which polls once and waits again. As a task next to
 //! the reactor, the call wakes the server only when it sends, receives or ends.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -41,6 +42,19 @@ struct Completion {
     result: Option<CallResult>,
     waker: Option<Waker>,
     activity: Activity,
+    /// The call has sent the start of a response since the server's task last saw it waiting, so the
+    /// server may hold back the head.
+    sent_start: bool,
+}
+
+thread_local! {
+    /// The poll that this thread runs has sent the start of a response.
+    static SENT_START: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Records that the start of a response has been sent, and not yet its body.
+pub(super) fn set_sent_start() {
+    SENT_START.set(true);
 }
 
 /// Whether the runtime polls the call, as far as the server's task is concerned.
@@ -74,6 +88,7 @@ impl SpawnedCall {
                 result: None,
                 waker: None,
                 activity: Activity::Working,
+                sent_start: false,
             }),
         });
         let task = handle
@@ -93,6 +108,7 @@ impl SpawnedCall {
             none => *none = Some(waker.clone()),
         }
         if completion.activity == Activity::Waiting {
+            completion.sent_start = false;
             return SpawnedPoll::Waiting;
         }
         completion.activity = Activity::Watched;
@@ -150,18 +166,22 @@ impl SpawnedState {
 
     /// A poll begins.
     fn works(&self) {
+        SENT_START.set(false);
         let mut completion = self.completion();
         if completion.activity == Activity::Waiting {
             completion.activity = Activity::Working;
         }
     }
 
-    /// A poll is over, and the call waits. If the server's task has asked meanwhile, this wakes it.
+    /// A poll is over, and the call waits. If the server's task has asked meanwhile and may hold back a
+    /// head, this wakes it.
     fn waits(&self) {
         let waker = {
             let mut completion = self.completion();
             let before = std::mem::replace(&mut completion.activity, Activity::Waiting);
-            completion.waker.take_if(|_| before == Activity::Watched)
+            completion.sent_start |= SENT_START.get();
+            let wake = before == Activity::Watched && completion.sent_start;
+            completion.waker.take_if(|_| wake)
         };
         if let Some(waker) = waker {
             waker.wake();

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
 
-use asgi::{AppError, AppFuture, Receiver, Scope, Sender};
+use asgi::{AppError, AppFuture, Scope};
 
 use super::halves::{LibraryReceive, LibrarySend};
 use super::log;
@@ -11,6 +11,7 @@ use super::outcome::Failure;
 use super::own_runtime::{CallResult, SpawnedCall, SpawnedPoll};
 use super::panic_hook::catch_in_call;
 use super::runtime::{Application, PollMode};
+use super::shared_halves;
 use crate::abi;
 use crate::panic::catch;
 
@@ -59,7 +60,7 @@ impl LibraryTask {
     ) -> Self {
         let future = match scope {
             Ok(scope) => {
-                let (receive, send) = (Receiver::new(receive), Sender::new(send));
+                let (receive, send) = shared_halves::halves(receive, send);
                 application.app.start(scope, receive, send)
             }
             Err(error) => Box::pin(std::future::ready(Err(error))),

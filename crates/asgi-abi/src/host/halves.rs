@@ -198,6 +198,40 @@ pub(super) unsafe extern "C" fn send_start(
     code.unwrap_or(abi::PANICKED)
 }
 
+pub(super) unsafe extern "C" fn send_respond(
+    send: *mut abi::Send,
+    waker: *const abi::Waker,
+    event: *mut abi::SendEvent,
+    error: *mut abi::SendError,
+) -> u32 {
+    // SAFETY: the library keeps the rules for handles; its waker is valid during this call. The event
+    // is valid during this call, and its body stays there unless it is taken. `error` is a valid
+    // output parameter.
+    let code = catch(|| unsafe {
+        let send = sender(send);
+        let Ok(start) = start_from_abi(&*event) else {
+            return abi::DECLINED; // `send_start` reports it
+        };
+        let body = Bytes::from(std::mem::replace(&mut (*event).body, Buffer::EMPTY));
+        let mut response = Some((start, body));
+        let polled = waker::with_rust_waker(waker, |waker| {
+            send.poll_respond(&mut Context::from_waker(waker), &mut response)
+        });
+        if let Some((_, body)) = response {
+            (*event).body = body.into();
+            return match polled {
+                Poll::Pending => abi::PENDING,
+                Poll::Ready(_) => abi::DECLINED,
+            };
+        }
+        match polled {
+            Poll::Ready(taken) => write_result(taken, error),
+            Poll::Pending => abi::PANICKED,
+        }
+    });
+    code.unwrap_or(abi::PANICKED)
+}
+
 pub(super) unsafe extern "C" fn send_poll_closed(
     send: *mut abi::Send,
     waker: *const abi::Waker,
@@ -352,6 +386,31 @@ fn message(flags: u32, body: Bytes) -> Result<Message, SendError> {
     Ok(Message::Text(text))
 }
 
+/// # Safety
+///
+/// All parts of the event must be valid.
+unsafe fn headers_from_abi(event: &abi::SendEvent) -> Result<HeaderMap, SendError> {
+    // SAFETY: the caller promises that the headers are valid.
+    unsafe { headers::from_abi(event.headers, event.n_headers) }.map_err(malformed)
+}
+
+fn status_from_abi(event: &abi::SendEvent) -> Result<StatusCode, SendError> {
+    let status = u16::try_from(event.status).ok();
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+    status.ok_or_else(|| malformed("a status outside of 100 to 999"))
+}
+
+/// # Safety
+///
+/// All parts of the event must be valid.
+unsafe fn start_from_abi(event: &abi::SendEvent) -> Result<HttpResponseStart, SendError> {
+    let mut start = HttpResponseStart::new(status_from_abi(event)?);
+    // SAFETY: the caller promises that the headers are valid.
+    start.headers = unsafe { headers_from_abi(event) }?;
+    start.trailers = event.flags & abi::FLAG_TRAILERS != 0;
+    Ok(start)
+}
+
 /// Builds an event. Invalid data is an error of kind misuse: only apps that are not in Rust can send
 /// it.
 ///
@@ -361,22 +420,13 @@ fn message(flags: u32, body: Bytes) -> Result<Message, SendError> {
 unsafe fn event_from_abi(event: &abi::SendEvent, body: Buffer) -> Result<SendEvent, SendError> {
     let more = event.flags & abi::FLAG_MORE != 0;
     // SAFETY: the caller promises that the headers are valid.
-    let headers =
-        || unsafe { headers::from_abi(event.headers, event.n_headers) }.map_err(malformed);
+    let headers = || unsafe { headers_from_abi(event) };
     // SAFETY: the caller promises that the text is valid.
     let text = || unsafe { event.text.to_text() }.into_owned();
-    let status = || {
-        let status = u16::try_from(event.status).ok();
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        status.ok_or_else(|| malformed("a status outside of 100 to 999"))
-    };
+    let status = || status_from_abi(event);
     Ok(match event.kind {
-        abi::SEND_HTTP_RESPONSE_START => {
-            let mut start = HttpResponseStart::new(status()?);
-            start.headers = headers()?;
-            start.trailers = event.flags & abi::FLAG_TRAILERS != 0;
-            start.into()
-        }
+        // SAFETY: the caller promises that all parts of the event are valid.
+        abi::SEND_HTTP_RESPONSE_START => unsafe { start_from_abi(event) }?.into(),
         abi::SEND_HTTP_RESPONSE_BODY => HttpResponseBody::new(Bytes::from(body), more).into(),
         abi::SEND_HTTP_RESPONSE_TRAILERS => {
             let mut trailers = HttpResponseTrailers::new(headers()?);

@@ -27,6 +27,7 @@ pub(crate) static HOST: abi::Host = abi::Host {
     receive_drop: halves::receive_drop,
     send_poll_ready: halves::send_poll_ready,
     send_start: halves::send_start,
+    send_respond: halves::send_respond,
     send_poll_closed: halves::send_poll_closed,
     send_closed_handle: halves::send_closed_handle,
     send_drop: halves::send_drop,

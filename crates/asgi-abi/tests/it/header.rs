@@ -71,7 +71,7 @@ structs! {
     LogField AsgiLogField { name value flags }
     LogLine AsgiLogLine { level reserved exchange target message fields n_fields }
     Host AsgiHost {
-        magic major minor size receive_poll receive_drop send_poll_ready send_start
+        magic major minor size receive_poll receive_drop send_poll_ready send_start send_respond
         send_poll_closed send_closed_handle send_drop closed_poll closed_drop log_enabled log
     }
     Start AsgiStart { size threads config }

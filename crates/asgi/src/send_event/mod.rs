@@ -112,7 +112,7 @@ impl SendEvent {
 
 /// The first invalid header that was added to an event, in words.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct InvalidHeader(Option<Box<str>>);
+pub(crate) struct InvalidHeader(pub(crate) Option<Box<str>>);
 
 impl InvalidHeader {
     fn append(

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use asgi::{
-    Closed, DisconnectReason, HttpResponsePush, ReceiveEvent, SendError, SendEvent, SharedHalves,
+    Closed, DisconnectReason, HttpResponsePush, HttpResponseStart, ReceiveEvent, SendError,
+    SendEvent, SharedHalves,
 };
 use asgi_rules::{ClosedSource, ClosedWaiter, WireEvent, closed_handle};
+use bytes::Bytes;
 
 use super::Exchange;
 use super::response_queue::Interim;
@@ -51,6 +53,28 @@ impl SharedHalves for Exchange {
         let mut state = self.lock();
         ready!(state.poll_ready(cx))?;
         Poll::Ready(event.take().map_or(Ok(()), |event| state.start_send(event)))
+    }
+
+    fn poll_respond(
+        &self,
+        cx: &mut Context<'_>,
+        response: &mut Option<(HttpResponseStart, Bytes)>,
+    ) -> Poll<Result<(), SendError>> {
+        let mut state = self.lock();
+        ready!(state.poll_ready(cx))?;
+        if let Rules::Http(rules) = &mut state.rules
+            && let Some((start, body)) = response.take()
+        {
+            match rules.respond(start, body) {
+                Ok(event) => state.queue(event),
+                Err(error) => {
+                    // The start may have been taken. (as in `start_send`)
+                    state.wake_driver();
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

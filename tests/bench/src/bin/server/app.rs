@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use asgi::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use asgi::{AppError, HttpResponseStart, Receiver, Scope, Sender};
 use tokio::sync::{mpsc, oneshot};
 
 /// The body of every server's answer.
@@ -23,10 +23,8 @@ pub async fn app(scope: Scope, _receive: Receiver, mut send: Sender) -> Result<(
         "/hops/5" => hop(5).await?,
         _ => {}
     }
-    send.send(HttpResponseStart::ok().content_type(CONTENT_TYPE))
-        .await?;
-    send.send(HttpResponseBody::last(BODY)).await?;
-    Ok(())
+    let start = HttpResponseStart::ok().content_type(CONTENT_TYPE);
+    Ok(send.respond(start, BODY).await?)
 }
 
 /// Blocks the thread for 2 ms.
