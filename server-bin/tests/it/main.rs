@@ -6,6 +6,7 @@
 
 mod building;
 mod loading;
+mod operator;
 mod options;
 mod process;
 mod reference;

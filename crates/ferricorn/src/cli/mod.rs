@@ -28,6 +28,7 @@ mod arguments;
 mod exit;
 mod file;
 mod kind;
+mod log_filter;
 mod logging;
 mod options;
 mod reference;

@@ -37,6 +37,9 @@ const BLOCKED_APP_WAIT: Duration = Duration::from_secs(1);
 /// Signals within this time count as one.
 const COALESCE_TIME: Duration = Duration::from_millis(20);
 
+/// The server itself needs about 20 open files: its threads, its listeners, its certificates and its app.
+const MIN_FILES: u64 = 64;
+
 /// Where the app comes from.
 pub(super) enum AppSource<'a> {
     LinkedIn(Loaded),
@@ -73,7 +76,7 @@ fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
     };
     logging::install(&resolved.settings);
     crate::panic::install_hook();
-    raise_file_limit(&resolved);
+    raise_file_limit(&resolved)?;
     let settings = resolved.settings;
     // Certificates come before the app, because a build may take a while.
     let tls = tls::load(&settings)?;
@@ -103,7 +106,11 @@ fn app_config(text: &str) -> Result<Option<String>, Error> {
 /// Raises the limit on open files as far as possible.
 ///
 /// Each connection is a file, and the usual soft limit of 1,024 is too low; it exists for `select`.
-fn raise_file_limit(resolved: &ResolvedSettings) {
+///
+/// # Errors
+///
+/// The limit is too low even for the server itself.
+fn raise_file_limit(resolved: &ResolvedSettings) -> Result<(), Error> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
@@ -111,6 +118,15 @@ fn raise_file_limit(resolved: &ResolvedSettings) {
             tracing::debug!(%error, "the limit on open files cannot be raised");
             limit = getrlimit(Resource::Nofile);
         }
+    }
+    if let Some(files) = limit.current.filter(|files| *files < MIN_FILES) {
+        return Err(Error::new(
+            Exit::Failed,
+            format_args!(
+                "the limit on open files is {files}, expected at least {MIN_FILES}; raise it \
+                 (ulimit -n, LimitNOFILE= of systemd)"
+            ),
+        ));
     }
     let wanted = resolved.settings.config.max_connections;
     let files = limit.current.filter(|files| *files < wanted as u64);
@@ -120,6 +136,7 @@ fn raise_file_limit(resolved: &ResolvedSettings) {
             "the limit on open files is {files}, below --max-connections {wanted}; raise the limit"
         );
     }
+    Ok(())
 }
 
 fn serve(loaded: Loaded, settings: CommandSettings, tls: Option<&Tls>) -> Result<Exit, Error> {
@@ -228,7 +245,7 @@ impl RunningServer {
                     ReceivedSignal::Hangup => self.reload(),
                     ReceivedSignal::Stop(number) if stopping => {
                         let exchanges = self.exchanges();
-                        print_status(format_args!(
+                        logging::log_status(format_args!(
                             "stopped at once: {exchanges} cut off, the app's shutdown skipped"
                         ));
                         self.handle.abort();
@@ -272,12 +289,18 @@ impl RunningServer {
     }
 
     fn print_stopping(&self) {
+        if self.handle.statistics().exchanges == 0 {
+            logging::log_status(format_args!(
+                "stopping: no exchange runs; a second signal stops at once"
+            ));
+            return;
+        }
         let exchanges = self.exchanges();
         let limit = match self.graceful_timeout {
             Some(limit) => format!("at most {}", show_duration(limit)),
             None => "without a limit".to_owned(),
         };
-        print_status(format_args!(
+        logging::log_status(format_args!(
             "stopping: waiting for {exchanges}, {limit}; a second signal stops at once"
         ));
     }
@@ -378,7 +401,7 @@ impl Banner {
                 Address::Unix(Some(path)) => format!("unix:{}", path.display()),
                 _ => "an unnamed socket".to_owned(),
             };
-            print_status(format_args!(
+            logging::log_status(format_args!(
                 "{SERVER} {version} serving {app} on {address} ({threads} thread{plural})"
             ));
         }

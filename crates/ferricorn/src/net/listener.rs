@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asgi::Address;
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -429,6 +430,9 @@ impl Error for BindError {
 
 /// What an operator can do about an error of the system.
 fn explanation(error: &io::Error) -> Option<&'static str> {
+    if Errno::from_io_error(error) == Some(Errno::MFILE) {
+        return Some("this process has too many open files; raise the limit (ulimit -n)");
+    }
     Some(match error.kind() {
         io::ErrorKind::AddrInUse => {
             "another process listens there; stop it or choose another address"

@@ -1,0 +1,160 @@
+//! What an operator sees: the log at its default level, and advice for mistakes that are common.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::process::{Running, assert_refused, ferricorn, run, static_app};
+
+const ANY_PORT: [&str; 2] = ["--bind", "127.0.0.1:0"];
+
+fn serving(arguments: &[&str]) -> Running {
+    Running::start(&mut static_app(&[&ANY_PORT[..], arguments].concat()))
+}
+
+/// Connects once the server listens there, for a server that prints nothing.
+#[track_caller]
+fn connect_unix(path: &Path) -> UnixStream {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match UnixStream::connect(path) {
+            Ok(stream) => return stream,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        thread::yield_now();
+    }
+}
+
+/// The lines on standard error at this level.
+fn lines_at<'a>(stderr: &'a str, level: &str) -> Vec<&'a str> {
+    let level = format!(" {level} ");
+    stderr
+        .lines()
+        .filter(|line| line.contains(&level))
+        .collect()
+}
+
+#[test]
+fn at_the_level_off_the_command_prints_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let bind = format!("unix:{}", path.display());
+    let arguments = ["--bind", &bind, "--log-level", "OFF"];
+    let server = Running::start(&mut static_app(&arguments));
+    let mut client = connect_unix(&path);
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    server.signal(Signal::TERM);
+    let ended = server.end();
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+}
+
+/// h2 warns about each acknowledgement of a ping that it has not sent.
+fn unasked_acknowledgements(arguments: &[&str]) -> String {
+    let mut server = serving(arguments);
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    client
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let acknowledgement = [0, 0, 8, 6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    client.write_all(&settings).unwrap();
+    for _ in 0..3 {
+        client.write_all(&acknowledgement).unwrap();
+    }
+    // The answer to a ping comes after all that was sent before it.
+    let mut ping = acknowledgement;
+    ping[4] = 0;
+    client.write_all(&ping).unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(17).any(|window| window == acknowledgement) {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    drop(client);
+    server.signal(Signal::TERM);
+    server.end().stderr
+}
+
+#[test]
+fn a_client_cannot_make_a_library_write_into_the_log() {
+    let stderr = unasked_acknowledgements(&[]);
+    assert_eq!(lines_at(&stderr, "WARN"), Vec::<&str>::new());
+}
+
+#[test]
+fn a_library_that_the_filter_names_writes_into_the_log() {
+    let stderr = unasked_acknowledgements(&["--log-level", "info,h2=warn"]);
+    assert_eq!(lines_at(&stderr, "WARN").len(), 3, "{stderr}");
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    for name in [
+        "THREADS",
+        "BIND",
+        "ACCESS_LOG",
+        "LOG_LEVEL",
+        "CERTFILE",
+        "CONFIG",
+    ] {
+        let mut command = ferricorn(&["--print-config"]);
+        let ended = run(command.env(format!("FERRICORN_{name}"), ""));
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{name}");
+        assert!(!ended.stdout.contains("# FERRICORN_"), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_an_error_even_if_it_is_empty() {
+    assert_refused(
+        ferricorn(&["app.so"]).env("FERRICORN_THREDS", ""),
+        2,
+        "ferricorn: error: unknown variable FERRICORN_THREDS; did you mean FERRICORN_THREADS?",
+    );
+}
+
+#[test]
+fn flags_of_other_servers_get_the_flag_that_does_the_same_here() {
+    for (flag, own) in [
+        ("--port", "--bind HOST:PORT"),
+        ("--host", "--bind HOST:PORT"),
+        ("--workers", "--threads"),
+    ] {
+        assert_refused(
+            &mut ferricorn(&["app.so", flag, "8000"]),
+            2,
+            &format!("ferricorn: error: unknown flag {flag}; use {own}"),
+        );
+    }
+}
+
+#[test]
+fn a_limit_on_open_files_that_is_too_low_is_named() {
+    let program = static_app(&ANY_PORT);
+    for limit in [6, 16, 63] {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {limit}; exec \"$@\"");
+        command
+            .args(["-c", &script, "sh"])
+            .arg(program.get_program())
+            .args(program.get_args());
+        let line = format!(
+            "static_app: error: the limit on open files is {limit}, expected at least 64; raise it \
+             (ulimit -n, LimitNOFILE= of systemd)"
+        );
+        assert_refused(&mut command, 1, &line);
+    }
+}
