@@ -173,6 +173,8 @@ impl Driver {
             Some(ConnectionDue::Head) => {
                 // hyper has no request to answer.
                 let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "an incomplete head");
+                let client = connection.info.client.as_ref();
+                log_unreadable(config, client, refusal.status);
                 connection.transport.push(&refusal.to_http1(config));
                 return Some(ConnectionEnd::TimedOut(
                     "the head of a request is incomplete",
