@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::process::{Running, assert_refused, ferricorn, run, static_app};
 
@@ -157,4 +158,52 @@ fn a_limit_on_open_files_that_is_too_low_is_named() {
         );
         assert_refused(&mut command, 1, &line);
     }
+}
+
+/// A server on a Unix socket in a folder of its own.
+fn serving_on_unix() -> (TempDir, PathBuf, Running) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let bind = format!("unix:{}", path.display());
+    let mut server = Running::start(&mut static_app(&["--bind", &bind]));
+    server.line_with(" serving ");
+    (folder, path, server)
+}
+
+#[test]
+fn a_stop_removes_the_file_of_the_servers_unix_socket() {
+    let (_folder, path, server) = serving_on_unix();
+    assert!(path.exists());
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+    assert!(!path.exists());
+}
+
+/// The first server removed the file by its path, and nobody could reach the second one.
+#[test]
+fn a_stop_leaves_the_file_of_another_server() {
+    let (_folder, path, server) = serving_on_unix();
+    std::fs::remove_file(&path).unwrap();
+    let other = UnixListener::bind(&path).unwrap();
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+    assert!(path.exists());
+    drop(other);
+}
+
+#[test]
+fn the_socket_of_a_dead_process_is_replaced_and_that_of_a_living_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let bind = format!("unix:{}", path.display());
+    let living = UnixListener::bind(&path).unwrap();
+    let ended = run(&mut static_app(&["--bind", &bind]));
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    assert!(ended.last_line().contains("another process listens there"));
+    assert!(path.exists());
+    // Closing it leaves the file, as a process that is killed does.
+    drop(living);
+    let mut server = Running::start(&mut static_app(&["--bind", &bind]));
+    server.line_with(" serving ");
+    connect_unix(&path);
 }
