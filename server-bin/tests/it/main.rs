@@ -10,5 +10,6 @@ mod operator;
 mod options;
 mod process;
 mod reference;
+mod sandbox;
 mod serving;
 mod tls;
