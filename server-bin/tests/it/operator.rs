@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::loading::{compiled, in_c};
 use crate::process::{Running, assert_refused, ferricorn, run, static_app};
 
 const ANY_PORT: [&str; 2] = ["--bind", "127.0.0.1:0"];
@@ -206,4 +207,48 @@ fn the_socket_of_a_dead_process_is_replaced_and_that_of_a_living_one_is_not() {
     let mut server = Running::start(&mut static_app(&["--bind", &bind]));
     server.line_with(" serving ");
     connect_unix(&path);
+}
+
+/// Serves a library in C whose calls, except for the lifespan, have this function `poll`.
+fn serving_in_c(folder: &Path, poll: &str) -> Running {
+    let library = compiled(folder, "app.so", &in_c("", poll));
+    let library = library.display().to_string();
+    let arguments = ["--access-log", "--disconnect-grace", "100ms"];
+    Running::start(ferricorn(&[&library]).args(ANY_PORT).args(arguments))
+}
+
+#[test]
+fn a_client_that_leaves_a_loaded_app_before_its_answer_is_logged_as_499() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = serving_in_c(folder.path(), "return ASGI_PENDING;");
+    let address = server.address();
+    let mut client = TcpStream::connect(address).unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    drop(client);
+    let line = server.stdout_line();
+    assert!(line.contains("\"GET / HTTP/1.1\" 499 0 "), "{line}");
+}
+
+#[test]
+fn a_loaded_app_that_does_not_know_requests_is_no_error_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let unsupported = "*outcome = (AsgiOutcome){ .kind = ASGI_OUTCOME_UNSUPPORTED };
+        return ASGI_FAILED;";
+    let mut server = serving_in_c(folder.path(), unsupported);
+    let address = server.address();
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(address).unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .unwrap();
+        let line = server.stdout_line();
+        assert!(line.contains("\"GET / HTTP/1.1\" 404 10 "), "{line}");
+    }
+    server.signal(Signal::TERM);
+    let ended = server.end();
+    assert_eq!(lines_at(&ended.stderr, "ERROR"), Vec::<&str>::new());
+    let told = ended.stderr.matches("the app does not serve HTTP requests");
+    assert_eq!(told.count(), 1, "{}", ended.stderr);
 }
