@@ -53,7 +53,7 @@ impl Server {
         &self.config
     }
 
-    /// The state that the app's start-up made.
+    /// The state that the app's startup made.
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
