@@ -180,7 +180,7 @@ fn a_stop_removes_the_file_of_the_servers_unix_socket() {
     assert!(!path.exists());
 }
 
-/// The first server removed the file by its path, and nobody could reach the second one.
+/// The first server removed the file by its path, and no client could reach the second one.
 #[test]
 fn a_stop_leaves_the_file_of_another_server() {
     let (_folder, path, server) = serving_on_unix();
