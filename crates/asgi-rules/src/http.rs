@@ -47,15 +47,18 @@ pub struct Verdict {
     /// The app's fault, if any. The server logs it once.
     pub fault: Option<Fault>,
     /// The status of the server's own answer, if no head is out and the client may read one: 500, or
-    /// 408 or 400 if its request ended early (HTTP-069).
+    /// 404 if the app does not serve requests (CORE-020), or 408 or 400 if the client's request ended
+    /// early (HTTP-069).
     pub answer: Option<StatusCode>,
 }
 
 impl Verdict {
     /// Creates a verdict, for a server that wraps these rules.
     pub const fn new(ending: Ending, fault: Option<Fault>) -> Self {
-        let answer = match ending {
-            Ending::ServerError => Some(StatusCode::INTERNAL_SERVER_ERROR),
+        let answer = match (ending, fault) {
+            // CORE-020
+            (Ending::ServerError, Some(Fault::Unsupported)) => Some(StatusCode::NOT_FOUND),
+            (Ending::ServerError, _) => Some(StatusCode::INTERNAL_SERVER_ERROR),
             _ => None,
         };
         Self {

@@ -1,4 +1,4 @@
-//! The rules of a lifespan: the start-up and shutdown of an app.
+//! The rules of a lifespan: the startup and shutdown of an app.
 
 use std::error::Error;
 use std::fmt;

@@ -21,7 +21,7 @@ pub enum Scope {
     Http(Box<HttpScope>),
     /// One WebSocket, including its handshake.
     WebSocket(Box<WebSocketScope>),
-    /// The lifespan of the server: start-up and shutdown.
+    /// The lifespan of the server: startup and shutdown.
     Lifespan(LifespanScope),
 }
 
@@ -173,7 +173,7 @@ pub struct HttpScope {
     pub client: Option<Address>,
     /// The address of the server's end of the connection, if the server knows it.
     pub server: Option<Address>,
-    /// The values that the app made at start-up, and those that middleware added for this request.
+    /// The values that the app made at startup, and those that middleware added for this request.
     pub state: State,
     /// The extensions that this connection supports.
     pub extensions: Extensions,
@@ -256,7 +256,7 @@ pub struct WebSocketScope {
     pub client: Option<Address>,
     /// The address of the server's end of the connection, if the server knows it.
     pub server: Option<Address>,
-    /// The values that the app made at start-up, and those that middleware added for this
+    /// The values that the app made at startup, and those that middleware added for this
     /// WebSocket.
     pub state: State,
     /// The extensions that this connection supports.

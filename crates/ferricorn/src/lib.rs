@@ -57,6 +57,7 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
+mod hints;
 mod http1;
 mod http2;
 mod lifecycle;
@@ -64,6 +65,7 @@ mod lifespan;
 mod multiplexed;
 mod net;
 mod panic;
+mod proxy_header;
 mod refusal;
 mod scope;
 mod serve;

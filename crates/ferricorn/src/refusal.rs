@@ -34,7 +34,7 @@ impl Refusal {
     )
     .with_headers(&[("retry-after", "1")]);
 
-    /// An HTTP/1 connection stays open only after 500 and 503. After every other answer it is
+    /// An HTTP/1 connection stays open only after 404, 500 and 503. After every other answer it is
     /// unsafe, or useless, to read another request.
     pub(crate) const fn new(status: StatusCode, why: &'static str) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Refusal {
             why,
             text: text(status),
             headers: &[],
-            closes: !matches!(status.as_u16(), 500 | 503),
+            closes: !matches!(status.as_u16(), 404 | 500 | 503),
         }
     }
 
@@ -163,6 +163,7 @@ const fn text(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "Bad Request\n",
         403 => "Forbidden\n",
+        404 => "Not Found\n",
         405 => "Method Not Allowed\n",
         408 => "Request Timeout\n",
         413 => "Content Too Large\n",

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asgi::{Address, App, DynApp};
+use rustix::io::Errno;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
@@ -218,7 +219,13 @@ async fn accept(
             // The client left before the server accepted it.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                warn!("cannot accept a connection, next try in {ACCEPT_PAUSE:?}: {error}");
+                warn!(
+                    "cannot accept a connection, next try in {ACCEPT_PAUSE:?}: {error}{}",
+                    match Errno::from_io_error(&error) {
+                        Some(Errno::MFILE) => "; raise the limit on open files (ulimit -n)",
+                        _ => "",
+                    }
+                );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

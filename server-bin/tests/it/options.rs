@@ -382,9 +382,9 @@ fn print_config_prints_defaults_as_comments() {
 #[test]
 fn the_error_for_an_unknown_name_without_a_similar_one_says_where_to_look() {
     assert_refused(
-        &mut ferricorn(&["app.so", "--uds", "x"]),
+        &mut ferricorn(&["app.so", "--sharing", "x"]),
         2,
-        "ferricorn: error: unknown flag --uds; --help lists all flags",
+        "ferricorn: error: unknown flag --sharing; --help lists all flags",
     );
     assert_refused(
         ferricorn(&["app.so"]).env("FERRICORN_APPLICATION", "x"),

@@ -40,6 +40,10 @@ pub(crate) enum LoadProblem {
         end: u64,
         len: u64,
     },
+    /// The loader could not make its private copy, in any of these places.
+    NoCopy {
+        tried: Vec<String>,
+    },
     /// The library has thread-locals for which only a program reserves space.
     StaticTls,
     Unloadable {
@@ -166,6 +170,13 @@ impl fmt::Display for LoadProblem {
             Self::CutOff { end, len } => write!(
                 f,
                 "cut off: its segments end at byte {end}, but the file ends at byte {len}; copy it again"
+            ),
+            Self::NoCopy { tried } => write!(
+                f,
+                "no private copy of it can be made ({}), expected a place for one: allow \
+                 `memfd_create` in the sandbox, or set TMPDIR to a folder where this user may write and \
+                 run code",
+                tried.join("; ")
             ),
             Self::StaticTls => f.write_str(
                 "its thread-locals (`initial-exec`) do not fit into a running process, expected dynamic \

@@ -21,9 +21,13 @@ mod elf;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(target_os = "linux")]
+mod private_copy;
 
 pub use self::error::LoadError;
 use self::error::LoadProblem;
+#[cfg(target_os = "linux")]
+use self::private_copy::open_copy;
 
 /// Options for [`Library::load_with`].
 #[derive(Debug, Clone)]
@@ -268,38 +272,6 @@ fn open(path: &Path) -> Result<OpenLibrary, LoadProblem> {
         elf::check(&head)?;
     }
     open_copy(path, &head, &mut file)
-}
-
-/// Copies the file into memory and opens the copy: no other process can write to it.
-///
-/// `cp` over a loaded library changes the code of the processes that run it, and a truncated library
-/// kills them.
-#[cfg(target_os = "linux")]
-fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, LoadProblem> {
-    use rustix::fs::{MemfdFlags, memfd_create};
-    use std::io::Write;
-    use std::os::fd::AsRawFd;
-
-    let name = path.file_name().unwrap_or_default();
-    let mut copy_file = || -> std::io::Result<(File, u64)> {
-        let mut copy = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
-        copy.write_all(head)?;
-        let more = std::io::copy(rest, &mut copy)?;
-        Ok((copy, head.len() as u64 + more))
-    };
-    let (copy, len) = copy_file().map_err(|error| LoadProblem::Unloadable {
-        why: format!("the server cannot copy it into memory: {error}"),
-    })?;
-    // The length is that of the copy: another process may still write to the file.
-    elf::check_end(head, len)?;
-    let copy_path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-    let opened = dlopen(Path::new(&copy_path));
-    let opened = opened.map_err(|error| LoadProblem::from_dlopen(&copy_path, &error));
-    // Never closed. The system's loader identifies a library by its path. If the number of this
-    // descriptor were used again, the loader would take a second library for this one. A backtrace
-    // also reads its line numbers from this file.
-    std::mem::forget(copy);
-    opened
 }
 
 /// Opens the file itself: other systems have no files in memory. There, a loaded library must not be

@@ -1,4 +1,4 @@
-//! Start-up and shutdown.
+//! Startup and shutdown.
 
 use std::sync::{Arc, Mutex};
 

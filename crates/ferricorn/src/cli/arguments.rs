@@ -13,7 +13,7 @@ use super::exit::{CODES, Error};
 use super::kind::{FlagAction, OptionKind};
 use super::options::{CliOption, by_name};
 use super::settings::{CommandSettings, GivenOption, OptionSet, SettingSource, invalid_value};
-use super::suggest::did_you_mean;
+use super::suggest::{counterpart, did_you_mean};
 
 const APP: &str = "APP";
 
@@ -202,6 +202,9 @@ fn one_line(error: &clap::Error, set: OptionSet) -> Error {
     let option = flag.strip_prefix("--").and_then(by_name);
     match (error.kind(), option) {
         (ErrorKind::UnknownArgument, _) if arg.starts_with('-') => {
+            if let Some(own) = counterpart(arg) {
+                return Error::usage(format_args!("unknown flag {arg}; use {own}"));
+            }
             let flags = set
                 .options()
                 .flat_map(|option| [Some(option.flag()), option.no_flag()])

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing::{Event, Metadata, Subscriber, info};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -19,22 +19,20 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
+use super::log_filter;
 use super::log_queue::LogQueue;
 use super::settings::CommandSettings;
 
 /// The target of the access log's events.
 const ACCESS: &str = "ferricorn::access";
 
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// The target of the lines about the command itself. They are shown at every level but `off`, because
+/// scripts wait for them.
+const STATUS: &str = "ferricorn::status";
 
-/// Parses a level, or a filter of tracing's directives.
-pub(super) fn filter(text: &str) -> Option<EnvFilter> {
-    // tracing takes a single unknown word as a target and silences everything else.
-    let level = LEVELS.contains(&text);
-    if !level && !text.contains('=') {
-        return None;
-    }
-    EnvFilter::builder().parse(text).ok()
+/// Logs a line for people about the command itself.
+pub(super) fn log_status(line: fmt::Arguments<'_>) {
+    info!(target: STATUS, "{line}");
 }
 
 /// The queues of this process. They and their threads live until the process ends.
@@ -102,12 +100,16 @@ pub(super) fn install(settings: &CommandSettings) -> io::Result<()> {
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let not_access =
         filter_fn(move |metadata| !is_access(metadata)).with_max_level_hint(LevelFilter::TRACE);
+    let shows_status = !log_filter::is_off(&settings.log_level);
+    let status = filter_fn(move |metadata| shows_status && metadata.target() == STATUS)
+        .with_max_level_hint(LevelFilter::INFO);
     let events = tracing_subscriber::fmt::layer()
         .with_writer(Arc::clone(&queues.events))
         .with_ansi(colours)
         .with_filter(
-            filter(&settings.log_level)
+            log_filter::filter(&settings.log_level)
                 .unwrap_or_default()
+                .or(status)
                 .and(not_access),
         );
     // The access log has its own filter, so that `--log-level warn` does not turn it off.
@@ -166,26 +168,6 @@ impl Visit for MessageVisitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" && self.result.is_ok() {
             self.result = self.writer.write_str(value);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_level_or_a_filter_is_accepted_and_a_mistyped_level_is_not() {
-        for text in [
-            "info",
-            "off",
-            "info,hyper=debug",
-            "ferricorn[exchange]=trace",
-        ] {
-            assert!(filter(text).is_some(), "{text}");
-        }
-        for text in ["", "inof", "INFO", "2", "ferricorn=loud", "warn,ferricorn"] {
-            assert!(filter(text).is_none(), "{text}");
         }
     }
 }

@@ -30,6 +30,7 @@ mod exit_guard;
 mod file;
 mod kind;
 mod limits;
+mod log_filter;
 mod log_queue;
 mod logging;
 mod options;

@@ -46,6 +46,9 @@ const STOP_RESERVE: Duration = Duration::from_millis(700);
 /// How long the app's startup may outlast its time-out. Only an app that blocks its thread does.
 const START_RESERVE: Duration = Duration::from_millis(500);
 
+/// The server itself needs about 20 open files: its threads, its listeners, its certificates and its app.
+const MIN_FILES: u64 = 64;
+
 /// Where the app comes from.
 pub(super) enum AppSource<'a> {
     LinkedIn(Loaded),
@@ -101,8 +104,8 @@ fn try_run(
     };
     logging::install(&resolved.settings).map_err(failed)?;
     crate::panic::install_hook(crate::current_exchange, || logging::flush(LOG_FLUSH_LIMIT));
+    raise_file_limit(&resolved)?;
     let mut supervisor = Supervisor::start(&program.name, program.exit).map_err(failed)?;
-    raise_file_limit(&resolved);
     let settings = resolved.settings;
     // Certificates come before the app, because a build may take a while.
     let tls = tls::load(&settings)?;
@@ -145,7 +148,11 @@ fn app_config(text: &str) -> Result<Option<String>, Error> {
 /// Raises the limit on open files as far as possible.
 ///
 /// Each connection is a file, and the usual soft limit of 1,024 is too low; it exists for `select`.
-fn raise_file_limit(resolved: &ResolvedSettings) {
+///
+/// # Errors
+///
+/// The limit is too low even for the server itself.
+fn raise_file_limit(resolved: &ResolvedSettings) -> Result<(), Error> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
@@ -153,6 +160,15 @@ fn raise_file_limit(resolved: &ResolvedSettings) {
             tracing::debug!(%error, "the limit on open files cannot be raised");
             limit = getrlimit(Resource::Nofile);
         }
+    }
+    if let Some(files) = limit.current.filter(|files| *files < MIN_FILES) {
+        return Err(Error::new(
+            Exit::Failed,
+            format_args!(
+                "the limit on open files is {files}, expected at least {MIN_FILES}; raise it \
+                 (ulimit -n, LimitNOFILE= of systemd)"
+            ),
+        ));
     }
     let wanted = resolved.settings.config.max_connections;
     let files = limit.current.filter(|files| *files < wanted as u64);
@@ -162,6 +178,7 @@ fn raise_file_limit(resolved: &ResolvedSettings) {
             "the limit on open files is {files}, below --max-connections {wanted}; raise the limit"
         );
     }
+    Ok(())
 }
 
 fn serve(
@@ -324,7 +341,7 @@ impl RunningServer {
                     }
                     SignalRequest::Abort(number) => {
                         let exchanges = count(self.handle.statistics().exchanges);
-                        print_line(format_args!(
+                        logging::log_status(format_args!(
                             "stopped at once: {exchanges} cut off, the app's shutdown skipped"
                         ));
                         self.handle.abort();
@@ -355,12 +372,19 @@ impl RunningServer {
     }
 
     fn print_stopping(&self) {
-        let exchanges = count(self.handle.statistics().exchanges);
+        let exchanges = self.handle.statistics().exchanges;
+        if exchanges == 0 {
+            logging::log_status(format_args!(
+                "stopping: no exchange runs; a second signal stops at once"
+            ));
+            return;
+        }
+        let exchanges = count(exchanges);
         let limit = match self.graceful_timeout {
             Some(limit) => format!("at most {}", show_duration(limit)),
             None => "without a limit".to_owned(),
         };
-        print_line(format_args!(
+        logging::log_status(format_args!(
             "stopping: waiting for {exchanges}, {limit}; a second signal stops at once"
         ));
     }
@@ -441,7 +465,7 @@ impl Banner {
                 Address::Unix(Some(path)) => format!("unix:{}", path.display()),
                 _ => "an unnamed socket".to_owned(),
             };
-            print_line(format_args!(
+            logging::log_status(format_args!(
                 "{SERVER} {version} serving {app} on {address} ({threads} thread{plural})"
             ));
         }

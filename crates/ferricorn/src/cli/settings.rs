@@ -219,6 +219,10 @@ fn variables(
                 did_you_mean(name, names, "--help lists the options")
             )));
         };
+        // Compose files and unit files pass variables that have no value.
+        if value.is_empty() {
+            continue;
+        }
         let source = SettingSource::Variable(name.to_owned());
         let Some(value) = value.to_str() else {
             let found = Some("a value that is not UTF-8");

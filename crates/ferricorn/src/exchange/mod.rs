@@ -331,7 +331,7 @@ impl Exchange {
     /// The client has left, or the server has given it up, for this reason.
     pub(crate) fn disconnected(&self, reason: DisconnectReason) {
         let mut state = self.lock();
-        state.rules.disconnected(reason);
+        state.disconnected(reason);
         state.app.runnable = true;
         state.wakers.wake_app();
     }

@@ -105,6 +105,15 @@ impl ExchangeState {
         }
     }
 
+    /// The client has left, or the server has given it up.
+    pub(super) fn disconnected(&mut self, reason: DisconnectReason) {
+        // After an end of the app's, the connection's end says nothing about the client.
+        if self.response.end.is_none() {
+            self.access.note_disconnect(reason);
+        }
+        self.rules.disconnected(reason);
+    }
+
     /// The app has ended: completes or breaks off its response. Returns the fault that the log reports.
     pub(super) fn ended(&mut self, end: AppEnd, method: &Method) -> Option<Fault> {
         let verdict = self.rules.ended(end);
@@ -118,7 +127,13 @@ impl ExchangeState {
                 self.response.whole(status, method);
                 fault = fault.filter(|fault| *fault == Fault::Panicked);
             }
+            (Ending::ServerError, _) if fault == Some(Fault::Unsupported) => {
+                self.response.whole(self.rules.unsupported_status(), method);
+            }
             (Ending::ServerError, _) => {
+                if fault.is_none() {
+                    self.access.note_unanswered();
+                }
                 self.response
                     .whole(StatusCode::INTERNAL_SERVER_ERROR, method);
             }
@@ -170,7 +185,7 @@ impl ExchangeState {
                 }
                 Poll::Ready(Some(Err(BodyFailure { reason, status }))) => {
                     self.client_fault = status.or(self.client_fault);
-                    self.rules.disconnected(reason);
+                    self.disconnected(reason);
                 }
                 Poll::Ready(None) => {}
                 // The app receives all that has come before it hears of the end. If the client has only

@@ -211,9 +211,10 @@ impl Driver {
             Some(ConnectionDue::Head) => {
                 // hyper has no request to answer.
                 let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "an incomplete head");
-                connection
-                    .transport
-                    .push(&refusal.to_http1(config, &Method::GET));
+                let client = connection.info.client.as_ref();
+                log_unreadable(config, client, b"-", refusal.status);
+                let answer = refusal.to_http1(config, &Method::GET);
+                connection.transport.push(&answer);
                 return Some(ConnectionEnd::TimedOut(
                     "the head of a request is incomplete",
                 ));

@@ -2,7 +2,7 @@
 
 use super::{CliOption, OptionGroup};
 use crate::cli::kind::{FlagAction, OptionKind};
-use crate::cli::logging;
+use crate::cli::log_filter;
 
 pub(super) static OPTIONS: &[CliOption] = &[
     CliOption {
@@ -40,12 +40,13 @@ pub(super) static OPTIONS: &[CliOption] = &[
             setting: |settings| &mut settings.log_level,
             value_name: "LEVEL",
             expected: "off, error, warn, info, debug, trace or a filter such as info,hyper=debug",
-            valid: |text| logging::filter(text).is_some(),
+            valid: |text| log_filter::filter(text).is_some(),
         },
         default_in_words: None,
         summary: "What to log to standard error: off, error, warn, info, debug, trace, or a filter",
-        details: "A filter is a list of tracing's directives: `info,ferricorn=debug,hyper=off`. \
-                  `debug` and `trace` are slow under load.",
+        details: "A filter is a list of tracing's directives: `info,ferricorn=debug,h2=warn`. \
+                  Below `debug`, the libraries that speak with clients are silent unless a \
+                  directive names them, because a client could fill the log. `debug` and `trace` are slow under load.",
     },
     CliOption {
         name: "log-buffer",
