@@ -367,7 +367,7 @@ def main():
     short = ["--header-timeout", "3s", "--body-timeout", "3s", "--write-timeout", "3s"]
     checks.run_on_servers(hello, [
         ([], [frames_of_one_byte_take_little_memory]),
-        (short, [a_body_byte_by_byte_ends_at_its_limit, a_reader_of_a_few_bytes_ends_at_its_limit]),
+        (short, [a_reader_of_a_few_bytes_ends_at_its_limit, a_body_byte_by_byte_ends_at_its_limit]),
     ])
     checks.run_on_servers(echo, [([], [memory_of_large_messages_is_given_back])])
     if arguments.long:
