@@ -4,8 +4,25 @@ use std::net::Ipv6Addr;
 
 /// RFC 9110 §5.6.2.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN_BYTES[usize::from(byte)]
 }
+
+/// A table: a search in the list of the rare ones costs each request line 100 instructions.
+const TOKEN_BYTES: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        allowed[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let rare = b"!#$%&'*+-.^_`|~";
+    let mut index = 0;
+    while index < rare.len() {
+        allowed[rare[index] as usize] = true;
+        index += 1;
+    }
+    allowed
+};
 
 /// Whether a request's target may have this byte.
 ///

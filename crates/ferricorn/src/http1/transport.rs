@@ -149,7 +149,7 @@ impl Transport {
         }
         let in_body = self.request_framing.position() == Position::Body;
         let sound = self.request_framing.read(bytes);
-        for place in self.request_framing.take_newer_minors() {
+        while let Some(place) = self.request_framing.take_newer_minor() {
             bytes[place] = b'1';
         }
         if in_body || self.request_framing.position() == Position::Body {
@@ -205,21 +205,19 @@ impl Transport {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        self.check_body()?;
-        if self.refused_head().is_some() {
-            // The driver answers in this same turn, or when the responses before are out.
+        if self.request_framing.has_fault() {
+            self.check_body()?;
+            // A head: the driver answers in this same turn, or when the responses before are out.
             return Poll::Pending;
         }
         ready!(self.socket.poll_read(cx, buf))?;
         let sound = self.note_read(&mut buf.filled_mut()[before..]);
         buf.set_filled(before + sound);
-        if sound == 0 {
+        if sound == 0 && self.request_framing.has_fault() {
             // hyper would take no bytes for the end of the stream: report the fault now, not with
             // the next read.
             self.check_body()?;
-            if self.refused_head().is_some() {
-                return Poll::Pending;
-            }
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }

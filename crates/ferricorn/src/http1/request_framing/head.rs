@@ -177,6 +177,9 @@ pub(super) fn check_beginning(line: &[u8]) -> Result<Option<&[u8]>, FramingError
         [b' ', ref version @ ..] if end > 0 => version,
         _ => return Err(FramingError::MalformedRequestLine),
     };
+    if matches!(version, b"HTTP/1.1" | b"HTTP/1.0") {
+        return Ok(Some(version));
+    }
     let known = version.len().min(HTTP_1.len());
     match version {
         _ if version[..known] == HTTP_1[..known] => {}

@@ -9,78 +9,21 @@
 //! It does not parse requests: hyper alone decides what a request means. If the two could disagree
 //! on where the next head begins, `RequestFraming` has refused already. It changes no byte, with one
 //! exception: hyper knows no minor version above 1, so such a digit becomes a 1
-//! ([`RequestFraming::take_newer_minors`]). It also notes which rare headers came
+//! ([`RequestFraming::take_newer_minor`]). It also notes which rare headers came
 //! ([`SeenHeaders`]), so that the server does not look for the others.
 //!
 //! [`Transport`](super::transport::Transport) calls it with all bytes that it reads. Pure: no I/O,
 //! no clock.
 
 mod chunk;
+mod error;
 mod head;
 
 use memchr::{memchr, memchr2};
 
 use self::chunk::chunk_size;
+pub(crate) use self::error::FramingError;
 use self::head::{HeadFraming, check_beginning, ends_with_newer_minor, is_field_line};
-
-/// Why the server refuses a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FramingError {
-    /// A line ends with a line feed alone.
-    BareLineFeed,
-    /// A line continues the line before (obsolete folding).
-    FoldedLine,
-    /// More than one `content-length`.
-    RepeatedContentLength,
-    /// A `content-length` that is not a number, or does not fit into 63 bits.
-    MalformedContentLength,
-    /// More than one `host`.
-    RepeatedHost,
-    /// Both a `content-length` and a `transfer-encoding`.
-    ContentLengthAndTransferEncoding,
-    /// A `transfer-encoding` in HTTP/1.0.
-    TransferEncodingInHttp10,
-    /// A request line without its three parts, or with a byte that they must not have.
-    MalformedRequestLine,
-    /// A version of HTTP other than 1.
-    UnsupportedVersion,
-    /// A method without an end.
-    MethodTooLong,
-    /// A target that makes the request line too long.
-    TargetTooLong,
-    /// A header without a colon, or with a byte that it must not have.
-    MalformedHeader,
-    /// The size of a chunk is not a hexadecimal number, its extensions are malformed, or its data
-    /// does not end after that size.
-    MalformedChunk,
-    /// A line of the headers or of a chunk is longer than a whole head may be.
-    TooLong,
-    /// hyper gave the server a request that [`RequestFraming`] did not see. They disagree, so the
-    /// server can trust neither.
-    OutOfStep,
-}
-
-impl FramingError {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::BareLineFeed => "a line ends with a bare line feed",
-            Self::FoldedLine => "a header is folded over two lines",
-            Self::RepeatedContentLength => "content-length is repeated",
-            Self::MalformedContentLength => "content-length is not a number, or too large",
-            Self::RepeatedHost => "more than one host",
-            Self::ContentLengthAndTransferEncoding => "both content-length and transfer-encoding",
-            Self::TransferEncodingInHttp10 => "transfer-encoding in HTTP/1.0",
-            Self::MalformedRequestLine => "the request line is malformed",
-            Self::UnsupportedVersion => "a version of HTTP other than 1",
-            Self::MethodTooLong => "the method is too long",
-            Self::TargetTooLong => "the request line is too long",
-            Self::MalformedHeader => "a header is malformed",
-            Self::MalformedChunk => "a chunk is malformed",
-            Self::TooLong => "a line is too long",
-            Self::OutOfStep => "the end of the previous request is unclear",
-        }
-    }
-}
 
 /// Where in the stream of requests the next byte belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,13 +167,16 @@ impl RequestFraming {
         self.body_fault
     }
 
+    /// Whether a fault was found, in a head or in a body.
+    #[inline]
+    pub(crate) fn has_fault(&self) -> bool {
+        self.state == FramingState::Refused
+    }
+
     /// The number of the first request whose head is refused, and why.
     #[inline]
     pub(crate) fn refused_head(&self) -> Option<(u64, FramingError)> {
-        match self.body_fault {
-            None => self.refused,
-            Some(_) => None,
-        }
+        self.refused.filter(|_| self.body_fault.is_none())
     }
 
     /// The request line of the refused head as far as it is known, or its beginning.
@@ -238,11 +184,11 @@ impl RequestFraming {
         &self.request_line
     }
 
-    /// Takes the places in the last read that have the minor version of a version above HTTP/1.1.
-    /// hyper must get a 1 there.
+    /// Takes a place in the last read that has the minor version of a version above HTTP/1.1. hyper
+    /// must get a 1 there. `None` if there are no more, as nearly always.
     #[inline]
-    pub(crate) fn take_newer_minors(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.newer_minors)
+    pub(crate) fn take_newer_minor(&mut self) -> Option<usize> {
+        self.newer_minors.pop()
     }
 
     /// How many bytes of an incomplete line it holds.
@@ -381,18 +327,44 @@ impl RequestFraming {
                 false => FramingError::MethodTooLong,
             });
         }
-        self.read_line(bytes)?;
-        if end.is_none() {
-            let line = without_cr(&self.line);
-            check_beginning(line)?;
-            let after = 1 + self.line.len() - line.len();
-            if ends_with_newer_minor(line) {
-                self.newer_minors.extend(length.checked_sub(after));
+        match end {
+            None => {
+                self.keep_partial_line(bytes)?;
+                let line = without_cr(&self.line);
+                check_beginning(line)?;
+                if ends_with_newer_minor(line) {
+                    let after = 1 + self.line.len() - line.len();
+                    self.newer_minors.extend(length.checked_sub(after));
+                }
+                return Ok(());
             }
-        } else if self.head.has_newer_minor() && self.state == FramingState::Headers {
+            // Nearly all request lines come in one piece.
+            Some(end) if self.line.is_empty() => {
+                let line = &bytes[..end];
+                *bytes = &bytes[end + 1..];
+                self.end_request_line(line)?;
+            }
+            Some(_) => self.read_line(bytes)?,
+        }
+        if self.head.has_newer_minor() && self.state == FramingState::Headers {
             // The digit, CR and LF.
             self.newer_minors
                 .extend((length - bytes.len()).checked_sub(3));
+        }
+        Ok(())
+    }
+
+    /// Starts a head with its request line, given without its line feed.
+    fn end_request_line(&mut self, line: &[u8]) -> Result<(), FramingError> {
+        let Some(line) = line.strip_suffix(b"\r") else {
+            check_beginning(line)?;
+            return Err(FramingError::BareLineFeed);
+        };
+        // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line SHOULD
+        // ignore at least one empty line (CRLF) received prior to the request-line."
+        if !line.is_empty() {
+            self.head = HeadFraming::new(line)?;
+            self.state = FramingState::Headers;
         }
         Ok(())
     }
@@ -429,23 +401,15 @@ impl RequestFraming {
 
     /// Moves on with a complete line, without its line feed.
     fn end_line(&mut self, line: &[u8]) -> Result<(), FramingError> {
+        if self.state == FramingState::RequestLine {
+            return self.end_request_line(line);
+        }
         // RFC 9112 §2.2 lets a recipient accept a single LF as the end of a line. Other parsers
         // don't, and then the two see different requests.
         let Some(line) = line.strip_suffix(b"\r") else {
-            if self.state == FramingState::RequestLine {
-                check_beginning(line)?;
-            }
             return Err(FramingError::BareLineFeed);
         };
         match self.state {
-            // RFC 9112 §2.2: "a server that is expecting to receive and parse a request-line
-            // SHOULD ignore at least one empty line (CRLF) received prior to the request-line."
-            FramingState::RequestLine if line.is_empty() => Ok(()),
-            FramingState::RequestLine => {
-                self.head = HeadFraming::new(line)?;
-                self.state = FramingState::Headers;
-                Ok(())
-            }
             FramingState::Headers if line.is_empty() => self.end_head(),
             FramingState::Headers => {
                 self.head.add_line(line, &mut self.seen)?;
@@ -471,6 +435,7 @@ impl RequestFraming {
                 Ok(())
             }
             FramingState::Trailers
+            | FramingState::RequestLine
             | FramingState::Length(_)
             | FramingState::ChunkData(_)
             | FramingState::Refused => Ok(()),

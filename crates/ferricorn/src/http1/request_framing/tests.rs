@@ -333,7 +333,7 @@ fn a_newer_minor_version_becomes_1_however_it_is_split() {
         let (first, second) = all.split_at_mut(split);
         for part in [first, second] {
             framing.read(part).unwrap();
-            for place in framing.take_newer_minors() {
+            while let Some(place) = framing.take_newer_minor() {
                 part[place] = b'1';
             }
         }
