@@ -183,12 +183,15 @@ fn a_client_cannot_end_the_quotes_of_its_line() {
         let mut client = server.connect().await;
         client.get("/a?c\\d").await;
         client.expect_response(200).await;
-        expect_lines(&["\"GET /a?c\\\\d HTTP/1.1\" 200 5"]).await;
         // A quote is not valid in a target.
         let mut client = server.connect().await;
         client.get("/a\"b").await;
         client.expect_response(400).await;
-        expect_lines(&["\"GET /a\\\"b HTTP/1.1\" 400 0"]).await;
+        expect_lines(&[
+            "\"GET /a?c\\\\d HTTP/1.1\" 200 5",
+            "\"GET /a\\\"b HTTP/1.1\" 400 0",
+        ])
+        .await;
     });
 }
 
