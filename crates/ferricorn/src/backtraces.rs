@@ -43,9 +43,9 @@ impl CapturedBacktrace {
     /// Logs the backtrace of the panic at `place`, from a thread of its own.
     pub(crate) fn log(self, place: String, exchange: Option<u64>) {
         let log = move || {
-            budget().naming += 1;
+            let naming = Naming::begin();
             let frames = self.frames.to_string();
-            budget().naming -= 1;
+            drop(naming);
             let note = match self.left_out {
                 0 => String::new(),
                 left_out => format!(" ({left_out} since the last one were left out)"),
@@ -59,6 +59,22 @@ impl CapturedBacktrace {
         if let Err(error) = thread.spawn(log) {
             error!("a backtrace is missing, because its thread cannot start: {error}");
         }
+    }
+}
+
+/// A thread finds names while this exists.
+struct Naming(());
+
+impl Naming {
+    fn begin() -> Self {
+        budget().naming += 1;
+        Self(())
+    }
+}
+
+impl Drop for Naming {
+    fn drop(&mut self) {
+        budget().naming -= 1;
     }
 }
 

@@ -63,8 +63,8 @@ pub struct Config {
     pub min_read_rate: usize,
     /// How long a request may take in all, from its head to the end of its response; `None` sets no
     /// limit. Then the server ends the app: the client gets a 503, or a 408 if the app waits for the
-    /// client's body, or a broken response if the head is out. Not for WebSockets. Default: no limit,
-    /// because streams and downloads may take hours.
+    /// client's body, or a broken response if the head is out. Not for WebSockets, and not after the client
+    /// has left or has the whole response: then `disconnect_grace` counts. Default: no limit, because streams and downloads may take hours.
     pub request_timeout: Option<Duration>,
     /// How long a TLS handshake may take, from the start of the connection. Stops clients that connect
     /// and send nothing from using up [`max_connections`](Self::max_connections). Default: 10 s. A

@@ -65,7 +65,10 @@ pub(crate) fn install_hook(
     std::panic::set_hook(Box::new(move |info| {
         let text = payload_text(info.payload());
         // The texts of the standard library for a panic that it must not unwind. It aborts then.
-        let aborts = text.starts_with("panic in a ");
+        let aborts = matches!(
+            &*text,
+            "panic in a function that cannot unwind" | "panic in a destructor during cleanup"
+        );
         if IN_APP.get() && !aborts {
             ORIGIN.set(Some(PanicOrigin::new(info, exchange())));
             return;

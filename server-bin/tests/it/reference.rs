@@ -36,3 +36,21 @@ fn the_table_of_limits_is_up_to_date() {
          UPDATE=1 cargo test -p ferricorn-cli the_table_of_limits\n"
     );
 }
+
+#[test]
+fn each_limit_and_each_time_out_is_on_the_page_of_limits() {
+    let options = std::fs::read_to_string(repository("server-bin/OPTIONS.md")).unwrap();
+    let page = std::fs::read_to_string(repository("docs/limits.md")).unwrap();
+    let mut seen = 0;
+    for group in options.split("\n## ") {
+        if !group.starts_with("Limits") && !group.starts_with("Timeouts") {
+            continue;
+        }
+        for heading in group.lines().filter_map(|line| line.strip_prefix("### `")) {
+            let name = heading.split([' ', '`']).next().unwrap();
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}

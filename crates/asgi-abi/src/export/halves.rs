@@ -303,7 +303,7 @@ impl SendHalf for LibrarySend {
                     })
                 });
                 headers::recycle(start.headers);
-                set_sent_start();
+                set_sent_start(true);
                 result
             }
             SendEvent::HttpResponseBody(body) => self.send_to_host(abi::SendEvent {

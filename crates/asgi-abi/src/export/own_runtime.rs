@@ -52,9 +52,10 @@ thread_local! {
     static SENT_START: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Records that the start of a response has been sent, and not yet its body.
-pub(super) fn set_sent_start() {
-    SENT_START.set(true);
+/// Records whether the poll that this thread runs has sent the start of a response, and not yet its
+/// body. Returns the old value.
+pub(super) fn set_sent_start(sent: bool) -> bool {
+    SENT_START.replace(sent)
 }
 
 /// Whether the runtime polls the call, as far as the server's task is concerned.
@@ -77,8 +78,14 @@ pub(super) enum SpawnedPoll {
 }
 
 impl SpawnedCall {
-    /// Continues `future` on the runtime of `handle`.
-    pub(super) fn start(handle: &Handle, exchange: u64, future: AppFuture<'static>) -> Self {
+    /// Continues `future` on the runtime of `handle`. `sent_start` says whether it has sent the start of
+    /// a response.
+    pub(super) fn start(
+        handle: &Handle,
+        exchange: u64,
+        future: AppFuture<'static>,
+        sent_start: bool,
+    ) -> Self {
         let state = Arc::new(SpawnedState {
             exchange,
             handle: handle.clone(),
@@ -88,7 +95,7 @@ impl SpawnedCall {
                 result: None,
                 waker: None,
                 activity: Activity::Working,
-                sent_start: false,
+                sent_start,
             }),
         });
         let task = handle
@@ -166,7 +173,7 @@ impl SpawnedState {
 
     /// A poll begins.
     fn works(&self) {
-        SENT_START.set(false);
+        set_sent_start(false);
         let mut completion = self.completion();
         if completion.activity == Activity::Waiting {
             completion.activity = Activity::Working;

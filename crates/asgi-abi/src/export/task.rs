@@ -8,7 +8,7 @@ use asgi::{AppError, AppFuture, Scope};
 use super::halves::{LibraryReceive, LibrarySend};
 use super::log;
 use super::outcome::Failure;
-use super::own_runtime::{CallResult, SpawnedCall, SpawnedPoll};
+use super::own_runtime::{CallResult, SpawnedCall, SpawnedPoll, set_sent_start};
 use super::panic_hook::catch_in_call;
 use super::runtime::{Application, PollMode};
 use super::shared_halves;
@@ -77,18 +77,19 @@ impl LibraryTask {
     pub(super) fn poll(&mut self, waker: &Waker) -> u32 {
         let mode = self.application.poll_mode;
         if matches!(self.state, TaskState::Inline(_)) && mode == PollMode::OwnRuntime {
-            self.spawn();
+            self.spawn(false);
         }
         let polled = match &self.state {
             TaskState::Inline(_) => {
-                let outer = HALF_IS_PENDING.replace(false);
+                let outer = (HALF_IS_PENDING.replace(false), set_sent_start(false));
                 let polled = self.poll_inline(waker);
-                let half_is_pending = HALF_IS_PENDING.replace(outer);
+                let half_is_pending = HALF_IS_PENDING.replace(outer.0);
+                let sent_start = set_sent_start(outer.1);
                 if polled.is_pending() {
                     if half_is_pending || mode == PollMode::Inline {
                         return abi::PENDING;
                     }
-                    self.spawn();
+                    self.spawn(sent_start);
                     return self.poll_spawned(waker);
                 }
                 polled
@@ -137,12 +138,13 @@ impl LibraryTask {
     }
 
     /// Moves the call to the library's runtime, if that still runs.
-    fn spawn(&mut self) {
+    fn spawn(&mut self, sent_start: bool) {
         if !self.application.is_running() {
             return;
         }
         if let TaskState::Inline(future) = std::mem::replace(&mut self.state, TaskState::Ended) {
-            let call = SpawnedCall::start(&self.application.handle, self.exchange, future);
+            let handle = &self.application.handle;
+            let call = SpawnedCall::start(handle, self.exchange, future, sent_start);
             self.state = TaskState::Spawned(call);
         }
     }

@@ -451,6 +451,41 @@ fn the_host_learns_that_the_app_runs_on_a_thread_of_the_library() {
     running.end().unwrap();
 }
 
+// The server holds back the head of a start that was sent before the call moved.
+#[test]
+fn the_host_is_woken_when_an_app_that_has_sent_its_start_waits_after_it_has_moved() {
+    static WORKING: AtomicUsize = AtomicUsize::new(0);
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let app = move |_: Scope, _: Receiver, mut send: Sender| {
+        let wait = Arc::clone(&wait);
+        async move {
+            send.send(HttpResponseStart::ok()).await?;
+            // It occupies the only thread of the runtime, so the call moves but is not polled.
+            tokio::spawn(async move { wait.lock().unwrap().recv() });
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Ok::<(), AppError>(())
+        }
+    };
+    let options = LoadOptions::new().threads(1).app_is_working(|| {
+        WORKING.fetch_add(1, Ordering::SeqCst);
+    });
+    // SAFETY: `export!` has made the declaration.
+    let library = unsafe { Library::from_static(&crate::ASGI_APP, &options) }.unwrap();
+    let exchange = Exchange::default();
+    let woken = Arc::new(Woken::default());
+    let mut running = call_in(&library, app, get("/"), &exchange);
+    assert!(running.poll_with(&Waker::from(woken.clone())).is_pending());
+    assert_eq!(exchange.lock().sent.len(), 1);
+    assert_eq!(WORKING.load(Ordering::SeqCst), 1, "the call has moved");
+    assert!(!woken.0.load(Ordering::SeqCst));
+
+    go_on.send(()).unwrap();
+    eventually(|| woken.0.load(Ordering::SeqCst));
+    assert!(running.poll().is_pending());
+    assert_eq!(WORKING.load(Ordering::SeqCst), 1, "the app waits");
+}
+
 #[derive(Default)]
 struct Woken(AtomicBool);
 

@@ -129,6 +129,16 @@ fn http1(config: &Config) -> Holder {
                 config.max_head_size,
                 &["max-head-size", "max-headers"],
             ),
+            share(
+                "a line of a head that is incomplete",
+                config.max_head_size,
+                &["max-head-size"],
+            ),
+            share(
+                "what follows a head that is refused after an earlier request",
+                buffer,
+                &["max-head-size"],
+            ),
             share("what the socket has not taken", buffer + WRITE_BUFFER, &[]),
             share("the server's state", CONNECTION, &[]),
         ],

@@ -88,6 +88,8 @@ impl LogQueue {
         }
         if state.dropped != 0 || state.waiting.len() + line.len() > self.limit {
             state.dropped += 1;
+            // The line may be longer than the whole buffer. The thread then writes the report alone.
+            self.wake(&mut state);
             return;
         }
         state.waiting.extend(line);
@@ -285,6 +287,20 @@ mod tests {
             }
         }
         assert!(dropped > MANY / 2, "{dropped}");
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_the_buffer_is_reported_at_once() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let queue = LogQueue::start("log lines", &writer, 1024, None).unwrap();
+        // The thread is idle after it.
+        queue.flush(LIMIT);
+        queue.push(&[b'x'; 2000]);
+        queue.flush(LIMIT);
+        let mut part = [0; 512];
+        let count = reader.read(&mut part).unwrap();
+        let text = String::from_utf8_lossy(&part[..count]);
+        assert!(text.contains(" 1 log lines were dropped: "), "{text}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::logging::{self, print_line};
 use super::settings::{CommandSettings, OptionSet, ResolvedSettings, gather};
 use super::stall_watchdog::StallWatchdog;
 use super::supervisor::{CommandStage, SignalRequest, StageClock, StopPlan, Supervisor};
-use super::teardown::Teardown;
+use super::teardown::{Teardown, limit_end};
 use super::value::show_duration;
 use super::{Loaded, Program, Target, exit_guard, limits, tls};
 use crate::{Bind, Handle, Listener, ServeError, Tls};
@@ -119,14 +119,25 @@ fn try_run(
                 config: app_config(&settings.app_config)?,
                 startup_timeout: settings.config.startup_timeout,
                 clock: clock.clone(),
-            })?;
+            });
             clock.end(CommandStage::Loading);
-            (loaded, AppKind::Loaded)
+            match loaded {
+                Ok(loaded) => (loaded, AppKind::Loaded),
+                Err(error) => {
+                    // The library may hang when the process ends.
+                    limit_end(&clock);
+                    supervisor.keep();
+                    return Err(error);
+                }
+            }
         }
     };
     let exit = serve(loaded, kind, settings, tls.as_ref(), &mut supervisor);
     *flush_limit = clock.left(LOG_FLUSH_LIMIT, FLUSH_RESERVE);
     if kind == AppKind::Loaded {
+        if exit.is_err() {
+            limit_end(&clock);
+        }
         // It also limits what the library does when the process ends.
         supervisor.keep();
     }

@@ -288,6 +288,11 @@ impl Supervised {
     fn stop(&self, number: u8) -> SignalRequest {
         let mut state = self.state();
         let exit = Exit::Signal(number);
+        let stage = state.limit.as_ref().map(|limit| limit.stage);
+        if stage == Some(CommandStage::Aborting) {
+            // A third signal does not give it more time.
+            return SignalRequest::Abort(number);
+        }
         if state.has_stopped {
             let line: StageLine = Box::new(|| "stopped at once: the app did not end".to_owned());
             state.limit = Some(StageLimit {
@@ -304,7 +309,8 @@ impl Supervised {
         };
         state.has_stopped = true;
         let program = self.program.clone();
-        if let Some(limit) = plan.limit {
+        // A server that has ended by itself is limited already, to less time.
+        if let Some(limit) = plan.limit.filter(|_| stage != Some(CommandStage::Ending)) {
             state.limit = Some(StageLimit {
                 stage: CommandStage::Stopping,
                 deadline: Instant::now() + limit,

@@ -16,6 +16,17 @@ const REPORT_RESERVE: Duration = Duration::from_millis(300);
 /// How long the app's runtime and its library may take to end, if no signal has asked for the end.
 const TEARDOWN_LIMIT: Duration = Duration::from_secs(3);
 
+/// From now on, the end of the process has a limit.
+pub(super) fn limit_end(clock: &StageClock) {
+    let line = || "error: the app's runtime or its library did not end".to_owned();
+    clock.begin(
+        CommandStage::Ending,
+        Some(TEARDOWN_LIMIT),
+        Exit::Failed,
+        Box::new(line),
+    );
+}
+
 /// Ends what is left of the app after its server.
 pub(super) struct Teardown {
     /// Ends the runtime of a loaded app.
@@ -25,13 +36,7 @@ pub(super) struct Teardown {
 
 impl Teardown {
     pub(super) fn run(self, ended: Result<Exit, Error>, workers: Runtime) -> Result<Exit, Error> {
-        let line = || "error: the app's runtime or its library did not end".to_owned();
-        self.clock.begin(
-            CommandStage::Ending,
-            Some(TEARDOWN_LIMIT),
-            Exit::Failed,
-            Box::new(line),
-        );
+        limit_end(&self.clock);
         let clean = matches!(ended, Ok(Exit::Stopped));
         if clean {
             workers.shutdown_timeout(self.clock.left(BLOCKED_APP_WAIT, REPORT_RESERVE));

@@ -1,7 +1,7 @@
 //! Runs the app of an exchange: polls it, catches its panics, times its polls, and reports its end.
 
 use std::cell::Cell;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, TryLockError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,20 @@ impl Exchange {
 
     /// Drops the app before it is done.
     pub(crate) fn cancel(&self, why: &str) {
-        let mut slot = self.lock_app();
+        self.cancel_in(self.lock_app(), why);
+    }
+
+    /// Drops the app before it is done, unless a thread polls it now. For a caller that must not wait for
+    /// an app that blocks its thread, and that asks again.
+    pub(crate) fn cancel_unless_polled(&self, why: &str) {
+        match self.app.try_lock() {
+            Ok(slot) => self.cancel_in(slot, why),
+            Err(TryLockError::Poisoned(slot)) => self.cancel_in(slot.into_inner(), why),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+
+    fn cancel_in(&self, mut slot: MutexGuard<'_, AppSlot>, why: &str) {
         if matches!(*slot, AppSlot::Ended) {
             return;
         }

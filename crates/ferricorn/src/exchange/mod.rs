@@ -336,7 +336,8 @@ impl Exchange {
         state.wakers.wake_app();
     }
 
-    /// Ends the app if its request takes longer than the operator allows.
+    /// Ends the app if its request takes longer than the operator allows. If a thread polls the app now,
+    /// the next call ends it.
     pub(crate) fn check_time(&self, now: Instant) {
         let Some(limit) = self.server.config().request_timeout else {
             return;
@@ -350,7 +351,7 @@ impl Exchange {
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         self.peer_failed(DisconnectReason::TimedOut, status);
-        self.cancel("its request took too long");
+        self.cancel_unless_polled("its request took too long");
     }
 
     /// The client did something that deserves this answer, if the app has none.

@@ -90,7 +90,7 @@ impl Streams {
                 exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
             }
             if due.grace {
-                exchange.cancel("its client left and its grace is over");
+                exchange.cancel_unless_polled("its client left and its grace is over");
             }
         }
     }

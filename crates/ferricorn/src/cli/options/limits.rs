@@ -165,7 +165,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How long a request may take, from its head to the end of its response",
         details: "Then the server ends the app. The client gets a 503, or a 408 if the app waits for \
-                  its body, or a broken response if the head is out. Not for WebSockets.",
+                  its body, or a broken response if the head is out. Not for WebSockets, and not after the client has \
+                  left or has the whole response: then --disconnect-grace counts.",
     },
     CliOption {
         name: "tls-handshake-timeout",
