@@ -23,6 +23,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    // It shares no code with a server, so that both cannot make the same mistake.
+    ("asgi-spec", &["asgi", ANY]),
+    ("asgi-spec-probe", &["asgi-abi", "asgi-spec"]),
     ("ferricorn", &["asgi", "asgi-rules", ANY]),
     ("ferricorn-cli", &["asgi", "asgi-abi", "ferricorn", ANY]),
     ("calculator", &["asgi", "asgi-abi", "asgi-util", ANY]),
@@ -47,6 +50,8 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-abi", &["asgi-rules", "asgi-testing", "ferricorn"]),
     ("asgi-testing", &[]),
     ("asgi-util", &["asgi-testing"]),
+    ("asgi-spec", &[]),
+    ("asgi-spec-probe", &[]),
     ("ferricorn", &["asgi-testing"]),
     ("ferricorn-cli", &[]),
     ("calculator", &["asgi-testing"]),

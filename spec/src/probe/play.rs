@@ -1,0 +1,243 @@
+//! Plays steps.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use asgi::{
+    AppError, BodyError, Closed, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver,
+    SendError, Sender, WebSocketSend,
+};
+use bytes::Bytes;
+
+use super::event::event;
+use super::json;
+use super::record::{Halves, Runs};
+use super::script::{Script, Step};
+
+/// The size of each part of a flood.
+static PART: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+
+/// Plays the steps of one run.
+pub(super) struct Player {
+    runs: Arc<Runs>,
+    id: String,
+    halves: Option<Halves>,
+}
+
+impl Player {
+    pub(super) fn new(runs: Arc<Runs>, id: &str, halves: Option<Halves>) -> Self {
+        Self {
+            runs,
+            id: id.into(),
+            halves,
+        }
+    }
+
+    /// Plays all steps, until one of them ends the app.
+    pub(super) async fn play(&mut self, steps: &str) -> Result<(), AppError> {
+        for step in Script::parse(steps).0 {
+            match step.name.as_str() {
+                "return" => return Ok(()),
+                "error" => return Err(step.text().into()),
+                "abort" => return Err(AppError::aborted()),
+                "unsupported" => return Err(AppError::unsupported_kind("any")),
+                "panic" => panic!("{}", step.text()),
+                "wait" => self.runs.signalled(&step.text()).await,
+                "yield" => yield_times(step.number()).await,
+                "keep" => self.runs.park(&self.id, self.halves.take(), false),
+                "lend" => {
+                    self.runs.park(&self.id, self.halves.take(), false);
+                    self.halves = self.runs.take_back(&self.id).await;
+                }
+                _ => match &mut self.halves {
+                    Some(halves) => step_with(&self.runs, &self.id, halves, &step).await,
+                    None => self.runs.step(&self.id, &step.text, "parked", None),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the halves back to the run that has parked them.
+    pub(super) fn give_back(self) {
+        self.runs.park(&self.id, self.halves, true);
+    }
+}
+
+/// Plays a step that needs the halves, and records it.
+async fn step_with(runs: &Runs, id: &str, halves: &mut Halves, step: &Step) {
+    let (receive, send) = halves;
+    let record = |outcome: &str, detail| runs.step(id, &step.text, outcome, detail);
+    match step.name.as_str() {
+        "receive" => record(&json::event(&receive.receive().await), None),
+        "receive-now" => {
+            let received = poll_once(receive.receive()).await;
+            let outcome = received.map_or("pending".into(), |event| json::event(&event));
+            record(&outcome, None);
+        }
+        "body" => loop {
+            let event = receive.receive().await;
+            record(&json::event(&event), None);
+            if !matches!(&event, ReceiveEvent::HttpRequest(part) if part.more_body) {
+                break;
+            }
+        },
+        "drain" => drain(runs, id, receive, step).await,
+        "read" => match receive.body(usize::MAX).await {
+            Ok(body) => record(&format!("body of {} bytes", body.len()), None),
+            Err(error) => record(body_error(&error), None),
+        },
+        "closed" => record(&format!("{:?}", send.closed().await), None),
+        "closed-handles" => {
+            let handles = (0..step.number()).map(|_| send.closed_handle());
+            closed_handles(handles.collect()).await;
+            record("all", None);
+        }
+        "flush" => record_sent(record, send.flush().await),
+        "flood" => flood(runs, id, send, step).await,
+        "text-flood" => flood(runs, id, send, step).await,
+        "reply" => {
+            let report = runs.report(id, "").await;
+            let start = HttpResponseStart::ok().content_type("application/json");
+            record_sent(record, send.respond(start, report).await);
+        }
+        _ => match event(step) {
+            Some(event) => record_sent(record, send.send(event).await),
+            None => record("unknown step", None),
+        },
+    }
+}
+
+fn record_sent(record: impl FnOnce(&str, Option<String>), result: Result<(), SendError>) {
+    let (outcome, detail) = sent(&result);
+    record(outcome, detail);
+}
+
+fn sent(result: &Result<(), SendError>) -> (&'static str, Option<String>) {
+    let Err(error) = result else {
+        return ("ok", None);
+    };
+    let detail = match error.disconnect_reason() {
+        Some(reason) => format!("{reason:?}"),
+        None => error.to_string(),
+    };
+    let outcome = match error {
+        error if error.is_misuse() => "misuse",
+        error if error.is_refused() => "refused",
+        error if error.is_disconnected() => "gone",
+        _ => "over",
+    };
+    (outcome, Some(detail))
+}
+
+fn body_error(error: &BodyError) -> &'static str {
+    match error {
+        error if error.is_already_read() => "already read",
+        error if error.is_not_http() => "not http",
+        error if error.is_disconnected() => "disconnected",
+        _ => "too large",
+    }
+}
+
+/// Receives the whole body and records its length as it grows.
+async fn drain(runs: &Runs, id: &str, receive: &mut Receiver, step: &Step) {
+    let mut total = 0;
+    loop {
+        let event = receive.receive().await;
+        let ReceiveEvent::HttpRequest(part) = &event else {
+            return runs.step(id, &step.text, &json::event(&event), None);
+        };
+        total += part.body.len();
+        runs.progress(id, &step.text, &format!("{total} bytes"));
+        if !part.more_body {
+            return;
+        }
+    }
+}
+
+/// Sends many parts. The record shows how many were taken, so that a suite can see that the server
+/// makes the app wait.
+async fn flood(runs: &Runs, id: &str, send: &mut Sender, step: &Step) {
+    for count in 1..=step.number() {
+        let result = if step.name == "flood" {
+            send.send(HttpResponseBody::more(Bytes::from_static(&PART)))
+                .await
+        } else {
+            send.send(WebSocketSend::text("x".repeat(PART.len()))).await
+        };
+        if result.is_err() {
+            let (outcome, detail) = sent(&result);
+            return runs.step(id, &step.text, outcome, detail);
+        }
+        runs.progress(id, &step.text, &format!("{count} parts"));
+    }
+}
+
+/// Polls a future once and drops it.
+async fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+async fn yield_times(mut times: usize) {
+    poll_fn(|cx| {
+        if times == 0 {
+            return Poll::Ready(());
+        }
+        times -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Wakes the app's task and remembers that.
+struct Flag {
+    woken: AtomicBool,
+    task: Waker,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
+/// Waits for all handles. It polls a handle again only if the server has woken that handle.
+async fn closed_handles(handles: Vec<Closed>) {
+    let mut waiting: Vec<(Closed, Option<Arc<Flag>>)> =
+        handles.into_iter().map(|handle| (handle, None)).collect();
+    poll_fn(|cx| {
+        waiting.retain_mut(|(handle, flag)| {
+            let woken = flag
+                .as_ref()
+                .is_none_or(|flag| flag.woken.load(Ordering::Acquire));
+            if !woken {
+                return true;
+            }
+            let next = Arc::new(Flag {
+                woken: AtomicBool::new(false),
+                task: cx.waker().clone(),
+            });
+            *flag = Some(Arc::clone(&next));
+            let waker = Waker::from(next);
+            pin!(handle)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        });
+        if waiting.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
