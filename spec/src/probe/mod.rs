@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `/run/ID?STEPS` | plays the steps, for a request or a WebSocket, and records them under ID |
 //! | `/use/ID?STEPS` | plays the steps with the receiver and the sender that the run ID has parked, then answers 200 |
-//! | `/signal/NAME` | ends each step `wait=NAME`, now and later |
+//! | `/signal/ID?NAME` | ends the steps `wait=NAME` of the run ID, now and later |
 //! | `/report/ID` | answers with the record of a run, as JSON |
 //! | `/report/ID?ended` | waits until the app's call has ended; `?steps=N` waits for N steps |
 //!
@@ -140,7 +140,7 @@ impl Probe {
                 (StatusCode::OK, Bytes::from_static(b"{}"))
             }
             "signal" => {
-                self.runs.signal(&request.id);
+                self.runs.signal(&request.id, &request.steps);
                 (StatusCode::OK, Bytes::from_static(b"{}"))
             }
             "report" => {
@@ -166,7 +166,7 @@ impl Default for Probe {
 impl App for Probe {
     async fn call(
         &self,
-        scope: Scope,
+        mut scope: Scope,
         receive: Receiver,
         mut send: Sender,
     ) -> Result<(), AppError> {
@@ -176,6 +176,9 @@ impl App for Probe {
         }
         let recording = self.runs.call(&asked.id, json::scope(&scope));
         let mut player = Player::new(Arc::clone(&self.runs), &asked.id, Some((receive, send)));
+        if let Some(state) = scope.state_mut() {
+            player.state = std::mem::take(state);
+        }
         let end = player.play(&asked.steps).await;
         recording.end(&end);
         end

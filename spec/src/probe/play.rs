@@ -8,11 +8,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use asgi::{
     AppError, BodyError, Closed, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver,
-    SendError, Sender, WebSocketSend,
+    SendError, Sender, State, WebSocketSend,
 };
 use bytes::Bytes;
 
-use super::event::event;
+use super::event::{StateText, event};
 use super::json;
 use super::record::{Halves, Runs};
 use super::script::{Script, Step};
@@ -25,6 +25,8 @@ pub(super) struct Player {
     runs: Arc<Runs>,
     id: String,
     halves: Option<Halves>,
+    /// That of the scope.
+    pub(super) state: State,
 }
 
 impl Player {
@@ -33,6 +35,7 @@ impl Player {
             runs,
             id: id.into(),
             halves,
+            state: State::new(),
         }
     }
 
@@ -45,8 +48,12 @@ impl Player {
                 "abort" => return Err(AppError::aborted()),
                 "unsupported" => return Err(AppError::unsupported_kind("any")),
                 "panic" => panic!("{}", step.text()),
-                "wait" => self.runs.signalled(&step.text()).await,
+                "wait" => self.runs.signalled(&self.id, &step.text()).await,
                 "yield" => yield_times(step.number()).await,
+                "state" => {
+                    self.state.insert(StateText(step.text()));
+                    self.runs.step(&self.id, &step.text, "set", None);
+                }
                 "keep" => self.runs.park(&self.id, self.halves.take(), false),
                 "lend" => {
                     self.runs.park(&self.id, self.halves.take(), false);

@@ -71,14 +71,15 @@ impl Runs {
     }
 
     /// Sets a signal for ever.
-    pub(super) fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, id: &str, name: &str) {
         let mut state = self.lock();
-        state.signals.insert(name.into());
+        state.signals.insert(format!("{id}?{name}"));
         wake(state);
     }
 
-    pub(super) async fn signalled(&self, name: &str) {
-        self.until(|state| state.signals.contains(name).then_some(()))
+    pub(super) async fn signalled(&self, id: &str, name: &str) {
+        let signal = format!("{id}?{name}");
+        self.until(|state| state.signals.contains(&signal).then_some(()))
             .await;
     }
 

@@ -1,0 +1,69 @@
+//! The requirements that no case checks, each with its reason.
+
+use super::without::Why::{NoCase, NotObservable};
+use crate::suite::{Grade, matches};
+
+#[derive(Clone, Copy)]
+enum Why {
+    NotObservable(&'static str),
+    NoCase(&'static str),
+}
+
+const OF_APPS: Why = NotObservable("it is about apps, and a suite of servers brings its own app");
+const OF_OPERATORS: Why =
+    NotObservable("it depends on a setting of the operator that the suite does not know");
+const PERMISSION: Why = NotObservable("a permission: both ways are right");
+const HTTP_2: Why = NoCase("it is about HTTP/2, and the suite has no client for it yet");
+const WEBSOCKETS: Why = NoCase("it is about WebSockets, and the suite has no client for them yet");
+
+/// An id, or the beginning of ids and `*`.
+const WITHOUT: &[(&str, Why)] = &[
+    ("CORE-002", OF_APPS),
+    ("CORE-003", PERMISSION),
+    ("CORE-005", OF_APPS),
+    (
+        "CORE-006",
+        NotObservable("an app can't miss what is never in its scope"),
+    ),
+    ("HTTP-009", HTTP_2),
+    ("HTTP-040", HTTP_2),
+    ("HTTP-044", HTTP_2),
+    ("HTTP-048", OF_OPERATORS),
+    ("HTTP-057", HTTP_2),
+    ("HTTP-058", HTTP_2),
+    ("HTTP-067", OF_OPERATORS),
+    ("HTTP-071", PERMISSION),
+    ("HTTP-074", OF_OPERATORS),
+    ("HTTP-075", OF_OPERATORS),
+    ("HTTP-076", OF_OPERATORS),
+    ("HTTP-077", OF_OPERATORS),
+    ("HTTP-080", WEBSOCKETS),
+    ("HTTP-081", HTTP_2),
+    ("WS-*", WEBSOCKETS),
+    ("LIFE-007", OF_OPERATORS),
+    ("LIFE-017", OF_OPERATORS),
+    ("PUSH-*", HTTP_2),
+];
+
+/// Returns the grade of a requirement that no case checks.
+pub(crate) fn missing(id: &str) -> Option<Grade> {
+    let (_, why) = WITHOUT.iter().find(|(pattern, _)| matches(pattern, id))?;
+    Some(match why {
+        NotObservable(reason) => Grade::NotObservable((*reason).into()),
+        NoCase(reason) => Grade::NoCase((*reason).into()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::requirements;
+
+    #[test]
+    fn each_row_is_about_a_requirement_of_the_spec() {
+        for (pattern, _) in WITHOUT {
+            let found = requirements().iter().any(|one| matches(pattern, one.id));
+            assert!(found, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Clients that send exactly the bytes that a case asks for, and may break every rule.
+
+mod http1;
+mod parse;
+mod trace;
+
+pub(crate) use self::http1::{Ending, Http1, STALL};
+pub(crate) use self::parse::{BodyEnd, Received};
+pub(crate) use self::trace::Trace;
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::result::{Stop, fail};
+
+/// How long a case waits for the next thing that the server must do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits for something that must happen.
+pub(crate) async fn within<T>(
+    what: &str,
+    future: impl Future<Output = Result<T, Stop>>,
+) -> Result<T, Stop> {
+    match timeout(PATIENCE, future).await {
+        Ok(result) => result,
+        Err(_) => fail(what, format!("nothing for {} s", PATIENCE.as_secs())),
+    }
+}

@@ -1,0 +1,133 @@
+//! Runs the cases against a server.
+
+mod launch;
+mod results;
+mod run;
+mod subject;
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use asgi::DynApp;
+
+pub use self::launch::RunningServer;
+use self::launch::{Elsewhere, InProcess};
+pub(crate) use self::launch::{Launch, Launcher};
+pub use self::results::{Grade, Graded, Results};
+pub(crate) use self::subject::{Other, Record, Run, RunReport, Subject};
+
+/// A server to check, and what to check.
+///
+/// See the example of this crate. By default, a suite checks all requirements that HTTP/1.1 shows.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Suite {
+    launcher: Arc<dyn Launcher>,
+    pub(crate) options: Selection,
+}
+
+/// Which cases run, and which of them are expected to fail.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selection {
+    pub(crate) websocket: bool,
+    pub(crate) only: Vec<String>,
+    pub(crate) expected: Vec<(String, String)>,
+}
+
+impl Selection {
+    /// Whether a pattern of `only` selects this id. `*` at the end of a pattern is any text.
+    pub(crate) fn selects(&self, id: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|pattern| matches(pattern, id))
+    }
+}
+
+pub(crate) fn matches(pattern: &str, id: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => id.starts_with(start),
+        None => pattern == id,
+    }
+}
+
+impl Suite {
+    /// Checks a server in this process.
+    ///
+    /// `start` starts the server with an app on a free port, and returns once the server serves, or
+    /// with an error if it does not. The suite calls it once for most cases, and once more for each
+    /// case of the lifespan. It calls it in a thread of its own, so that it may block.
+    ///
+    /// `start` may return an address alone. If it returns its own [`RunningServer`], the suite can
+    /// also stop the server and read its log.
+    pub fn new<S, E, F>(start: F) -> Self
+    where
+        S: RunningServer,
+        E: Display,
+        F: Fn(DynApp) -> Result<S, E> + Send + Sync + 'static,
+    {
+        Self::with_launcher(InProcess::new(start))
+    }
+
+    /// Checks a server that already runs the probe at this address. Cases that start a server are
+    /// not observable.
+    pub fn at(address: SocketAddr) -> Self {
+        Self::with_launcher(Elsewhere(address))
+    }
+
+    pub(crate) fn with_launcher(launcher: impl Launcher) -> Self {
+        Self {
+            launcher: Arc::new(launcher),
+            options: Selection {
+                websocket: true,
+                ..Selection::default()
+            },
+        }
+    }
+
+    /// Sets whether the server has WebSockets. The default is true. If not, the requirements of that
+    /// chapter are not supported.
+    pub fn websocket(mut self, websocket: bool) -> Self {
+        self.options.websocket = websocket;
+        self
+    }
+
+    /// Runs only the requirements with this id, or whose ids begin with the text before a `*`. May be
+    /// called several times.
+    pub fn only(mut self, pattern: &str) -> Self {
+        self.options.only.push(pattern.into());
+        self
+    }
+
+    /// Expects a requirement to fail, for this reason. [`Results::assert`] then fails if it passes.
+    pub fn expect_fail(mut self, id: &str, reason: &str) -> Self {
+        self.options.expected.push((id.into(), reason.into()));
+        self
+    }
+
+    /// Runs the cases. It blocks this thread for less than a minute.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server does not start or does not run the probe. The message says why.
+    pub fn run(self) -> Results {
+        match self.try_run(|_| {}) {
+            Ok(results) => results,
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    /// Like [`run`](Self::run), and calls `progress` with each result as it comes.
+    ///
+    /// # Errors
+    ///
+    /// Returns a message if the server does not start or does not run the probe.
+    pub fn try_run(self, progress: impl Fn(&Graded) + Send + Sync) -> Result<Results, String> {
+        // A thread of its own, because the caller may be inside a runtime.
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| run::run(&self.launcher, &self.options, &progress));
+            match running.join() {
+                Ok(results) => results,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+}
