@@ -33,6 +33,9 @@
 #![forbid(unsafe_code)]
 
 mod cases;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod client;
 mod requirement;
 mod result;

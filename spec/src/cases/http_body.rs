@@ -89,10 +89,15 @@ async fn a_100_comes_when_the_app_receives_and_not_after_the_head(server: Subjec
     run.expect(&["http.request \"hello\" last", "ok", "ok"])
         .await?;
 
-    let run = server.run("start=200&more=a&receive-now&last=b");
+    let run = server.run("start=200&more=a&wait=go&receive-now&last=b");
     let mut client = server.connect().await?;
     client.send(run.request_as("POST", EXPECT)).await?;
-    equal("the first status", client.head().await?.status, 200)
+    let head = client.head().await?;
+    equal("the first status", head.status, 200)?;
+    run.signal("go").await?;
+    // A 100 would stand between the chunks.
+    let received = client.body_of(Vec::new(), head, "POST").await?;
+    equal("the body", received.text().as_str(), "ab")
 }
 
 async fn the_client_waits_while_the_app_does_not_receive(server: Subject) -> Checked {

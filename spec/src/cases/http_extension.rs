@@ -31,7 +31,7 @@ async fn with_trailers(server: &Subject, method: &str, steps: &str) -> Checked<R
 }
 
 async fn trailers_leave_out_the_headers_of_the_framing(server: Subject) -> Checked {
-    let steps = "start-trailers=200&last=ok&\
+    let steps = "start-trailers=200;trailer:x-a,content-length,te&last=ok&\
                  trailers=;x-a:b;content-length:9;trailer:x;connection:close;te:x;upgrade:x";
     let received = with_trailers(&server, "GET", steps).await?;
     let expected = [("x-a".to_owned(), "b".to_owned())];
@@ -51,7 +51,7 @@ async fn trailers_are_one_section(server: Subject) -> Checked {
 }
 
 async fn a_response_with_trailers_has_no_content_length(server: Subject) -> Checked {
-    let steps = "start-trailers=200;content-length:2&last=ok&trailers=;x-a:1";
+    let steps = "start-trailers=200;content-length:2;trailer:x-a&last=ok&trailers=;x-a:1";
     let received = with_trailers(&server, "GET", steps).await?;
     equal(
         "content-length",
@@ -89,10 +89,10 @@ fn need_hints(report: &RunReport) -> Checked {
 }
 
 async fn a_hint_goes_out_at_once(server: Subject) -> Checked {
-    let run = server.run("hint=</a>;</b>&wait=go&start=200&hint=</c>&last=ok");
+    let run = server.run("hint=%3C/a%3E;%3C/b%3E&wait=go&start=200&hint=%3C/c%3E&last=ok");
     let mut client = server.connect().await?;
     client.send(run.request()).await?;
-    need_hints(&run.report_now().await?)?;
+    need_hints(&run.after_steps(1).await?)?;
     let hint = client.head().await?;
     equal("the first status", hint.status, 103)?;
     equal("link", hint.all("link").join(","), "</a>,</b>".to_owned())?;
@@ -104,7 +104,7 @@ async fn a_hint_goes_out_at_once(server: Subject) -> Checked {
 }
 
 async fn a_hint_after_the_head_is_refused(server: Subject) -> Checked {
-    let run = server.run("start=200&more=a&hint=</a>&last=b");
+    let run = server.run("start=200&more=a&hint=%3C/a%3E&last=b");
     let received = run.get().await?;
     equal("the body", received.text().as_str(), "ab")?;
     let report = run.expect(&["ok", "ok", "refused", "ok"]).await?;
@@ -112,7 +112,7 @@ async fn a_hint_after_the_head_is_refused(server: Subject) -> Checked {
 }
 
 async fn http_1_0_has_no_hints(server: Subject) -> Checked {
-    let run = server.run("hint=</a>&start=200&last=ok");
+    let run = server.run("hint=%3C/a%3E&start=200&last=ok");
     let mut client = server.connect().await?;
     client
         .send(format!("GET {} HTTP/1.0\r\n\r\n", run.target))

@@ -283,6 +283,7 @@ impl Http1 {
     /// Reads once. Returns how the connection ended, if it did.
     async fn read(&mut self) -> Option<Ending> {
         let old = self.buffer.len();
+        self.buffer.reserve(16 * 1024);
         match self.stream.read_buf(&mut self.buffer).await {
             Ok(0) => {
                 self.trace.line(format!("{} ← the end", self.name));

@@ -22,8 +22,17 @@ pub(crate) async fn within<T>(
     what: &str,
     future: impl Future<Output = Result<T, Stop>>,
 ) -> Result<T, Stop> {
-    match timeout(PATIENCE, future).await {
+    within_time(PATIENCE, what, future).await
+}
+
+/// Like [`within`], with another limit.
+pub(crate) async fn within_time<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = Result<T, Stop>>,
+) -> Result<T, Stop> {
+    match timeout(limit, future).await {
         Ok(result) => result,
-        Err(_) => fail(what, format!("nothing for {} s", PATIENCE.as_secs())),
+        Err(_) => fail(what, format!("nothing for {limit:?}")),
     }
 }

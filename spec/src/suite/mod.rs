@@ -1,5 +1,6 @@
 //! Runs the cases against a server.
 
+mod command;
 mod launch;
 mod results;
 mod run;
@@ -7,13 +8,17 @@ mod subject;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use asgi::DynApp;
 
+use self::command::ByCommand;
 pub use self::launch::RunningServer;
 use self::launch::{Elsewhere, InProcess};
 pub(crate) use self::launch::{Launch, Launcher};
+#[cfg(feature = "cli")]
+pub(crate) use self::results::describe;
 pub use self::results::{Grade, Graded, Results};
 pub(crate) use self::subject::{Other, Record, Run, RunReport, Subject};
 
@@ -71,6 +76,21 @@ impl Suite {
     /// not observable.
     pub fn at(address: SocketAddr) -> Self {
         Self::with_launcher(Elsewhere(address))
+    }
+
+    /// Checks a server that this command starts, in a shell.
+    ///
+    /// In the command, `{probe}` becomes the path of the probe's library, and `{port}` a free port of
+    /// 127.0.0.1. The server must stop after SIGTERM or at the end of its standard input, with an
+    /// exit code other than 0 if it ends as failed. What it prints is its log.
+    ///
+    /// ```no_run
+    /// # use asgi_spec::Suite;
+    /// let probe = "target/release/libasgi_spec_probe.so".as_ref();
+    /// Suite::command("ferricorn {probe} --bind 127.0.0.1:{port}", probe).run().assert();
+    /// ```
+    pub fn command(command: &str, probe: &Path) -> Self {
+        Self::with_launcher(ByCommand::new(command, probe))
     }
 
     pub(crate) fn with_launcher(launcher: impl Launcher) -> Self {

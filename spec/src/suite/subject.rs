@@ -3,13 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use super::{Launch, Launcher, RunningServer};
-use crate::client::{Http1, Received, Trace, within};
+use crate::client::{Http1, PATIENCE, Received, Trace, within_time};
 use crate::result::{Checked, fail, not_observable};
+
+/// How long a server may take to start or to stop.
+const LAUNCH: Duration = Duration::from_secs(10);
 
 /// The server under test, with the connections and the runs of one case.
 pub(crate) struct Subject {
@@ -136,7 +140,7 @@ impl Subject {
         self.trace()
             .line(format!("starts a server with the lifespan {lifespan}"));
         let launcher = Arc::clone(&self.shared.launcher);
-        let launched = within("the server to start or to refuse", async {
+        let launched = within_time(LAUNCH, "the server to start or to refuse", async {
             match spawn_blocking(move || launcher.launch(launch)).await {
                 Ok(launched) => Ok(launched),
                 Err(error) => fail("a start without a panic", error),
@@ -182,7 +186,7 @@ pub(crate) struct Other {
 impl Other {
     /// Stops the server, and returns what it told its operator.
     pub(crate) async fn stop(self) -> Checked<Result<(), String>> {
-        within("the server to stop", async {
+        within_time(LAUNCH, "the server to stop", async {
             match spawn_blocking(move || self.server.stop()).await {
                 Ok(Some(result)) => Ok(result),
                 Ok(None) => not_observable("the suite can't stop this server"),
@@ -282,7 +286,9 @@ impl Run {
 
     async fn ask(&self, wanted: &str, what: &str) -> Checked<RunReport> {
         let target = format!("/report/{}{wanted}", self.id);
-        let text = within(what, self.subject.ask(&target)).await?;
+        // Shorter than the wait inside, so that the message says what the app did not do.
+        let limit = PATIENCE - Duration::from_millis(500);
+        let text = within_time(limit, what, self.subject.ask(&target)).await?;
         RunReport::parse(&text)
     }
 

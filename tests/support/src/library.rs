@@ -33,8 +33,14 @@ fn load_with(package: &str, options: LoadOptions) -> Library {
 
 /// Builds a package of this workspace, and returns the path of its library or its program.
 pub fn build(package: &str) -> PathBuf {
+    build_with(package, &[])
+}
+
+/// Like [`build`], with more arguments for cargo.
+pub fn build_with(package: &str, arguments: &[&str]) -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "-p", package, "--message-format=json"])
+        .args(arguments)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .output()
         .unwrap();
