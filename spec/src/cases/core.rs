@@ -1,6 +1,6 @@
 //! Core: what holds for every app.
 
-use crate::client::{Ending, STALL};
+use crate::client::{ConnectionEnding, STALL};
 use crate::result::{Checked, ensure, equal, fail, not_observable, not_supported};
 use crate::suite::Subject;
 
@@ -212,18 +212,16 @@ async fn closed_resolves_after_the_response_and_after_the_client(server: Subject
 }
 
 async fn an_error_is_logged_at_most_once(server: Subject) -> Checked {
-    let run = server.run("error=cause-of-core-018");
+    let run = server.run("error=cause%2dof-core-018");
     server.log()?;
     run.get().await?;
     run.report().await?;
     let log = server.log()?;
+    // An access log may show the target of the request, where the dash is escaped.
     let lines = log
         .lines()
         .filter(|line| line.contains("cause-of-core-018"));
-    // An access log may show the target of the request.
-    let lines = lines
-        .filter(|line| !line.contains("error=cause-of"))
-        .count();
+    let lines = lines.count();
     ensure(lines <= 1, "at most one line with the error", lines)
 }
 
@@ -355,7 +353,7 @@ async fn an_abort_breaks_the_exchange_off(server: Subject) -> Checked {
     let (bytes, ending) = client.end().await?;
     let complete = bytes.ends_with(b"0\r\n\r\n");
     ensure(
-        !complete || ending == Ending::Reset,
+        !complete || ending == ConnectionEnding::Reset,
         "no sign of a complete body",
         bytes.escape_ascii().to_string(),
     )
@@ -372,9 +370,9 @@ async fn an_abort_is_not_in_the_log_of_the_operator(server: Subject) -> Checked 
     let Some(new) = log.strip_prefix(&before) else {
         return not_observable("the log of this server does not only grow");
     };
-    let mut lines = new.lines();
-    let wrong = lines.find(|line| line.contains("ERROR") && line.contains(&run.id));
-    equal("an error in the log", wrong, None)
+    // The error calls itself so. The target of the request has another word.
+    let wrong = new.lines().find(|line| line.contains("aborted"));
+    equal("a line about it in the log", wrong, None)
 }
 
 async fn each_handle_that_waits_for_the_close_is_woken(server: Subject) -> Checked {

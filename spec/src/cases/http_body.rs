@@ -43,6 +43,7 @@ async fn events_of_chunks(server: &Subject, last: &str) -> Checked<Vec<String>> 
 }
 
 async fn a_chunked_body_comes_without_its_coding(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
     let events = events_of_chunks(&server, "0\r\n\r\n").await?;
     let content: String = events
         .iter()
@@ -52,6 +53,7 @@ async fn a_chunked_body_comes_without_its_coding(server: Subject) -> Checked {
 }
 
 async fn only_the_last_part_has_no_more_body(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
     let events = events_of_chunks(&server, "0\r\n\r\n").await?;
     let last = events.iter().position(|event| event.ends_with(" last"));
     equal("the last part in", last, Some(events.len() - 1))?;
@@ -60,6 +62,7 @@ async fn only_the_last_part_has_no_more_body(server: Subject) -> Checked {
 }
 
 async fn trailers_come_with_the_last_part(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
     let events = events_of_chunks(&server, "0\r\nX-Sum: 12\r\nx-b: c\r\n\r\n").await?;
     for (number, event) in events.iter().enumerate() {
         let is_last = number + 1 == events.len();
@@ -70,6 +73,7 @@ async fn trailers_come_with_the_last_part(server: Subject) -> Checked {
 }
 
 async fn a_100_comes_when_the_app_receives_and_not_after_the_head(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
     const EXPECT: &str = "expect: 100-continue\r\ncontent-length: 5\r\n";
 
     let run = server.run("wait=go&body&start=200&last=ok");
@@ -114,20 +118,6 @@ async fn the_client_waits_while_the_app_does_not_receive(server: Subject) -> Che
 }
 
 async fn a_broken_body_ends_in_a_disconnect(server: Subject) -> Checked {
-    let run = server.run("body&receive&start=200&last=ok");
-    let mut client = server.connect().await?;
-    let head = run.request_as("POST", "transfer-encoding: chunked\r\n");
-    client.send(head + "5\r\nhello\r\nnonsense\r\n").await?;
-    let report = run.report().await?;
-    let events = report.outcomes();
-    let parts = events.iter().filter(|event| event.ends_with(" last"));
-    equal("last parts", parts.count(), 0)?;
-    ensure(
-        events.contains(&"http.disconnect ProtocolError"),
-        "a disconnect with ProtocolError",
-        report.steps(),
-    )?;
-
     let run = server.run("body&start=200&last=ok");
     let mut client = server.connect().await?;
     let head = run.request_as("POST", "content-length: 10\r\n");
@@ -142,6 +132,23 @@ async fn a_broken_body_ends_in_a_disconnect(server: Subject) -> Checked {
     ensure(
         ended && !complete,
         "a disconnect and no last part",
+        report.steps(),
+    )?;
+
+    if server.needs_http_1_1().is_err() {
+        return Ok(());
+    }
+    let run = server.run("body&receive&start=200&last=ok");
+    let mut client = server.connect().await?;
+    let head = run.request_as("POST", "transfer-encoding: chunked\r\n");
+    client.send(head + "5\r\nhello\r\nnonsense\r\n").await?;
+    let report = run.report().await?;
+    let events = report.outcomes();
+    let parts = events.iter().filter(|event| event.ends_with(" last"));
+    equal("last parts", parts.count(), 0)?;
+    ensure(
+        events.contains(&"http.disconnect ProtocolError"),
+        "a disconnect with ProtocolError",
         report.steps(),
     )
 }

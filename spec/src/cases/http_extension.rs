@@ -62,6 +62,7 @@ async fn a_response_with_trailers_has_no_content_length(server: Subject) -> Chec
 }
 
 async fn trailers_without_a_body_are_taken_and_not_sent(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
     let steps = "start-trailers=200&last=ok&trailers=;x-a:1";
     let run = server.run(steps);
     let next = server.run("start=200&last=next");

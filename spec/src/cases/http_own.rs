@@ -45,6 +45,7 @@ async fn a_head_that_is_too_large_gets_a_431_or_414(server: Subject) -> Checked 
 }
 
 async fn an_unknown_expectation_gets_a_417(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
     let run = server.run("start=200&last=ok");
     let mut client = server.connect().await?;
     client
@@ -72,6 +73,7 @@ async fn a_connect_or_an_unknown_coding_gets_a_501(server: Subject) -> Checked {
 }
 
 async fn a_broken_body_without_an_answer_gets_a_400(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
     let run = server.run("body&error=broken");
     let mut client = server.connect().await?;
     let head = run.request_as("POST", "transfer-encoding: chunked\r\n");

@@ -81,7 +81,12 @@ async fn a_body_that_has_no_place_is_taken_and_not_sent(server: Subject) -> Chec
         let received = client.response_to(method).await?;
         equal("the status", received.head.status, status)?;
         equal("the body", received.text().as_str(), "")?;
-        // A body would stand before the next head.
+        // A body would stand before the next head, or before the end.
+        if server.needs_http_1_1().is_err() {
+            let (more, _) = client.end().await?;
+            equal("bytes after the head", more.len(), 0)?;
+            continue;
+        }
         client.send(next.request()).await?;
         equal(
             "the next body",
@@ -203,10 +208,11 @@ async fn the_app_can_close_the_connection(server: Subject) -> Checked {
 }
 
 async fn a_body_of_unknown_length_has_a_sign_of_its_end(server: Subject) -> Checked {
-    let received = server.get("start=200&more=a&last=b").await?;
-    equal("the end on HTTP/1.1", received.end, BodyEnd::LastChunk)?;
-    equal("the body", received.text().as_str(), "ab")?;
-
+    if server.needs_http_1_1().is_ok() {
+        let received = server.get("start=200&more=a&last=b").await?;
+        equal("the end on HTTP/1.1", received.end, BodyEnd::LastChunk)?;
+        equal("the body", received.text().as_str(), "ab")?;
+    }
     let received = http_1_0(&server, "start=200&more=a&last=b").await?;
     equal("the end on HTTP/1.0", received.end, BodyEnd::Closed)?;
     equal("the body", received.text().as_str(), "ab")
@@ -237,6 +243,7 @@ async fn no_length_with_204_and_zero_with_205(server: Subject) -> Checked {
 }
 
 async fn a_connection_serves_one_request_after_the_other(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
     let mut client = server.connect().await?;
     for steps in [
         "start=200&last=one",

@@ -171,7 +171,6 @@ pub(super) const MALFORMED: &[&str] = &[
     "x-a : 1\r\n",
     "no colon\r\n",
     "x-a: nul\0\r\n",
-    "transfer-encoding: chunked, gzip\r\n",
 ];
 
 async fn options_of_the_whole_server_have_the_target_star(server: Subject) -> Checked {

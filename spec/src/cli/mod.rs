@@ -91,6 +91,10 @@ fn run_command() -> Command {
             "Library of the probe [default: the one beside this program]",
         ))
         .arg(only())
+        .arg(flag(
+            "stop-by-input",
+            "The server stops after a line on its standard input, not after SIGTERM",
+        ))
         .arg(flag("no-websocket", "The server has no WebSockets"))
         .arg(flag("trace", "Print bytes and events of each failure"))
         .arg(value(
@@ -123,6 +127,9 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 fn run(arguments: &ArgMatches) -> Result<ExitCode, String> {
     let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str);
     let mut suite = match (text("exec"), text("url")) {
+        (Some(command), _) if arguments.get_flag("stop-by-input") => {
+            Suite::command_that_reads(command, &probe(text("probe"))?)
+        }
         (Some(command), _) => Suite::command(command, &probe(text("probe"))?),
         (_, Some(url)) => Suite::at(address(url)?),
         _ => return Err("expected --exec or --url".into()),

@@ -22,7 +22,7 @@ pub(crate) struct Http1 {
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum ConnectionEnding {
     /// The server closed its side.
     Closed,
     /// The server reset the connection.
@@ -160,8 +160,8 @@ impl Http1 {
             let ending = within("the end of the body", self.read_to_end()).await?;
             received.body = self.take(usize::MAX);
             received.end = match ending {
-                Ending::Closed => BodyEnd::Closed,
-                Ending::Reset => BodyEnd::Reset,
+                ConnectionEnding::Closed => BodyEnd::Closed,
+                ConnectionEnding::Reset => BodyEnd::Reset,
             };
         }
         Ok(received)
@@ -174,7 +174,7 @@ impl Http1 {
     }
 
     /// Waits for the end of the connection, and returns what came before.
-    pub(crate) async fn end(&mut self) -> Result<(Vec<u8>, Ending), Stop> {
+    pub(crate) async fn end(&mut self) -> Result<(Vec<u8>, ConnectionEnding), Stop> {
         let ending = within("the end of the connection", self.read_to_end()).await?;
         Ok((self.take(usize::MAX), ending))
     }
@@ -228,7 +228,7 @@ impl Http1 {
     }
 
     /// Reads a line, or returns how the connection ended before.
-    async fn line(&mut self) -> Result<Result<String, Ending>, Stop> {
+    async fn line(&mut self) -> Result<Result<String, ConnectionEnding>, Stop> {
         loop {
             if let Some(at) = find(&self.buffer, b"\r\n") {
                 let line = self.take(at);
@@ -259,11 +259,11 @@ impl Http1 {
 
     /// Reads until the buffer has this many bytes. Returns how the connection ended if it ended
     /// before.
-    async fn fill(&mut self, wanted: usize) -> Result<Option<Ending>, Stop> {
+    async fn fill(&mut self, wanted: usize) -> Result<Option<ConnectionEnding>, Stop> {
         within("the rest of a body", self.read_until(wanted)).await
     }
 
-    async fn read_until(&mut self, wanted: usize) -> Result<Option<Ending>, Stop> {
+    async fn read_until(&mut self, wanted: usize) -> Result<Option<ConnectionEnding>, Stop> {
         while self.buffer.len() < wanted {
             if let Some(ending) = self.read().await {
                 return Ok(Some(ending));
@@ -272,7 +272,7 @@ impl Http1 {
         Ok(None)
     }
 
-    async fn read_to_end(&mut self) -> Result<Ending, Stop> {
+    async fn read_to_end(&mut self) -> Result<ConnectionEnding, Stop> {
         loop {
             if let Some(ending) = self.read().await {
                 return Ok(ending);
@@ -281,13 +281,13 @@ impl Http1 {
     }
 
     /// Reads once. Returns how the connection ended, if it did.
-    async fn read(&mut self) -> Option<Ending> {
+    async fn read(&mut self) -> Option<ConnectionEnding> {
         let old = self.buffer.len();
         self.buffer.reserve(16 * 1024);
         match self.stream.read_buf(&mut self.buffer).await {
             Ok(0) => {
                 self.trace.line(format!("{} ← the end", self.name));
-                Some(Ending::Closed)
+                Some(ConnectionEnding::Closed)
             }
             Ok(_) => {
                 let direction = format!("{} ←", self.name);
@@ -296,7 +296,7 @@ impl Http1 {
             }
             Err(error) => {
                 self.trace.line(format!("{} ← {error}", self.name));
-                Some(Ending::Reset)
+                Some(ConnectionEnding::Reset)
             }
         }
     }
@@ -310,10 +310,10 @@ impl Http1 {
 /// How long a peer that makes no progress is taken for one that waits.
 pub(crate) const STALL: Duration = Duration::from_millis(400);
 
-fn broken(ending: Ending) -> BodyEnd {
+fn broken(ending: ConnectionEnding) -> BodyEnd {
     match ending {
-        Ending::Closed => BodyEnd::Cut,
-        Ending::Reset => BodyEnd::Reset,
+        ConnectionEnding::Closed => BodyEnd::Cut,
+        ConnectionEnding::Reset => BodyEnd::Reset,
     }
 }
 

@@ -4,7 +4,7 @@ mod http1;
 mod parse;
 mod trace;
 
-pub(crate) use self::http1::{Ending, Http1, STALL};
+pub(crate) use self::http1::{ConnectionEnding, Http1, STALL};
 pub(crate) use self::parse::{BodyEnd, Received};
 pub(crate) use self::trace::Trace;
 

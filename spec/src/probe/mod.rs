@@ -41,6 +41,7 @@
 //! | `startup-complete=STATE`, `startup-failed=TEXT`, `shutdown-complete`, `shutdown-failed=TEXT` | events of the lifespan |
 //! | `state=TEXT` | puts a value into the state of this scope |
 //! | `yield=N` | returns `Pending` N times and asks to be polled again |
+//! | `busy=MS` | does the same for this many milliseconds |
 //! | `wait=NAME` | waits for the signal NAME |
 //! | `keep` | parks the receiver and the sender for `/use`, and goes on without them |
 //! | `lend` | parks them and waits until one `/use` is over |
@@ -129,7 +130,7 @@ impl Probe {
         self
     }
 
-    async fn answer(&self, request: &Asked, send: &mut Sender) -> Result<(), AppError> {
+    async fn answer(&self, request: &ProbeRequest, send: &mut Sender) -> Result<(), AppError> {
         let (status, body) = match request.route.as_str() {
             "use" => {
                 let halves = self.runs.take_parked(&request.id).await;
@@ -170,7 +171,7 @@ impl App for Probe {
         receive: Receiver,
         mut send: Sender,
     ) -> Result<(), AppError> {
-        let asked = Asked::new(&scope, &self.lifespan);
+        let asked = ProbeRequest::new(&scope, &self.lifespan);
         if asked.route != "run" {
             return self.answer(&asked, &mut send).await;
         }
@@ -186,13 +187,13 @@ impl App for Probe {
 }
 
 /// What a scope asks the probe to do.
-struct Asked {
+struct ProbeRequest {
     route: String,
     id: String,
     steps: String,
 }
 
-impl Asked {
+impl ProbeRequest {
     fn new(scope: &Scope, lifespan: &str) -> Self {
         let (target, headers) = match scope {
             Scope::Http(http) => (&http.target, &http.headers),

@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use asgi::{
     AppError, BodyError, Closed, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver,
@@ -50,6 +51,7 @@ impl Player {
                 "panic" => panic!("{}", step.text()),
                 "wait" => self.runs.signalled(&self.id, &step.text()).await,
                 "yield" => yield_times(step.number()).await,
+                "busy" => busy(Duration::from_millis(step.number() as u64)).await,
                 "state" => {
                     self.state.insert(StateText(step.text()));
                     self.runs.step(&self.id, &step.text, "set", None);
@@ -205,37 +207,53 @@ async fn yield_times(mut times: usize) {
     .await;
 }
 
+/// Lets the server poll the app again and again for some time.
+async fn busy(time: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        yield_times(1).await;
+    }
+}
+
 /// Wakes the app's task and remembers that.
 struct Flag {
     woken: AtomicBool,
-    task: Waker,
+    task: Arc<Mutex<Waker>>,
 }
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         self.woken.store(true, Ordering::Release);
-        self.task.wake_by_ref();
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        task.wake();
     }
 }
 
 /// Waits for all handles. It polls a handle again only if the server has woken that handle.
 async fn closed_handles(handles: Vec<Closed>) {
-    let mut waiting: Vec<(Closed, Option<Arc<Flag>>)> =
-        handles.into_iter().map(|handle| (handle, None)).collect();
+    let task = Arc::new(Mutex::new(Waker::noop().clone()));
+    let flag = |woken| {
+        Arc::new(Flag {
+            woken: AtomicBool::new(woken),
+            task: Arc::clone(&task),
+        })
+    };
+    let handles = handles.into_iter();
+    let mut waiting: Vec<(Closed, Arc<Flag>)> =
+        handles.map(|handle| (handle, flag(true))).collect();
     poll_fn(|cx| {
-        waiting.retain_mut(|(handle, flag)| {
-            let woken = flag
-                .as_ref()
-                .is_none_or(|flag| flag.woken.load(Ordering::Acquire));
-            if !woken {
+        // The app may move to another task, so only the newest waker counts.
+        *task.lock().unwrap_or_else(PoisonError::into_inner) = cx.waker().clone();
+        waiting.retain_mut(|(handle, seen)| {
+            if !seen.woken.load(Ordering::Acquire) {
                 return true;
             }
-            let next = Arc::new(Flag {
-                woken: AtomicBool::new(false),
-                task: cx.waker().clone(),
-            });
-            *flag = Some(Arc::clone(&next));
-            let waker = Waker::from(next);
+            *seen = flag(false);
+            let waker = Waker::from(Arc::clone(seen));
             pin!(handle)
                 .poll(&mut Context::from_waker(&waker))
                 .is_pending()

@@ -19,7 +19,7 @@ pub(super) struct Runs(Mutex<RunsState>);
 
 #[derive(Default)]
 struct RunsState {
-    runs: HashMap<String, Run>,
+    runs: HashMap<String, RunRecord>,
     signals: HashSet<String>,
     waiting: Vec<Waker>,
     file: Option<(&'static str, PathBuf)>,
@@ -27,7 +27,7 @@ struct RunsState {
 
 /// What the calls with one ID have seen.
 #[derive(Default)]
-struct Run {
+struct RunRecord {
     calls: u32,
     scope: Value,
     steps: Vec<Value>,
@@ -127,7 +127,7 @@ impl Runs {
         self.lock().file = Some((id, path));
     }
 
-    fn change(&self, id: &str, change: impl FnOnce(&mut Run)) {
+    fn change(&self, id: &str, change: impl FnOnce(&mut RunRecord)) {
         let mut state = self.lock();
         let run = state.runs.entry(id.into()).or_default();
         change(run);
@@ -181,8 +181,8 @@ fn wake(mut state: MutexGuard<'_, RunsState>) {
     }
 }
 
-fn render(id: &str, run: Option<&Run>) -> Bytes {
-    let none = Run::default();
+fn render(id: &str, run: Option<&RunRecord>) -> Bytes {
+    let none = RunRecord::default();
     let run = run.unwrap_or(&none);
     let record = json!({
         "probe": 1,

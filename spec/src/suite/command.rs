@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Launch, Launcher, RunningServer};
+use super::{Launch, Launcher, ServerUnderTest};
 use crate::probe::{LIFESPAN_VARIABLE, RECORD_VARIABLE};
 
 /// How long a server may take until it listens, and until it ends.
@@ -17,21 +17,29 @@ const LIMIT: Duration = Duration::from_secs(8);
 /// How often the suite looks whether that is so.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long a server may take to end after its standard input.
-const END_OF_INPUT: Duration = Duration::from_millis(500);
-
 /// Starts servers by a command.
 #[derive(Debug)]
 pub(super) struct ByCommand {
     command: String,
     probe: PathBuf,
+    stopped_by: StoppedBy,
+}
+
+/// What makes a server begin its shutdown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StoppedBy {
+    /// SIGTERM.
+    Signal,
+    /// A line on its standard input.
+    Input,
 }
 
 impl ByCommand {
-    pub(super) fn new(command: &str, probe: &Path) -> Self {
+    pub(super) fn new(command: &str, probe: &Path, stopped_by: StoppedBy) -> Self {
         Self {
             command: command.into(),
             probe: probe.into(),
+            stopped_by,
         }
     }
 
@@ -63,12 +71,13 @@ impl ByCommand {
             address: (Ipv4Addr::LOCALHOST, port).into(),
             log,
             command,
+            stopped_by: self.stopped_by,
         })
     }
 }
 
 impl Launcher for ByCommand {
-    fn launch(&self, launch: Launch) -> Result<Box<dyn RunningServer>, String> {
+    fn launch(&self, launch: Launch) -> Result<Box<dyn ServerUnderTest>, String> {
         let mut process = self
             .spawn(&launch)
             .map_err(|error| format!("the command {:?} could not start: {error}", self.command))?;
@@ -114,6 +123,7 @@ struct ServerProcess {
     address: SocketAddr,
     log: Arc<Mutex<String>>,
     command: String,
+    stopped_by: StoppedBy,
 }
 
 impl ServerProcess {
@@ -144,20 +154,21 @@ impl ServerProcess {
     }
 }
 
-impl RunningServer for ServerProcess {
+impl ServerUnderTest for ServerProcess {
     fn address(&self) -> SocketAddr {
         self.address
     }
 
     fn stop(mut self: Box<Self>) -> Option<Result<(), String>> {
-        drop(self.child.stdin.take());
-        let mut status = self.wait(END_OF_INPUT);
-        if status.is_none() {
-            let process = self.child.id().to_string();
-            // If there is no such process any more, the wait sees its end.
-            Command::new("kill").args(["-TERM", &process]).status().ok();
-            status = self.wait(LIMIT);
+        // Neither fails unless the server has ended, and the wait sees that.
+        match (self.stopped_by, &mut self.child.stdin) {
+            (StoppedBy::Input, Some(input)) => drop(input.write_all(b"\n")),
+            _ => {
+                let process = self.child.id().to_string();
+                Command::new("kill").args(["-TERM", &process]).status().ok();
+            }
         }
+        let status = self.wait(LIMIT);
         Some(match status {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(self.ended(status)),

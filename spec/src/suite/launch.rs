@@ -11,7 +11,7 @@ use crate::probe::Probe;
 /// A server that serves the probe.
 ///
 /// An address alone is one that the suite can't stop.
-pub trait RunningServer: Send + 'static {
+pub trait ServerUnderTest: Send + 'static {
     /// Returns the address for clients.
     fn address(&self) -> SocketAddr;
 
@@ -31,7 +31,7 @@ pub trait RunningServer: Send + 'static {
     }
 }
 
-impl RunningServer for SocketAddr {
+impl ServerUnderTest for SocketAddr {
     fn address(&self) -> SocketAddr {
         *self
     }
@@ -48,7 +48,7 @@ pub(crate) struct Launch {
 /// Starts servers of one kind.
 pub(crate) trait Launcher: Debug + Send + Sync + 'static {
     /// Starts a server and waits until it serves. The error is what the server told its operator.
-    fn launch(&self, launch: Launch) -> Result<Box<dyn RunningServer>, String>;
+    fn launch(&self, launch: Launch) -> Result<Box<dyn ServerUnderTest>, String>;
 
     /// Whether each launch starts another server.
     fn starts(&self) -> bool {
@@ -56,7 +56,7 @@ pub(crate) trait Launcher: Debug + Send + Sync + 'static {
     }
 }
 
-type Start = dyn Fn(DynApp) -> Result<Box<dyn RunningServer>, String> + Send + Sync;
+type Start = dyn Fn(DynApp) -> Result<Box<dyn ServerUnderTest>, String> + Send + Sync;
 
 /// Servers in this process.
 pub(super) struct InProcess(Box<Start>);
@@ -64,7 +64,7 @@ pub(super) struct InProcess(Box<Start>);
 impl InProcess {
     pub(super) fn new<S, E, F>(start: F) -> Self
     where
-        S: RunningServer,
+        S: ServerUnderTest,
         E: Display,
         F: Fn(DynApp) -> Result<S, E> + Send + Sync + 'static,
     {
@@ -82,7 +82,7 @@ impl Debug for InProcess {
 }
 
 impl Launcher for InProcess {
-    fn launch(&self, launch: Launch) -> Result<Box<dyn RunningServer>, String> {
+    fn launch(&self, launch: Launch) -> Result<Box<dyn ServerUnderTest>, String> {
         let mut probe = Probe::new().lifespan(&launch.lifespan);
         if let Some(path) = launch.record {
             probe = probe.record_lifespan(path);
@@ -96,7 +96,7 @@ impl Launcher for InProcess {
 pub(super) struct Elsewhere(pub(super) SocketAddr);
 
 impl Launcher for Elsewhere {
-    fn launch(&self, _: Launch) -> Result<Box<dyn RunningServer>, String> {
+    fn launch(&self, _: Launch) -> Result<Box<dyn ServerUnderTest>, String> {
         Ok(Box::new(self.0))
     }
 

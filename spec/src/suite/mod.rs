@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use asgi::DynApp;
 
-use self::command::ByCommand;
-pub use self::launch::RunningServer;
+use self::command::{ByCommand, StoppedBy};
+pub use self::launch::ServerUnderTest;
 use self::launch::{Elsewhere, InProcess};
 pub(crate) use self::launch::{Launch, Launcher};
 #[cfg(feature = "cli")]
 pub(crate) use self::results::describe;
 pub use self::results::{Grade, Graded, Results};
+use self::subject::Place;
 pub(crate) use self::subject::{Other, Record, Run, RunReport, Subject};
 
 /// A server to check, and what to check.
@@ -61,11 +62,11 @@ impl Suite {
     /// with an error if it does not. The suite calls it once for most cases, and once more for each
     /// case of the lifespan. It calls it in a thread of its own, so that it may block.
     ///
-    /// `start` may return an address alone. If it returns its own [`RunningServer`], the suite can
+    /// `start` may return an address alone. If it returns its own [`ServerUnderTest`], the suite can
     /// also stop the server and read its log.
     pub fn new<S, E, F>(start: F) -> Self
     where
-        S: RunningServer,
+        S: ServerUnderTest,
         E: Display,
         F: Fn(DynApp) -> Result<S, E> + Send + Sync + 'static,
     {
@@ -81,8 +82,8 @@ impl Suite {
     /// Checks a server that this command starts, in a shell.
     ///
     /// In the command, `{probe}` becomes the path of the probe's library, and `{port}` a free port of
-    /// 127.0.0.1. The server must stop after SIGTERM or at the end of its standard input, with an
-    /// exit code other than 0 if it ends as failed. What it prints is its log.
+    /// 127.0.0.1. The server must stop after SIGTERM, with an exit code other than 0 if it ends as
+    /// failed. What it prints is its log.
     ///
     /// ```no_run
     /// # use asgi_spec::Suite;
@@ -90,7 +91,12 @@ impl Suite {
     /// Suite::command("ferricorn {probe} --bind 127.0.0.1:{port}", probe).run().assert();
     /// ```
     pub fn command(command: &str, probe: &Path) -> Self {
-        Self::with_launcher(ByCommand::new(command, probe))
+        Self::with_launcher(ByCommand::new(command, probe, StoppedBy::Signal))
+    }
+
+    /// Like [`command`](Self::command), for a server that stops after a line on its standard input.
+    pub fn command_that_reads(command: &str, probe: &Path) -> Self {
+        Self::with_launcher(ByCommand::new(command, probe, StoppedBy::Input))
     }
 
     pub(crate) fn with_launcher(launcher: impl Launcher) -> Self {

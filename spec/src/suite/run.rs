@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::results::{Grade, Graded, Results};
-use super::{Launch, Launcher, RunningServer, Selection, Subject};
+use super::{Launch, Launcher, Place, Selection, ServerUnderTest, Subject};
 use crate::cases::{Case, Transport, cases, missing};
 use crate::client::{Http1, Trace};
 use crate::probe::DEFAULT_LIFESPAN;
@@ -42,13 +42,13 @@ pub(super) fn run(
         .build()
         .map_err(|error| format!("the suite could not start its runtime: {error}"))?;
     let address = server.address();
-    let server: Arc<std::sync::Mutex<Box<dyn RunningServer>>> = Arc::new(server.into());
+    let server: Arc<std::sync::Mutex<Box<dyn ServerUnderTest>>> = Arc::new(server.into());
     let log = {
         let server = Arc::clone(&server);
         Arc::new(move || server.lock().ok().and_then(|server| server.log()))
     };
     let results = runtime.block_on(async {
-        runs_the_probe(address).await?;
+        let version = runs_the_probe(address).await?;
         let mut results = without_case(selection);
         // The server may run longer than the suite, so another run must not have the same ids.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -62,7 +62,13 @@ pub(super) fn run(
                 continue;
             }
             let prefix = format!("{}-{nonce:x}", case.id);
-            let subject = Subject::new(address, prefix, Arc::clone(launcher), log.clone());
+            let place = Place {
+                address,
+                version: version.clone(),
+                launcher: Arc::clone(launcher),
+                log: log.clone(),
+            };
+            let subject = Subject::new(prefix, place);
             let permits = Arc::clone(&permits);
             running.spawn(async move {
                 let _permit = permits.acquire_owned().await;
@@ -139,8 +145,9 @@ fn without_case(selection: &Selection) -> Vec<Graded> {
         .collect()
 }
 
-/// Returns a message for the operator unless the probe answers at this address.
-pub(crate) async fn runs_the_probe(address: SocketAddr) -> Result<(), String> {
+/// Returns the version of HTTP with which the probe answers at this address, or a message for the
+/// operator.
+async fn runs_the_probe(address: SocketAddr) -> Result<String, String> {
     let asking = async {
         let trace = Trace::new();
         let mut client = Http1::connect(address, "control".into(), trace).await?;
@@ -161,7 +168,7 @@ pub(crate) async fn runs_the_probe(address: SocketAddr) -> Result<(), String> {
         Ok(Err(stop)) => Err(format!(
             "the server at {address} does not answer as HTTP/1.1: {stop:?}"
         )),
-        Ok(Ok(received)) if received.text().contains("\"probe\":1") => Ok(()),
+        Ok(Ok(received)) if received.text().contains("\"probe\":1") => Ok(received.head.version),
         Ok(Ok(received)) => Err(format!(
             "the server at {address} runs another app: it answered {} to /report/hello, and the \
              suite expected the probe; serve the library of asgi-spec-probe",

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use super::{Launch, Launcher, RunningServer};
+use super::{Launch, Launcher, ServerUnderTest};
 use crate::client::{Http1, PATIENCE, Received, Trace, within_time};
-use crate::result::{Checked, fail, not_observable};
+use crate::result::{Checked, fail, not_observable, not_supported};
 
 /// How long a server may take to start or to stop.
 const LAUNCH: Duration = Duration::from_secs(10);
@@ -21,33 +21,41 @@ pub(crate) struct Subject {
 }
 
 struct SubjectShared {
-    address: SocketAddr,
     /// What the ids of this case's runs begin with.
     prefix: String,
+    place: Place,
     trace: Trace,
-    launcher: Arc<dyn Launcher>,
-    log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     connections: AtomicU32,
     runs: Mutex<Vec<String>>,
 }
 
+/// Where the server is, and what else the suite knows of it.
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    /// The version of its answers, such as `HTTP/1.1`.
+    pub(super) version: String,
+    pub(super) launcher: Arc<dyn Launcher>,
+    pub(super) log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
 impl Subject {
-    pub(super) fn new(
-        address: SocketAddr,
-        prefix: String,
-        launcher: Arc<dyn Launcher>,
-        log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    ) -> Self {
+    pub(super) fn new(prefix: String, place: Place) -> Self {
         Self {
             shared: Arc::new(SubjectShared {
-                address,
                 prefix,
+                place,
                 trace: Trace::new(),
-                launcher,
-                log,
                 connections: AtomicU32::new(0),
                 runs: Mutex::default(),
             }),
+        }
+    }
+
+    /// Ends a case that needs HTTP/1.1 if the server answers with HTTP/1.0.
+    pub(crate) fn needs_http_1_1(&self) -> Checked {
+        match self.shared.place.version.as_str() {
+            "HTTP/1.0" => not_supported("the server speaks HTTP/1.0 only"),
+            _ => Ok(()),
         }
     }
 
@@ -66,7 +74,7 @@ impl Subject {
     pub(crate) async fn connect(&self) -> Checked<Http1> {
         let number = self.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("client {number}");
-        Http1::connect(self.shared.address, name, self.trace().clone()).await
+        Http1::connect(self.shared.place.address, name, self.trace().clone()).await
     }
 
     /// Prepares a run of the probe with these steps.
@@ -99,7 +107,7 @@ impl Subject {
     pub(crate) async fn ask(&self, target: &str) -> Checked<String> {
         let name = String::from("control");
         let trace = Trace::new();
-        let mut client = Http1::connect(self.shared.address, name, trace).await?;
+        let mut client = Http1::connect(self.shared.place.address, name, trace).await?;
         let request = format!("GET {target} HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n");
         client.send(request).await?;
         let received = client.response().await?;
@@ -120,7 +128,7 @@ impl Subject {
 
     /// Returns what the server has logged.
     pub(crate) fn log(&self) -> Checked<String> {
-        match (self.shared.log)() {
+        match (self.shared.place.log)() {
             Some(log) => Ok(log),
             None => not_observable("the suite can't read the log of this server"),
         }
@@ -129,7 +137,7 @@ impl Subject {
     /// Starts another server whose lifespan has these steps. The outer error says that this suite
     /// can't, the inner one is what the server told its operator.
     pub(crate) async fn launch(&self, lifespan: &str) -> Checked<(Result<Other, String>, Record)> {
-        if !self.shared.launcher.starts() {
+        if !self.shared.place.launcher.starts() {
             return not_observable("the suite did not start this server");
         }
         let record = Record::new(&self.shared.prefix);
@@ -139,7 +147,7 @@ impl Subject {
         };
         self.trace()
             .line(format!("starts a server with the lifespan {lifespan}"));
-        let launcher = Arc::clone(&self.shared.launcher);
+        let launcher = Arc::clone(&self.shared.place.launcher);
         let launched = within_time(LAUNCH, "the server to start or to refuse", async {
             match spawn_blocking(move || launcher.launch(launch)).await {
                 Ok(launched) => Ok(launched),
@@ -180,7 +188,7 @@ impl Subject {
 /// A server of one case.
 pub(crate) struct Other {
     pub(crate) address: SocketAddr,
-    server: Box<dyn RunningServer>,
+    server: Box<dyn ServerUnderTest>,
 }
 
 impl Other {

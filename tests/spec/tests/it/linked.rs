@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use asgi::DynApp;
-use asgi_spec::{RunningServer, Suite};
+use asgi_spec::{ServerUnderTest, Suite};
 use ferricorn::{Bind, Config, Handle, ServeError};
 use test_support::logs::{self, Log};
 use tokio::runtime::{Builder, Runtime};
@@ -64,7 +64,7 @@ fn told(error: &ServeError) -> String {
     text
 }
 
-impl RunningServer for Linked {
+impl ServerUnderTest for Linked {
     fn address(&self) -> SocketAddr {
         self.address
     }
