@@ -135,8 +135,10 @@ impl Runs {
         if let Some((recorded, path)) = &state.file
             && *recorded == id
         {
-            // The suite sees what is missing.
-            let _ = fs::write(path, record);
+            // The process may end at any time, so the file is always a whole one. If it can't be
+            // written, the suite sees that it is missing.
+            let next = path.with_extension("next");
+            let _ = fs::write(&next, record).and_then(|()| fs::rename(&next, path));
         }
         wake(state);
     }

@@ -12,7 +12,7 @@ use test_support::library;
 
 /// The command.
 static ASGI_SPEC: LazyLock<PathBuf> =
-    LazyLock::new(|| library::build_with("asgi-spec", &["--features", "cli"]));
+    LazyLock::new(|| library::build_program("asgi-spec", "asgi-spec", &["cli"]));
 
 /// The library of the probe, beside the command.
 static PROBE: LazyLock<PathBuf> = LazyLock::new(|| library::build("asgi-spec-probe"));
@@ -37,7 +37,7 @@ fn message(address: SocketAddr) -> String {
 
 #[test]
 fn the_loaded_probe_passes_with_the_command_of_this_server() {
-    let ferricorn = library::build("ferricorn-cli");
+    let ferricorn = library::build_program("ferricorn-cli", "ferricorn", &[]);
     let probe = PROBE.display().to_string();
     let exec = format!(
         "{} {{probe}} --bind 127.0.0.1:{{port}}",
@@ -61,7 +61,7 @@ fn the_loaded_probe_passes_with_the_command_of_this_server() {
 
 #[test]
 fn a_run_prints_a_table_and_how_to_repeat_a_failure() {
-    let ferricorn = library::build("ferricorn-cli");
+    let ferricorn = library::build_program("ferricorn-cli", "ferricorn", &[]);
     let probe = PROBE.display().to_string();
     let exec = format!(
         "{} {{probe}} --bind 127.0.0.1:{{port}}",
