@@ -75,7 +75,7 @@ impl Http1 {
     /// Sends as much as the server takes until it makes the client wait, and returns how much that
     /// was. At most `limit` bytes.
     pub(crate) async fn send_until_it_waits(&mut self, limit: usize) -> Result<usize, Stop> {
-        let part = [b'x'; 64 * 1024];
+        let part = vec![b'x'; 64 * 1024];
         let mut sent = 0;
         while sent < limit {
             let writing = self.stream.write(&part);

@@ -84,7 +84,7 @@ async fn step_with(runs: &Runs, id: &str, halves: &mut Halves, step: &Step) {
         "receive" => record(&json::event(&receive.receive().await), None),
         "receive-now" => {
             let received = poll_once(receive.receive()).await;
-            let outcome = received.map_or("pending".into(), |event| json::event(&event));
+            let outcome = received.map_or_else(|| "pending".into(), |event| json::event(&event));
             record(&outcome, None);
         }
         "body" => loop {
@@ -106,8 +106,7 @@ async fn step_with(runs: &Runs, id: &str, halves: &mut Halves, step: &Step) {
             record("all", None);
         }
         "flush" => record_sent(record, send.flush().await),
-        "flood" => flood(runs, id, send, step).await,
-        "text-flood" => flood(runs, id, send, step).await,
+        "flood" | "text-flood" => flood(runs, id, send, step).await,
         "reply" => {
             let report = runs.report(id, "").await;
             let start = HttpResponseStart::ok().content_type("application/json");

@@ -89,10 +89,9 @@ impl Launcher for ByCommand {
                 None => waiting = first_request(process.address).ok(),
                 Some(client) => match client.read(&mut [0]) {
                     Ok(1..) => break,
-                    // A server that stops closes the connections that wait.
-                    Ok(0) => waiting = None,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => waiting = None,
+                    // A server that does not serve closes the connections that wait.
+                    Ok(0) | Err(_) => waiting = None,
                 },
             }
             if let Ok(Some(status)) = process.child.try_wait() {

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tracing::Level;
 
 /// A server with a runtime and a log of its own.
-struct Linked {
+pub(crate) struct Linked {
     address: SocketAddr,
     handle: Handle,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -20,7 +20,7 @@ struct Linked {
 }
 
 impl Linked {
-    fn start(app: DynApp) -> Result<Self, String> {
+    pub(crate) fn start(app: DynApp) -> Result<Self, String> {
         let log = Log::default();
         let threads_log = log.clone();
         let runtime = Builder::new_multi_thread()
