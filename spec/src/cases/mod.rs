@@ -23,6 +23,8 @@ mod http_own;
 mod http_response;
 mod http_scope;
 mod lifespan;
+mod websocket_handshake;
+mod websocket_messages;
 mod without;
 
 use std::pin::Pin;
@@ -67,6 +69,8 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         http_end::CASES,
         http_extension::CASES,
         http_own::CASES,
+        websocket_handshake::CASES,
+        websocket_messages::CASES,
         lifespan::CASES,
     ];
     files.into_iter().flatten()

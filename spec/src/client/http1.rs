@@ -73,13 +73,21 @@ impl Http1 {
     }
 
     /// Sends as much as the server takes until it makes the client wait, and returns how much that
-    /// was. At most `limit` bytes.
+    /// was. At most a little more than `limit` bytes.
     pub(crate) async fn send_until_it_waits(&mut self, limit: usize) -> Result<usize, Stop> {
-        let part = vec![b'x'; 64 * 1024];
+        self.send_until_it_waits_of(&[b'x'; 16 * 1024], limit).await
+    }
+
+    /// The same with a pattern that is repeated.
+    pub(crate) async fn send_until_it_waits_of(
+        &mut self,
+        pattern: &[u8],
+        limit: usize,
+    ) -> Result<usize, Stop> {
         let mut sent = 0;
         while sent < limit {
-            let writing = self.stream.write(&part);
-            match tokio::time::timeout(STALL, writing).await {
+            let rest = &pattern[sent % pattern.len()..];
+            match tokio::time::timeout(STALL, self.stream.write(rest)).await {
                 Err(_) => break,
                 Ok(Ok(count)) => sent += count,
                 Ok(Err(error)) => return fail("the server to read or to wait", error),
@@ -171,6 +179,17 @@ impl Http1 {
     pub(crate) async fn expect_bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         let what = format!("the bytes {:?}", bytes.escape_ascii().to_string());
         self.until(bytes, &what).await.map(drop)
+    }
+
+    /// Waits for this many bytes, and takes them.
+    pub(crate) async fn exactly(&mut self, count: usize, what: &str) -> Result<Vec<u8>, Stop> {
+        match within(what, self.read_until(count)).await? {
+            None => Ok(self.take(count)),
+            Some(ending) => {
+                let came = self.buffer.escape_ascii().to_string();
+                fail(what, format!("{ending:?} after {came:?}"))
+            }
+        }
     }
 
     /// Waits for the end of the connection, and returns what came before.

@@ -3,10 +3,12 @@
 mod http1;
 mod parse;
 mod trace;
+pub(crate) mod websocket;
 
 pub(crate) use self::http1::{ConnectionEnding, Http1, STALL};
 pub(crate) use self::parse::{BodyEnd, Received};
 pub(crate) use self::trace::Trace;
+pub(crate) use self::websocket::FIN;
 
 use std::time::Duration;
 
