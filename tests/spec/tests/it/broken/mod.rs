@@ -10,7 +10,10 @@ mod send;
 use std::sync::Mutex;
 use std::thread;
 
-use asgi::{App, AppError, DynApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use asgi::{
+    App, AppError, DynApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender,
+    WebSocketAccept, WebSocketClose,
+};
 use asgi_spec::{Grade, Suite};
 
 use crate::linked::Linked;
@@ -24,7 +27,10 @@ const SWITCHES: &[&str] = &[
     "HTTP-008", "HTTP-010", "HTTP-011", "HTTP-014", "HTTP-015", "HTTP-016", "HTTP-017", "HTTP-020",
     "HTTP-022", "HTTP-023", "HTTP-024", "HTTP-025", "HTTP-032", "HTTP-038", "HTTP-039", "HTTP-041",
     "HTTP-043", "HTTP-045", "HTTP-046", "HTTP-060", "HTTP-061", "HTTP-062", "HTTP-072", "HTTP-073",
-    "LIFE-001", "LIFE-004", "LIFE-006", "LIFE-010", "LIFE-014", "LIFE-016",
+    "WS-001", "WS-002", "WS-003", "WS-004", "WS-005", "WS-006", "WS-007", "WS-009", "WS-011",
+    "WS-013", "WS-014", "WS-015", "WS-018", "WS-019", "WS-020", "WS-021", "WS-022", "WS-023",
+    "WS-024", "WS-031", "WS-043", "LIFE-001", "LIFE-004", "LIFE-006", "LIFE-010", "LIFE-014",
+    "LIFE-016",
 ];
 
 /// A layer that breaks one requirement.
@@ -51,6 +57,11 @@ impl App for Broken {
         }
         scope::break_scope(self.id, &mut scope);
         let is_http = matches!(scope, Scope::Http(_));
+        let is_socket = matches!(scope, Scope::WebSocket(_));
+        let mut send = send;
+        if self.id == "WS-005" && is_socket {
+            send.send(WebSocketAccept::new()).await?;
+        }
         let repeats = match scope {
             Scope::Http(_) => self.id == "CORE-001",
             _ => self.id == "LIFE-001",
@@ -64,11 +75,12 @@ impl App for Broken {
         let (shared, send) = send::break_send(self.id, send);
         let receive = receive::break_receive(self.id, receive);
         let result = self.app.call(scope, receive, send).await;
-        let Some(mut send) = shared.after(result.is_err()) else {
+        let by_layer = result.is_err() || (self.id == "WS-023" && is_socket);
+        let Some(mut send) = shared.after(by_layer) else {
             return result;
         };
         let Err(error) = result else {
-            return Ok(());
+            return Ok(send.send(WebSocketClose::new(1001)).await?);
         };
         match self.id {
             "CORE-020" if error.is_unsupported() => respond(&mut send, 404, String::new()).await,
@@ -77,6 +89,8 @@ impl App for Broken {
             "HTTP-038" if is_http => respond(&mut send, 200, String::new()).await,
             "HTTP-039" => Ok(send.send(HttpResponseBody::last("")).await?),
             "LIFE-010" | "LIFE-016" if !is_http => Ok(()),
+            "WS-011" if is_socket => Ok(send.send(WebSocketClose::new(1000)).await?),
+            "WS-024" | "WS-043" if is_socket => Ok(()),
             _ => Err(error),
         }
     }

@@ -3,7 +3,8 @@
 use std::task::{Context, Poll, ready};
 
 use asgi::{
-    DisconnectReason, HttpDisconnect, LifespanStartup, ReceiveEvent, ReceiveHalf, Receiver,
+    DisconnectReason, HttpDisconnect, LifespanStartup, Message, ReceiveEvent, ReceiveHalf,
+    Receiver, WebSocketConnect, WebSocketReceive,
 };
 
 pub(super) fn break_receive(id: &'static str, receive: Receiver) -> Receiver {
@@ -42,6 +43,10 @@ impl ReceiveHalf for BrokenReceive {
         }
         let Poll::Ready(mut event) = self.receive.poll_receive(cx) else {
             self.waited = true;
+            if self.id == "WS-004" && self.count == 1 {
+                self.count = 2;
+                return Poll::Ready(WebSocketConnect::new().into());
+            }
             if self.id == "LIFE-004" && self.count == 1 {
                 self.count = 2;
                 return Poll::Ready(LifespanStartup::new().into());
@@ -67,6 +72,18 @@ impl ReceiveHalf for BrokenReceive {
             }
             ("HTTP-043", ReceiveEvent::HttpDisconnect(end)) => {
                 end.reason = DisconnectReason::TimedOut;
+            }
+            ("WS-013", ReceiveEvent::WebSocketReceive(_)) if self.count == 2 => {
+                event = ready!(self.receive.poll_receive(cx));
+            }
+            ("WS-014", ReceiveEvent::WebSocketDisconnect(end)) if end.code == 4001 => {
+                event = WebSocketReceive::new(Message::text("late")).into();
+            }
+            ("WS-015", ReceiveEvent::WebSocketReceive(receive)) => {
+                receive.message = Message::binary(receive.message.as_bytes().to_vec());
+            }
+            ("WS-020" | "WS-021" | "WS-022" | "WS-031", ReceiveEvent::WebSocketDisconnect(end)) => {
+                end.code = 1001;
             }
             _ => {}
         }

@@ -6,8 +6,18 @@ use asgi::http::{HeaderValue, Method, Version};
 use asgi::{Address, Extension, Scope, State, Tls};
 
 pub(super) fn break_scope(id: &str, scope: &mut Scope) {
-    let Scope::Http(http) = scope else {
-        return;
+    let http = match scope {
+        Scope::Http(http) => http,
+        Scope::WebSocket(socket) => {
+            match id {
+                "WS-001" => drop(socket.headers.remove("x-many")),
+                "WS-002" => socket.scheme = "http".into(),
+                "WS-003" => socket.subprotocols.reverse(),
+                _ => {}
+            }
+            return;
+        }
+        _ => return,
     };
     let offer = |extension| http.extensions.clone().with(extension);
     match id {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use asgi::http::StatusCode;
 use asgi::{
     Closed, DisconnectReason, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
-    LifespanStartupComplete, SendError, SendEvent, SendHalf, Sender,
+    LifespanStartupComplete, SendError, SendEvent, SendHalf, Sender, WebSocketAccept,
 };
 
 /// Breaks a sender. The first value gives the sender back once the app has ended.
@@ -118,6 +118,15 @@ impl SendHalf for BrokenSend {
             ("HTTP-072", SendEvent::HttpResponseStart(start)) => {
                 start.headers.remove("date");
             }
+            ("WS-006", SendEvent::WebSocketAccept(accept)) => accept.headers.clear(),
+            ("WS-007", SendEvent::WebSocketClose(_)) => {
+                event = WebSocketAccept::new().into();
+            }
+            ("WS-009", SendEvent::WebSocketAccept(accept)) => accept.subprotocol = None,
+            ("WS-018", SendEvent::WebSocketClose(close)) if close.code == 1005 => {
+                close.code = 1000;
+            }
+            ("WS-019", SendEvent::WebSocketClose(close)) => close.reason.truncate(123),
             ("LIFE-006", SendEvent::LifespanStartupFailed(_)) => {
                 event = LifespanStartupComplete::new().into();
             }
