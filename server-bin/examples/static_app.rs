@@ -1,11 +1,11 @@
 //! An app with the server linked in. It has the command line of `ferricorn`, without the argument APP.
 //!
 //! The tests of the command line run it too. For them it has paths that fail, and the variable STATIC_APP,
-//! which makes the startup or the shutdown fail.
+//! which makes the startup or the shutdown fail, or the startup block its thread.
 
 #![forbid(unsafe_code)]
-// The app prints a line, so that a test knows when a thread is blocked.
-#![allow(clippy::print_stderr)]
+// The app prints a line, so that a test knows when a thread is blocked. It also ends the process.
+#![allow(clippy::print_stderr, clippy::exit)]
 
 use std::process::ExitCode;
 
@@ -36,6 +36,8 @@ async fn app(scope: Scope, receive: Receiver, mut send: Sender) -> Result<(), Ap
             std::future::pending().await
         }
         "/panic" => panic!("the client asked for it"),
+        "/exit" => std::process::exit(0),
+        path if path.starts_with("/error") => Err("the client asked for an error".into()),
         "/block" => {
             eprintln!("blocked");
             loop {
@@ -53,6 +55,12 @@ async fn lifespan(mut receive: Receiver, mut send: Sender) -> Result<(), AppErro
     let fails = std::env::var("STATIC_APP").unwrap_or_default();
     loop {
         match receive.receive().await {
+            ReceiveEvent::LifespanStartup(_) if fails == "block" => {
+                eprintln!("blocked");
+                loop {
+                    std::thread::park();
+                }
+            }
             ReceiveEvent::LifespanStartup(_) if fails == "startup" => {
                 let failed = LifespanStartupFailed::new("no database\nat db:5432");
                 return Ok(send.send(failed).await?);

@@ -8,9 +8,6 @@ use asgi::DynApp;
 use asgi_abi::{Library, LoadOptions};
 use ferricorn::cli::{Error, Loaded};
 
-/// How long blocking work of the app may continue after everything else has ended.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
-
 /// The library of this process. There is only one, and it is never unloaded.
 static LIBRARY: OnceLock<Library> = OnceLock::new();
 
@@ -25,12 +22,13 @@ pub(crate) fn load(path: &Path, name: Option<&str>, config: Option<&str>) -> Res
     let library = Library::load_with(path, &options).map_err(Error::not_loaded)?;
     let library = LIBRARY.get_or_init(|| library);
     let app = DynApp::new(library.app());
-    Ok(Loaded::new(app, library.name()).version(library.version()))
+    Ok(Loaded::new(app, library.name())
+        .version(library.version())
+        .shutdown(shut_down)
+        .running_calls(asgi_abi::running_calls))
 }
 
 /// Stops everything that the library still runs.
-pub(crate) fn shut_down() {
-    if let Some(library) = LIBRARY.get() {
-        library.shutdown(SHUTDOWN_GRACE);
-    }
+fn shut_down(grace: Duration) -> bool {
+    LIBRARY.get().is_none_or(|library| library.shutdown(grace))
 }

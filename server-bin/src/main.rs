@@ -7,22 +7,41 @@
 
 mod cargo;
 mod load;
+mod memory;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use ferricorn::cli::{Error, Loaded, Program, Target};
+use ferricorn::cli::{Error, Loaded, Program, Target, print_last_line};
+
+const NAME: &str = "ferricorn";
 
 fn main() -> ExitCode {
-    let exit = Program::new("ferricorn").run_with_loader(load_app);
-    load::shut_down();
-    exit
+    let _expected = asgi_abi::report_exits(app_called_exit);
+    Program::new(NAME)
+        .exit(|code| asgi_abi::exit_now(code))
+        .run_with_loader(load_app)
+}
+
+/// Reports that the app has called `exit`. Returns the exit code: 0 would look like a clean stop.
+fn app_called_exit(code: i32) -> i32 {
+    print_last_line(&format!(
+        "{NAME}: error: the app called exit({code}), which ends the server at once"
+    ));
+    if code == 0 { 1 } else { code }
 }
 
 /// Loads the app at `target`. If that is the folder of a crate, cargo builds it first.
 fn load_app(target: &Target) -> Result<Loaded, Error> {
+    memory::keep_low();
     let (path, name) = path_and_name(&target.path);
-    let load = |library: &Path| load::load(library, name, target.config.as_deref());
+    let load = |library: &Path| {
+        target.begin_load(&format!(
+            "the load of {} (its constructors and its start)",
+            library.display()
+        ));
+        load::load(library, name, target.config.as_deref())
+    };
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => load(&cargo::build(path, &target.profile)?),
         Ok(_) => load(path),

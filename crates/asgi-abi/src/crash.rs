@@ -2,24 +2,30 @@
 //!
 //! Code in a library can end the whole process, by a bad pointer or by `abort`. [`report_crashes`]
 //! installs a signal handler. It names the library and its running requests on standard error. Then
-//! it restores the old action, so that the signal has its usual effect.
+//! it gives the signal its default action and raises it again, so that the process ends by that
+//! signal. No older handler runs: that of Rust's standard library calls `abort`, or returns.
+//!
+//! The process always ends. A second crash in the thread that reports ends it at once. Other threads
+//! that crash wait for the report, but not for ever. An alarm ends the process if the report takes
+//! longer than [`REPORT_SECONDS`], for example because standard error has no reader.
 //!
 //! A signal handler may do very little: this one does not allocate, does not lock, and calls only
-//! `write`, `sigaction`, `raise` and `pause`. So the text that it needs is ready in [`SLOTS`], a
-//! table of atomics with a fixed size. Each call takes a slot when it starts and frees it when it
-//! ends.
+//! functions that signal-safety(7) lists. So the text that it needs is ready in [`SLOTS`], a table
+//! of atomics with a fixed size. Each call takes a slot when it starts and frees it when it ends.
 //!
 //! # Limits
 //!
+//! - If the reader of standard error has stopped and its pipe is full, the report is lost.
 //! - If more than [`MAX_CALLS`] calls run at once, the others are counted, not named.
-//! - A stack overflow on a thread of the app is not reported: that thread has no second stack.
+//! - A stack overflow on a thread of the app is not reported: that thread has no second stack. The
+//!   kernel ends the process by SIGSEGV.
 //! - If a thread of the app crashes, the report does not know its request, so it names all.
 //! - `SIGKILL`, for example when the system has no memory, cannot be handled.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 
 use asgi::Scope;
 
@@ -31,6 +37,18 @@ const SIGNALS: [(libc::c_int, &str); 5] = [
     (libc::SIGFPE, "SIGFPE"),
     (libc::SIGABRT, "SIGABRT"),
 ];
+
+/// How long the report may take, in seconds. It is one `write` for each line, so only a full pipe
+/// makes it take long.
+const REPORT_SECONDS: libc::c_uint = 1;
+
+/// How long another thread that crashes waits for the end of the process, in milliseconds. This is
+/// longer than the report may take.
+const OTHER_REPORT_MILLIS: libc::c_int = 2_000;
+
+/// How far from the stack pointer a stack overflow faults, in bytes. Functions with larger frames
+/// touch each page of the frame in turn.
+const OVERFLOW_DISTANCE: usize = 64 * 1024;
 
 /// The most calls that have a name in the table.
 const MAX_CALLS: usize = 256;
@@ -50,14 +68,16 @@ static UNNAMED: AtomicUsize = AtomicUsize::new(0);
 static IS_ENABLED: AtomicBool = AtomicBool::new(false);
 /// The library's name for the report.
 static LIBRARY: OnceLock<String> = OnceLock::new();
-/// The actions of the signals before [`report_crashes`].
-static OLD_ACTIONS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+/// The signal of the first crash; 0 before it.
+static FATAL_SIGNAL: AtomicI32 = AtomicI32::new(0);
 
 thread_local! {
     /// The call whose code this thread runs.
     static CURRENT: Cell<CallPlace> = const { Cell::new(CallPlace::None) };
     /// The slot that this thread took last: usually it is free again.
     static LAST_SLOT: Cell<usize> = const { Cell::new(0) };
+    /// Whether this thread writes the report.
+    static IS_REPORTING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One row of the table.
@@ -198,11 +218,37 @@ impl CallSlot {
 
 /// Makes a crash in a library report the library and its running requests on standard error.
 ///
-/// It installs signal handlers for the whole process, so call it only in a program whose purpose is
-/// to run the app. Call it once, before you load the app.
+/// It installs signal handlers for the whole process, and replaces those of the standard library. So
+/// call it only in a program whose purpose is to run the app. Call it before you load the app.
 pub fn report_crashes() {
-    OLD_ACTIONS.get_or_init(|| SIGNALS.map(|(signal, _)| install(signal)));
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        for (signal, _) in SIGNALS {
+            set_action(signal, handle as *const () as usize);
+        }
+    });
     IS_ENABLED.store(true, Ordering::Relaxed);
+}
+
+/// The names of the calls that run now, such as `GET /a (exchange 7)`, without that of the lifespan.
+///
+/// Empty before [`report_crashes`]. For the last line of a server that must end although calls run.
+pub fn running_calls() -> Vec<String> {
+    let mut calls: Vec<String> = SLOTS
+        .iter()
+        .filter(|slot| slot.state.load(Ordering::Acquire) == NAMED)
+        .map(|slot| {
+            let mut line = CrashLine::default();
+            line.push_call(slot);
+            String::from_utf8_lossy(&line.bytes[..line.len]).into_owned()
+        })
+        .filter(|name| !name.starts_with("lifespan"))
+        .collect();
+    let unnamed = UNNAMED.load(Ordering::Relaxed);
+    if unnamed != 0 {
+        calls.push(format!("{unnamed} without a name"));
+    }
+    calls
 }
 
 /// Sets the library's name for the report. Only the first call has an effect.
@@ -210,49 +256,122 @@ pub(crate) fn set_library(name: String) {
     LIBRARY.get_or_init(|| name);
 }
 
-/// Installs the handler. Returns the old action.
-fn install(signal: libc::c_int) -> libc::sigaction {
-    let mut old_action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: a zeroed `sigaction` is valid, and `sigemptyset` sets its mask. Both pointers are valid
-    // during the call. `handle` has the signature that SA_SIGINFO requires.
+/// Sets the action of a signal: a function with the signature that SA_SIGINFO requires, or SIG_DFL.
+fn set_action(signal: libc::c_int, action: usize) {
+    // SAFETY: a zeroed `sigaction` is valid, and `sigemptyset` sets its mask. The pointer is valid
+    // during the call. The callers pass a handler with the right signature, or SIG_DFL.
     unsafe {
-        let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
-        action.sa_sigaction = handle as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        libc::sigemptyset(&raw mut action.sa_mask);
+        let mut new = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        new.sa_sigaction = action;
+        new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        libc::sigemptyset(&raw mut new.sa_mask);
         // It fails only for an invalid signal number.
-        libc::sigaction(signal, &raw const action, old_action.as_mut_ptr());
-        old_action.assume_init()
+        libc::sigaction(signal, &raw const new, std::ptr::null_mut());
     }
 }
 
-unsafe extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    static HAS_CRASHED: AtomicBool = AtomicBool::new(false);
-    if HAS_CRASHED.swap(true, Ordering::SeqCst) {
-        // Another thread has crashed before, and its report ends the process.
-        loop {
-            // SAFETY: `pause` has no preconditions; it only waits.
-            unsafe { libc::pause() };
-        }
+/// Lets this thread receive a signal.
+fn unblock(signal: libc::c_int) {
+    // SAFETY: `sigemptyset` initialises the set, and the pointers are valid during the calls.
+    unsafe {
+        let mut set = MaybeUninit::<libc::sigset_t>::zeroed().assume_init();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
     }
-    report(signal);
-    let n = SIGNALS.iter().position(|(one, _)| *one == signal);
-    if let (Some(n), Some(old_actions)) = (n, OLD_ACTIONS.get()) {
-        // The old action handles the signal. A fault happens again when this handler returns. A
-        // signal that a process sent does not, so it is raised again.
-        // SAFETY: `old_actions` holds valid actions that `sigaction` returned; the kernel has filled in
-        // `info`.
-        unsafe {
-            libc::sigaction(signal, &raw const old_actions[n], std::ptr::null_mut());
-            if (*info).si_code <= 0 {
-                libc::raise(signal);
-            }
-        }
+}
+
+/// Ends the process by this signal.
+fn die(signal: libc::c_int) -> ! {
+    set_action(signal, libc::SIG_DFL);
+    unblock(signal);
+    // SAFETY: neither function has preconditions.
+    unsafe {
+        libc::raise(signal);
+        // Process 1 of a container gets here: the kernel discards signals that would end it.
+        libc::_exit(128 + signal)
     }
+}
+
+unsafe extern "C" fn handle(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    let first = FATAL_SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
+    if let Err(first) = first {
+        if !IS_REPORTING.get() {
+            // The report of another thread is about to end the process.
+            // SAFETY: `poll` without descriptors only waits.
+            unsafe { libc::poll(std::ptr::null_mut(), 0, OTHER_REPORT_MILLIS) };
+        }
+        die(first);
+    }
+    IS_REPORTING.set(true);
+    set_action(libc::SIGALRM, report_took_too_long as *const () as usize);
+    unblock(libc::SIGALRM);
+    // SAFETY: `alarm` has no preconditions.
+    unsafe { libc::alarm(REPORT_SECONDS) };
+    // SAFETY: the kernel has filled in both for a handler with SA_SIGINFO.
+    let is_overflow = unsafe { is_stack_overflow(signal, info, context) };
+    report(signal, is_overflow);
+    die(signal);
+}
+
+unsafe extern "C" fn report_took_too_long(
+    _: libc::c_int,
+    _: *mut libc::siginfo_t,
+    _: *mut libc::c_void,
+) {
+    die(FATAL_SIGNAL.load(Ordering::SeqCst));
+}
+
+/// Whether the stack is probably full: the fault is near the stack pointer.
+///
+/// # Safety
+///
+/// The pointers must be those that a handler with SA_SIGINFO gets.
+unsafe fn is_stack_overflow(
+    signal: libc::c_int,
+    info: *const libc::siginfo_t,
+    context: *const libc::c_void,
+) -> bool {
+    // SAFETY: the caller promises that both are valid. A positive code means that the kernel found
+    // a fault, and then the address is there.
+    unsafe {
+        if !matches!(signal, libc::SIGSEGV | libc::SIGBUS) || (*info).si_code <= 0 {
+            return false;
+        }
+        let address = (*info).si_addr() as usize;
+        let stack = stack_pointer(context.cast());
+        stack.is_some_and(|stack| stack.abs_diff(address) < OVERFLOW_DISTANCE)
+    }
+}
+
+/// The stack pointer of the code that a signal has interrupted.
+///
+/// # Safety
+///
+/// `context` must be that of a signal handler.
+unsafe fn stack_pointer(context: *const libc::ucontext_t) -> Option<usize> {
+    // SAFETY: the caller promises that the context is valid.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    return Some(unsafe { (*context).uc_mcontext.gregs[libc::REG_RSP as usize] } as usize);
+    // SAFETY: as above.
+    #[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+    return Some(unsafe { (*context).uc_mcontext.sp } as usize);
+    #[cfg(not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )))]
+    return {
+        let _ = context;
+        None
+    };
 }
 
 /// Writes the report. It does only what a signal handler may do; see the module.
-fn report(signal: libc::c_int) {
+fn report(signal: libc::c_int, is_overflow: bool) {
     let library = LIBRARY.get().map_or("(still loading)", String::as_str);
     let name = SIGNALS.iter().find(|(one, _)| *one == signal);
     let name = name.map_or("a signal", |(_, name)| name);
@@ -260,6 +379,9 @@ fn report(signal: libc::c_int) {
     let mut line = CrashLine::default();
     line.push(b"fatal: ");
     line.push(name.as_bytes());
+    if is_overflow {
+        line.push(b" (probably a stack overflow)");
+    }
     match current {
         CallPlace::None => line.push(b" outside of any request, with the app "),
         _ => line.push(b" in the app "),

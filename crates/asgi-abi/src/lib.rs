@@ -66,6 +66,8 @@ mod extensions;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod headers;
 #[cfg(feature = "loader")]
+pub mod heap;
+#[cfg(feature = "loader")]
 mod host;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod inline_storage;
@@ -73,13 +75,15 @@ mod inline_storage;
 mod loader;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod panic;
+#[cfg(feature = "loader")]
+mod process_exit;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod reason;
 #[cfg(any(feature = "export", feature = "loader"))]
 mod waker;
 
 #[cfg(feature = "loader")]
-pub use crash::report_crashes;
+pub use crash::{report_crashes, running_calls};
 #[cfg(feature = "export")]
 pub use export::Config;
 #[doc(hidden)]
@@ -89,6 +93,8 @@ pub use export::{Exported, declare};
 pub use host::LoadedApp;
 #[cfg(feature = "loader")]
 pub use loader::{Library, LoadError, LoadOptions};
+#[cfg(feature = "loader")]
+pub use process_exit::{ExpectedExit, exit_now, report_exits};
 
 #[doc(hidden)]
 #[cfg(all(feature = "loader", any(test, fuzzing)))]

@@ -1,6 +1,7 @@
 //! Lets any number of tasks wait for the end of one exchange. (CORE-030)
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -21,6 +22,15 @@ enum WakerEntry {
     Used(Option<Waker>),
 }
 
+impl WakerEntry {
+    fn into_waker(self) -> Option<Waker> {
+        match self {
+            Self::Used(waker) => waker,
+            Self::Free => None,
+        }
+    }
+}
+
 /// The place of one handle in [`ClosedWakers`].
 #[derive(Debug, Default)]
 pub struct ClosedWaiter(Option<usize>);
@@ -32,8 +42,11 @@ impl ClosedWakers {
         self.0.is_empty()
     }
 
-    /// Stores the waker of a handle that waits.
-    pub fn register(&mut self, waiter: &mut ClosedWaiter, cx: &Context<'_>) {
+    /// Stores the waker of a handle that waits. Returns the waker that it replaces.
+    ///
+    /// Drop that waker after you have released your lock: it may run code of the app.
+    #[must_use = "a waker must be dropped after the lock is released"]
+    pub fn register(&mut self, waiter: &mut ClosedWaiter, cx: &Context<'_>) -> Option<Waker> {
         let index = *waiter.0.get_or_insert_with(|| {
             let free = |entry: &WakerEntry| matches!(entry, WakerEntry::Free);
             self.0.iter().position(free).unwrap_or_else(|| {
@@ -42,25 +55,24 @@ impl ClosedWakers {
             })
         });
         match &mut self.0[index] {
-            WakerEntry::Used(Some(waker)) => waker.clone_from(cx.waker()),
-            entry => *entry = WakerEntry::Used(Some(cx.waker().clone())),
+            WakerEntry::Used(Some(waker)) if waker.will_wake(cx.waker()) => None,
+            entry => mem::replace(entry, WakerEntry::Used(Some(cx.waker().clone()))).into_waker(),
         }
     }
 
-    /// Forgets a handle that was dropped.
-    pub fn remove(&mut self, waiter: &mut ClosedWaiter) {
-        if let Some(index) = waiter.0.take() {
-            self.0[index] = WakerEntry::Free;
-        }
+    /// Forgets a handle that was dropped. Returns its waker, if it still waits.
+    ///
+    /// Drop that waker after you have released your lock: it may run code of the app.
+    #[must_use = "a waker must be dropped after the lock is released"]
+    pub fn remove(&mut self, waiter: &mut ClosedWaiter) -> Option<Waker> {
+        let index = waiter.0.take()?;
+        mem::take(&mut self.0[index]).into_waker()
     }
 
     /// Takes the wakers of all handles that wait. Call them after you have released your lock.
     #[must_use = "the wakers must be woken"]
     #[inline]
     pub fn take(&mut self) -> Vec<Waker> {
-        if self.0.is_empty() {
-            return Vec::new();
-        }
         let entries = self.0.iter_mut();
         let wakers = entries.filter_map(|entry| match entry {
             WakerEntry::Used(waker) => waker.take(),

@@ -1,5 +1,7 @@
 //! How apps end, and which ends are the app's fault.
 
+use std::fmt;
+
 use asgi::AppError;
 
 /// How an app's future ended.
@@ -43,6 +45,22 @@ pub enum Fault {
     NoResponse,
     /// It returned before its response was complete.
     Incomplete,
+    /// It does not know this kind of scope, and has said so before it did anything else. The server
+    /// refuses the request, and does not report this as an error. (CORE-020)
+    Unsupported,
+}
+
+/// What the app did, for a line in the log.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "the app failed",
+            Self::Panicked => "the app panicked",
+            Self::NoResponse => "the app returned without a response",
+            Self::Incomplete => "the app's response is incomplete",
+            Self::Unsupported => "the app does not serve this kind of scope",
+        })
+    }
 }
 
 /// Returns what the app did wrong, if its end is its fault.
@@ -61,7 +79,8 @@ pub(crate) fn fault(
         AppEnd::Cancelled | AppEnd::Aborted => None,
         // An app that knows that its client left may end in any way. (HTTP-037)
         _ if knows_client_left => None,
-        // For a request or a WebSocket, `unsupported` is an error like any other. (CORE-020)
+        // CORE-020
+        AppEnd::Unsupported if unfinished == Some(Fault::NoResponse) => Some(Fault::Unsupported),
         AppEnd::Failed | AppEnd::Unsupported => Some(Fault::Failed),
         AppEnd::Returned => unfinished,
     }

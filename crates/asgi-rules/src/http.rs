@@ -5,7 +5,7 @@ use asgi::{
     HttpResponsePush, HttpResponseStart, HttpResponseTrailers, SendError, SendEvent, State,
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::end::fault;
 use crate::response::{
@@ -46,12 +46,26 @@ pub struct Verdict {
     pub ending: Ending,
     /// The app's fault, if any. The server logs it once.
     pub fault: Option<Fault>,
+    /// The status of the server's own answer, if no head is out and the client may read one: 500, or
+    /// 404 if the app does not serve requests (CORE-020), or 408 or 400 if the client's request ended
+    /// early (HTTP-069).
+    pub answer: Option<StatusCode>,
 }
 
 impl Verdict {
     /// Creates a verdict, for a server that wraps these rules.
     pub const fn new(ending: Ending, fault: Option<Fault>) -> Self {
-        Self { ending, fault }
+        let answer = match (ending, fault) {
+            // CORE-020
+            (Ending::ServerError, Some(Fault::Unsupported)) => Some(StatusCode::NOT_FOUND),
+            (Ending::ServerError, _) => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            _ => None,
+        };
+        Self {
+            ending,
+            fault,
+            answer,
+        }
     }
 }
 
@@ -323,7 +337,20 @@ impl HttpRules {
         let knows_client_left = self
             .reported
             .is_some_and(|reason| reason != DisconnectReason::Complete);
-        Verdict::new(ending, fault(end, knows_client_left, unfinished))
+        let mut verdict = Verdict::new(ending, fault(end, knows_client_left, unfinished));
+        if !self.is_head_out() {
+            verdict.answer = match self.gone_reason() {
+                Some(DisconnectReason::TimedOut) => Some(StatusCode::REQUEST_TIMEOUT),
+                Some(DisconnectReason::ProtocolError) => Some(StatusCode::BAD_REQUEST),
+                _ => verdict.answer,
+            };
+        }
+        verdict
+    }
+
+    /// Returns whether the server has got the head of the response.
+    pub(crate) fn is_head_out(&self) -> bool {
+        !matches!(self.phase, HttpPhase::Begin | HttpPhase::Held(_))
     }
 
     /// Returns why the client is gone, if it is.

@@ -8,6 +8,8 @@
 //! A machine decides, and nothing else. The module [`exchange`] adds what every server needs around
 //! it: the app's two halves, the wakers, and the queues for input and output.
 //!
+//! The module [`http1`] has the heads of HTTP/1 for servers without an HTTP library.
+//!
 //! The folder `spec/` contains the rules in words. Code and tests cite their ids, such as
 //! `HTTP-017`.
 //!
@@ -19,6 +21,7 @@ mod closed;
 mod end;
 pub mod exchange;
 mod http;
+pub mod http1;
 mod lifespan;
 mod response;
 mod websocket;
@@ -26,7 +29,7 @@ mod websocket;
 pub use closed::{ClosedSource, ClosedWaiter, ClosedWakers, closed_handle};
 pub use end::{AppEnd, Fault};
 pub use http::{Ending, HttpRules, Verdict, WireEvent};
-pub use lifespan::{LifespanOutcome, LifespanRules, LifespanVerdict};
+pub use lifespan::{LifespanFailure, LifespanOutcome, LifespanRules, LifespanVerdict};
 pub use response::{Framing, ResponseHead};
 pub use websocket::{
     WebSocketDue, WebSocketEnding, WebSocketKeepAlive, WebSocketPing, WebSocketRules,

@@ -1,4 +1,7 @@
-//! The rules of a lifespan: the start-up and shutdown of an app.
+//! The rules of a lifespan: the startup and shutdown of an app.
+
+use std::error::Error;
+use std::fmt;
 
 use asgi::{
     DisconnectReason, LifespanShutdown, LifespanStartup, ReceiveEvent, SendError, SendEvent, State,
@@ -27,6 +30,51 @@ pub enum LifespanOutcome {
     /// The app has ended, so it cannot clean up. The server continues to serve.
     Gone,
 }
+
+impl LifespanOutcome {
+    /// Returns the state for each scope, if the app's first outcome lets the server serve.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the server must not serve, for its operator. (LIFE-006, LIFE-010)
+    pub fn started(self) -> Result<State, LifespanFailure> {
+        match self {
+            Self::Serve(state) => Ok(state),
+            // LIFE-009
+            Self::Unsupported => Ok(State::new()),
+            Self::Refused(reason) => Err(LifespanFailure("did not start", reason)),
+            _ => Err(LifespanFailure("did not start", String::new())),
+        }
+    }
+
+    /// Returns whether the app has cleaned up, or has ended before.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the app could not clean up. The server then ends as failed. (LIFE-014, LIFE-016)
+    pub fn stopped(self) -> Result<(), LifespanFailure> {
+        match self {
+            Self::ShutdownFailed(reason) => Err(LifespanFailure("did not clean up", reason)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why an app did not start or did not clean up, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifespanFailure(&'static str, String);
+
+impl fmt::Display for LifespanFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(what, reason) = self;
+        match reason.as_str() {
+            "" => write!(f, "the app {what}"),
+            reason => write!(f, "the app {what}: {reason}"),
+        }
+    }
+}
+
+impl Error for LifespanFailure {}
 
 /// The result of a lifespan whose app has ended.
 #[derive(Debug)]

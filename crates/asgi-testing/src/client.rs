@@ -79,7 +79,7 @@ impl Client {
         self
     }
 
-    /// Runs the app's start-up.
+    /// Runs the app's startup.
     ///
     /// The returned client puts a clone of the state that the app made into each scope. If the app
     /// returns [`AppError::unsupported`](asgi::AppError::unsupported), the client works without a

@@ -76,7 +76,7 @@
 //! # }
 //! ```
 //!
-//! # Start-up and shutdown
+//! # Startup and shutdown
 //!
 //! The client runs the app's lifespan only if the test asks for it. [`Client::startup`] returns a
 //! client whose scopes have the state that the app made.

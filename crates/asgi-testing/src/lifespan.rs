@@ -12,7 +12,7 @@ use asgi_rules::{AppEnd, LifespanOutcome};
 
 use crate::wake::{AppTask, lock};
 
-/// The error of a start-up or a shutdown.
+/// The error of a startup or a shutdown.
 #[derive(Debug)]
 pub struct LifespanError {
     stage: LifespanStage,

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 
 use asgi::{AppError, DisconnectReason, Extension, Message, Text, WebSocketClose, WebSocketScope};
 use asgi_rules::exchange::WebSocketExchange;
-use asgi_rules::{AppEnd, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent};
+use asgi_rules::{
+    AppEnd, Fault, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -106,7 +108,11 @@ impl Handshake {
         }
         if let Some(verdict) = socket.verdict {
             if verdict.ending == WebSocketEnding::ServerError {
-                denial.head = Some((StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new()));
+                let status = match verdict.fault {
+                    Some(Fault::Unsupported) => StatusCode::FORBIDDEN,
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                denial.head = Some((status, HeaderMap::new()));
                 denial.complete = true;
             }
             denial.fault = verdict.fault;
@@ -123,7 +129,7 @@ pub struct Denied(Result<Response, Broken>);
 impl Denied {
     /// Returns the status.
     ///
-    /// It is 403 if the app closed before the accept, and 500 if the app ended without an answer.
+    /// It is 403 if the app closed before the accept or does not know WebSockets, and 500 if the app ended without an answer.
     /// Otherwise it is the status of the app's own response, or `None` if that has no head.
     pub fn status(&self) -> Option<StatusCode> {
         match &self.0 {

@@ -11,6 +11,7 @@
 //! - [`lifespan`] builds the lifespan of an app from two functions.
 //! - [`middleware`] teaches middleware, and contains [`pipe`](middleware::pipe()) for middleware
 //!   with a loop of its own.
+//! - [`block_on`] waits for a future on a thread without a runtime.
 //! - [`Preload`] announces the resources of a page by push, early hint or `link` header.
 //!
 //! This crate has no runtime. [Build a framework on asgi] uses it to make a router.
@@ -50,6 +51,7 @@
 
 #![forbid(unsafe_code)]
 
+mod block_on;
 mod body;
 mod events;
 mod lifespan;
@@ -59,6 +61,7 @@ mod request;
 mod response;
 mod websocket;
 
+pub use block_on::block_on;
 #[cfg(feature = "tokio")]
 pub use body::BodyReader;
 pub use body::{BodyStream, IncompleteBody, ReceiverBody};

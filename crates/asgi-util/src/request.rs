@@ -24,7 +24,7 @@ pub struct RequestContext {
     pub client: Option<Address>,
     /// The address of the server's end of the connection, if the server knows it.
     pub server: Option<Address>,
-    /// The values that the app made at start-up, and those that middleware added.
+    /// The values that the app made at startup, and those that middleware added.
     pub state: State,
     /// The extensions that this connection supports. [`send_response`](crate::send_response)
     /// needs them.

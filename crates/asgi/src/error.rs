@@ -44,10 +44,8 @@ impl AppError {
 
     /// Like [`unsupported`](Self::unsupported), for callers that have only the name of the kind.
     pub fn unsupported_kind(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self::marked(
-            "this app does not serve this kind of scope",
-            ScopeKind(kind.into()),
-        )
+        let kind = ScopeKind(kind.into());
+        Self::marked("this app does not serve this kind of scope", kind)
     }
 
     /// Creates the error of an app that breaks off its exchange on purpose, for example because the
@@ -133,12 +131,8 @@ struct ErrorChain<'a>(&'a (dyn Error + Send + Sync + 'static));
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        let mut causes = std::iter::successors(self.0.source(), |&error| error.source());
+        causes.try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 
@@ -218,10 +212,8 @@ impl SendError {
         got: impl Into<Cow<'static, str>>,
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self(SendErrorKind::Misuse {
-            got: got.into(),
-            expected: expected.into(),
-        })
+        let (got, expected) = (got.into(), expected.into());
+        Self(SendErrorKind::Misuse { got, expected })
     }
 
     /// Creates the error for an event that the rules allow, but that this connection cannot do, or

@@ -20,6 +20,18 @@ macro_rules! event_names {
     };
 }
 
+/// Conversions with `From`: `Source => Target: value => expression`.
+macro_rules! conversions {
+    ($($(#[$doc:meta])* $from:ty => $to:ty: $value:ident => $convert:expr;)*) => {$(
+        impl From<$from> for $to {
+            $(#[$doc])*
+            fn from($value: $from) -> Self {
+                $convert
+            }
+        }
+    )*};
+}
+
 /// The constructors of a part of a body.
 macro_rules! body_part {
     ($part:ident) => {

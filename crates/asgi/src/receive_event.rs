@@ -131,8 +131,6 @@ impl fmt::Display for DisconnectReason {
 #[non_exhaustive]
 pub struct WebSocketConnect {}
 
-new_is_default!(WebSocketConnect);
-
 /// A complete message of the client.
 ///
 /// Spec: websocket §3.
@@ -166,10 +164,8 @@ pub struct WebSocketDisconnect {
 impl WebSocketDisconnect {
     /// Creates the event.
     pub fn new(code: u16, reason: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason: reason.into(),
-        }
+        let reason = reason.into();
+        Self { code, reason }
     }
 }
 
@@ -181,8 +177,6 @@ impl WebSocketDisconnect {
 #[non_exhaustive]
 pub struct LifespanStartup {}
 
-new_is_default!(LifespanStartup);
-
 /// All connections are closed. The app cleans up, then sends
 /// [`LifespanShutdownComplete`](crate::LifespanShutdownComplete).
 ///
@@ -191,7 +185,7 @@ new_is_default!(LifespanStartup);
 #[non_exhaustive]
 pub struct LifespanShutdown {}
 
-new_is_default!(LifespanShutdown);
+new_is_default!(WebSocketConnect LifespanStartup LifespanShutdown);
 
 event_names! {
     ReceiveEvent

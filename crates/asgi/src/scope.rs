@@ -21,7 +21,7 @@ pub enum Scope {
     Http(Box<HttpScope>),
     /// One WebSocket, including its handshake.
     WebSocket(Box<WebSocketScope>),
-    /// The lifespan of the server: start-up and shutdown.
+    /// The lifespan of the server: startup and shutdown.
     Lifespan(LifespanScope),
 }
 
@@ -62,22 +62,11 @@ impl Scope {
     }
 }
 
-impl From<HttpScope> for Scope {
-    fn from(scope: HttpScope) -> Self {
-        Self::Http(Box::new(scope))
-    }
-}
-
-impl From<WebSocketScope> for Scope {
-    fn from(scope: WebSocketScope) -> Self {
-        Self::WebSocket(Box::new(scope))
-    }
-}
-
-impl From<LifespanScope> for Scope {
-    fn from(scope: LifespanScope) -> Self {
-        Self::Lifespan(scope)
-    }
+conversions! {
+    HttpScope => Scope: scope => Self::Http(Box::new(scope));
+    WebSocketScope => Scope: scope => Self::WebSocket(Box::new(scope));
+    LifespanScope => Scope: scope => Self::Lifespan(scope);
+    SocketAddr => Address: address => Self::Ip(address);
 }
 
 /// The address of one end of a connection.
@@ -99,12 +88,6 @@ impl Address {
             Self::Ip(address) => Some(*address),
             Self::Unix(_) => None,
         }
-    }
-}
-
-impl From<SocketAddr> for Address {
-    fn from(address: SocketAddr) -> Self {
-        Self::Ip(address)
     }
 }
 
@@ -190,7 +173,7 @@ pub struct HttpScope {
     pub client: Option<Address>,
     /// The address of the server's end of the connection, if the server knows it.
     pub server: Option<Address>,
-    /// The values that the app made at start-up, and those that middleware added for this request.
+    /// The values that the app made at startup, and those that middleware added for this request.
     pub state: State,
     /// The extensions that this connection supports.
     pub extensions: Extensions,
@@ -273,7 +256,7 @@ pub struct WebSocketScope {
     pub client: Option<Address>,
     /// The address of the server's end of the connection, if the server knows it.
     pub server: Option<Address>,
-    /// The values that the app made at start-up, and those that middleware added for this
+    /// The values that the app made at startup, and those that middleware added for this
     /// WebSocket.
     pub state: State,
     /// The extensions that this connection supports.

@@ -1,4 +1,4 @@
-//! Values that an app makes at start-up and finds in each of its scopes.
+//! Values that an app makes at startup and finds in each of its scopes.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// A map with one value per type. It is cheap to clone, and an insert does not change other clones.
 ///
-/// An app fills a state during start-up and sends it with
+/// An app fills a state during startup and sends it with
 /// [`LifespanStartupComplete::state`](crate::LifespanStartupComplete). The server puts a clone into
 /// each scope. A middleware can insert a value for one request: only the apps inside it see that
 /// value, and only for that request.

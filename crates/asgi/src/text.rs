@@ -54,19 +54,17 @@ impl Message {
     }
 }
 
-macro_rules! into_message {
-    ($($from:ty => $kind:ident)*) => {$(
-        impl From<$from> for Message {
-            fn from(content: $from) -> Self {
-                Self::$kind(content.into())
-            }
-        }
-    )*};
-}
-
-into_message! {
-    Text => Text String => Text &str => Text
-    Bytes => Binary Vec<u8> => Binary &'static [u8] => Binary
+conversions! {
+    Text => Message: text => Self::Text(text);
+    String => Message: text => Self::text(text);
+    &str => Message: text => Self::text(text);
+    Bytes => Message: data => Self::Binary(data);
+    Vec<u8> => Message: data => Self::binary(data);
+    &'static [u8] => Message: data => Self::binary(data);
+    String => Text: text => Self(text.into());
+    /// Copies the text.
+    &str => Text: text => Self(text.into());
+    Text => Bytes: text => text.into_bytes();
 }
 
 /// UTF-8 text that is cheap to clone: all clones share one [`Bytes`].
@@ -94,25 +92,6 @@ impl Deref for Text {
 
     fn deref(&self) -> &str {
         &self.0
-    }
-}
-
-impl From<String> for Text {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<&str> for Text {
-    /// Copies the text.
-    fn from(text: &str) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<Text> for Bytes {
-    fn from(text: Text) -> Self {
-        text.into_bytes()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each exchange has one access record, whichever version of HTTP it came over, and whether its app or
 //! the server answered.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use asgi::{Address, AppError};
@@ -25,10 +25,15 @@ pub(crate) struct RequestInfo {
     pub(crate) client: Option<Address>,
 }
 
+/// The status of a request whose client left before the response began, as nginx logs it. No client ever
+/// gets this status.
+pub(crate) const CLIENT_LEFT: u16 = 499;
+
 /// How an exchange ended, for the access log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AccessRecord {
-    /// `None` if nothing went out: the client left, or the app was cut off.
+    /// `None` if nothing went out because the server or the app broke off. [`CLIENT_LEFT`] if nothing
+    /// went out because the client had left.
     pub(crate) status: Option<StatusCode>,
     /// The bytes of the response's body.
     pub(crate) sent: u64,
@@ -113,18 +118,25 @@ impl RequestInfo {
         info!(
             target: TARGET,
             "{client} - \"{} {} {:?}\" {status} {sent} {took:.3}ms",
-            self.method, self.target, self.version,
+            Escaped(self.method.as_str()), Escaped(self.target.as_str()), self.version,
         );
     }
 }
 
 const TARGET: &str = "ferricorn::access";
 
-/// Writes the line of the access log for a request that could not be read.
-pub(crate) fn log_unreadable(config: &Config, client: Option<&Address>, status: StatusCode) {
+/// Writes the line of the access log for a request that could not be read. `request_line` is as much
+/// of it as the server knows.
+pub(crate) fn log_unreadable(
+    config: &Config,
+    client: Option<&Address>,
+    request_line: &[u8],
+    status: StatusCode,
+) {
     if config.access_log {
         let client = ClientName(client);
-        info!(target: TARGET, "{client} - \"-\" {} 0 -", status.as_str());
+        let line = request_line.escape_ascii();
+        info!(target: TARGET, "{client} - \"{line}\" {} 0 -", status.as_str());
     }
 }
 
@@ -145,6 +157,23 @@ impl fmt::Display for Cause {
     }
 }
 
+/// A text from a client. What could end its quotes, or its line, is escaped, and so is everything but
+/// printable ASCII.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        if self.0.bytes().all(is_plain) {
+            return f.write_str(self.0);
+        }
+        self.0.bytes().try_for_each(|byte| match byte {
+            byte if is_plain(byte) => f.write_char(char::from(byte)),
+            byte => write!(f, "{}", byte.escape_ascii()),
+        })
+    }
+}
+
 struct ClientName<'a>(Option<&'a Address>);
 
 impl fmt::Display for ClientName<'_> {
@@ -152,6 +181,24 @@ impl fmt::Display for ClientName<'_> {
         match self.0 {
             Some(Address::Ip(address)) => write!(f, "{address}"),
             _ => f.write_str("unix"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Escaped;
+
+    #[test]
+    fn only_plain_text_stays_as_it_is() {
+        for (text, escaped) in [
+            ("", ""),
+            ("/it's?a=b c", "/it's?a=b c"),
+            ("/\"a\"\\", "/\\\"a\\\"\\\\"),
+            ("/caf\u{e9}", "/caf\\xc3\\xa9"),
+            ("/\u{1b}[31m\n\u{7f}", "/\\x1b[31m\\n\\x7f"),
+        ] {
+            assert_eq!(Escaped(text).to_string(), escaped);
         }
     }
 }

@@ -47,9 +47,25 @@ pub struct Config {
     /// How long a client may pause while it sends a request body. It counts only while the app waits
     /// for more of the body. Default: 60 s.
     pub body_timeout: Duration,
+    /// How many bytes of a request body a client must send in a second, on average, while the app waits for
+    /// more; 0 turns it off. A slower client gets late, and the server ends its request as soon as it is
+    /// late by [`body_timeout`](Self::body_timeout): a byte now and then is as good as silence. Default:
+    /// 240, as in Kestrel; a modem from 1962 is as fast. Set it to 0 for apps whose clients keep a request
+    /// open to send a few bytes now and then, such as streaming gRPC.
+    pub min_body_rate: usize,
     /// How long a client may read nothing while the server has data to send. Stops slow-read attacks.
     /// Default: 60 s.
     pub write_timeout: Duration,
+    /// How many bytes of a response a client must read in a second, on average, while the server has data
+    /// to send; 0 turns it off. A slower client gets late, and the server ends its stream or connection
+    /// as soon as it is late by [`write_timeout`](Self::write_timeout). WebSockets do not have this rate.
+    /// Default: 240, as in Kestrel.
+    pub min_read_rate: usize,
+    /// How long a request may take in all, from its head to the end of its response; `None` sets no
+    /// limit. Then the server ends the app: the client gets a 503, or a 408 if the app waits for the
+    /// client's body, or a broken response if the head is out. Not for WebSockets. Default: no limit,
+    /// because streams and downloads may take hours.
+    pub request_timeout: Option<Duration>,
     /// How long a TLS handshake may take, from the start of the connection. Stops clients that connect
     /// and send nothing from using up [`max_connections`](Self::max_connections). Default: 10 s. A
     /// normal handshake takes two round trips; Hypercorn and nginx wait 60 s.
@@ -60,11 +76,26 @@ pub struct Config {
     /// The largest head of a request in bytes, including the request line. The server answers a larger
     /// one with 431. Default: 64 KiB; Hypercorn uses 16 KiB and nginx 32 KiB.
     pub max_head_size: usize,
+    /// The longest request line in bytes, without its line end; on HTTP/2, the longest `:path`. The
+    /// server answers a longer one with 414. Never more than [`max_head_size`](Self::max_head_size).
+    /// Default: 32 KiB, half of the largest head; RFC 9112 §3 asks for 8,000 bytes at least, and nginx
+    /// allows 8 KiB.
+    pub max_request_line: usize,
     /// How many headers a request may have. The server answers more with 431. Default: 100, as in
     /// hyper.
     pub max_headers: usize,
+    /// The largest body of a request in bytes; `None` sets no limit. The server answers a larger one
+    /// with 413: before it calls the app if `content-length` tells, and otherwise when the app reads
+    /// beyond the limit. Then the app receives a disconnect. Default: no limit, because an app that
+    /// streams needs none, and one that collects a body states its own; nginx allows 1 MiB.
+    pub max_body_size: Option<u64>,
     /// How many connections may be open. Further ones wait in the listener's backlog. Default: 65,536.
     pub max_connections: usize,
+    /// How many connections one IP address may have; `None` sets no limit. Of IPv6, the first 64 bits
+    /// count as one address. The server closes further ones at once, without an answer. Stops one
+    /// client from taking all of [`max_connections`](Self::max_connections). Default: no limit, because
+    /// a proxy and the users of one network share an address.
+    pub max_connections_per_address: Option<u64>,
     /// How many exchanges may run at the same time. An exchange whose client has left counts until its
     /// app is done. The server answers a request above the limit with 503. Default: 16,384.
     pub max_exchanges: usize,
@@ -158,12 +189,18 @@ impl Default for Config {
             keep_alive_max_requests: None,
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(60),
+            min_body_rate: 240,
             write_timeout: Duration::from_secs(60),
+            min_read_rate: 240,
+            request_timeout: None,
             tls_handshake_timeout: Duration::from_secs(10),
             tls_check_interval: Some(Duration::from_secs(10)),
             max_head_size: 64 * 1024,
+            max_request_line: 32 * 1024,
             max_headers: 100,
+            max_body_size: None,
             max_connections: 65_536,
+            max_connections_per_address: None,
             max_exchanges: 16_384,
             h2_max_concurrent_streams: 100,
             h2_stream_window: 256 * 1024,

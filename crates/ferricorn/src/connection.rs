@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -17,6 +17,7 @@ use crate::deadlines::FAREWELL;
 use crate::http2::PREFACE;
 use crate::lifecycle::Phase;
 use crate::net::{self, BufferedSocket, Socket};
+use crate::proxy_header::{is_proxy_header, log_proxy_header};
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::tls::{self, HandshakeFailure, Protocol, Tls, TlsTransport};
@@ -51,21 +52,35 @@ pub(crate) fn spawn(
 
 async fn serve(server: Arc<Server>, socket: Socket, info: ConnectionInfo) {
     let opened = Instant::now();
-    let protocol = match peek(&socket) {
-        Ok(protocol) => protocol,
+    let first = match peek(&socket) {
+        Ok(first) => first,
         Err(_) => tokio::select! {
-            protocol = wait_for_protocol(&socket) => protocol,
+            first = wait_for_first_bytes(&socket) => first,
             why = silence_ends(&server) => {
                 debug!(client = ?info.client, "connection closed: {why}");
                 return;
             }
         },
     };
-    match protocol {
-        Protocol::Http1 => http1::serve(server, socket, info).await,
+    match first {
+        FirstBytes::Http1 => http1::serve(server, socket, info).await,
+        FirstBytes::ProxyHeader => {
+            log_proxy_header(&server.hints().proxy_header, info.client.as_ref());
+            http1::serve(server, socket, info).await;
+        }
         // Boxed, so that HTTP/1 connections don't pay for the size of this future.
-        Protocol::Http2 => Box::pin(http2::serve(server, socket, info, opened)).await,
+        FirstBytes::Http2 => Box::pin(http2::serve(server, socket, info, opened)).await,
     }
+}
+
+/// What the first bytes of a connection are.
+#[derive(Debug, Clone, Copy)]
+enum FirstBytes {
+    /// HTTP/1, or something that its answer fits.
+    Http1,
+    Http2,
+    /// A header of the PROXY protocol. Its answer is that of HTTP/1 too.
+    ProxyHeader,
 }
 
 /// Waits until a new connection that says nothing has had its time. Returns why it ends.
@@ -86,15 +101,15 @@ async fn silence_ends(server: &Server) -> &'static str {
 }
 
 /// Waits until the client's first bytes show its protocol.
-async fn wait_for_protocol(socket: &Socket) -> Protocol {
+async fn wait_for_first_bytes(socket: &Socket) -> FirstBytes {
     loop {
         let Ok(ready) = socket.ready(Interest::READABLE).await else {
-            return Protocol::Http1;
+            return FirstBytes::Http1;
         };
         match socket.try_io(Interest::READABLE, || peek(socket)) {
-            Ok(protocol) => return protocol,
+            Ok(first) => return first,
             // Nothing can follow the bytes that came.
-            Err(_) if ready.is_read_closed() => return Protocol::Http1,
+            Err(_) if ready.is_read_closed() => return FirstBytes::Http1,
             Err(_) => {}
         }
     }
@@ -107,13 +122,16 @@ async fn wait_for_protocol(socket: &Socket) -> Protocol {
 /// # Errors
 ///
 /// `WouldBlock` if more bytes are needed.
-fn peek(socket: &Socket) -> io::Result<Protocol> {
+fn peek(socket: &Socket) -> io::Result<FirstBytes> {
     let mut first = [0; PREFACE.len()];
     let (length, _) = recv(socket.as_fd(), &mut first, RecvFlags::PEEK)?;
-    if length == 0 || !PREFACE.starts_with(&first[..length]) {
-        Ok(Protocol::Http1)
+    let first = &first[..length];
+    if is_proxy_header(first) {
+        Ok(FirstBytes::ProxyHeader)
+    } else if first.is_empty() || !PREFACE.starts_with(first) {
+        Ok(FirstBytes::Http1)
     } else if length == PREFACE.len() {
-        Ok(Protocol::Http2)
+        Ok(FirstBytes::Http2)
     } else {
         Err(io::ErrorKind::WouldBlock.into())
     }
@@ -158,11 +176,15 @@ async fn end_handshake(server: &Server, failure: HandshakeFailure, info: &Connec
             debug!(?client, "TLS handshake failed: {error}");
             close(server, socket, &[]).await;
         }
+        HandshakeFailure::ProxyHeader(socket) => {
+            log_proxy_header(&server.hints().proxy_header, client.as_ref());
+            close(server, socket, &[]).await;
+        }
         HandshakeFailure::PlainHttp(socket) => {
             debug!(?client, "plain HTTP was sent to a port of TLS");
             let config = server.config();
-            log_unreadable(config, client.as_ref(), StatusCode::BAD_REQUEST);
-            close(server, socket, &PLAIN_HTTP.to_http1(config)).await;
+            log_unreadable(config, client.as_ref(), b"-", StatusCode::BAD_REQUEST);
+            close(server, socket, &PLAIN_HTTP.to_http1(config, &Method::GET)).await;
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum ConnectionEnd<E> {
     Lost,
     /// A deadline has passed.
     TimedOut(&'static str),
+    /// A request cannot be read, and the server has answered it.
+    Refused(&'static str),
     /// It was idle for long enough.
     Idle,
     /// The server cut it off.
@@ -30,6 +32,7 @@ impl<E: Error> ConnectionEnd<E> {
             }
             Self::Lost => debug!(?client, "connection lost"),
             Self::TimedOut(why) => debug!(?client, "connection timed out: {why}"),
+            Self::Refused(why) => debug!(?client, "request refused: {why}"),
             Self::Cut => debug!(?client, "connection cut off: the server stops"),
         }
     }

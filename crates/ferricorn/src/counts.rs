@@ -43,12 +43,17 @@ impl Counts {
         }
     }
 
+    /// Whether no connection is open and no detached app runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        let now = self.statistics();
+        now.connections == 0 && now.detached == 0
+    }
+
     /// Waits until no connection is open and no detached app runs.
     pub(crate) async fn until_idle(&self) {
         loop {
             let fewer = self.fewer.notified();
-            let now = self.statistics();
-            if now.connections == 0 && now.detached == 0 {
+            if self.is_idle() {
                 return;
             }
             fewer.await;

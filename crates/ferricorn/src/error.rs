@@ -23,6 +23,8 @@ pub(crate) enum ServeErrorKind {
     /// The app returned an error or panicked in its shutdown.
     ShutdownFailed(Box<dyn Error + Send + Sync>),
     ShutdownTimedOut(Duration),
+    /// Connections or exchanges did not end after the cut, because an app blocks its thread.
+    Unfinished,
     /// [`Handle::abort`](crate::Handle::abort) ended it.
     Aborted,
 }
@@ -50,6 +52,12 @@ impl ServeError {
                 | ServeErrorKind::ShutdownFailed(_)
                 | ServeErrorKind::ShutdownTimedOut(_)
         )
+    }
+
+    /// Whether exchanges did not end, because an app blocks its thread and nothing can end it.
+    /// The app's shutdown has run.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self.0, ServeErrorKind::Unfinished)
     }
 
     /// Whether [`Handle::abort`](crate::Handle::abort) ended the server.
@@ -87,6 +95,9 @@ impl fmt::Display for ServeError {
                     f,
                     "the app's shutdown took longer than {limit:?} (shutdown timeout)"
                 )
+            }
+            ServeErrorKind::Unfinished => {
+                f.write_str("the app blocks a thread after the graceful timeout")
             }
             ServeErrorKind::Aborted => f.write_str("the server was stopped at once"),
         }

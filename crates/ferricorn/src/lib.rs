@@ -42,6 +42,8 @@
 
 mod access_log;
 #[cfg(feature = "cli")]
+mod backtraces;
+#[cfg(feature = "cli")]
 pub mod cli;
 mod config;
 mod connection;
@@ -55,6 +57,7 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
+mod hints;
 mod http1;
 mod http2;
 mod lifecycle;
@@ -62,11 +65,13 @@ mod lifespan;
 mod multiplexed;
 mod net;
 mod panic;
+mod proxy_header;
 mod refusal;
 mod scope;
 mod serve;
 mod server;
 mod server_headers;
+mod syntax;
 mod tls;
 mod websocket;
 

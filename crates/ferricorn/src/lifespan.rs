@@ -261,14 +261,16 @@ impl ClosedSource for LifespanChannel {
         match progress.rules.closed() {
             Some(reason) => Poll::Ready(reason),
             None => {
-                progress.closed_handles.register(waiter, cx);
+                let replaced = progress.closed_handles.register(waiter, cx);
+                drop((progress, replaced));
                 Poll::Pending
             }
         }
     }
 
     fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
-        self.lock().closed_handles.remove(waiter);
+        let removed = self.lock().closed_handles.remove(waiter);
+        drop(removed); // The lock is released.
     }
 }
 

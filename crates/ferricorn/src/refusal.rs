@@ -3,6 +3,7 @@
 //!
 //! Only hyper's answers to a head that it cannot parse (400, 414, 431) are not made here.
 
+use asgi::HttpScope;
 use asgi_rules::{Framing, ResponseHead};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -33,7 +34,7 @@ impl Refusal {
     )
     .with_headers(&[("retry-after", "1")]);
 
-    /// An HTTP/1 connection stays open only after 500 and 503. After every other answer it is
+    /// An HTTP/1 connection stays open only after 404, 500 and 503. After every other answer it is
     /// unsafe, or useless, to read another request.
     pub(crate) const fn new(status: StatusCode, why: &'static str) -> Self {
         Self {
@@ -41,12 +42,28 @@ impl Refusal {
             why,
             text: text(status),
             headers: &[],
-            closes: !matches!(status.as_u16(), 500 | 503),
+            closes: !matches!(status.as_u16(), 404 | 500 | 503),
         }
     }
 
     pub(crate) const fn bad_request(why: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, why)
+    }
+
+    /// Checks the length of a body before the app is called.
+    ///
+    /// RFC 9110 §15.5.14: "The server MAY terminate the request".
+    pub(crate) fn check_length(scope: &HttpScope, most: Option<u64>) -> Result<(), Self> {
+        let Some(most) = most else {
+            return Ok(());
+        };
+        match scope.content_length() {
+            Some(length) if length > most => Err(Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "a body larger than --max-body-size",
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) const fn not_implemented(why: &'static str) -> Self {
@@ -108,7 +125,7 @@ impl Refusal {
 
     /// The bytes of the answer on a connection of HTTP/1.1 that closes after it, for use when hyper
     /// has no request to answer.
-    pub(crate) fn to_http1(self, config: &Config) -> Vec<u8> {
+    pub(crate) fn to_http1(self, config: &Config, method: &Method) -> Vec<u8> {
         let mut headers = self.headers();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         server_headers::add_server(&mut headers, config);
@@ -121,7 +138,7 @@ impl Refusal {
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(self.text.as_bytes());
+        bytes.extend_from_slice(&self.body(method));
         bytes
     }
 
@@ -146,6 +163,7 @@ const fn text(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "Bad Request\n",
         403 => "Forbidden\n",
+        404 => "Not Found\n",
         405 => "Method Not Allowed\n",
         408 => "Request Timeout\n",
         413 => "Content Too Large\n",
@@ -194,7 +212,7 @@ mod tests {
     #[test]
     fn the_bytes_of_a_refusal_are_a_whole_response() {
         let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "");
-        let text = String::from_utf8(refusal.to_http1(&Config::default())).unwrap();
+        let text = String::from_utf8(refusal.to_http1(&Config::default(), &Method::GET)).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let mut lines = head.lines();
         assert_eq!(lines.next(), Some("HTTP/1.1 408 Request Timeout"));
@@ -214,7 +232,8 @@ mod tests {
             server_header: false,
             ..Config::default()
         };
-        let text = String::from_utf8(refusal.to_http1(&config)).unwrap();
+        let text = String::from_utf8(refusal.to_http1(&config, &Method::HEAD)).unwrap();
         assert!(!text.contains("date:") && !text.contains("server:"));
+        assert!(text.ends_with("\r\n\r\n"), "a response to HEAD has no body");
     }
 }

@@ -1,12 +1,11 @@
-//! The steps that all versions of HTTP share: checks a request's host and `Expect`, and makes its
-//! scope.
+//! The steps that all versions of HTTP share: checks a request's `Expect`, and makes its scope.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use asgi::{HttpScope, State};
 use http::header::EXPECT;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::connection_info::ConnectionInfo;
@@ -54,38 +53,12 @@ pub(crate) fn check_expect(headers: &HeaderMap) -> Result<(), Refusal> {
     ))
 }
 
-/// Whether this is `uri-host [ ":" port ]` (RFC 9110 §7.2). It must not be empty: a URI of http has a
-/// host (§4.2.1).
-pub(crate) fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let name = host.iter().take_while(|byte| plain(byte)).count();
-    match host.split_at(name) {
-        (name, []) => !name.is_empty(),
-        (name, [b':', port @ ..]) if !name.is_empty() => port.iter().all(u8::is_ascii_digit),
-        _ => is_unusual_host(host),
-    }
-}
-
-fn is_unusual_host(host: &[u8]) -> bool {
-    let Ok(authority) = Authority::try_from(host) else {
-        return false;
-    };
-    let after_host = authority.as_str().strip_prefix(authority.host());
-    !authority.host().is_empty()
-        && after_host.is_some_and(|rest| {
-            rest.is_empty()
-                || rest
-                    .strip_prefix(':')
-                    .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use http::header::EXPECT;
     use http::{HeaderMap, HeaderValue};
 
-    use super::{check_expect, is_host};
+    use super::check_expect;
 
     #[test]
     fn expect_is_a_list_of_100_continue() {
@@ -114,28 +87,6 @@ mod tests {
             &["100-continue", "x=y"],
         ] {
             assert_eq!(check(other), Err(417), "{other:?}");
-        }
-    }
-
-    #[test]
-    fn a_host_is_a_name_or_an_address_and_maybe_a_port() {
-        for host in [
-            "a",
-            "a.b-c",
-            "a:80",
-            "a:",
-            "127.0.0.1:8000",
-            "[::1]",
-            "[::1]:80",
-            "a_b",
-            "x~y",
-        ] {
-            assert!(is_host(host.as_bytes()), "{host}");
-        }
-        for host in [
-            "", ":80", "a b", "u@a", "a/b", "a:b", "a:80:90", "[::1", "::1", "a?b", "a#b",
-        ] {
-            assert!(!is_host(host.as_bytes()), "{host}");
         }
     }
 }

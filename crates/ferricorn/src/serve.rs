@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asgi::{Address, App, DynApp};
+use rustix::io::Errno;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
@@ -19,13 +20,17 @@ use crate::error::{ServeError, ServeErrorKind};
 use crate::handle::Handle;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::lifespan::Lifespan;
-use crate::net::Listener;
+use crate::net::{AddressLimit, Listener};
 use crate::server::Server;
 use crate::tls::{self, Tls};
 
 /// How long accepting pauses when the process has no file descriptor left. A connection has to end
 /// first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the server waits after the cut for connections and exchanges to end. All of them are cancelled
+/// at once; only an app that blocks its thread takes longer.
+const CUT_WAIT: Duration = Duration::from_millis(500);
 
 /// Serves `app` on `listeners` until a [`Handle`] stops it.
 ///
@@ -34,7 +39,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// There is no listener, the app did not start or did not clean up, or the server was aborted.
+/// There is no listener, the app did not start or did not clean up, the app blocks a thread after the
+/// graceful timeout, or the server was aborted.
 pub fn serve(listeners: Vec<Listener>, app: impl App, config: Config) -> Serve {
     let lifecycle = Arc::new(Lifecycle::new());
     let counts = Arc::<Counts>::default();
@@ -95,19 +101,28 @@ async fn run(
     lifecycle.advance(Phase::Serving);
 
     lifecycle.until(Phase::Draining).await;
-    accepting.join_all().await;
+    // A listener that closes may wait for the task of an app that blocks its thread.
+    let drained = async {
+        accepting.join_all().await;
+        counts.until_idle().await;
+    };
     tokio::select! {
-        () = counts.until_idle() => {}
+        () = drained => {}
         () = deadline(graceful) => cut(&lifecycle, &counts),
         _ = lifecycle.until(Phase::Cut) => {}
     }
-    counts.until_idle().await;
+    let is_idle = tokio::time::timeout(CUT_WAIT, counts.until_idle()).await;
 
-    tokio::select! {
+    // An app that blocks one thread still gets its shutdown on another one.
+    let ended = tokio::select! {
         biased;
         phase = lifecycle.until(Phase::Aborted) => stopped(phase),
         ended = lifespan.shut_down(shutdown) => ended,
+    };
+    if is_idle.is_err() && !counts.is_idle() {
+        return ended.and(Err(ServeError::new(ServeErrorKind::Unfinished)));
     }
+    ended
 }
 
 /// The TLS of all listeners, each once.
@@ -151,18 +166,28 @@ fn accept_all(listeners: Vec<Listener>, server: &Arc<Server>) -> JoinSet<()> {
     let connection_permits = Arc::new(Semaphore::new(
         server.config().max_connections.min(Semaphore::MAX_PERMITS),
     ));
+    let address_limit = server
+        .config()
+        .max_connections_per_address
+        .map(AddressLimit::new);
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(
             listener,
             Arc::clone(server),
             Arc::clone(&connection_permits),
+            address_limit.clone(),
         ));
     }
     accepting
 }
 
-async fn accept(listener: Listener, server: Arc<Server>, connection_permits: Arc<Semaphore>) {
+async fn accept(
+    listener: Listener,
+    server: Arc<Server>,
+    connection_permits: Arc<Semaphore>,
+    address_limit: Option<Arc<AddressLimit>>,
+) {
     let mut draining = pin!(server.until(Phase::Draining));
     loop {
         let next = async {
@@ -177,12 +202,30 @@ async fn accept(listener: Listener, server: Arc<Server>, connection_permits: Arc
         };
         match accepted {
             Ok((socket, info)) => {
-                connection::spawn(&server, socket, listener.tls(), info, permit);
+                let place = match &address_limit {
+                    None => None,
+                    Some(limit) => match limit.take(info.client.as_ref()) {
+                        // Closed without an answer: the client has sent no request, and with TLS an
+                        // answer would cost a handshake.
+                        None => {
+                            debug!(client = ?info.client, "too many connections of one address");
+                            continue;
+                        }
+                        place => place,
+                    },
+                };
+                connection::spawn(&server, socket, listener.tls(), info, (permit, place));
             }
             // The client left before the server accepted it.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                warn!("cannot accept a connection, next try in {ACCEPT_PAUSE:?}: {error}");
+                warn!(
+                    "cannot accept a connection, next try in {ACCEPT_PAUSE:?}: {error}{}",
+                    match Errno::from_io_error(&error) {
+                        Some(Errno::MFILE) => "; raise the limit on open files (ulimit -n)",
+                        _ => "",
+                    }
+                );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -8,6 +8,7 @@ use asgi::{DynApp, State};
 
 use crate::config::Config;
 use crate::counts::{Counted, Counts};
+use crate::hints::Hints;
 use crate::lifecycle::{Lifecycle, Phase, PhaseWatch};
 
 /// How many exchange numbers an HTTP/1 connection reserves at once.
@@ -22,6 +23,7 @@ pub(crate) struct Server {
     state: State,
     counts: Arc<Counts>,
     next_id: AtomicU64,
+    hints: Hints,
 }
 
 impl Server {
@@ -39,6 +41,7 @@ impl Server {
             state,
             counts,
             next_id: AtomicU64::new(1),
+            hints: Hints::default(),
         }
     }
 
@@ -50,9 +53,14 @@ impl Server {
         &self.config
     }
 
-    /// The state that the app's start-up made.
+    /// The state that the app's startup made.
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The advice for the operator that was given.
+    pub(crate) fn hints(&self) -> &Hints {
+        &self.hints
     }
 
     /// A number for the next exchange. The log names the exchange by it.

@@ -19,15 +19,15 @@ struct Server {
 }
 
 impl Server {
-    /// Starts the server with its own app.
+    /// Starts the server with the app of these tests.
     fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(&tiny_app())
     }
 
-    fn start_with(library: Option<&Path>) -> Self {
+    fn start_with(library: &Path) -> Self {
         let mut process = Command::new(BINARY)
             .arg("127.0.0.1:0")
-            .args(library)
+            .arg(library)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -163,6 +163,76 @@ fn a_request_has_the_state_of_the_start_up() {
     assert_eq!(server.stop(), [""; 0]);
 }
 
+/// HTTP-018
+#[test]
+fn a_client_that_expects_a_100_gets_one_when_the_app_asks_for_the_body() {
+    let server = Server::start();
+    let head = "HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n";
+    let mut client = server.connect(&format!("POST /length {head}"));
+    let mut interim = [0; 25];
+    client.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    client.write_all(b"four").unwrap();
+    assert_response(&read(&mut client).unwrap(), "200 OK", "4 bytes\n");
+    // This app does not read the body.
+    let mut client = server.connect(&format!("POST / {head}"));
+    assert_response(&read(&mut client).unwrap(), "200 OK", "Hello, world!\n");
+    assert_eq!(server.stop(), [""; 0]);
+}
+
+/// HTTP-020, HTTP-069
+#[test]
+fn a_body_that_ends_early_gets_a_400() {
+    let server = Server::start();
+    let mut client = server.connect("POST /length HTTP/1.0\r\ncontent-length: 8\r\n\r\nfour");
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_response(&read(&mut client).unwrap(), "400 Bad Request", "");
+    assert_eq!(server.stop(), [""; 0]);
+}
+
+/// HTTP-067 is for servers that have a limit of exchanges. This one has a limit of connections.
+#[test]
+fn connections_beyond_the_limit_wait() {
+    let server = Server::start();
+    let waiting: Vec<_> = (0..64)
+        .map(|_| server.connect("GET /closed HTTP/1.0\r\n\r\n"))
+        .collect();
+    let mut client = server.connect("GET / HTTP/1.0\r\n\r\n");
+    client
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    assert_eq!(
+        read(&mut client).unwrap_err().kind(),
+        io::ErrorKind::WouldBlock
+    );
+    waiting[0].shutdown(Shutdown::Write).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    assert_response(&read(&mut client).unwrap(), "200 OK", "Hello, world!\n");
+    drop(waiting);
+    assert_eq!(server.stop(), [""; 0]);
+}
+
+#[test]
+fn wrong_arguments_are_one_line_and_an_exit_code() {
+    for arguments in [
+        &[][..],
+        &["127.0.0.1:0"],
+        &["127.0.0.1:0", "none.so"],
+        &["a", "b", "c"],
+    ] {
+        let output = Command::new(BINARY).args(arguments).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), error.lines().count()),
+            (Some(1), 1),
+            "{error}"
+        );
+        assert!(error.starts_with("error: "), "{error}");
+    }
+}
+
 /// HTTP-041, HTTP-042
 #[test]
 fn the_app_learns_that_the_client_has_closed_its_side() {
@@ -243,10 +313,11 @@ fn a_malformed_request_does_not_reach_the_app() {
             "400",
         ),
         (
-            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             "501",
         ),
-        ("CONNECT a:80 HTTP/1.1\r\n\r\n", "501"),
+        ("GET / HTTP/1.1\r\n\r\n", "400"),
+        ("CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n", "501"),
         (&long, "431"),
     ] {
         assert_response(&server.exchange(request), status, "");
@@ -269,20 +340,31 @@ fn curl_agrees() {
 
 /// Builds the library of an example beside this server's binary.
 fn library(package: &str) -> PathBuf {
+    build(package, &[]);
+    let name = format!("lib{}.so", package.replace('-', "_"));
+    Path::new(BINARY).with_file_name(name)
+}
+
+/// Builds the app of these tests.
+fn tiny_app() -> PathBuf {
+    build("tiny-server", &["--example", "tiny_app"]);
+    Path::new(BINARY).with_file_name("examples/libtiny_app.so")
+}
+
+fn build(package: &str, options: &[&str]) {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", package])
+        .args(options)
         .args(cfg!(not(debug_assertions)).then_some("--release"))
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .status();
     assert!(built.unwrap().success(), "cargo does not build {package}");
-    let name = format!("lib{}.so", package.replace('-', "_"));
-    Path::new(BINARY).with_file_name(name)
 }
 
 /// hello uses tokio: it brings its own runtime.
 #[test]
 fn it_serves_an_app_that_needs_tokio() {
-    let server = Server::start_with(Some(&library("hello")));
+    let server = Server::start_with(&library("hello"));
     assert_response(&server.get("/"), "200 OK", "Hello, world!\n");
     assert_response(
         &server.get("/stream?n=3"),
@@ -319,7 +401,7 @@ fn it_serves_an_app_in_c() {
         .arg(format!("OUT={}", library.display()))
         .status();
     assert!(made.unwrap().success());
-    let server = Server::start_with(Some(&library));
+    let server = Server::start_with(&library);
     assert!(server.get("/").starts_with("HTTP/1.0 200 OK"));
     let request = "POST /echo HTTP/1.0\r\ncontent-length: 4\r\n\r\nping";
     assert_response(&server.exchange(request), "200 OK", "ping");
@@ -336,7 +418,7 @@ fn it_serves_the_other_examples() {
         ("push", "<html"),
         ("ws-echo", "Open a WebSocket here"),
     ] {
-        let server = Server::start_with(Some(&library(package)));
+        let server = Server::start_with(&library(package));
         let response = server.get("/");
         assert!(response.starts_with("HTTP/1.0 200 OK"), "{response}");
         assert!(response.contains(text), "{package}: {response}");

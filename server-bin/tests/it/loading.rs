@@ -22,7 +22,7 @@ fn hello(arguments: &[&str]) -> Running {
 }
 
 /// Sends a request.
-fn request(address: SocketAddr, path: &str) -> TcpStream {
+pub(crate) fn request(address: SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -85,7 +85,7 @@ fn a_panic_of_the_app_is_one_line_in_the_log_and_says_where() {
 }
 
 /// Compiles a library in C into the folder.
-fn compiled(folder: &Path, name: &str, code: &str) -> PathBuf {
+pub(crate) fn compiled(folder: &Path, name: &str, code: &str) -> PathBuf {
     let source = folder.join(name).with_extension("c");
     let library = folder.join(name);
     std::fs::write(&source, code).unwrap();
@@ -102,7 +102,7 @@ fn compiled(folder: &Path, name: &str, code: &str) -> PathBuf {
 }
 
 /// An app in C with this code in `init` and `poll`. The code may use `host`.
-fn in_c(init: &str, poll: &str) -> String {
+pub(crate) fn in_c(init: &str, poll: &str) -> String {
     format!(
         "#include <asgi.h>
         #include <stdlib.h>

@@ -5,9 +5,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod building;
+mod crashes;
 mod loading;
+mod logs;
+mod operator;
 mod options;
 mod process;
 mod reference;
+mod sandbox;
 mod serving;
+mod stops;
 mod tls;

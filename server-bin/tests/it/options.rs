@@ -155,6 +155,9 @@ fn a_value_may_be_written_in_several_ways() {
         ("--slow-poll", "0", "slow_poll", "\"0s\""),
         ("--max-head-size", "131072", "max_head_size", "\"128KiB\""),
         ("--max-head-size", "1MiB", "max_head_size", "\"1MiB\""),
+        ("--max-request-line", "8000", "max_request_line", "\"8000\""),
+        ("--max-body-size", "2MiB", "max_body_size", "\"2MiB\""),
+        ("--max-body-size", "never", "max_body_size", "\"never\""),
         ("--root-path", "/shop", "root_path", "\"/shop\""),
         (
             "--log-level",
@@ -379,9 +382,9 @@ fn print_config_prints_defaults_as_comments() {
 #[test]
 fn the_error_for_an_unknown_name_without_a_similar_one_says_where_to_look() {
     assert_refused(
-        &mut ferricorn(&["app.so", "--uds", "x"]),
+        &mut ferricorn(&["app.so", "--sharing", "x"]),
         2,
-        "ferricorn: error: unknown flag --uds; --help lists all flags",
+        "ferricorn: error: unknown flag --sharing; --help lists all flags",
     );
     assert_refused(
         ferricorn(&["app.so"]).env("FERRICORN_APPLICATION", "x"),
@@ -447,7 +450,7 @@ fn version_and_help_go_to_standard_output() {
     let last = long.stdout.lines().rfind(|line| !line.is_empty());
     assert_eq!(
         last,
-        Some("  128+n  stopped at once by a second signal n: 130 for SIGINT, 143 for SIGTERM")
+        Some("  128+n  stopped at once by a signal n: 130 for SIGINT, 143 for SIGTERM")
     );
 }
 

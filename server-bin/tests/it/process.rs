@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +30,17 @@ pub(crate) fn static_app<S: AsRef<str>>(arguments: &[S]) -> Command {
         "build it first: cargo build -p ferricorn-cli --examples"
     );
     command(&program, arguments)
+}
+
+/// The library of `examples/faulty.rs`, with `:name` after it if there is a name.
+pub(crate) fn faulty(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_ferricorn")).with_file_name("examples");
+    let library = folder.join("libfaulty.so");
+    assert!(
+        library.exists(),
+        "build it first: cargo build -p ferricorn-cli --examples"
+    );
+    format!("{}{name}", library.display())
 }
 
 fn command<S: AsRef<str>>(program: &Path, arguments: &[S]) -> Command {
@@ -181,10 +192,20 @@ impl Running {
     /// Waits for the end, and returns the signal that caused it, if any.
     #[track_caller]
     pub(crate) fn killed_by(mut self) -> Option<i32> {
-        self.child
-            .wait()
-            .expect("the process is our child")
-            .signal()
+        self.status().signal()
+    }
+
+    /// Waits for the end. Unlike [`end`](Self::end), it does not wait until the outputs are closed.
+    #[track_caller]
+    pub(crate) fn status(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process is our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the process has not ended");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[track_caller]

@@ -1,7 +1,7 @@
 //! HTTP §5: ends and disconnects.
 
 use crate::client::{BodyEnd, ConnectionEnding};
-use crate::result::{Checked, ensure, equal, not_observable};
+use crate::result::{Checked, ensure, equal, fail, not_observable};
 use crate::suite::Subject;
 
 cases! { Http1:
@@ -15,6 +15,7 @@ cases! { Http1:
     "HTTP-045" the_end_of_a_complete_response_is_complete,
     "HTTP-046" the_reason_stays_the_first_one,
     "HTTP-047" an_app_runs_on_after_its_client_has_left,
+    "HTTP-083" a_send_after_closed_says_how_the_client_left_then,
     "HTTP-079" promised_trailers_may_be_missing,
 }
 
@@ -185,4 +186,23 @@ async fn promised_trailers_may_be_missing(server: Subject) -> Checked {
     equal("the body", received.text().as_str(), "ab")?;
     equal("the end", received.end, BodyEnd::LastChunk)?;
     equal("trailers", received.trailers.len(), 0)
+}
+
+async fn a_send_after_closed_says_how_the_client_left_then(server: Subject) -> Checked {
+    let run = server.run("start=200&more=a&closed&wait=go&flood=4096&receive&closed");
+    let mut client = server.connect().await?;
+    client.send(run.request()).await?;
+    client.head().await?;
+    client.close_write().await;
+    run.after_steps(3).await?;
+    client.reset();
+    run.signal("go").await?;
+    let report = run.report().await?;
+    // The server may take some parts before it sees that the client is gone.
+    let gone = report.outcomes().iter().position(|end| *end == "gone");
+    let Some(gone) = gone else {
+        return fail("a send that fails", format!("{:?}", report.steps()));
+    };
+    equal("its reason", report.detail(gone), "Lost")?;
+    equal("closed after it", report.last(), "Closed")
 }

@@ -1,7 +1,7 @@
 //! HTTP §6: extensions.
 
 use crate::client::{BodyEnd, Received};
-use crate::result::{Checked, ensure, equal, not_supported};
+use crate::result::{Checked, ensure, equal, fail, not_supported};
 use crate::suite::{RunReport, Subject};
 
 cases! { Http1:
@@ -12,6 +12,16 @@ cases! { Http1:
     "HTTP-054" a_hint_goes_out_at_once,
     "HTTP-055" a_hint_after_the_head_is_refused,
     "HTTP-056" http_1_0_has_no_hints,
+    "HTTP-082" a_hint_does_not_send_the_head,
+    "HINT-001" each_hint_is_a_103_of_its_own,
+    "HINT-002" a_103_has_the_links_alone,
+    "HINT-003" a_hint_does_not_change_the_response,
+    "TRAIL-001" trailers_are_offered_only_to_clients_that_take_them,
+    "TRAIL-002" a_promise_of_trailers_that_are_not_offered_is_refused,
+    "TRAIL-003" such_a_promise_with_another_fault_is_misuse,
+    "TRAIL-004" trailers_out_of_their_order_are_misuse,
+    "TRAIL-005" trailers_stay_separate_and_in_order,
+    "TRAIL-006" the_trailer_header_stays,
     "HTTP-059" a_push_before_the_last_part_is_no_misuse,
     "HTTP-060" files_are_not_offered,
     "HTTP-061" debug_is_not_offered,
@@ -39,7 +49,7 @@ async fn trailers_leave_out_the_headers_of_the_framing(server: Subject) -> Check
 }
 
 async fn trailers_are_one_section(server: Subject) -> Checked {
-    let steps = "start-trailers=200&last=ok&more-trailers=;x-a:1&trailers=;x-b:2";
+    let steps = "start-trailers=200;trailer:x-a,x-b&last=ok&more-trailers=;x-a:1&trailers=;x-b:2";
     let received = with_trailers(&server, "GET", steps).await?;
     let names: Vec<&str> = received
         .trailers
@@ -149,4 +159,107 @@ async fn debug_is_not_offered(server: Subject) -> Checked {
     let report = run.expect(&["refused", "ok", "ok"]).await?;
     let offers = report.offers("http.response.debug");
     equal("debug is offered", offers, false)
+}
+
+async fn a_hint_does_not_send_the_head(server: Subject) -> Checked {
+    let run = server.run("start=200&hint=%3C/a%3E&error=early");
+    let received = run.get().await?;
+    need_hints(&run.report().await?)?;
+    equal("interim responses", received.interim.len(), 1)?;
+    equal("the status", received.head.status, 500)
+}
+
+async fn each_hint_is_a_103_of_its_own(server: Subject) -> Checked {
+    let run = server.run("hint=%3C/a%3E&hint=%3C/b%3E&respond=ok");
+    let received = run.get().await?;
+    need_hints(&run.report().await?)?;
+    let hints = received.interim.iter();
+    let links: Vec<_> = hints.map(|hint| hint.header("link")).collect();
+    equal("the hints", links, [Some("</a>"), Some("</b>")])
+}
+
+async fn a_103_has_the_links_alone(server: Subject) -> Checked {
+    let run = server.run("start=200;x-a:b&hint=%3C/b%3E;%3C/a%3E&last=ok");
+    let received = run.get().await?;
+    need_hints(&run.report().await?)?;
+    let Some(hint) = received.interim.first() else {
+        return fail("a 103", "none");
+    };
+    equal("link", hint.all("link"), ["</b>", "</a>"])?;
+    equal("x-a", hint.header("x-a"), None)
+}
+
+async fn a_hint_does_not_change_the_response(server: Subject) -> Checked {
+    let run = server.run("hint=%3C/a%3E&start=200;x-a:b&last=ok");
+    let received = run.get().await?;
+    need_hints(&run.report().await?)?;
+    equal("link", received.head.header("link"), None)?;
+    equal("x-a", received.head.header("x-a"), Some("b"))?;
+    equal("the end", received.end, BodyEnd::Length)
+}
+
+async fn trailers_are_offered_only_to_clients_that_take_them(server: Subject) -> Checked {
+    let run = server.run("respond=ok");
+    let old = server.run("respond=ok");
+    run.get().await?;
+    let mut client = server.connect().await?;
+    client
+        .send(format!(
+            "GET {} HTTP/1.0\r\nte: trailers\r\n\r\n",
+            old.target
+        ))
+        .await?;
+    client.response().await?;
+    for run in [run, old] {
+        let offers = run.report().await?.offers("http.response.trailers");
+        equal("trailers are offered", offers, false)?;
+    }
+    Ok(())
+}
+
+async fn a_promise_of_trailers_that_are_not_offered_is_refused(server: Subject) -> Checked {
+    let run = server.run("start-trailers=200&start=200&last=ok");
+    equal("the body", run.get().await?.text().as_str(), "ok")?;
+    run.expect(&["refused", "ok", "ok"]).await.map(drop)
+}
+
+async fn such_a_promise_with_another_fault_is_misuse(server: Subject) -> Checked {
+    let run = server.run("start-trailers=199&start=200&last=ok");
+    equal("the body", run.get().await?.text().as_str(), "ok")?;
+    run.expect(&["misuse", "ok", "ok"]).await.map(drop)
+}
+
+async fn trailers_out_of_their_order_are_misuse(server: Subject) -> Checked {
+    for steps in [
+        "start-trailers=200&trailers=;x-a:1&more=o&trailers=;x-a:1&last=k",
+        "start=200&trailers=;x-a:1&more=o&trailers=;x-a:1&last=k&trailers=;x-a:1",
+    ] {
+        let received = with_trailers(&server, "GET", steps).await?;
+        equal("the body", received.text().as_str(), "ok")?;
+        equal("the trailers", received.trailers.len(), 0)?;
+    }
+    let run = server.run("start-trailers=200&trailers=;x-a:1&last=ok&trailers=;x-a:1");
+    let mut client = server.connect().await?;
+    let headers = "te: trailers\r\nconnection: te\r\n";
+    client.send(run.request_with(headers)).await?;
+    client.response().await?;
+    run.expect(&["ok", "misuse", "ok", "ok"]).await.map(drop)
+}
+
+async fn trailers_stay_separate_and_in_order(server: Subject) -> Checked {
+    let steps = "start-trailers=200;trailer:x-a,x-b&last=ok&\
+                 more-trailers=;x-a:2;x-a:1&trailers=;x-b:4;x-a:3";
+    let received = with_trailers(&server, "GET", steps).await?;
+    let all = received.trailers.iter();
+    let values: Vec<&str> = all
+        .filter(|(name, _)| name == "x-a")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    equal("x-a", values, ["2", "1", "3"])
+}
+
+async fn the_trailer_header_stays(server: Subject) -> Checked {
+    let steps = "start-trailers=200;trailer:x-a,%20x-b&last=ok&trailers=;x-a:1";
+    let received = with_trailers(&server, "GET", steps).await?;
+    equal("trailer", received.head.header("trailer"), Some("x-a, x-b"))
 }

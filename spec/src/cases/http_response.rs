@@ -22,6 +22,10 @@ cases! { Http1:
     "HTTP-035" a_connection_serves_one_request_after_the_other,
     "HTTP-049" a_complete_response_does_not_change,
     "HTTP-062" any_status_from_200_to_999_is_taken,
+    "HTTP-085" a_complete_response_in_one_step_is_the_same,
+    "HTTP-086" the_framing_is_the_same_each_time,
+    "HTTP-087" headers_of_the_response_stay_separate_and_in_order,
+    "HTTP-088" responses_come_in_the_order_of_the_requests,
     "HTTP-070" a_response_has_a_date,
     "HTTP-072" a_date_or_server_of_the_app_stays,
 }
@@ -308,4 +312,54 @@ async fn a_date_or_server_of_the_app_stays(server: Subject) -> Checked {
     let received = server.get(&steps).await?;
     equal("date", received.head.all("date"), [date])?;
     equal("server", received.head.all("server"), ["mine/1"])
+}
+
+async fn a_complete_response_in_one_step_is_the_same(server: Subject) -> Checked {
+    let mut shapes = Vec::new();
+    for steps in ["respond=hello", "start=200&last=hello"] {
+        let run = server.run(&format!("{steps}&respond=late&receive"));
+        let received = run.get().await?;
+        let length = received.head.header("content-length").map(str::to_owned);
+        let outcomes: Vec<String> = {
+            let report = run.report().await?;
+            let ends = report.outcomes();
+            ends.iter().rev().take(2).map(|end| (*end).into()).collect()
+        };
+        shapes.push((received.text(), received.end, length, outcomes));
+    }
+    equal("the response in one step", &shapes[0], &shapes[1])
+}
+
+async fn the_framing_is_the_same_each_time(server: Subject) -> Checked {
+    for _ in 0..30 {
+        let received = server.get("yield=3&start=200&last=hello").await?;
+        equal("the end", received.end, BodyEnd::Length)?;
+    }
+    Ok(())
+}
+
+async fn headers_of_the_response_stay_separate_and_in_order(server: Subject) -> Checked {
+    let received = server
+        .get("start=200;set-cookie:b=2;x-a:1;set-cookie:a=1;set-cookie:b=3&last=ok")
+        .await?;
+    let cookies = received.head.all("set-cookie");
+    equal("set-cookie", cookies, ["b=2", "a=1", "b=3"])
+}
+
+async fn responses_come_in_the_order_of_the_requests(server: Subject) -> Checked {
+    server.needs_http_1_1()?;
+    let slow = server.run("busy=100&start=200&last=first");
+    let quick = server.run("start=200&last=second");
+    let mut client = server.connect().await?;
+    client.send(slow.request() + &quick.request()).await?;
+    equal(
+        "the first body",
+        client.response().await?.text().as_str(),
+        "first",
+    )?;
+    equal(
+        "the second body",
+        client.response().await?.text().as_str(),
+        "second",
+    )
 }

@@ -1,9 +1,9 @@
 //! WebSocket §1, §2 and §6: handshakes.
 
 use crate::client::websocket::{ACCEPT, HANDSHAKE, RawSocket, TEXT, frame};
-use crate::client::{BodyEnd, FIN};
+use crate::client::{BodyEnd, FIN, Received};
 use crate::result::{Checked, ensure, equal, not_supported};
-use crate::suite::{Run, Subject};
+use crate::suite::{Run, RunReport, Subject};
 
 cases! { WebSocket:
     "WS-001" the_scope_is_that_of_the_handshake,
@@ -22,6 +22,13 @@ cases! { WebSocket:
     "WS-036" a_malformed_handshake_gets_the_status_for_it,
     "WS-038" a_connection_goes_on_after_a_denial,
     "WS-039" http_1_0_ignores_upgrade,
+    "WS-044" an_accept_has_no_length_and_no_headers_of_the_connection,
+    "WS-045" no_message_comes_before_the_accept,
+    "WS-046" headers_of_an_accept_stay_separate_and_in_order,
+    "DENY-001" a_response_to_a_handshake_is_offered,
+    "DENY-002" an_answer_after_the_start_of_a_denial_is_misuse,
+    "DENY-003" a_denial_after_another_answer_is_misuse,
+    "DENY-004" an_incomplete_denial_is_broken_off,
     "HTTP-080" a_websocket_has_no_body_to_read,
 }
 
@@ -179,36 +186,27 @@ async fn an_app_that_ends_without_an_answer_gets_a_500(server: Subject) -> Check
 }
 
 /// Handshakes that lack something or have it twice, each with the status for it.
-fn malformed() -> [(&'static str, String, u16); 4] {
+fn malformed() -> [(String, u16); 3] {
     let key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let another = HANDSHAKE.replace("version: 13", "version: 12");
     [
-        ("GET", HANDSHAKE.replace(key, ""), 400),
-        (
-            "GET",
-            HANDSHAKE.replace(key, "sec-websocket-key: short\r\n"),
-            400,
-        ),
-        ("GET", another, 426),
-        ("POST", format!("{HANDSHAKE}content-length: 0\r\n"), 405),
+        (HANDSHAKE.replace(key, ""), 400),
+        (HANDSHAKE.replace(key, "sec-websocket-key: short\r\n"), 400),
+        (another, 426),
     ]
 }
 
 async fn the_app_is_not_called_for_a_malformed_handshake(server: Subject) -> Checked {
-    for (method, headers, _) in malformed() {
+    for (headers, _) in malformed() {
         let run = server.run("receive&accept");
         let mut client = server.connect().await?;
-        client.send(run.request_as(method, &headers)).await?;
-        client.response_to(method).await?;
+        client.send(run.request_with(&headers)).await?;
+        client.response().await?;
         let report = run.report_now().await?;
         // A server may also take it for a request without an upgrade.
         let kind = report.scope("type").as_str();
         let wrong = kind == Some("websocket");
-        ensure(
-            !wrong,
-            &format!("no WebSocket after {method} {headers:?}"),
-            kind,
-        )?;
+        ensure(!wrong, &format!("no WebSocket after {headers:?}"), kind)?;
     }
     Ok(())
 }
@@ -234,13 +232,13 @@ async fn messages_before_the_accept_are_kept(server: Subject) -> Checked {
 }
 
 async fn a_malformed_handshake_gets_the_status_for_it(server: Subject) -> Checked {
-    for (method, headers, expected) in malformed() {
+    for (headers, expected) in malformed() {
         let run = server.run("receive&accept");
         let mut client = server.connect().await?;
-        client.send(run.request_as(method, &headers)).await?;
-        let head = client.response_to(method).await?.head;
+        client.send(run.request_with(&headers)).await?;
+        let head = client.response().await?.head;
         equal(
-            &format!("the status after {method} {headers:?}"),
+            &format!("the status after {headers:?}"),
             head.status,
             expected,
         )?;
@@ -284,4 +282,87 @@ async fn a_websocket_has_no_body_to_read(server: Subject) -> Checked {
     let report = run.after_steps(3).await?;
     let expected = ["not http", "websocket.connect", "ok"];
     equal("the outcomes", report.outcomes(), expected)
+}
+
+/// Sends a handshake that the app denies, and returns the response and the run.
+async fn denied(server: &Subject, steps: &str) -> Checked<(Run, Received)> {
+    let run = server.run(steps);
+    let mut client = server.connect().await?;
+    client.send(run.request_with(HANDSHAKE)).await?;
+    let received = client.response().await?;
+    Ok((run, received))
+}
+
+fn need_denials(report: &RunReport) -> Checked {
+    if report.offers("websocket.http.response") {
+        return Ok(());
+    }
+    not_supported("the scope does not offer a response to a handshake")
+}
+
+async fn an_accept_has_no_length_and_no_headers_of_the_connection(server: Subject) -> Checked {
+    let run = server.run("receive&accept=;content-length:5;keep-alive:x;te:x;x-a:b");
+    let mut client = server.connect().await?;
+    client.send(run.request_with(HANDSHAKE)).await?;
+    let head = client.head().await?;
+    equal("the status", head.status, 101)?;
+    for name in ["content-length", "keep-alive", "te"] {
+        equal(name, head.header(name), None)?;
+    }
+    equal("x-a", head.header("x-a"), Some("b"))
+}
+
+async fn no_message_comes_before_the_accept(server: Subject) -> Checked {
+    let run = server.run("receive&wait=go&receive-now&accept&receive");
+    let mut http = server.connect().await?;
+    http.send(run.request_with(HANDSHAKE)).await?;
+    http.send(frame(FIN | TEXT, b"early")).await?;
+    run.after_steps(1).await?;
+    run.signal("go").await?;
+    let message = "websocket.receive text \"early\"";
+    let report = run.after_steps(4).await?;
+    let expected = ["websocket.connect", "pending", "ok", message];
+    equal("the outcomes", report.outcomes(), expected)
+}
+
+async fn headers_of_an_accept_stay_separate_and_in_order(server: Subject) -> Checked {
+    let run = server.run("receive&accept=;set-cookie:b=2;x-a:1;set-cookie:a=1");
+    let mut client = server.connect().await?;
+    client.send(run.request_with(HANDSHAKE)).await?;
+    let head = client.head().await?;
+    equal("set-cookie", head.all("set-cookie"), ["b=2", "a=1"])
+}
+
+async fn a_response_to_a_handshake_is_offered(server: Subject) -> Checked {
+    let (run, _) = denied(&server, "receive&close=1000").await?;
+    let offers = run.report().await?.offers("websocket.http.response");
+    equal("the extension is offered", offers, true)
+}
+
+async fn an_answer_after_the_start_of_a_denial_is_misuse(server: Subject) -> Checked {
+    let steps = "receive&deny=401&accept&text=a&close=1000&deny=403&deny-last=no";
+    let (run, received) = denied(&server, steps).await?;
+    let report = run.report().await?;
+    need_denials(&report)?;
+    equal("the status", received.head.status, 401)?;
+    let answers = ["ok", "misuse", "misuse", "misuse", "misuse", "ok"];
+    equal("the answers", report.outcomes()[1..].to_vec(), answers)
+}
+
+async fn a_denial_after_another_answer_is_misuse(server: Subject) -> Checked {
+    let (run, _socket) = open(&server, "receive&accept&deny=401").await?;
+    let report = run.after_steps(3).await?;
+    need_denials(&report)?;
+    equal("the denial", report.last(), "misuse")?;
+    let (run, _) = denied(&server, "receive&close=1000&deny=401").await?;
+    equal("the denial", run.report().await?.last(), "misuse")
+}
+
+async fn an_incomplete_denial_is_broken_off(server: Subject) -> Checked {
+    let (run, received) = denied(&server, "receive&deny=401&error=early").await?;
+    need_denials(&run.report().await?)?;
+    equal("the status", received.head.status, 500)?;
+    let (_, received) = denied(&server, "receive&deny=401&deny-more=a&error=late").await?;
+    let cut = matches!(received.end, BodyEnd::Cut | BodyEnd::Reset);
+    ensure(cut, "a body without its end", received.end)
 }

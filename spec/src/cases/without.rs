@@ -25,6 +25,10 @@ const WITHOUT: &[(&str, Why)] = &[
         "CORE-006",
         NotObservable("an app can't miss what is never in its scope"),
     ),
+    (
+        "CORE-031",
+        NotObservable("logs mark their errors in different ways"),
+    ),
     ("HTTP-009", HTTP_2),
     ("HTTP-040", HTTP_2),
     ("HTTP-044", HTTP_2),
@@ -38,6 +42,11 @@ const WITHOUT: &[(&str, Why)] = &[
     ("HTTP-076", OF_OPERATORS),
     ("HTTP-077", OF_OPERATORS),
     ("HTTP-081", HTTP_2),
+    ("HTTP-084", OF_OPERATORS),
+    (
+        "HTTP-089",
+        NotObservable("it holds if those of the two chapters hold"),
+    ),
     ("WS-017", OF_OPERATORS),
     ("WS-025", OF_OPERATORS),
     (
@@ -57,6 +66,19 @@ const WITHOUT: &[(&str, Why)] = &[
     ("LIFE-007", OF_OPERATORS),
     ("LIFE-017", OF_OPERATORS),
     ("PUSH-*", HTTP_2),
+    ("HINT-004", PERMISSION),
+    ("TRAIL-007", PERMISSION),
+    ("TLS-*", NoCase("the suite has no client for TLS yet")),
+    ("PATH-*", NoCase("the probe sends no files yet")),
+    ("ZERO-*", NoCase("the probe sends no files yet")),
+    (
+        "DEBUG-*",
+        NotObservable("it is about test clients, which have no socket"),
+    ),
+    (
+        "ABI-*",
+        NotObservable("a client does not see the boundary between a host and a library"),
+    ),
 ];
 
 /// Returns the grade of a requirement that no case checks.

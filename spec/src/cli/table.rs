@@ -14,7 +14,7 @@ pub(super) fn render(results: &Results) -> String {
             chapters.push(chapter);
         }
     }
-    let mut text = format!("{:<12}", "chapter");
+    let mut text = format!("{:<15}", "chapter");
     for name in names() {
         text += &format!("{name:>16}");
     }
@@ -40,7 +40,7 @@ pub(super) fn render(results: &Results) -> String {
 }
 
 fn row(title: &str, graded: Vec<&Graded>, text: &mut String) {
-    *text += &format!("{title:<12}");
+    *text += &format!("{title:<15}");
     for name in names() {
         let count = graded.iter().filter(|one| is(&one.grade, name)).count();
         *text += &format!("{count:>16}");

@@ -31,6 +31,7 @@
 //! | `closed-handles=N` | waits for N handles of `Sender::closed_handle`, each with a waker of its own |
 //! | `start=STATUS;HEADERS`, `start-trailers=…` | starts a response; the second promises trailers |
 //! | `more=TEXT`, `last=TEXT`, `fill=N`, `last-fill=N` | a part of the body, the last two with N bytes |
+//! | `respond=TEXT` | calls `Sender::respond` with the status 200 |
 //! | `flood=N` | sends N parts of 64 KiB, until one is not taken |
 //! | `flush` | calls `Sender::flush` |
 //! | `trailers=;HEADERS`, `more-trailers=;HEADERS`, `hint=LINK;LINK`, `push=PATH;HEADERS` | events of extensions |

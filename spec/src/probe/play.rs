@@ -107,6 +107,10 @@ async fn step_with(runs: &Runs, id: &str, halves: &mut Halves, step: &Step) {
         }
         "flush" => record_sent(record, send.flush().await),
         "flood" | "text-flood" => flood(runs, id, send, step).await,
+        "respond" => {
+            let start = HttpResponseStart::ok();
+            record_sent(record, send.respond(start, step.argument.clone()).await);
+        }
         "reply" => {
             let report = runs.report(id, "").await;
             let start = HttpResponseStart::ok().content_type("application/json");

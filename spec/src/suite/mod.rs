@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use asgi::DynApp;
 
+use crate::cases::{Case, Transport};
+
 use self::command::{ByCommand, StoppedBy};
 pub use self::launch::ServerUnderTest;
 use self::launch::{Elsewhere, InProcess};
@@ -39,9 +41,19 @@ pub(crate) struct Selection {
     pub(crate) websocket: bool,
     pub(crate) only: Vec<String>,
     pub(crate) expected: Vec<(String, String)>,
+    pub(crate) skipped: Vec<(String, String)>,
 }
 
 impl Selection {
+    /// Why the cases of a requirement do not run, if they don't.
+    pub(crate) fn skips(&self, case: &Case) -> Option<String> {
+        if case.transport == Transport::WebSocket && !self.websocket {
+            return Some("the server has no WebSockets".into());
+        }
+        let skipped = self.skipped.iter().find(|(id, _)| id == case.id);
+        skipped.map(|(_, reason)| reason.clone())
+    }
+
     /// Whether a pattern of `only` selects this id. `*` at the end of a pattern is any text.
     pub(crate) fn selects(&self, id: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|pattern| matches(pattern, id))
@@ -126,6 +138,15 @@ impl Suite {
     /// Expects a requirement to fail, for this reason. [`Results::assert`] then fails if it passes.
     pub fn expect_fail(mut self, id: &str, reason: &str) -> Self {
         self.options.expected.push((id.into(), reason.into()));
+        self
+    }
+
+    /// Does not run the cases of a requirement, for this reason. It counts as not supported.
+    ///
+    /// For a case that does not end the same way each time. Prefer
+    /// [`expect_fail`](Self::expect_fail), which shows when the server improves.
+    pub fn skip(mut self, id: &str, reason: &str) -> Self {
+        self.options.skipped.push((id.into(), reason.into()));
         self
     }
 

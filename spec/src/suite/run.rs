@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::results::{Grade, Graded, Results};
 use super::{Launch, Launcher, Place, Selection, ServerUnderTest, Subject};
-use crate::cases::{Case, Transport, cases, missing};
+use crate::cases::{Case, cases, missing};
 use crate::client::{Http1, Trace};
 use crate::probe::DEFAULT_LIFESPAN;
 use crate::requirement::{requirement, requirements};
@@ -56,8 +56,8 @@ pub(super) fn run(
         let permits = Arc::new(Semaphore::new(AT_ONCE));
         let mut running = JoinSet::new();
         for case in cases().filter(|case| selection.selects(case.id)) {
-            if case.transport == Transport::WebSocket && !selection.websocket {
-                let grade = Grade::NotSupported("the server has no WebSockets".into());
+            if let Some(reason) = selection.skips(case) {
+                let grade = Grade::NotSupported(reason);
                 results.extend(graded(case, grade, Duration::ZERO, Vec::new()));
                 continue;
             }

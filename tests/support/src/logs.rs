@@ -155,6 +155,11 @@ pub fn has_info(word: &str) -> bool {
     lines.iter().any(|line| line.text.contains(word))
 }
 
+/// [`Log::accesses`] of the current thread's log.
+pub fn accesses() -> Vec<String> {
+    current().accesses()
+}
+
 /// Checks that the log has no warnings.
 #[track_caller]
 pub fn expect_no_warnings() {

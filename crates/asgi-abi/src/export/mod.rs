@@ -4,6 +4,7 @@
 //! calls nothing here. Every function catches panics, and polls and drops the app's futures in the
 //! app's own runtime.
 
+mod backtraces;
 mod config;
 mod halves;
 mod log;

@@ -1,11 +1,10 @@
 //! The library's panic hook: it writes a panic to the server's log, not to standard error.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::panic::PanicHookInfo;
 use std::sync::Once;
 
-use super::log;
+use super::{backtraces, log};
 use crate::abi::{self, Str};
 use crate::panic::catch;
 
@@ -35,10 +34,19 @@ pub(super) fn install(host: &'static abi::Host) {
     });
 }
 
-fn log_panic(host: &abi::Host, panic: &PanicHookInfo<'_>) {
-    let location = location(panic);
+fn log_panic(host: &'static abi::Host, panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let location = match &place {
+        Some(place) => format!(", at {place}"),
+        None => String::new(),
+    };
+    let log_backtrace = || {
+        let place = place.as_deref().unwrap_or("an unknown place");
+        backtraces::log_backtrace(host, TARGET, place);
+    };
     if SERVER_LOGS_PANIC.get() {
         LOCATION.set(Some(location));
+        log_backtrace();
         return;
     }
     let payload = panic.payload();
@@ -51,18 +59,7 @@ fn log_panic(host: &abi::Host, panic: &PanicHookInfo<'_>) {
     let name = thread.name().unwrap_or("(unnamed)");
     let message = format!("the app panicked in its thread {name}: {text}{location}");
     log::line(host, abi::LOG_ERROR, TARGET, &message);
-}
-
-/// The text after the message of a panic: its location, and a backtrace if RUST_BACKTRACE is set.
-fn location(panic: &PanicHookInfo<'_>) -> String {
-    let location = panic
-        .location()
-        .map_or_else(String::new, |at| format!(", at {at}"));
-    let backtrace = Backtrace::capture();
-    match backtrace.status() {
-        BacktraceStatus::Captured => format!("{location}\n{backtrace}"),
-        _ => location,
-    }
+    log_backtrace();
 }
 
 /// Runs code of a call. Returns the message and the location of a panic as an error; the hook then

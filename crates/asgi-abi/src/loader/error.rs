@@ -21,6 +21,8 @@ pub struct LoadError {
 pub(crate) enum LoadProblem {
     Missing,
     Directory,
+    /// A FIFO, a socket or a device.
+    NotAFile,
     NoPermission(io::Error),
     Unreadable(io::Error),
     Empty,
@@ -37,6 +39,10 @@ pub(crate) enum LoadProblem {
     CutOff {
         end: u64,
         len: u64,
+    },
+    /// The loader could not make its private copy, in any of these places.
+    NoCopy {
+        tried: Vec<String>,
     },
     /// The library has thread-locals for which only a program reserves space.
     StaticTls,
@@ -130,6 +136,10 @@ impl fmt::Display for LoadProblem {
                 f,
                 "a directory, expected the shared library of an app: {BUILD}"
             ),
+            Self::NotAFile => write!(
+                f,
+                "a FIFO, a socket or a device, expected the shared library of an app: {BUILD}"
+            ),
             Self::NoPermission(_) => f.write_str(
                 "not readable by this user, expected the shared library of an app: \
                  allow it with `chmod a+r`, or run as a user who may read it",
@@ -160,6 +170,13 @@ impl fmt::Display for LoadProblem {
             Self::CutOff { end, len } => write!(
                 f,
                 "cut off: its segments end at byte {end}, but the file ends at byte {len}; copy it again"
+            ),
+            Self::NoCopy { tried } => write!(
+                f,
+                "no private copy of it can be made ({}), expected a place for one: allow \
+                 `memfd_create` in the sandbox, or set TMPDIR to a folder where this user may write and \
+                 run code",
+                tried.join("; ")
             ),
             Self::StaticTls => f.write_str(
                 "its thread-locals (`initial-exec`) do not fit into a running process, expected dynamic \

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::mem::size_of;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
 
@@ -21,9 +21,13 @@ mod elf;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(target_os = "linux")]
+mod private_copy;
 
 pub use self::error::LoadError;
 use self::error::LoadProblem;
+#[cfg(target_os = "linux")]
+use self::private_copy::open_copy;
 
 /// Options for [`Library::load_with`].
 #[derive(Debug, Clone)]
@@ -195,14 +199,19 @@ impl Library {
     }
 
     /// Stops the app's own runtime. Call it after the last call has ended; it blocks for at most
-    /// `grace`.
+    /// `grace`. Returns whether the runtime has ended in that time.
     ///
     /// Tasks that the app has spawned are cancelled at their next `.await`; `grace` is for tasks that
     /// run blocking code. A call after this may fail, because the runtime is gone.
-    pub fn shutdown(&self, grace: Duration) {
-        let grace = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+    pub fn shutdown(&self, grace: Duration) -> bool {
+        let began = Instant::now();
+        let millis = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        // What the library gets: whole milliseconds.
+        let grace = Duration::from_millis(millis.into());
         // SAFETY: `init` has returned this pointer to an app, which is valid until the process ends.
-        unsafe { (self.app.functions.shutdown)(self.app.app.as_ptr(), grace) }
+        unsafe { (self.app.functions.shutdown)(self.app.app.as_ptr(), millis) }
+        // The function returns nothing, but it uses up its time only if something does not end.
+        began.elapsed() < grace
     }
 
     fn text(&self, text: Str) -> &str {
@@ -245,11 +254,15 @@ fn no_app(path: &Path, symbol: &str) -> LoadProblem {
 
 /// Opens a private copy of the file.
 fn open(path: &Path) -> Result<OpenLibrary, LoadProblem> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
+    // Before it is opened: opening a FIFO waits until another process writes to it.
+    let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(LoadProblem::Directory);
     }
+    if !metadata.is_file() {
+        return Err(LoadProblem::NotAFile);
+    }
+    let mut file = File::open(path)?;
     let mut head = Vec::with_capacity(elf::HEAD_LEN);
     (&file).take(elf::HEAD_LEN as u64).read_to_end(&mut head)?;
     if head.is_empty() {
@@ -259,38 +272,6 @@ fn open(path: &Path) -> Result<OpenLibrary, LoadProblem> {
         elf::check(&head)?;
     }
     open_copy(path, &head, &mut file)
-}
-
-/// Copies the file into memory and opens the copy: no other process can write to it.
-///
-/// `cp` over a loaded library changes the code of the processes that run it, and a truncated library
-/// kills them.
-#[cfg(target_os = "linux")]
-fn open_copy(path: &Path, head: &[u8], rest: &mut File) -> Result<OpenLibrary, LoadProblem> {
-    use rustix::fs::{MemfdFlags, memfd_create};
-    use std::io::Write;
-    use std::os::fd::AsRawFd;
-
-    let name = path.file_name().unwrap_or_default();
-    let mut copy_file = || -> std::io::Result<(File, u64)> {
-        let mut copy = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
-        copy.write_all(head)?;
-        let more = std::io::copy(rest, &mut copy)?;
-        Ok((copy, head.len() as u64 + more))
-    };
-    let (copy, len) = copy_file().map_err(|error| LoadProblem::Unloadable {
-        why: format!("the server cannot copy it into memory: {error}"),
-    })?;
-    // The length is that of the copy: another process may still write to the file.
-    elf::check_end(head, len)?;
-    let copy_path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-    let opened = dlopen(Path::new(&copy_path));
-    let opened = opened.map_err(|error| LoadProblem::from_dlopen(&copy_path, &error));
-    // Never closed. The system's loader identifies a library by its path. If the number of this
-    // descriptor were used again, the loader would take a second library for this one. A backtrace
-    // also reads its line numbers from this file.
-    std::mem::forget(copy);
-    opened
 }
 
 /// Opens the file itself: other systems have no files in memory. There, a loaded library must not be

@@ -170,6 +170,7 @@ fn load(app: &'static abi::App) -> Library {
     unsafe { Library::from_static(app, &LoadOptions::new()) }.unwrap()
 }
 
+/// ABI-013
 #[test]
 fn an_app_that_cannot_take_a_call_fails_it() {
     static DECLARATION: abi::App = APP;
@@ -182,6 +183,7 @@ fn an_app_that_cannot_take_a_call_fails_it() {
     assert!(state.receive_dropped && state.send_dropped);
 }
 
+/// ABI-027
 #[test]
 fn invalid_events_are_misuse() {
     static DECLARATION: abi::App = abi::App {
@@ -226,6 +228,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
+/// ABI-035
 #[test]
 fn log_lines_of_an_app_reach_the_servers_subscriber() {
     static DECLARATION: abi::App = APP;

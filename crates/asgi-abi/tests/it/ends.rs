@@ -40,6 +40,7 @@ fn crossed(make: fn(&Scope) -> AppError, scope: impl Into<Scope>) -> AppError {
     run(app, scope, &Exchange::default()).unwrap_err()
 }
 
+/// ABI-034
 #[test]
 fn an_error_crosses_with_its_causes() {
     let error = crossed(
@@ -60,6 +61,7 @@ fn an_error_crosses_with_its_causes() {
     assert!(!error.is_unsupported() && !error.is_disconnected());
 }
 
+/// ABI-034
 #[test]
 fn unsupported_crosses_with_the_kind_of_the_scope() {
     for (scope, kind) in [
@@ -182,6 +184,7 @@ fn panicked(running: Running) -> Box<dyn Any + Send> {
     catch_unwind(AssertUnwindSafe(|| running.end())).expect_err("the call did not panic")
 }
 
+/// ABI-015
 #[test]
 fn a_panic_reaches_the_server_with_its_message() {
     async fn formatted(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
@@ -225,6 +228,7 @@ fn a_panic_in_the_text_of_an_error_is_a_panic_of_the_app() {
     assert_eq!(*payload.downcast::<String>().unwrap(), "no text");
 }
 
+/// ABI-013
 #[test]
 fn both_halves_are_dropped_at_every_end() {
     async fn ok(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
@@ -273,6 +277,7 @@ impl Drop for CleansUp {
     }
 }
 
+/// ABI-017
 #[test]
 fn a_call_that_is_dropped_during_a_sleep_is_cancelled_in_its_runtime() {
     async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
@@ -286,6 +291,7 @@ fn a_call_that_is_dropped_during_a_sleep_is_cancelled_in_its_runtime() {
     eventually(|| CLEANED_UP.load(Ordering::SeqCst) == 1);
 }
 
+/// ABI-014
 #[test]
 fn a_panic_during_a_cancellation_stays_in_the_library() {
     struct Panics;
@@ -304,6 +310,7 @@ fn a_panic_during_a_cancellation_stays_in_the_library() {
 }
 
 // For example, a closure of a middleware may panic. Without a boundary this would end the call too.
+/// ABI-014
 #[test]
 fn a_panic_in_the_servers_half_ends_the_call_with_a_panic() {
     struct Panics;

@@ -304,6 +304,7 @@ mod apps {
     }
 }
 
+/// ABI-020
 #[test]
 fn a_library_clones_wakes_and_drops_a_foreign_waker() {
     let _lock = one_at_a_time();
@@ -334,6 +335,7 @@ fn a_library_clones_wakes_and_drops_a_foreign_waker() {
     unsafe { (apps::SLEEPS.shutdown)(app, 1000) };
 }
 
+/// ABI-020, ABI-021
 #[test]
 fn a_host_may_keep_wake_and_drop_a_waker_of_the_library() {
     let _lock = one_at_a_time();
@@ -372,6 +374,7 @@ fn a_host_may_keep_wake_and_drop_a_waker_of_the_library() {
     unsafe { ((*(*kept).vtable).drop)(kept) };
 }
 
+/// ABI-035
 #[test]
 fn log_lines_have_the_number_of_their_exchange() {
     let _lock = one_at_a_time();
@@ -396,6 +399,7 @@ fn log_lines_have_the_number_of_their_exchange() {
     );
 }
 
+/// ABI-008
 #[test]
 fn a_host_of_another_version_is_refused() {
     static NEWER: abi::Host = abi::Host {
@@ -443,6 +447,7 @@ fn failure(scope: &abi::Scope) -> (u32, String) {
     }
 }
 
+/// ABI-023
 #[test]
 fn an_invalid_scope_fails_only_its_call() {
     let _lock = one_at_a_time();
@@ -470,6 +475,7 @@ fn an_invalid_scope_fails_only_its_call() {
     assert_eq!(failure(&scope(77)), (abi::FAILED, why.to_owned()));
 }
 
+/// ABI-016
 #[test]
 fn a_poll_after_the_end_is_a_panic() {
     let _lock = one_at_a_time();

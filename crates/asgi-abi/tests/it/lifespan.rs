@@ -36,6 +36,7 @@ async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<()
     Ok(())
 }
 
+/// ABI-033
 #[test]
 fn the_state_of_the_startup_reaches_each_later_scope() {
     let library = own_library();

@@ -62,6 +62,7 @@ fn an_empty_file() {
     );
 }
 
+/// ABI-001
 #[test]
 fn a_file_that_is_not_a_library() {
     assert_eq!(
@@ -92,6 +93,7 @@ fn elf(class: u8, data: u8, kind: u16, machine: u16) -> Vec<u8> {
     head
 }
 
+/// ABI-001
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_library_for_another_machine() {
@@ -170,6 +172,7 @@ fn error_of_c(code: &str) -> String {
     error_text(&compiled(&directory, code))
 }
 
+/// ABI-001
 #[test]
 fn a_library_without_an_app() {
     assert_eq!(
@@ -238,6 +241,7 @@ fn a_library_that_was_cut_off() {
     assert!(cut_off > 200, "{cut_off}");
 }
 
+/// ABI-001
 #[test]
 fn an_app_of_another_project() {
     assert_eq!(
@@ -247,6 +251,7 @@ fn an_app_of_another_project() {
     );
 }
 
+/// ABI-002, ABI-004
 #[test]
 fn an_app_of_another_version() {
     // Shorter than our struct: the loader must not read more than the head.
@@ -265,6 +270,7 @@ fn an_app_of_another_version() {
     );
 }
 
+/// ABI-003
 #[test]
 fn an_app_of_another_size() {
     let code = "#include <asgi.h>
@@ -295,6 +301,7 @@ fn app_in_c(init: &str) -> String {
     )
 }
 
+/// ABI-003
 #[test]
 fn an_app_without_a_function() {
     assert_eq!(
@@ -303,6 +310,7 @@ fn an_app_without_a_function() {
     );
 }
 
+/// ABI-006
 #[test]
 fn an_app_that_refuses_to_start() {
     let code = app_in_c(

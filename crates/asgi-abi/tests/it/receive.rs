@@ -37,6 +37,7 @@ fn with_trailers() -> ReceiveEvent {
     event.into()
 }
 
+/// ABI-031
 #[test]
 fn every_field_of_a_request_event_crosses() {
     assert_crosses(|| HttpRequest::more("part").into());
@@ -82,6 +83,7 @@ fn both_events_of_a_lifespan_cross() {
     assert_crosses(|| LifespanShutdown::new().into());
 }
 
+/// ABI-010
 #[test]
 fn a_body_is_not_copied() {
     let body = Bytes::from(vec![7; 100_000]);
@@ -95,6 +97,7 @@ fn a_body_is_not_copied() {
 
 // The library does not free a body of the host: it calls the body's `drop`. (A short body would be
 // copied.)
+/// ABI-009
 #[test]
 fn a_body_lives_as_long_as_its_last_slice() {
     struct Owner(std::sync::mpsc::Sender<()>);
@@ -135,6 +138,7 @@ fn a_complete_body_crosses() {
     run(app, get("/"), &Exchange::of(parts)).unwrap();
 }
 
+/// ABI-019
 #[test]
 fn receive_waits_until_the_server_wakes_it() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {

@@ -68,6 +68,7 @@ pub(crate) fn full() -> HttpScope {
 }
 
 // Compares with `Debug`, which shows every field.
+/// ABI-031
 #[test]
 fn every_field_of_an_http_scope_crosses() {
     assert_eq!(
@@ -130,6 +131,7 @@ fn a_header_may_be_empty() {
     assert_eq!(crossed_http(scope).headers["x-empty"], "");
 }
 
+/// ABI-032
 #[test]
 fn every_extension_crosses_but_debug() {
     let all = [
@@ -148,6 +150,7 @@ fn every_extension_crosses_but_debug() {
     }
 }
 
+/// ABI-033
 #[test]
 fn the_state_of_the_server_does_not_cross() {
     let mut scope = get("/");

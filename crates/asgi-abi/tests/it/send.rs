@@ -137,6 +137,7 @@ fn every_field_of_a_path_send_crosses() {
 }
 
 // The server duplicates the descriptor: the app may close its own, and both share the position.
+/// ABI-028
 #[test]
 fn every_field_of_a_zero_copy_send_crosses() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
@@ -274,6 +275,7 @@ fn every_error_of_a_send_crosses() {
     }
 }
 
+/// ABI-019
 #[test]
 fn send_waits_for_room() {
     let exchange = Exchange::default();
@@ -415,6 +417,7 @@ fn respond_with(status: StatusCode, server: &Arc<TakesResponses>) -> Result<(), 
     block_on(call_with(app, get("/"), receive, send))
 }
 
+/// ABI-029
 #[test]
 fn a_complete_response_crosses_in_one_step_and_waits_for_room() {
     let server = Arc::new(TakesResponses::default());
@@ -437,6 +440,7 @@ fn the_error_of_a_complete_response_crosses() {
     assert!(server.taken.lock().unwrap().is_empty());
 }
 
+/// ABI-029
 #[test]
 fn if_the_server_takes_no_complete_responses_two_events_cross() {
     let exchange = Exchange::default();

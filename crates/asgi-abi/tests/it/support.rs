@@ -304,12 +304,14 @@ impl ClosedSource for Exchange {
         if let Some(reason) = state.closed {
             return Poll::Ready(reason);
         }
-        state.closed_handles.register(waiter, cx);
+        let replaced = state.closed_handles.register(waiter, cx);
+        drop((state, replaced));
         Poll::Pending
     }
 
     fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
-        self.lock().closed_handles.remove(waiter);
+        let removed = self.lock().closed_handles.remove(waiter);
+        drop(removed);
     }
 }
 

@@ -132,6 +132,7 @@ fn the_servers_own_waker_comes_back_to_its_half() {
     assert_eq!(kept.data(), waker.data());
 }
 
+/// ABI-018
 #[test]
 fn a_call_may_move_to_another_thread_between_two_polls() {
     async fn app(_: Scope, mut receive: Receiver, _: Sender) -> Result<(), AppError> {
@@ -207,6 +208,7 @@ fn a_call_outlives_the_shutdown_of_its_app() {
     late.end().unwrap();
 }
 
+/// ABI-024
 #[test]
 fn a_shutdown_waits_at_most_for_its_grace() {
     async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
@@ -407,6 +409,7 @@ fn a_moved_call_fails_when_the_runtime_stops() {
 }
 
 // A server holds back the head of a response while the app runs, on whatever thread.
+/// ABI-022
 #[test]
 fn the_host_learns_that_the_app_runs_on_a_thread_of_the_library() {
     static WORKING: AtomicUsize = AtomicUsize::new(0);

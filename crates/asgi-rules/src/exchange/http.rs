@@ -2,15 +2,18 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use asgi::{
-    DisconnectReason, HttpDisconnect, HttpRequest, ReceiveEvent, Receiver, SendError, SendEvent,
-    Sender,
+    DisconnectReason, DynApp, HttpDisconnect, HttpRequest, HttpScope, ReceiveEvent, Receiver,
+    SendError, SendEvent, Sender,
 };
 
+use super::content::RequestContent;
 use super::shared::{ExchangeProtocol, SharedExchange, Stage};
+use super::{AppOutcome, RunningApp};
 use crate::{AppEnd, HttpRules, Verdict, WireEvent};
 
 /// The server's handle of one HTTP exchange. See the [module](crate::exchange) for the loop of a server.
@@ -49,8 +52,9 @@ use crate::{AppEnd, HttpRules, Verdict, WireEvent};
 #[derive(Clone)]
 pub struct HttpExchange(Arc<SharedExchange<HttpProtocol>>);
 
-struct HttpProtocol {
-    rules: HttpRules,
+pub(super) struct HttpProtocol {
+    pub(super) rules: HttpRules,
+    pub(super) content: RequestContent,
     /// The parts of the request body that the app has not received.
     parts: VecDeque<HttpRequest>,
     body: RequestProgress,
@@ -78,6 +82,7 @@ impl HttpExchange {
     pub fn new(rules: HttpRules) -> Self {
         Self(Arc::new(SharedExchange::new(HttpProtocol {
             rules,
+            content: RequestContent::default(),
             parts: VecDeque::new(),
             body: RequestProgress::Open,
             app_ended: false,
@@ -92,6 +97,38 @@ impl HttpExchange {
     pub fn with_room(self, bytes: usize) -> Self {
         self.0.set_room(bytes);
         self
+    }
+
+    /// Calls an app for a request. The server polls the app that this returns.
+    ///
+    /// This is [`new`](Self::new) with rules for the method and the extensions of the scope, and
+    /// [`halves`](Self::halves). On HTTP/1, it also lets the server push the body as bytes
+    /// ([`push_content`](Self::push_content)).
+    pub fn start(app: &DynApp, scope: HttpScope) -> (Self, RunningApp) {
+        let exchange = Self::new(HttpRules::new(&scope.method, scope.extensions.clone()));
+        let content = RequestContent::of(&scope);
+        exchange.0.with(|state| state.protocol.content = content);
+        let (receive, send) = exchange.halves();
+        let running = RunningApp::new(app.start(scope.into(), receive, send));
+        (exchange, running)
+    }
+
+    /// Polls the app that [`start`](Self::start) has returned: steps 1 and 4 of the loop.
+    ///
+    /// While the app waits, this sends a head that is held back ([`app_is_waiting`](Self::app_is_waiting)).
+    /// Once the app has ended, it records that ([`ended`](Self::ended)).
+    pub fn poll_app(
+        &self,
+        app: &mut RunningApp,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Verdict, AppOutcome)> {
+        match Pin::new(app).poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready((self.ended(&outcome), outcome)),
+            Poll::Pending => {
+                self.app_is_waiting();
+                Poll::Pending
+            }
+        }
     }
 
     /// Makes the receiver and the sender for the app. Call it once.
@@ -117,6 +154,10 @@ impl HttpExchange {
             }
             state.input_came();
         });
+    }
+
+    pub(super) fn shared(&self) -> &SharedExchange<HttpProtocol> {
+        &self.0
     }
 
     /// Returns whether the app waits for a part of the request body that has not come.
@@ -150,6 +191,11 @@ impl HttpExchange {
             state.protocol.rules.disconnected(DisconnectReason::Closed);
             state.wake_app();
         });
+    }
+
+    /// Returns whether the client has left: it has closed its side, or it is gone.
+    pub fn has_left(&self) -> bool {
+        self.0.with(|state| state.protocol.rules.has_left())
     }
 
     /// Records that the client has left, or that its body has ended early (HTTP-020). Nothing more

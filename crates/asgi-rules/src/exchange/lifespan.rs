@@ -1,13 +1,18 @@
 //! One lifespan.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use asgi::{DisconnectReason, ReceiveEvent, Receiver, SendError, SendEvent, Sender};
+use asgi::{
+    DisconnectReason, DynApp, LifespanScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
+    State,
+};
 
 use super::shared::{ExchangeProtocol, SharedExchange, Stage};
-use crate::{AppEnd, Fault, LifespanOutcome, LifespanRules};
+use super::{AppOutcome, RunningApp};
+use crate::{AppEnd, Fault, LifespanFailure, LifespanOutcome, LifespanRules};
 
 /// The server's handle of the lifespan of an app.
 ///
@@ -33,6 +38,45 @@ impl LifespanExchange {
         Self(Arc::new(SharedExchange::new(LifespanProtocol(
             LifespanRules::new(),
         ))))
+    }
+
+    /// Calls an app for its lifespan. The server polls the app that this returns, for as long as it
+    /// serves. (LIFE-002)
+    pub fn start(app: &DynApp) -> (Self, RunningApp) {
+        let lifespan = Self::new();
+        let (receive, send) = lifespan.halves();
+        let running = app.start(LifespanScope::new().into(), receive, send);
+        (lifespan, RunningApp::new(running))
+    }
+
+    /// Runs the app that [`start`](Self::start) has returned to its end, and records that.
+    ///
+    /// Returns the app's fault, if any, and how it ended.
+    pub async fn run(self, app: RunningApp) -> (Option<Fault>, AppOutcome) {
+        let outcome = app.await;
+        (self.ended(&outcome), outcome)
+    }
+
+    /// Waits until the app has started, and returns the state for each scope.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the server must not serve, for its operator. (LIFE-006, LIFE-010)
+    pub async fn started(&self) -> Result<State, LifespanFailure> {
+        poll_fn(|cx| self.poll_outcome(cx)).await.started()
+    }
+
+    /// Asks the app to clean up, and waits until it has. Call this after the last request.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the app could not clean up. The server then ends as failed. (LIFE-014, LIFE-016)
+    pub async fn stop(&self) -> Result<(), LifespanFailure> {
+        match self.shutdown() {
+            true => poll_fn(|cx| self.poll_outcome(cx)).await.stopped(),
+            // The app has ended while the server served. (LIFE-011)
+            false => Ok(()),
+        }
     }
 
     /// Makes the receiver and the sender for the app. Call it once.

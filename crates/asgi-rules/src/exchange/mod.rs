@@ -15,7 +15,7 @@
 //!
 //! A server drives an exchange in a loop:
 //!
-//! 1. Poll the app. If it returns `Pending`, call `app_is_waiting`: this sends a head that is held
+//! 1. Poll the app, such as a [`RunningApp`], which catches its panics. If it returns `Pending`, call `app_is_waiting`: this sends a head that is held
 //!    back (HTTP-024). Call it again after each wake-up, because another task of the app may have
 //!    sent the start.
 //! 2. Write what `poll_output` returns. Each output that the server takes makes room for the next
@@ -31,12 +31,15 @@
 //! [`Receiver`]: asgi::Receiver
 //! [`Sender`]: asgi::Sender
 
+mod content;
 mod http;
 mod lifespan;
+mod running;
 mod shared;
 mod wakers;
 mod websocket;
 
 pub use http::HttpExchange;
 pub use lifespan::LifespanExchange;
+pub use running::{AppOutcome, RunningApp};
 pub use websocket::WebSocketExchange;

@@ -260,13 +260,13 @@ impl<P: ExchangeProtocol + 'static> ClosedSource for SharedExchange<P> {
         self.with(|state| match state.protocol.closed() {
             Some(reason) => Poll::Ready(reason),
             None => {
-                state.closed_handles.register(waiter, cx);
+                state.after_unlock.drop = state.closed_handles.register(waiter, cx);
                 Poll::Pending
             }
         })
     }
 
     fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
-        self.with(|state| state.closed_handles.remove(waiter));
+        self.with(|state| state.after_unlock.drop = state.closed_handles.remove(waiter));
     }
 }

@@ -5,6 +5,7 @@
 
 mod exchange;
 mod http;
+mod http1;
 mod lifespan;
 mod spec;
 mod support;

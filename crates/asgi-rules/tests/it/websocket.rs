@@ -88,6 +88,7 @@ const EVENTS: [(&str, Make); 8] = [
     ("http", || HttpResponseStart::ok().into()),
 ];
 
+/// DENY-002, DENY-003
 #[test]
 fn every_event_in_every_phase() {
     let mut table = String::new();
@@ -105,6 +106,7 @@ fn every_event_in_every_phase() {
     assert_text(&table, include_str!("tables/websocket_events.txt"));
 }
 
+/// DENY-004
 #[test]
 fn every_end_in_every_phase() {
     type Disconnect = (&'static str, fn(&mut WebSocketRules));
@@ -189,6 +191,7 @@ fn a_sec_websocket_header_in_an_accept_is_misuse() {
     }
 }
 
+/// WS-044
 #[test]
 fn connection_headers_in_an_accept_are_not_sent() {
     let mut accept = WebSocketAccept::new();

@@ -566,6 +566,7 @@ async fn debug_output_contains_only_what_the_client_received() {
     );
 }
 
+/// DEBUG-001
 #[tokio::test]
 async fn debug_values_reach_the_test() {
     let client = Client::new(async |_: Scope, _: Receiver, mut send: Sender| {

@@ -1,4 +1,4 @@
-//! Start-up and shutdown.
+//! Startup and shutdown.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +19,7 @@ impl Log {
     }
 }
 
+/// CORE-022
 #[tokio::test]
 async fn each_scope_of_a_started_client_has_the_state_that_the_app_made() {
     let log = Log::default();
@@ -63,6 +64,7 @@ async fn each_scope_of_a_started_client_has_the_state_that_the_app_made() {
     assert_eq!(*log.0.lock().unwrap(), ["startup", "request", "shutdown"]);
 }
 
+/// LIFE-002
 #[tokio::test]
 async fn the_lifespan_runs_while_requests_run() {
     let client = Client::new(

@@ -71,6 +71,6 @@ async fn a_failed_shutdown_tells_the_server_why() {
 async fn a_lifespan_alone_serves_nothing_else() {
     let lifespan = lifespan(|| async { Ok(State::new()) }, |_| async { Ok(()) });
     let response = Client::new(lifespan).get("/").await.unwrap();
-    assert_eq!(response.status(), 500);
+    assert_eq!(response.status(), 404);
     assert!(response.app_error().unwrap().is_unsupported());
 }

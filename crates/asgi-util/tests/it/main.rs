@@ -6,6 +6,7 @@
     reason = "this crate contains only tests and their helpers"
 )]
 
+mod block_on;
 mod body;
 mod lifespan;
 mod pipe;

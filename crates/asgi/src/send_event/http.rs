@@ -159,10 +159,8 @@ pub struct HttpResponsePush {
 impl HttpResponsePush {
     /// Creates a push without headers.
     pub fn new(path: PathAndQuery) -> Self {
-        Self {
-            path,
-            headers: HeaderMap::new(),
-        }
+        let headers = HeaderMap::new();
+        Self { path, headers }
     }
 }
 
@@ -182,9 +180,8 @@ pub struct HttpResponseEarlyHint {
 impl HttpResponseEarlyHint {
     /// Creates an early hint with these links.
     pub fn new(links: impl IntoIterator<Item = HeaderValue>) -> Self {
-        Self {
-            links: links.into_iter().collect(),
-        }
+        let links = links.into_iter().collect();
+        Self { links }
     }
 }
 

@@ -154,8 +154,6 @@ event_names! {
     LifespanShutdownFailed = "lifespan.shutdown.failed",
 }
 
-impl From<Message> for SendEvent {
-    fn from(message: Message) -> Self {
-        WebSocketSend::new(message).into()
-    }
+conversions! {
+    Message => SendEvent: message => WebSocketSend::new(message).into();
 }

@@ -80,10 +80,8 @@ pub struct WebSocketClose {
 impl WebSocketClose {
     /// Creates a close with this code and no reason.
     pub fn new(code: u16) -> Self {
-        Self {
-            code,
-            reason: String::new(),
-        }
+        let reason = String::new();
+        Self { code, reason }
     }
 
     /// Sets the reason.

@@ -6,6 +6,7 @@ use asgi::{
 
 use crate::support::{change, now, poll_once, receiver};
 
+/// HTTP-078
 #[test]
 fn a_body_that_was_read_is_an_error_and_not_a_wait() {
     let mut receive = receiver([HttpRequest::more("a"), HttpRequest::last("b")]);
@@ -46,6 +47,7 @@ fn a_body_that_was_read_can_be_given_once_more() {
     ));
 }
 
+/// HTTP-080
 #[test]
 fn the_body_of_a_websocket_is_an_error_that_eats_nothing() {
     let mut receive = receiver([WebSocketConnect::new()]);

@@ -107,6 +107,7 @@ fn a_client_that_left_is_seen_through_every_wrapper() {
     );
 }
 
+/// CORE-002
 #[test]
 fn an_unsupported_scope_is_seen_through_every_wrapper() {
     for (wrapper, error) in wrappers(|| unsupported().into_error()) {

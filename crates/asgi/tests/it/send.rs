@@ -25,6 +25,15 @@ fn a_flush_before_the_start_does_nothing() {
 }
 
 #[test]
+fn a_flush_returns_the_misuse_of_a_middleware_that_fills_the_empty_part() {
+    let server = Taken::default();
+    let start = HttpResponseStart::ok().header("b c", "an invalid name");
+    let mut send = server.sender().map(move |_| start.clone().into());
+    let error = now(send.flush()).unwrap_err();
+    assert!(error.is_misuse(), "{error}");
+}
+
+#[test]
 fn a_flush_after_the_start_sends_an_empty_part() {
     let server = Taken::default();
     now(server.sender().flush()).unwrap();

@@ -13,7 +13,7 @@ use super::exit::{CODES, Error};
 use super::kind::{FlagAction, OptionKind};
 use super::options::{CliOption, by_name};
 use super::settings::{CommandSettings, GivenOption, OptionSet, SettingSource, invalid_value};
-use super::suggest::did_you_mean;
+use super::suggest::{counterpart, did_you_mean};
 
 const APP: &str = "APP";
 
@@ -23,6 +23,7 @@ pub(super) enum Invocation {
     /// Prints a text to standard output.
     PrintText(String),
     PrintConfig(Vec<GivenOption>),
+    PrintLimits(Vec<GivenOption>),
     /// `app` is `None` if the app is linked in.
     Serve {
         app: Option<PathBuf>,
@@ -56,6 +57,9 @@ pub(super) fn parse(
     if matches.get_flag("print-config") {
         return Ok(Invocation::PrintConfig(flags));
     }
+    if matches.get_flag("print-limits") {
+        return Ok(Invocation::PrintLimits(flags));
+    }
     let app = match set {
         OptionSet::All => matches.get_one::<OsString>(APP).map(PathBuf::from),
         OptionSet::LinkedIn => None,
@@ -80,7 +84,7 @@ fn command(name: &str, version: &str, set: OptionSet) -> Command {
             .arg(
                 Arg::new(APP)
                     .value_parser(OsStringValueParser::new())
-                    .required_unless_present("print-config")
+                    .required_unless_present_any(["print-config", "print-limits"])
                     .help(
                         "App to serve: a shared library, or the folder of a crate to build first",
                     ),
@@ -113,9 +117,8 @@ fn arg(option: &'static CliOption, defaults: &mut CommandSettings) -> Arg {
         .action(match option.kind {
             OptionKind::Action(FlagAction::Help) => ArgAction::Help,
             OptionKind::Action(FlagAction::Version) => ArgAction::Version,
-            OptionKind::Action(FlagAction::PrintConfig) | OptionKind::Switch(_) => {
-                ArgAction::SetTrue
-            }
+            OptionKind::Action(FlagAction::PrintConfig | FlagAction::PrintLimits)
+            | OptionKind::Switch(_) => ArgAction::SetTrue,
             _ if option.kind.is_list() => ArgAction::Append,
             _ => ArgAction::Set,
         });
@@ -199,6 +202,9 @@ fn one_line(error: &clap::Error, set: OptionSet) -> Error {
     let option = flag.strip_prefix("--").and_then(by_name);
     match (error.kind(), option) {
         (ErrorKind::UnknownArgument, _) if arg.starts_with('-') => {
+            if let Some(own) = counterpart(arg) {
+                return Error::usage(format_args!("unknown flag {arg}; use {own}"));
+            }
             let flags = set
                 .options()
                 .flat_map(|option| [Some(option.flag()), option.no_flag()])

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 /// The exit codes and their meaning, as `--help` and the reference page show them.
 pub(super) const CODES: [(&str, &str); 7] = [
     ("0", "stopped as asked"),
-    ("1", "an error while serving, or in the app's shutdown"),
+    (
+        "1",
+        "an error while serving or in the app's shutdown, or an app that did not end in time",
+    ),
     (
         "2",
         "wrong usage: a flag, a variable, the configuration file or a certificate",
@@ -17,7 +20,7 @@ pub(super) const CODES: [(&str, &str); 7] = [
     ("5", "the server cannot listen on an address"),
     (
         "128+n",
-        "stopped at once by a second signal n: 130 for SIGINT, 143 for SIGTERM",
+        "stopped at once by a signal n: 130 for SIGINT, 143 for SIGTERM",
     ),
 ];
 
@@ -35,17 +38,23 @@ pub(super) enum Exit {
     Signal(u8),
 }
 
+impl Exit {
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Stopped => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotLoaded => 3,
+            Self::NotStarted => 4,
+            Self::NotBound => 5,
+            Self::Signal(number) => 128 + number,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Stopped => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::NotLoaded => 3,
-            Exit::NotStarted => 4,
-            Exit::NotBound => 5,
-            Exit::Signal(number) => 128 + number,
-        })
+        Self::from(exit.code())
     }
 }
 

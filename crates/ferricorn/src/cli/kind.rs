@@ -45,6 +45,8 @@ pub(super) enum OptionKind {
         min: usize,
         max: usize,
     },
+    /// A size, or no limit.
+    SizeOrNever(SettingOf<Option<u64>>),
     HeaderNames(SettingOf<Vec<HeaderName>>),
     /// Origins of web pages. The list may be empty.
     Origins(SettingOf<Vec<String>>),
@@ -67,6 +69,7 @@ pub(super) enum OptionKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlagAction {
     PrintConfig,
+    PrintLimits,
     Help,
     Version,
 }
@@ -88,7 +91,7 @@ impl OptionKind {
             Self::Count { .. } | Self::Count32 { .. } | Self::CountOrNever(_) => Some("NUMBER"),
             Self::HeaderNames(_) => Some("NAME"),
             Self::Origins(_) => Some("ORIGIN"),
-            Self::Size { .. } => Some("SIZE"),
+            Self::Size { .. } | Self::SizeOrNever(_) => Some("SIZE"),
             Self::Text { value_name, .. } => Some(value_name),
             Self::Binds { .. } => Some("ADDRESS"),
         }
@@ -125,6 +128,7 @@ impl OptionKind {
                 };
                 format!("a size such as 65536, 64KiB or 1MiB, at least {min}{max}")
             }
+            Self::SizeOrNever(_) => "a size such as 65536, 64KiB or 1MiB, or never".to_owned(),
             Self::HeaderNames(_) => "the name of a header".to_owned(),
             Self::Origins(_) => {
                 "an origin such as https://example.org, as browsers send it, without a path"
@@ -222,6 +226,12 @@ impl OptionKind {
                 *setting(settings) =
                     value::size(text).filter(|size| (min..=max).contains(&size))?;
             }
+            Self::SizeOrNever(setting) => {
+                *setting(settings) = match text {
+                    "never" => None,
+                    text => Some(value::size(text)? as u64),
+                }
+            }
             Self::Text { setting, valid, .. } => {
                 *setting(settings) = valid(text).then(|| text.to_owned())?;
             }
@@ -251,6 +261,10 @@ impl OptionKind {
                 Some(count) => SettingValue::Bare(count.to_string()),
                 None => SettingValue::Text("never".to_owned()),
             },
+            Self::SizeOrNever(setting) => SettingValue::Text(match setting(settings) {
+                Some(size) => value::show_size(usize::try_from(*size).unwrap_or(usize::MAX)),
+                None => "never".to_owned(),
+            }),
             Self::HeaderNames(setting) => SettingValue::List(
                 setting(settings)
                     .iter()

@@ -26,8 +26,12 @@
 
 mod arguments;
 mod exit;
+mod exit_guard;
 mod file;
 mod kind;
+mod limits;
+mod log_filter;
+mod log_queue;
 mod logging;
 mod options;
 mod reference;
@@ -35,16 +39,22 @@ mod run;
 mod settings;
 mod stall_watchdog;
 mod suggest;
+mod supervisor;
+mod teardown;
 mod tls;
 mod value;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use asgi::{App, DynApp};
 
+use self::supervisor::{CommandStage, StageClock};
 pub use exit::Error;
+pub use limits::limits;
 pub use reference::reference;
 
 /// Serves `app` with the options of the command line.
@@ -67,6 +77,8 @@ pub struct Program {
     name: String,
     version: Option<String>,
     arguments: Option<Vec<OsString>>,
+    /// Ends the process.
+    exit: fn(i32) -> !,
 }
 
 impl Program {
@@ -76,6 +88,7 @@ impl Program {
             name: name.into(),
             version: None,
             arguments: None,
+            exit: end_process,
         }
     }
 
@@ -97,21 +110,29 @@ impl Program {
         self
     }
 
+    /// Sets the function that ends the process, with an exit code, if the app does not end in time.
+    ///
+    /// It must not run code of the app, such as the handlers of `exit`, which may hang too. Default:
+    /// [`std::process::exit`], and [`std::process::abort`] if that takes half a second.
+    pub fn exit(mut self, exit: fn(i32) -> !) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// Serves a linked-in app.
     ///
     /// Call this method outside of any runtime, because it builds its own.
     pub fn run(self, app: impl App) -> ExitCode {
-        let loaded = Loaded {
-            app: DynApp::new(app),
-            name: self.name.clone(),
-            version: self.version.clone(),
-        };
+        let mut loaded = Loaded::new(DynApp::new(app), &self.name);
+        loaded.version.clone_from(&self.version);
         run::run(&self, run::AppSource::LinkedIn(loaded))
     }
 
     /// Serves the app that `load` returns for the argument APP.
     ///
     /// The command calls `load` once, after it has checked the arguments and installed the log.
+    ///
+    /// End the process after this: a thread that this method started ends it after a few seconds.
     pub fn run_with_loader(self, load: impl FnOnce(&Target) -> Result<Loaded, Error>) -> ExitCode {
         run::run(&self, run::AppSource::Loader(Box::new(load)))
     }
@@ -137,6 +158,21 @@ pub struct Target {
     pub profile: String,
     /// The configuration text for the app (`--app-config`). If the option names a file, this is its text.
     pub config: Option<String>,
+    startup_timeout: Option<Duration>,
+    clock: StageClock,
+}
+
+impl Target {
+    /// Call it when the build of the app is done, and its own code is about to run.
+    ///
+    /// If `what`, such as "the load of libshop.so", has not ended after `--startup-timeout`, the process
+    /// ends with exit code 4.
+    pub fn begin_load(&self, what: &str) {
+        if let Some(timeout) = self.startup_timeout {
+            self.clock
+                .begin_start(CommandStage::Loading, what, timeout, Duration::ZERO);
+        }
+    }
 }
 
 /// A loaded app, with its name and version.
@@ -145,6 +181,8 @@ pub struct Loaded {
     app: DynApp,
     name: String,
     version: Option<String>,
+    shutdown: Option<fn(Duration) -> bool>,
+    running_calls: Option<fn() -> Vec<String>>,
 }
 
 impl Loaded {
@@ -154,7 +192,25 @@ impl Loaded {
             app,
             name: name.into(),
             version: None,
+            shutdown: None,
+            running_calls: None,
         }
+    }
+
+    /// Sets a function that ends the app's own runtime, in at most this time. It returns whether the
+    /// runtime has ended. The command calls it after the last exchange. Default: none.
+    #[must_use]
+    pub fn shutdown(mut self, shutdown: fn(Duration) -> bool) -> Self {
+        self.shutdown = Some(shutdown);
+        self
+    }
+
+    /// Sets a function that names the calls that run, for the line about a stop that does not end
+    /// them. Default: none.
+    #[must_use]
+    pub fn running_calls(mut self, running_calls: fn() -> Vec<String>) -> Self {
+        self.running_calls = Some(running_calls);
+        self
     }
 
     /// Sets the app's version. Default: none.
@@ -163,4 +219,22 @@ impl Loaded {
         self.version = Some(version.into());
         self
     }
+}
+
+/// Prints a line to standard error, after all lines of the log, and waits at most half a second for it.
+///
+/// For the last line of a program.
+pub fn print_last_line(line: &str) {
+    logging::print_line(format_args!("{line}"));
+    logging::flush(run::LOG_FLUSH_LIMIT);
+}
+
+/// Ends the process, even if a handler of `exit` hangs.
+#[allow(clippy::exit, reason = "the app did not end in time")]
+fn end_process(code: i32) -> ! {
+    thread::spawn(|| {
+        thread::sleep(Duration::from_millis(500));
+        std::process::abort();
+    });
+    std::process::exit(code)
 }

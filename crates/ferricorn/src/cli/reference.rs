@@ -20,6 +20,7 @@ the default. Unknown options and invalid values are errors, even when another so
 - A **size** is a number of bytes, or a number with `KiB`, `MiB` or `GiB`.
 - A **switch** has two flags. In a variable and in the file it is `true` or `false`.
 - An option that **may be repeated** is a list in the file. In a variable, commas separate the values.
+- A variable that is **empty** counts as unset.
 - An **exchange** is one request with its response, or one WebSocket.
 ";
 

@@ -2,12 +2,10 @@
 //!
 //! Its stages: arguments → log → file limit → certificates → app → runtime → bind → serve → exit.
 //!
-//! There are two runtimes: one serves with `--threads` threads, the other waits for signals on the main
-//! thread. So Ctrl-C works even when an app blocks every serving thread.
-//!
-//! The command ends with the server, or at most one second after a second signal.
+//! There are two runtimes: one serves with `--threads` threads, the other waits on the main thread. A third
+//! thread receives the signals and limits how long each stage takes (`supervisor.rs`). So the command ends
+//! in time, even when an app blocks every serving thread or hangs in its start.
 
-use std::fmt;
 use std::io::Write;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -17,25 +15,39 @@ use std::time::Duration;
 use asgi::Address;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::arguments::{self, Invocation};
 use super::exit::{Error, Exit};
+use super::logging::{self, print_line};
 use super::settings::{CommandSettings, OptionSet, ResolvedSettings, gather};
 use super::stall_watchdog::StallWatchdog;
+use super::supervisor::{CommandStage, SignalRequest, StageClock, StopPlan, Supervisor};
+use super::teardown::Teardown;
 use super::value::show_duration;
-use super::{Loaded, Program, Target, logging, tls};
+use super::{Loaded, Program, Target, exit_guard, limits, tls};
 use crate::{Bind, Handle, Listener, ServeError, Tls};
 
-/// The name of this server.
-pub(super) const SERVER: &str = "ferricorn";
+/// The name of this server, and of the threads that serve.
+pub(super) const SERVER: &str = crate::panic::SERVING_THREAD;
 
-/// How long the process waits for an app that blocks its thread, because nothing can stop that.
-const BLOCKED_APP_WAIT: Duration = Duration::from_secs(1);
+/// How long the end of the command waits for the reader of its log.
+pub(super) const LOG_FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
-/// Signals within this time count as one.
-const COALESCE_TIME: Duration = Duration::from_millis(20);
+/// What the log leaves of the time for a stop, for the end of the process.
+const FLUSH_RESERVE: Duration = Duration::from_millis(100);
+
+/// How long the server has to end after a second signal.
+const ABORT_WAIT: Duration = Duration::from_millis(200);
+
+/// How much longer than its two time-outs a stop may take, before the log gets its time.
+const STOP_RESERVE: Duration = Duration::from_millis(700);
+
+/// How long the app's startup may outlast its time-out. Only an app that blocks its thread does.
+const START_RESERVE: Duration = Duration::from_millis(500);
+
+/// The server itself needs about 20 open files: its threads, its listeners, its certificates and its app.
+const MIN_FILES: u64 = 64;
 
 /// Where the app comes from.
 pub(super) enum AppSource<'a> {
@@ -43,18 +55,34 @@ pub(super) enum AppSource<'a> {
     Loader(Loader<'a>),
 }
 
+/// Whether the program goes on after its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AppKind {
+    /// It may: the app is linked in.
+    LinkedIn,
+    /// It ends: this is the command.
+    Loaded,
+}
+
 pub(super) type Loader<'a> = Box<dyn FnOnce(&Target) -> Result<Loaded, Error> + 'a>;
 
 /// Runs the command. An error becomes a line on standard error and an exit code.
 pub(super) fn run(program: &Program, source: AppSource<'_>) -> ExitCode {
-    let exit = try_run(program, source).unwrap_or_else(|error| {
-        print_status(format_args!("{}: error: {error}", program.name));
+    let mut flush_limit = LOG_FLUSH_LIMIT;
+    let exit = try_run(program, source, &mut flush_limit).unwrap_or_else(|error| {
+        print_line(format_args!("{}: error: {error}", program.name));
         error.exit
     });
+    logging::flush(flush_limit);
     exit.into()
 }
 
-fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
+/// `flush_limit` is how long the end of the command may wait for the log.
+fn try_run(
+    program: &Program,
+    source: AppSource<'_>,
+    flush_limit: &mut Duration,
+) -> Result<Exit, Error> {
     let set = match source {
         AppSource::LinkedIn(_) => OptionSet::LinkedIn,
         AppSource::Loader(_) => OptionSet::All,
@@ -68,24 +96,41 @@ fn try_run(program: &Program, source: AppSource<'_>) -> Result<Exit, Error> {
     let resolve = |flags| ResolvedSettings::new(set, &gather(set, flags, std::env::vars_os())?);
     let (app, resolved) = match invocation {
         Invocation::PrintText(text) => return Ok(print_output(&text)),
+        Invocation::PrintLimits(flags) => {
+            return Ok(print_output(&limits::table(&resolve(flags)?.settings)));
+        }
         Invocation::PrintConfig(flags) => return Ok(print_output(&resolve(flags)?.print())),
         Invocation::Serve { app, flags } => (app, resolve(flags)?),
     };
-    logging::install(&resolved.settings);
-    crate::panic::install_hook();
-    raise_file_limit(&resolved);
+    logging::install(&resolved.settings).map_err(failed)?;
+    crate::panic::install_hook(crate::current_exchange, || logging::flush(LOG_FLUSH_LIMIT));
+    raise_file_limit(&resolved)?;
+    let mut supervisor = Supervisor::start(&program.name, program.exit).map_err(failed)?;
     let settings = resolved.settings;
     // Certificates come before the app, because a build may take a while.
     let tls = tls::load(&settings)?;
-    let loaded = match source {
-        AppSource::LinkedIn(loaded) => loaded,
-        AppSource::Loader(load) => load(&Target {
-            path: app.unwrap_or_default(),
-            profile: settings.profile.clone(),
-            config: app_config(&settings.app_config)?,
-        })?,
+    let clock = supervisor.clock();
+    let (loaded, kind) = match source {
+        AppSource::LinkedIn(loaded) => (loaded, AppKind::LinkedIn),
+        AppSource::Loader(load) => {
+            let loaded = load(&Target {
+                path: app.unwrap_or_default(),
+                profile: settings.profile.clone(),
+                config: app_config(&settings.app_config)?,
+                startup_timeout: settings.config.startup_timeout,
+                clock: clock.clone(),
+            })?;
+            clock.end(CommandStage::Loading);
+            (loaded, AppKind::Loaded)
+        }
     };
-    serve(loaded, settings, tls.as_ref())
+    let exit = serve(loaded, kind, settings, tls.as_ref(), &mut supervisor);
+    *flush_limit = clock.left(LOG_FLUSH_LIMIT, FLUSH_RESERVE);
+    if kind == AppKind::Loaded {
+        // It also limits what the library does when the process ends.
+        supervisor.keep();
+    }
+    exit
 }
 
 /// The configuration text for the app: the text itself, or the text of the file after an `@`.
@@ -103,7 +148,11 @@ fn app_config(text: &str) -> Result<Option<String>, Error> {
 /// Raises the limit on open files as far as possible.
 ///
 /// Each connection is a file, and the usual soft limit of 1,024 is too low; it exists for `select`.
-fn raise_file_limit(resolved: &ResolvedSettings) {
+///
+/// # Errors
+///
+/// The limit is too low even for the server itself.
+fn raise_file_limit(resolved: &ResolvedSettings) -> Result<(), Error> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
@@ -111,6 +160,15 @@ fn raise_file_limit(resolved: &ResolvedSettings) {
             tracing::debug!(%error, "the limit on open files cannot be raised");
             limit = getrlimit(Resource::Nofile);
         }
+    }
+    if let Some(files) = limit.current.filter(|files| *files < MIN_FILES) {
+        return Err(Error::new(
+            Exit::Failed,
+            format_args!(
+                "the limit on open files is {files}, expected at least {MIN_FILES}; raise it \
+                 (ulimit -n, LimitNOFILE= of systemd)"
+            ),
+        ));
     }
     let wanted = resolved.settings.config.max_connections;
     let files = limit.current.filter(|files| *files < wanted as u64);
@@ -120,57 +178,89 @@ fn raise_file_limit(resolved: &ResolvedSettings) {
             "the limit on open files is {files}, below --max-connections {wanted}; raise the limit"
         );
     }
+    Ok(())
 }
 
-fn serve(loaded: Loaded, settings: CommandSettings, tls: Option<&Tls>) -> Result<Exit, Error> {
-    let failed = |error: std::io::Error| {
-        Error::new(
-            Exit::Failed,
-            format_args!("the server cannot start its threads: {error}"),
-        )
-    };
-    let watchdog = Arc::<StallWatchdog>::default();
-    let watched = Arc::clone(&watchdog);
-    let workers = Builder::new_multi_thread()
-        .worker_threads(settings.threads)
-        .thread_name(SERVER)
-        .on_thread_unpark(move || watched.note_wakeup())
-        .enable_all()
-        .build()
-        .map_err(failed)?;
-    if settings.threads > 1 {
-        watchdog.start(workers.handle().clone()).map_err(failed)?;
-    }
+fn serve(
+    loaded: Loaded,
+    kind: AppKind,
+    settings: CommandSettings,
+    tls: Option<&Tls>,
+    supervisor: &mut Supervisor,
+) -> Result<Exit, Error> {
+    let clock = supervisor.clock();
+    let workers = serving_threads(settings.threads, kind)?;
     let control = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(failed)?;
+    let teardown = Teardown {
+        shutdown: loaded.shutdown,
+        clock: clock.clone(),
+    };
     let ended = control.block_on(async {
-        // Signals come before the listeners: a script that sees the address may send a signal.
-        let signals = Signals::new().map_err(failed)?;
         let listeners = bind(&workers, &settings, tls)?;
         let secure: Vec<bool> = listeners.iter().map(|one| one.tls().is_some()).collect();
         let banner = Banner::new(&loaded, settings.threads, secure);
-        let graceful_timeout = settings.config.graceful_timeout;
+        let config = &settings.config;
+        let (startup, graceful) = (config.startup_timeout, config.graceful_timeout);
+        let stop = graceful.zip(config.shutdown_timeout);
+        let stop = stop.map(|(graceful, shutdown)| graceful + shutdown + STOP_RESERVE);
         let (server, handle) = {
             let _runtime = workers.enter();
             let server = crate::serve(listeners, loaded.app, settings.config);
             let handle = server.handle();
-            (workers.spawn(server), handle)
+            (server, handle)
         };
-        RunningServer {
+        let running = RunningServer {
             handle,
             banner,
-            graceful_timeout,
+            graceful_timeout: graceful,
+            running_calls: loaded.running_calls,
+            clock,
+        };
+        // Signals come before the start of the app, which may take long.
+        supervisor.take_requests(running.stop_plan(stop));
+        if let Some(startup) = startup {
+            // The server itself limits it, unless the app blocks the server's threads.
+            let what = format!("the startup of {}", loaded.name);
+            running
+                .clock
+                .begin_start(CommandStage::Starting, &what, startup, START_RESERVE);
         }
-        .wait(server, signals)
-        .await
+        running.wait(workers.spawn(server), supervisor).await
     });
-    match ended {
-        Ok(Exit::Signal(_)) => workers.shutdown_background(),
-        _ => workers.shutdown_timeout(BLOCKED_APP_WAIT),
+    teardown.run(ended, workers)
+}
+
+/// The runtime that serves.
+fn serving_threads(threads: usize, kind: AppKind) -> Result<Runtime, Error> {
+    let watchdog = Arc::<StallWatchdog>::default();
+    let watched = Arc::clone(&watchdog);
+    let mut builder = Builder::new_multi_thread();
+    builder
+        .worker_threads(threads)
+        .thread_name(SERVER)
+        .on_thread_unpark(move || watched.note_wakeup())
+        .enable_all();
+    if kind == AppKind::LinkedIn {
+        builder
+            .on_thread_start(exit_guard::arm)
+            .on_thread_stop(exit_guard::disarm);
     }
-    ended
+    let workers = builder.build().map_err(failed)?;
+    if threads > 1 {
+        watchdog.start(workers.handle().clone()).map_err(failed)?;
+    }
+    Ok(workers)
+}
+
+/// The error if the system gives the server no thread.
+fn failed(error: std::io::Error) -> Error {
+    Error::new(
+        Exit::Failed,
+        format_args!("the server cannot start its threads: {error}"),
+    )
 }
 
 fn bind(
@@ -209,48 +299,65 @@ struct RunningServer {
     handle: Handle,
     banner: Banner,
     graceful_timeout: Option<Duration>,
+    /// Names the calls of a loaded app.
+    running_calls: Option<fn() -> Vec<String>>,
+    clock: StageClock,
 }
 
 impl RunningServer {
-    /// Waits until the server ends, and handles signals meanwhile.
+    /// What the supervisor does after the first signal.
+    fn stop_plan(&self, limit: Option<Duration>) -> StopPlan {
+        let handle = self.handle.clone();
+        let running_calls = self.running_calls;
+        let line = move || {
+            format!(
+                "the stop took longer than --graceful-timeout and --shutdown-timeout allow: {}",
+                unfinished(handle.statistics().exchanges, running_calls)
+            )
+        };
+        StopPlan {
+            limit,
+            line: Box::new(line),
+        }
+    }
+
+    /// Waits until the server ends, and does what signals ask for meanwhile.
     async fn wait(
         self,
         mut server: JoinHandle<Result<(), ServeError>>,
-        mut signals: Signals,
+        supervisor: &mut Supervisor,
     ) -> Result<Exit, Error> {
         let mut ready = pin!(self.handle.ready());
         let mut starting = true;
-        let mut stopping = false;
         loop {
             tokio::select! {
                 biased;
-                signal = signals.next() => match signal {
-                    ReceivedSignal::Hangup => self.reload(),
-                    ReceivedSignal::Stop(number) if stopping => {
-                        let exchanges = self.exchanges();
-                        print_status(format_args!(
+                request = supervisor.request() => match request {
+                    SignalRequest::Reload => self.reload(),
+                    SignalRequest::Stop => {
+                        // The line comes after the drain has begun, so that it is true.
+                        self.handle.drain();
+                        self.print_stopping();
+                    }
+                    SignalRequest::Abort(number) => {
+                        let exchanges = count(self.handle.statistics().exchanges);
+                        logging::log_status(format_args!(
                             "stopped at once: {exchanges} cut off, the app's shutdown skipped"
                         ));
                         self.handle.abort();
                         // The exit code is known, and a blocked app must not delay the exit.
-                        let _ = tokio::time::timeout(BLOCKED_APP_WAIT, &mut server).await;
+                        let _ = tokio::time::timeout(ABORT_WAIT, &mut server).await;
                         return Ok(Exit::Signal(number));
-                    }
-                    ReceivedSignal::Stop(_) => {
-                        stopping = true;
-                        signals.coalesce().await;
-                        // The line comes after the drain has begun, so that it is true.
-                        self.handle.drain();
-                        self.print_stopping();
                     }
                 },
                 is_ready = &mut ready, if starting => {
                     starting = false;
                     if is_ready {
+                        self.clock.end(CommandStage::Starting);
                         self.banner.print(self.handle.addresses());
                     }
                 }
-                ended = &mut server => return outcome(ended),
+                ended = &mut server => return self.outcome(ended),
             }
         }
     }
@@ -264,82 +371,62 @@ impl RunningServer {
         }
     }
 
-    fn exchanges(&self) -> String {
-        match self.handle.statistics().exchanges {
-            1 => "1 exchange".to_owned(),
-            number => format!("{number} exchanges"),
-        }
-    }
-
     fn print_stopping(&self) {
-        let exchanges = self.exchanges();
+        let exchanges = self.handle.statistics().exchanges;
+        if exchanges == 0 {
+            logging::log_status(format_args!(
+                "stopping: no exchange runs; a second signal stops at once"
+            ));
+            return;
+        }
+        let exchanges = count(exchanges);
         let limit = match self.graceful_timeout {
             Some(limit) => format!("at most {}", show_duration(limit)),
             None => "without a limit".to_owned(),
         };
-        print_status(format_args!(
+        logging::log_status(format_args!(
             "stopping: waiting for {exchanges}, {limit}; a second signal stops at once"
         ));
     }
-}
 
-fn outcome(ended: Result<Result<(), ServeError>, JoinError>) -> Result<Exit, Error> {
-    match ended {
-        Ok(Ok(())) => Ok(Exit::Stopped),
-        Ok(Err(error)) if error.is_startup() => Err(Error::caused(Exit::NotStarted, &error)),
-        Ok(Err(error)) => Err(Error::caused(Exit::Failed, &error)),
-        Err(error) => Err(Error::new(
-            Exit::Failed,
-            format_args!("the server panicked, which is a bug in {SERVER}: {error}"),
-        )),
-    }
-}
-
-/// The signals that the command handles. Rust's runtime already ignores SIGPIPE.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-enum ReceivedSignal {
-    /// SIGINT or SIGTERM, with its number.
-    Stop(u8),
-    Hangup,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Discards signals that follow another one at once.
-    ///
-    /// `timeout`, and Ctrl-C for a script, signal the process and then its group. That is one request
-    /// to stop, not two.
-    async fn coalesce(&mut self) {
-        let deadline = tokio::time::sleep(COALESCE_TIME);
-        let mut deadline = pin!(deadline);
-        loop {
-            tokio::select! {
-                () = &mut deadline => return,
-                _ = self.next() => {}
+    fn outcome(&self, ended: Result<Result<(), ServeError>, JoinError>) -> Result<Exit, Error> {
+        match ended {
+            Ok(Ok(())) => Ok(Exit::Stopped),
+            Ok(Err(error)) if error.is_startup() => Err(Error::caused(Exit::NotStarted, &error)),
+            Ok(Err(error)) if error.is_unfinished() => {
+                let exchanges = self.handle.statistics().exchanges;
+                let left = unfinished(exchanges, self.running_calls);
+                Err(Error::new(Exit::Failed, format_args!("{error}: {left}")))
             }
+            Ok(Err(error)) => Err(Error::caused(Exit::Failed, &error)),
+            Err(error) => Err(Error::new(
+                Exit::Failed,
+                format_args!("the server panicked, which is a bug in {SERVER}: {error}"),
+            )),
         }
     }
+}
 
-    /// The next signal. Cancel-safe.
-    async fn next(&mut self) -> ReceivedSignal {
-        tokio::select! {
-            _ = self.interrupt.recv() => ReceivedSignal::Stop(2),
-            _ = self.terminate.recv() => ReceivedSignal::Stop(15),
-            _ = self.hangup.recv() => ReceivedSignal::Hangup,
-        }
+fn count(exchanges: usize) -> String {
+    match exchanges {
+        1 => "1 exchange".to_owned(),
+        number => format!("{number} exchanges"),
     }
+}
+
+/// How many exchanges have not ended, and which.
+fn unfinished(exchanges: usize, running_calls: Option<fn() -> Vec<String>>) -> String {
+    /// The most names in the line.
+    const MOST: usize = 10;
+    let mut names = running_calls.map_or_else(Vec::new, |running_calls| running_calls());
+    if names.is_empty() {
+        return format!("{} did not end", count(exchanges));
+    }
+    if names.len() > MOST {
+        names.truncate(MOST);
+        names.push("more".to_owned());
+    }
+    format!("{} did not end: {}", count(exchanges), names.join(", "))
 }
 
 /// The line that says the server is up, one for each address. Scripts wait for it.
@@ -378,18 +465,11 @@ impl Banner {
                 Address::Unix(Some(path)) => format!("unix:{}", path.display()),
                 _ => "an unnamed socket".to_owned(),
             };
-            print_status(format_args!(
+            logging::log_status(format_args!(
                 "{SERVER} {version} serving {app} on {address} ({threads} thread{plural})"
             ));
         }
     }
-}
-
-/// Prints a line for people to standard error, at every log level.
-fn print_status(line: fmt::Arguments<'_>) {
-    // One write for each line, so that it does not mix with lines of the log. If standard error is
-    // closed, there is no place to report that.
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn print_output(text: &str) -> Exit {

@@ -25,6 +25,7 @@ pub(super) struct CommandSettings {
     pub(super) tls: TlsSettings,
     pub(super) threads: usize,
     pub(super) log_level: String,
+    pub(super) log_buffer: usize,
     pub(super) app_config: String,
     pub(super) profile: String,
     pub(super) config: Config,
@@ -38,6 +39,7 @@ impl Default for CommandSettings {
             tls: TlsSettings::default(),
             threads: available_parallelism().map_or(1, usize::from),
             log_level: "info".to_owned(),
+            log_buffer: 1 << 20,
             app_config: String::new(),
             profile: "release".to_owned(),
             config: Config {
@@ -217,6 +219,10 @@ fn variables(
                 did_you_mean(name, names, "--help lists the options")
             )));
         };
+        // Compose files and unit files pass variables that have no value.
+        if value.is_empty() {
+            continue;
+        }
         let source = SettingSource::Variable(name.to_owned());
         let Some(value) = value.to_str() else {
             let found = Some("a value that is not UTF-8");

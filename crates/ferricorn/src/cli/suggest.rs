@@ -1,5 +1,28 @@
 //! Suggests a known name for an unknown one.
 
+/// Flags of Uvicorn, Hypercorn and Gunicorn that have another name here.
+const ELSEWHERE: [(&str, &str); 13] = [
+    ("--host", "--bind HOST:PORT"),
+    ("--port", "--bind HOST:PORT"),
+    ("--uds", "--bind unix:PATH"),
+    ("--workers", "--threads"),
+    ("--worker-processes", "--threads"),
+    ("--limit-concurrency", "--max-exchanges"),
+    ("--worker-connections", "--max-connections"),
+    ("--keep-alive", "--keep-alive-timeout"),
+    ("--timeout-keep-alive", "--keep-alive-timeout"),
+    ("--timeout-graceful-shutdown", "--graceful-timeout"),
+    ("--ssl-certfile", "--certfile"),
+    ("--ssl-keyfile", "--keyfile"),
+    ("--ssl-ca-certs", "--ca-certs"),
+];
+
+/// The flag here that does what a flag of another server does.
+pub(super) fn counterpart(flag: &str) -> Option<&'static str> {
+    let pair = ELSEWHERE.iter().find(|(other, _)| *other == flag);
+    pair.map(|(_, own)| *own)
+}
+
 /// `; did you mean X?`, or `; ` and `otherwise` if no known name is close.
 pub(super) fn did_you_mean(
     name: &str,
@@ -42,6 +65,16 @@ mod tests {
             "; did you mean graceful_timeout?"
         );
         assert_eq!(suggest("max_haeders"), "; did you mean max_headers?");
+    }
+
+    #[test]
+    fn a_counterpart_is_a_flag_that_exists() {
+        use crate::cli::options::{all, by_name};
+        for (other, own) in ELSEWHERE {
+            let own = own.split(' ').next().unwrap();
+            assert!(all().any(|option| option.flag() == own), "{own}");
+            assert!(by_name(other.trim_start_matches('-')).is_none(), "{other}");
+        }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! The drivers of HTTP/1 and HTTP/2 say what they see after each turn, and ask what is due. This
 //! module holds no timer and reads no clock: the time is always an argument.
 
+mod pace;
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use self::pace::Pace;
 use crate::config::Config;
 
 /// How often a driver looks after a busy connection, unless a time-out is shorter. A client that
@@ -48,6 +50,16 @@ pub(crate) struct ConnectionDeadlines {
     farewell_since: Option<Instant>,
     /// When the server began to close the connection, whatever runs.
     closing_since: Option<Instant>,
+    reading: Pace,
+}
+
+/// Bytes that wait to be written to a client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct WriteWait {
+    /// When the client stopped taking them; `None` while it takes them.
+    pub(crate) since: Option<Instant>,
+    /// How many bytes the client, or the kernel for it, has taken so far.
+    pub(crate) taken: u64,
 }
 
 /// What is due on a connection.
@@ -68,7 +80,8 @@ impl ConnectionDeadlines {
         let tick = TICK
             .min(config.header_timeout)
             .min(config.body_timeout)
-            .min(config.write_timeout);
+            .min(config.write_timeout)
+            .min(config.request_timeout.unwrap_or(TICK));
         Self {
             tick: tick.max(SHORTEST_TICK),
             last_activity: opened,
@@ -77,6 +90,7 @@ impl ConnectionDeadlines {
             head_since: None,
             farewell_since: None,
             closing_since: None,
+            reading: Pace::default(),
         }
     }
 
@@ -149,15 +163,14 @@ impl ConnectionDeadlines {
         }
     }
 
-    /// What is due, the most urgent first. `stuck_since` is the time at which the client stopped
-    /// taking the bytes that wait to be written.
+    /// What is due, the most urgent first.
     pub(crate) fn due(
-        &self,
+        &mut self,
         config: &Config,
-        stuck_since: Option<Instant>,
+        writes: WriteWait,
         now: Instant,
     ) -> Option<ConnectionDue> {
-        if stuck_since.is_some_and(|since| is_past(since, config.write_timeout, now)) {
+        if is_write_due(&mut self.reading, config, writes, now) {
             return Some(ConnectionDue::Write);
         }
         if let Some(since) = self.closing_since {
@@ -171,12 +184,26 @@ impl ConnectionDeadlines {
     }
 }
 
+/// Whether a client takes nothing for too long, or less than the lowest rate.
+pub(crate) fn is_write_due(
+    reading: &mut Pace,
+    config: &Config,
+    WriteWait { since, taken }: WriteWait,
+    now: Instant,
+) -> bool {
+    let late = reading.look(config.min_read_rate, since, taken, now);
+    since.is_some_and(|since| {
+        late >= config.write_timeout || is_past(since, config.write_timeout, now)
+    })
+}
+
 /// The deadlines of one request: for its body, and for its app once the client is gone.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RequestDeadlines {
     /// When the client left, or was given up because its body did not come.
     left_at: Option<Instant>,
     body_timed_out: bool,
+    sending: Pace,
 }
 
 /// An app that waits for more of a request's body.
@@ -186,6 +213,14 @@ pub(crate) struct BodyWait {
     pub(crate) since: Instant,
     /// When the last byte of the body came, complete part or not.
     pub(crate) last_byte: Option<Instant>,
+}
+
+impl BodyWait {
+    /// Since when no byte has come.
+    fn silent_since(self) -> Instant {
+        self.last_byte
+            .map_or(self.since, |last_byte| last_byte.max(self.since))
+    }
 }
 
 /// What is due on a request.
@@ -203,19 +238,25 @@ impl RequestDeadlines {
         self.left_at.get_or_insert(now);
     }
 
-    /// What is due. `wait` is `None` unless the app waits for the client.
+    /// What is due. `wait` is `None` unless the app waits for the client. `came` counts the bytes of
+    /// bodies that have come, on this stream or connection.
     pub(crate) fn due(
         &mut self,
         config: &Config,
         wait: Option<BodyWait>,
+        came: u64,
         now: Instant,
     ) -> RequestDue {
         let mut due = RequestDue::default();
-        if let Some(BodyWait { since, last_byte }) = wait
+        let waits_since = wait.map(|wait| wait.since);
+        let late = self
+            .sending
+            .look(config.min_body_rate, waits_since, came, now);
+        if let Some(wait) = wait
             && !self.body_timed_out
         {
-            let last = last_byte.map_or(since, |last_byte| last_byte.max(since));
-            due.body = is_past(last, config.body_timeout, now);
+            due.body = late >= config.body_timeout
+                || is_past(wait.silent_since(), config.body_timeout, now);
         }
         if due.body {
             self.body_timed_out = true;

@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use asgi::{AppError, AppFuture, Scope};
-use asgi_rules::AppEnd;
-use tracing::{debug, error};
+use asgi_rules::{AppEnd, Fault};
+use http::StatusCode;
+use tracing::{debug, error, info};
 
 use super::Exchange;
 use super::state::ExchangeState;
@@ -57,7 +58,7 @@ type Polled = (Option<Result<(), AppError>>, Result<(), Panic>);
 impl Exchange {
     /// Allows one more poll of the app, because a new turn of the driver begins.
     pub(crate) fn begin_turn(&self) {
-        self.lock().app.runnable = true;
+        self.lock().app.begin_turn();
     }
 
     /// Polls the app, unless nothing has happened that could get it further.
@@ -190,6 +191,11 @@ impl Exchange {
         if fault.is_none() && matches!(cause, Cause::None) {
             return state;
         }
+        if fault == Some(Fault::Unsupported) {
+            let status = state.rules.unsupported_status();
+            self.log_unsupported(status);
+            return state;
+        }
         drop(state);
         // An error's text and its destructor are the app's code too.
         let log = || {
@@ -201,6 +207,24 @@ impl Exchange {
             error!(exchange = id, "the app's error panicked when it was logged");
         }
         self.lock()
+    }
+
+    /// Logs that the app does not know this kind of scope. Clients can cause this, so the operator learns
+    /// of it once.
+    fn log_unsupported(&self, status: StatusCode) {
+        let hints = self.server.hints();
+        match status {
+            StatusCode::FORBIDDEN => hints.no_websockets.give(|| {
+                info!("the app does not serve WebSockets: each handshake gets {status}");
+            }),
+            _ => hints.no_http.give(|| {
+                info!("the app does not serve HTTP requests: each one gets {status}");
+            }),
+        }
+        debug!(
+            exchange = self.info.id,
+            "refused with {status}: the app does not know this kind of scope"
+        );
     }
 
     /// Logs, once, that a poll of the app took longer than it may.

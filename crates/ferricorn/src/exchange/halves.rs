@@ -88,14 +88,16 @@ impl ClosedSource for Exchange {
         match state.rules.report_disconnect() {
             Some(reason) => Poll::Ready(reason),
             None => {
-                state.wakers.closed_handles.register(waiter, cx);
+                let replaced = state.wakers.closed_handles.register(waiter, cx);
+                drop((state, replaced));
                 Poll::Pending
             }
         }
     }
 
     fn remove_waiter(&self, waiter: &mut ClosedWaiter) {
-        self.lock().wakers.closed_handles.remove(waiter);
+        let removed = self.lock().wakers.closed_handles.remove(waiter);
+        drop(removed); // The lock is released.
     }
 }
 

@@ -14,6 +14,7 @@ mod app;
 mod app_status;
 mod detached;
 mod halves;
+mod limited_body;
 mod push;
 mod request_body;
 mod request_side;
@@ -39,6 +40,7 @@ use tracing::{Span, debug_span};
 use self::app::AppSlot;
 pub use self::app::{app_is_working, current_exchange};
 pub(crate) use self::detached::CancelOnDrop;
+use self::limited_body::LimitedBody;
 use self::push::Pushes;
 pub(crate) use self::push::{Admission, PushGate};
 pub(crate) use self::request_body::RequestBody;
@@ -51,6 +53,7 @@ pub(crate) use self::session::{
 use self::state::ExchangeState;
 pub(crate) use self::wakers::store_waker;
 use crate::access_log::{AccessRecord, RequestInfo};
+use crate::deadlines::is_past;
 use crate::server::{Permit, Server};
 
 /// The state of an exchange at the end of a driver's turn.
@@ -110,7 +113,14 @@ impl Exchange {
             // The protocol's library writes this header faster than it copies one.
             rules = rules.with_implied_length();
         }
+        let most = new.server.config().max_body_size;
         Self::new(new, Scope::Http(scope), |body, options| {
+            let body = match (body, most) {
+                (Some(body), Some(most)) => {
+                    Some(Box::new(LimitedBody::new(body, most)) as Box<dyn RequestBody>)
+                }
+                (body, _) => body,
+            };
             let request = RequestSide::new(body, expects_continue, options);
             ExchangeState::new(Rules::Http(rules), request)
         })
@@ -225,6 +235,9 @@ impl Exchange {
     pub(crate) fn poll_part(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<ResponsePart> {
         let slot = self.lock_app();
         let mut state = self.lock();
+        if state.app.taken.must_yield(cx) {
+            return Poll::Pending;
+        }
         if let Some(part) = state.take_part(cx) {
             return Poll::Ready(part);
         }
@@ -307,12 +320,37 @@ impl Exchange {
         news
     }
 
+    /// Drops what came of the request's body and was not read. The app receives a disconnect next, once
+    /// [`disconnected`](Self::disconnected) says why.
+    pub(crate) fn discard_body(&self) {
+        let body = self.lock().request.take_body();
+        // Its destructor wakes the connection's task.
+        drop(body);
+    }
+
     /// The client has left, or the server has given it up, for this reason.
     pub(crate) fn disconnected(&self, reason: DisconnectReason) {
         let mut state = self.lock();
-        state.rules.disconnected(reason);
+        state.disconnected(reason);
         state.app.runnable = true;
         state.wakers.wake_app();
+    }
+
+    /// Ends the app if its request takes longer than the operator allows.
+    pub(crate) fn check_time(&self, now: Instant) {
+        let Some(limit) = self.server.config().request_timeout else {
+            return;
+        };
+        if !is_past(self.began, limit, now) {
+            return;
+        }
+        let status = match &*self.lock() {
+            state if matches!(state.rules, Rules::Session(_)) || state.response.is_done() => return,
+            state if state.request.wants_body_since().is_some() => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        self.peer_failed(DisconnectReason::TimedOut, status);
+        self.cancel("its request took too long");
     }
 
     /// The client did something that deserves this answer, if the app has none.

@@ -19,6 +19,11 @@ pub(crate) trait RequestBody: Send {
     /// The rest of the body will not come. The error is the reason.
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Result<HttpRequest, DisconnectReason>>;
 
+    /// Whether it ended because it is larger than the operator allows.
+    fn is_over_limit(&self) -> bool {
+        false
+    }
+
     /// Reads the rest of the body and throws it away. Ready at its end, or when no more comes.
     ///
     /// Protocols with flow control must not give the client credit for these bytes.

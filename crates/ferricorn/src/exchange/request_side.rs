@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use asgi::{DisconnectReason, HttpRequest};
 use bytes::Bytes;
+use http::StatusCode;
 
 use super::{ExchangeOptions, RequestBody};
 
@@ -25,6 +26,13 @@ pub(super) struct RequestSide {
     expects_continue: bool,
     /// Whether the driver sends the 100. Otherwise the protocol's library does.
     sends_interim: bool,
+}
+
+/// The rest of a body does not come.
+pub(super) struct BodyFailure {
+    pub(super) reason: DisconnectReason,
+    /// The answer, if it is the client's fault.
+    pub(super) status: Option<StatusCode>,
 }
 
 /// The part of the body that the app has not read.
@@ -58,7 +66,7 @@ impl RequestSide {
     pub(super) fn poll_part(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<HttpRequest, DisconnectReason>>> {
+    ) -> Poll<Option<Result<HttpRequest, BodyFailure>>> {
         let part = match &mut self.body {
             Unread::Nothing => return Poll::Ready(None),
             Unread::Empty => Ok(HttpRequest::last(Bytes::new())),
@@ -72,16 +80,29 @@ impl RequestSide {
                 part
             }
         };
-        match &part {
-            Ok(part) => {
-                self.wants_body_since = None;
-                if !part.more_body {
-                    self.body = Unread::Nothing;
-                }
+        if let Ok(part) = &part {
+            self.wants_body_since = None;
+            if !part.more_body {
+                self.body = Unread::Nothing;
             }
-            Err(_) => self.body = Unread::Nothing,
         }
-        Poll::Ready(Some(part))
+        Poll::Ready(Some(part.map_err(|reason| self.failed(reason))))
+    }
+
+    /// The rest of the body does not come.
+    fn failed(&mut self, reason: DisconnectReason) -> BodyFailure {
+        let status = self.status_of_failure(reason);
+        BodyFailure { reason, status }
+    }
+
+    fn status_of_failure(&mut self, reason: DisconnectReason) -> Option<StatusCode> {
+        if matches!(&self.body, Unread::Body(body) if body.is_over_limit()) {
+            // The client sends on, and its connection or stream can be used for the answer.
+            self.app_ended();
+            return Some(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        self.body = Unread::Nothing;
+        (reason == DisconnectReason::ProtocolError).then_some(StatusCode::BAD_REQUEST)
     }
 
     /// When the app began to wait for a part of the body; `None` if it does not wait.
@@ -140,6 +161,14 @@ impl RequestSide {
         if !body.is_end_stream() {
             self.left_unread = true;
             self.leftover = Some(body).filter(|_| self.keeps_leftover);
+        }
+    }
+
+    /// Takes the body away from the app.
+    pub(super) fn take_body(&mut self) -> Option<Box<dyn RequestBody>> {
+        match std::mem::replace(&mut self.body, Unread::Nothing) {
+            Unread::Body(body) => Some(body),
+            Unread::Empty | Unread::Nothing => None,
         }
     }
 

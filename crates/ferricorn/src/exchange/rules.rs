@@ -2,6 +2,7 @@
 
 use asgi::{DisconnectReason, SendError};
 use asgi_rules::{AppEnd, HttpRules, Verdict, WireEvent};
+use http::StatusCode;
 
 use super::SessionRules;
 
@@ -54,6 +55,17 @@ impl Rules {
         match self {
             Self::Http(rules) => rules.waiting(),
             Self::Session(session) => session.waiting(),
+        }
+    }
+
+    /// The status for a kind of scope that the app does not know.
+    ///
+    /// A client can cause it at will, so it says nothing about the health of the server: no 5xx. For a
+    /// handshake it is what ASGI wants if an app closes before it accepts.
+    pub(super) fn unsupported_status(&self) -> StatusCode {
+        match self {
+            Self::Http(_) => StatusCode::NOT_FOUND,
+            Self::Session(_) => StatusCode::FORBIDDEN,
         }
     }
 

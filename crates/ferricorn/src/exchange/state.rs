@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::app_status::AppStatus;
 use super::push::Pushes;
-use super::request_side::RequestSide;
+use super::request_side::{BodyFailure, RequestSide};
 use super::response_queue::{
     BrokenOff, Interim, ResponseEnd, ResponsePart, ResponseQueue, ResponseStart,
 };
@@ -92,6 +92,7 @@ impl ExchangeState {
     pub(super) fn take_part(&mut self, cx: &Context<'_>) -> Option<ResponsePart> {
         if let Some(data) = self.response.data.take() {
             self.access.sent += data.len() as u64;
+            self.app.taken.count();
             self.make_room(cx);
             return Some(ResponsePart::Data(data));
         }
@@ -102,6 +103,15 @@ impl ExchangeState {
             ResponseEnd::Complete => Some(ResponsePart::End),
             ResponseEnd::Broken => Some(ResponsePart::Broken),
         }
+    }
+
+    /// The client has left, or the server has given it up.
+    pub(super) fn disconnected(&mut self, reason: DisconnectReason) {
+        // After an end of the app's, the connection's end says nothing about the client.
+        if self.response.end.is_none() {
+            self.access.note_disconnect(reason);
+        }
+        self.rules.disconnected(reason);
     }
 
     /// The app has ended: completes or breaks off its response. Returns the fault that the log reports.
@@ -117,7 +127,13 @@ impl ExchangeState {
                 self.response.whole(status, method);
                 fault = fault.filter(|fault| *fault == Fault::Panicked);
             }
+            (Ending::ServerError, _) if fault == Some(Fault::Unsupported) => {
+                self.response.whole(self.rules.unsupported_status(), method);
+            }
             (Ending::ServerError, _) => {
+                if fault.is_none() {
+                    self.access.note_unanswered();
+                }
                 self.response
                     .whole(StatusCode::INTERNAL_SERVER_ERROR, method);
             }
@@ -157,13 +173,19 @@ impl ExchangeState {
         }
         self.request.wants_body = false;
         if !self.rules.is_complete() {
+            if self.app.received.must_yield(cx) {
+                // A task of the app's own that receives has no turns.
+                self.app.received.reset();
+                return Poll::Pending;
+            }
             match self.request.poll_part(cx) {
-                Poll::Ready(Some(Ok(part))) => return Poll::Ready(part.into()),
-                Poll::Ready(Some(Err(reason))) => {
-                    if reason == DisconnectReason::ProtocolError {
-                        self.client_fault = Some(StatusCode::BAD_REQUEST);
-                    }
-                    self.rules.disconnected(reason);
+                Poll::Ready(Some(Ok(part))) => {
+                    self.app.received.count();
+                    return Poll::Ready(part.into());
+                }
+                Poll::Ready(Some(Err(BodyFailure { reason, status }))) => {
+                    self.client_fault = status.or(self.client_fault);
+                    self.disconnected(reason);
                 }
                 Poll::Ready(None) => {}
                 // The app receives all that has come before it hears of the end. If the client has only

@@ -7,6 +7,7 @@
 //! - the client is lost: a reset, or a write that fails;
 //! - a deadline has passed: a head, a body or the reading of a response took too long, or nothing
 //!   came;
+//! - a head is refused: the request framing found a fault in it, and hyper never gets it;
 //! - the app broke its response off: the connection is closed so that the client can tell;
 //! - the server cuts it off.
 //!
@@ -19,7 +20,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use asgi::DisconnectReason;
-use http::{StatusCode, Version};
+use http::{Method, StatusCode, Version};
 
 use super::current::CurrentConnection;
 use super::request_framing::Position;
@@ -116,7 +117,44 @@ impl Driver {
                 Peer::Lost => return Poll::Ready(ConnectionEnd::Lost),
             }
         }
+        if let Some(end) = self.refuse_head(status) {
+            return Poll::Ready(end);
+        }
         self.poll_clock(status, cx)
+    }
+
+    /// Answers a head that the request framing has refused, after the responses to all requests
+    /// before it.
+    fn refuse_head(&mut self, status: TransportStatus) -> Option<HyperEnd> {
+        let (number, error) = self.connection.transport.refused_head()?;
+        let waits = self.connection.requests < number
+            || self.running().is_some()
+            || status.writes.since.is_some();
+        if waits {
+            return None;
+        }
+        let connection = &mut *self.connection;
+        let config = connection.server.config();
+        let refusal = Refusal::from(error);
+        let transport = &mut connection.transport;
+        let line = match transport.refused_line() {
+            b"" => b"-",
+            line => line,
+        };
+        log_unreadable(
+            config,
+            connection.info.client.as_ref(),
+            line,
+            refusal.status,
+        );
+        let method = if line.starts_with(b"HEAD ") {
+            Method::HEAD
+        } else {
+            Method::GET
+        };
+        let answer = refusal.to_http1(config, &method);
+        transport.push(&answer);
+        Some(ConnectionEnd::Refused(refusal.why))
     }
 
     /// Follows the server's phase. Returns `Cut` if the connection must end.
@@ -142,7 +180,7 @@ impl Driver {
 
     fn poll_clock(&mut self, status: TransportStatus, cx: &mut Context<'_>) -> Poll<HyperEnd> {
         // While the client reads on, hyper may hold more of a response whose app is done.
-        let runs = self.running().is_some() || status.stuck_since.is_some();
+        let runs = self.running().is_some() || status.writes.since.is_some();
         let in_head = !runs && status.position == Position::Head;
         self.connection.deadlines.turn(runs, in_head, Instant::now);
         self.timer.fire_by(self.next_look());
@@ -165,7 +203,7 @@ impl Driver {
         let running = self.running().map(Arc::clone);
         let connection = &mut *self.connection;
         let config = connection.server.config();
-        match connection.deadlines.due(config, status.stuck_since, now) {
+        match connection.deadlines.due(config, status.writes, now) {
             Some(ConnectionDue::Write) => {
                 let why = "the client does not read its response";
                 return Some(ConnectionEnd::TimedOut(why));
@@ -173,7 +211,10 @@ impl Driver {
             Some(ConnectionDue::Head) => {
                 // hyper has no request to answer.
                 let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "an incomplete head");
-                connection.transport.push(&refusal.to_http1(config));
+                let client = connection.info.client.as_ref();
+                log_unreadable(config, client, b"-", refusal.status);
+                let answer = refusal.to_http1(config, &Method::GET);
+                connection.transport.push(&answer);
                 return Some(ConnectionEnd::TimedOut(
                     "the head of a request is incomplete",
                 ));
@@ -182,6 +223,7 @@ impl Driver {
             None => {}
         }
         let exchange = running?;
+        exchange.check_time(now);
         let wait = exchange
             .wants_body_since()
             .filter(|_| status.position == Position::Body)
@@ -189,7 +231,8 @@ impl Driver {
                 since,
                 last_byte: connection.transport.body_read(),
             });
-        let due = connection.request_deadlines.due(config, wait, now);
+        let came = connection.transport.body_bytes();
+        let due = connection.request_deadlines.due(config, wait, came, now);
         if due.body {
             exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
         }
@@ -283,7 +326,7 @@ impl Driver {
                 false => StatusCode::BAD_REQUEST,
             };
             let client = self.connection.info.client.as_ref();
-            log_unreadable(self.connection.server.config(), client, status);
+            log_unreadable(self.connection.server.config(), client, b"-", status);
         }
         let cause = error.source();
         cause.is_some_and(|cause| cause.is::<BrokenOff>())

@@ -31,7 +31,7 @@ use hyper_util::rt::TokioIo;
 use self::current::HyperIo;
 use self::driver::Driver;
 use self::request::ScopeContext;
-use self::request_framing::Position;
+use self::request_framing::{LineLimits, Position};
 use self::response::{HeadOptions, ResponseBody};
 pub(crate) use self::transport::Transport;
 use crate::access_log::{AccessRecord, RequestInfo};
@@ -45,7 +45,7 @@ use crate::server::Server;
 use crate::websocket::{check_http1, is_upgrade_request, start as start_websocket};
 
 /// hyper's read buffer may grow to this size: a fast upload holds as much memory.
-const READ_BUFFER: usize = 128 * 1024;
+pub(crate) const READ_BUFFER: usize = 128 * 1024;
 
 /// hyper sends a 100 and the `content-length` itself. When a body is dropped, hyper reads on or closes.
 const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
@@ -60,7 +60,10 @@ const USUAL_MAX_HEADERS: usize = 100;
 /// Serves one connection to its end.
 pub(crate) async fn serve(server: Arc<Server>, socket: Socket, info: ConnectionInfo) {
     let config = server.config();
-    let transport = Transport::new(socket, config.max_head_size);
+    let transport = Transport::new(
+        socket,
+        LineLimits::new(config.max_request_line, config.max_head_size),
+    );
     let mut builder = http1::Builder::new();
     builder
         // Without it, a client that closes its side after the request gets no response.
@@ -91,9 +94,10 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Socket, info: ConnectionI
     let read = hyper.into_parts().read_buf;
     if !driver.opens_websocket(&end) {
         driver.finish(end).await;
-    } else if let Some((server, transport, exchange)) = driver.into_websocket() {
+    } else if let Some((server, mut transport, exchange)) = driver.into_websocket() {
+        let read = [read, transport.take_withheld()].concat();
         // Boxed, so that HTTP connections don't pay for the size of this future.
-        Box::pin(websocket::serve(server, transport, exchange, read)).await;
+        Box::pin(websocket::serve(server, transport, exchange, read.into())).await;
     }
 }
 
@@ -155,6 +159,7 @@ impl Connection {
                 info: &self.info,
                 root_path: &self.server.config().root_path,
                 state: self.server.state(),
+                max_body_size: self.server.config().max_body_size,
             };
             Ok((request::scope(parts, seen, context)?, seen.upgrade))
         });
@@ -194,7 +199,7 @@ impl Connection {
     fn is_handshake(&self, scope: &HttpScope) -> bool {
         self.server.config().ws
             && scope.version == Version::HTTP_11
-            && is_upgrade_request(&scope.headers)
+            && is_upgrade_request(&scope.method, &scope.headers)
     }
 
     /// Starts the app for a WebSocket's handshake, or answers it without the app.

@@ -3,16 +3,24 @@
 use asgi::{Extension, HttpScope, State};
 use http::header::{HOST, TE, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
 
 use super::request_framing::{FramingError, SeenHeaders};
 use crate::connection_info::ConnectionInfo;
 use crate::refusal::Refusal;
-use crate::scope::{check_expect, is_host, new_scope};
+use crate::scope::{check_expect, new_scope};
+use crate::syntax::is_host;
 
 impl From<FramingError> for Refusal {
     fn from(error: FramingError) -> Self {
-        Self::bad_request(error.as_str())
+        let status = match error {
+            FramingError::TargetTooLong => StatusCode::URI_TOO_LONG,
+            FramingError::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            FramingError::MethodTooLong => StatusCode::NOT_IMPLEMENTED,
+            FramingError::UnsupportedVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.as_str())
     }
 }
 
@@ -23,6 +31,7 @@ pub(crate) struct ScopeContext<'a> {
     pub(crate) info: &'a ConnectionInfo,
     pub(crate) root_path: &'a str,
     pub(crate) state: &'a State,
+    pub(crate) max_body_size: Option<u64>,
 }
 
 /// The scope for a request. `seen` is what the request framing found in the raw bytes.
@@ -49,6 +58,7 @@ pub(crate) fn scope(
         info,
         root_path,
         state,
+        max_body_size,
         ..
     } = context;
     let mut scope = new_scope(method, target, info, root_path, state);
@@ -57,6 +67,7 @@ pub(crate) fn scope(
         scope.extensions = scope.extensions.with(Extension::Trailers);
     }
     scope.headers = headers;
+    Refusal::check_length(&scope, max_body_size)?;
     Ok(scope)
 }
 
@@ -146,11 +157,20 @@ fn target(method: &Method, uri: Uri, headers: &mut HeaderMap) -> Result<PathAndQ
             headers.insert(HOST, host);
             match target {
                 Some(target) if target.as_str().starts_with('/') => Ok(target),
-                _ => Ok(PathAndQuery::from_static("/")),
+                Some(target) => with_path(&target),
+                None => Ok(PathAndQuery::from_static("/")),
             }
         }
         _ => Err(Refusal::bad_request("a malformed target")),
     }
+}
+
+/// Adds the path to a target that is only a query, as in `http://example.org?query`.
+///
+/// RFC 9110 §4.2.3: "an empty path component is equivalent to an absolute path of "/"".
+fn with_path(query: &PathAndQuery) -> Result<PathAndQuery, Refusal> {
+    PathAndQuery::try_from(format!("/{}", query.as_str()))
+        .map_err(|_| Refusal::bad_request("a malformed target"))
 }
 
 /// Whether the client takes trailers after a chunked body.
@@ -189,6 +209,9 @@ mod tests {
         assert_eq!(check(Method::GET, "a"), Err(400));
         assert_eq!(check(Method::GET, "http://new:1/x?y"), ok("/x?y", "new:1"));
         assert_eq!(check(Method::GET, "http://new"), ok("/", "new"));
+        assert_eq!(check(Method::GET, "http://new?y=1"), ok("/?y=1", "new"));
+        assert_eq!(check(Method::GET, "http://new?"), ok("/?", "new"));
+        assert_eq!(check(Method::GET, "http://new:99999/"), Err(400));
         assert_eq!(check(Method::GET, "http://u@new/"), Err(400));
         assert_eq!(check(Method::GET, "ftp://new/"), Err(400));
         assert_eq!(check(Method::CONNECT, "new:1"), Err(501));

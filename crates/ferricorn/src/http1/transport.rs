@@ -9,10 +9,11 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, ReadBuf};
 
-use super::request_framing::{FramingError, Position, RequestFraming, SeenHeaders};
+use super::request_framing::{FramingError, LineLimits, Position, RequestFraming, SeenHeaders};
+use crate::deadlines::WriteWait;
 use crate::lifecycle::Phase;
 use crate::net::{self, BufferedSocket, Peer, Socket};
 use crate::server::Server;
@@ -22,8 +23,12 @@ use crate::server::Server;
 pub(crate) struct Transport {
     socket: BufferedSocket,
     request_framing: RequestFraming,
-    /// When bytes of a request's body were last read.
+    /// What was read after a fault in a head. If a WebSocket opens before that head has its turn,
+    /// these bytes were never a head.
+    withheld: Bytes,
+    /// When bytes of a request's body were last read, and how many on this connection.
     body_read: Option<Instant>,
+    body_bytes: u64,
 }
 
 /// The state of both directions at the end of a turn.
@@ -31,16 +36,17 @@ pub(crate) struct Transport {
 pub(crate) struct TransportStatus {
     /// Where in a request the next byte belongs.
     pub(crate) position: Position,
-    /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
-    pub(crate) stuck_since: Option<Instant>,
+    pub(crate) writes: WriteWait,
 }
 
 impl Transport {
-    pub(crate) fn new(socket: Socket, max_head_size: usize) -> Self {
+    pub(crate) fn new(socket: Socket, limits: LineLimits) -> Self {
         Self {
             socket: BufferedSocket::new(socket),
-            request_framing: RequestFraming::new(max_head_size),
+            request_framing: RequestFraming::new(limits),
+            withheld: Bytes::new(),
             body_read: None,
+            body_bytes: 0,
         }
     }
 
@@ -54,9 +60,30 @@ impl Transport {
         self.request_framing.check_request(request)
     }
 
+    /// The number of the request whose head is refused, and why. hyper never gets this head.
+    #[inline]
+    pub(crate) fn refused_head(&self) -> Option<(u64, FramingError)> {
+        self.request_framing.refused_head()
+    }
+
+    /// The request line of the refused head as far as it is known.
+    pub(crate) fn refused_line(&self) -> &[u8] {
+        self.request_framing.request_line()
+    }
+
+    /// Takes the bytes that hyper did not get.
+    pub(crate) fn take_withheld(&mut self) -> Bytes {
+        std::mem::take(&mut self.withheld)
+    }
+
     /// When bytes of a request's body were last read.
     pub(crate) fn body_read(&self) -> Option<Instant> {
         self.body_read
+    }
+
+    /// How many bytes of bodies were read, with their framing.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
     }
 
     /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
@@ -80,7 +107,7 @@ impl Transport {
         }
         Ok(TransportStatus {
             position: self.request_framing.position(),
-            stuck_since: self.stuck_since(),
+            writes: self.socket.write_wait(),
         })
     }
 
@@ -115,19 +142,28 @@ impl Transport {
         self.socket.poll_drain(cx)
     }
 
-    /// Returns how many of these bytes hyper may see: those before a fault in a body.
-    fn note_read(&mut self, bytes: &[u8]) -> usize {
+    /// Returns how many of these bytes hyper may see: those before a fault.
+    fn note_read(&mut self, bytes: &mut [u8]) -> usize {
         if bytes.is_empty() {
             return 0;
         }
         let in_body = self.request_framing.position() == Position::Body;
         let sound = self.request_framing.read(bytes);
+        for place in self.request_framing.take_newer_minors() {
+            bytes[place] = b'1';
+        }
         if in_body || self.request_framing.position() == Position::Body {
             self.body_read = Some(Instant::now());
+            self.body_bytes += bytes.len() as u64;
         }
         match sound {
             Ok(()) => bytes.len(),
-            Err(sound) => sound,
+            Err(sound) => {
+                if self.refused_head().is_some() {
+                    self.withheld = Bytes::copy_from_slice(&bytes[sound..]);
+                }
+                sound
+            }
         }
     }
 
@@ -170,13 +206,20 @@ impl Transport {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         self.check_body()?;
+        if self.refused_head().is_some() {
+            // The driver answers in this same turn, or when the responses before are out.
+            return Poll::Pending;
+        }
         ready!(self.socket.poll_read(cx, buf))?;
-        let sound = self.note_read(&buf.filled()[before..]);
+        let sound = self.note_read(&mut buf.filled_mut()[before..]);
         buf.set_filled(before + sound);
         if sound == 0 {
             // hyper would take no bytes for the end of the stream: report the fault now, not with
             // the next read.
             self.check_body()?;
+            if self.refused_head().is_some() {
+                return Poll::Pending;
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -351,7 +351,7 @@ impl Driver {
             server, transport, ..
         } = &*shared;
         let config = server.config();
-        match self.deadlines.due(config, transport.stuck_since(), now) {
+        match self.deadlines.due(config, transport.write_wait(), now) {
             Some(ConnectionDue::Write) => {
                 return Some(ConnectionEnd::TimedOut("the client does not read"));
             }

@@ -45,6 +45,7 @@ use self::transport::{H2Io, Transport};
 use crate::access_log::RequestInfo;
 use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
+use crate::deadlines::FAREWELL;
 use crate::exchange::ExchangeOptions;
 use crate::lifecycle::Phase;
 use crate::net::{self, Socket};
@@ -74,9 +75,13 @@ const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
     keeps_leftover: true,
 };
 
-/// How many bytes DATA frames may take that are smaller than h2's bookkeeping for them. At most about
-/// 32,000 of them wait for the app, some 3 MiB. h2's default would grow with the connection's window.
-const DATA_FRAME_BUDGET: usize = 8 * 1024 * 1024;
+/// How many DATA frames of one byte may wait for their apps on one connection. h2 needs about 300 bytes
+/// for each, so 2.5 MiB. If a client sends more, h2 ends the connection with ENHANCE_YOUR_CALM. A whole
+/// stream window of frames of 32 bytes fits. h2's default would grow with the connection's window.
+pub(crate) const SMALL_DATA_FRAMES: usize = 8 * 1024;
+
+/// h2 counts the bytes that a DATA frame is short of 256.
+const DATA_FRAME_BUDGET: usize = SMALL_DATA_FRAMES * 255;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(
@@ -93,7 +98,16 @@ pub(crate) async fn serve(
     let (mut transport, io) = Transport::new(socket, limits);
     let deadline = opened + config.header_timeout;
     let handshake = begin(handshake(config, io), &transport);
-    let h2 = match tokio::time::timeout_at(deadline.into(), handshake).await {
+    let handshake = tokio::time::timeout_at(deadline.into(), handshake);
+    let handshake = tokio::select! {
+        biased;
+        done = handshake => done,
+        () = server_stops(&server) => {
+            debug!(client = ?info.client, "no HTTP/2 preface: the server stops");
+            return;
+        }
+    };
+    let h2 = match handshake {
         Ok(Ok(h2)) => h2,
         Ok(Err(NotBegun::H2(error))) => {
             debug!(client = ?info.client, "no HTTP/2: {error}");
@@ -120,6 +134,14 @@ pub(crate) async fn serve(
     let mut driver = Driver::new(shared, h2, opened);
     let end = poll_fn(|cx| driver.poll(cx)).await;
     driver.finish(end).await;
+}
+
+/// Waits until the server stops and a client that begins at this moment has had its time.
+async fn server_stops(server: &Server) {
+    if server.until(Phase::Draining).await == Phase::Draining {
+        // Whether the time is over or the server cuts off: both end the wait.
+        let _ = tokio::time::timeout(FAREWELL, server.until(Phase::Cut)).await;
+    }
 }
 
 /// Why a connection did not get to its first frame.
@@ -181,4 +203,4 @@ const DEFAULT_WINDOW: u32 = 65_535;
 
 /// How many bytes of one response h2 takes before the socket does. hyper has 400 KiB; less is enough
 /// for a stream to have its next part in time.
-const SEND_BUFFER: usize = 128 * 1024;
+pub(crate) const SEND_BUFFER: usize = 128 * 1024;

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, request};
 use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
 use crate::refusal::Refusal;
-use crate::scope::{check_expect, is_host, new_scope};
+use crate::scope::{check_expect, new_scope};
+use crate::syntax::{is_host, is_target_byte};
 use crate::websocket::{self, Opening};
 
 /// Why a request does not reach the app.
@@ -90,6 +91,9 @@ fn scope(
         check_expect(&headers)?;
     }
     let target = target(&method, uri, &mut headers)?;
+    if target.as_str().len() > config.max_request_line {
+        return Err(Refusal::new(StatusCode::URI_TOO_LONG, "the path is too long").into());
+    }
     let mut scope = new_scope(method, target, info, &config.root_path, state);
     scope.version = version;
     scope.extensions = scope.extensions.with(Extension::EarlyHint);
@@ -98,6 +102,7 @@ fn scope(
         scope.extensions = scope.extensions.with(Extension::Trailers);
     }
     scope.headers = headers;
+    Refusal::check_length(&scope, config.max_body_size)?;
     Ok(scope)
 }
 
@@ -192,7 +197,7 @@ fn target(
         .ok_or(RequestFault::Malformed("no path"))?;
     match target.as_str() {
         "*" if method == Method::OPTIONS => Ok(target),
-        path if path.starts_with('/') => Ok(target),
+        path if path.starts_with('/') && path.bytes().all(is_target_byte) => Ok(target),
         _ => Err(RequestFault::Malformed("a malformed path")),
     }
 }

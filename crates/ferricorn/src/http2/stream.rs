@@ -48,6 +48,10 @@ pub(super) fn respond_to(
     ResponseDriver::new(&shared.server, exchange, stream)
 }
 
+/// h2 keeps about 300 bytes for each frame that waits for the socket. So it gets no more parts that are
+/// smaller than this while the socket takes nothing: they would need more memory than they have bytes.
+const SMALL_PART: usize = 1_024;
+
 /// h2's handles of a stream.
 pub(super) struct Http2Stream {
     shared: Arc<Shared>,
@@ -174,6 +178,9 @@ impl ResponseStream for Http2Stream {
         data: &mut Bytes,
         ends: bool,
     ) -> Poll<Result<(), DisconnectReason>> {
+        if data.len() < SMALL_PART && !ends {
+            ready!(self.shared.transport.poll_unstuck(cx));
+        }
         while let Some(writer) = &mut self.writer
             && !data.is_empty()
         {

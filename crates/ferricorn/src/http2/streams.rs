@@ -9,9 +9,10 @@ use asgi::DisconnectReason;
 use http::StatusCode;
 use tokio::sync::Notify;
 
+use super::body_reads::BodyRead;
 use super::stream::StreamDriver;
 use crate::config::Config;
-use crate::deadlines::{BodyWait, is_past};
+use crate::deadlines::BodyWait;
 use crate::exchange::Exchange;
 use crate::multiplexed::StreamWatch;
 
@@ -31,8 +32,9 @@ struct StreamEntry {
     watch: Arc<StreamWatch>,
     /// h2's number of the stream. `None` for a push, which has no body.
     stream_id: Option<u32>,
-    /// When bytes of the request's body last came, complete frame or not.
+    /// When bytes of the request's body last came, complete frame or not, and how many so far.
     body_read: Option<Instant>,
+    body_bytes: u64,
 }
 
 impl Streams {
@@ -49,6 +51,7 @@ impl Streams {
             watch: Arc::clone(stream.watch()),
             stream_id,
             body_read: None,
+            body_bytes: 0,
         };
         self.lock().insert(id, entry);
         let listed = Listed {
@@ -67,22 +70,22 @@ impl Streams {
 
     /// Looks whether a client has kept a stream waiting for too long. `body_reads` has the streams
     /// whose bodies got bytes since the last call.
-    pub(super) fn check(&self, config: &Config, body_reads: &HashMap<u32, Instant>, now: Instant) {
+    pub(super) fn check(&self, config: &Config, body_reads: &HashMap<u32, BodyRead>, now: Instant) {
         for entry in self.lock().values_mut() {
-            if let Some(since) = entry.watch.stuck_since()
-                && is_past(since, config.write_timeout, now)
-            {
+            if entry.watch.is_write_due(config, now) {
                 entry.watch.kill(DisconnectReason::TimedOut);
             }
             if let Some(read) = entry.stream_id.and_then(|id| body_reads.get(&id)) {
-                entry.body_read = Some(*read);
+                entry.body_read = Some(read.at);
+                entry.body_bytes += read.bytes;
             }
             let exchange = &entry.exchange;
+            exchange.check_time(now);
             let wait = exchange.wants_body_since().map(|since| BodyWait {
                 since,
                 last_byte: entry.body_read,
             });
-            let due = entry.watch.due(config, wait, now);
+            let due = entry.watch.due(config, wait, entry.body_bytes, now);
             if due.body {
                 exchange.peer_failed(DisconnectReason::TimedOut, StatusCode::REQUEST_TIMEOUT);
             }

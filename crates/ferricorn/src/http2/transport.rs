@@ -8,13 +8,15 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::body_reads::BodyRead;
 use super::fault::ConnectionFault;
 use super::frame_check::{FrameCheck, FrameLimits, FrameRefusal};
+use crate::deadlines::WriteWait;
 use crate::net::{BufferedSocket, HasSocket, Socket};
 
 /// The driver's side of the socket.
@@ -32,7 +34,13 @@ struct TransportState {
     held: bool,
     /// Something was read since the driver last asked.
     heard: bool,
+    /// Streams that give h2 nothing more until the socket takes what waits.
+    held_up: Vec<Waker>,
 }
+
+/// After this many frames in one turn, other connections get theirs. A frame costs h2 and the app it
+/// wakes about a microsecond, however little is in it.
+const FRAMES_IN_TURN: u32 = 256;
 
 impl Transport {
     /// Splits a socket into the driver's side and the side of h2.
@@ -44,6 +52,7 @@ impl Transport {
             fault: None,
             held: false,
             heard: false,
+            held_up: Vec::new(),
         })));
         (transport.clone(), H2Io(transport))
     }
@@ -73,9 +82,14 @@ impl Transport {
         self.lock().frame_check.is_in_field_block()
     }
 
-    /// Takes the streams whose unfinished bodies got bytes since the last call, and when.
-    pub(super) fn take_body_reads(&self) -> HashMap<u32, Instant> {
+    /// Takes the streams whose unfinished bodies got bytes since the last call.
+    pub(super) fn take_body_reads(&self) -> HashMap<u32, BodyRead> {
         self.lock().frame_check.take_body_reads()
+    }
+
+    /// The bytes that wait to be written, for the deadlines.
+    pub(super) fn write_wait(&self) -> WriteWait {
+        self.lock().socket.write_wait()
     }
 
     /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
@@ -98,9 +112,31 @@ impl Transport {
         state.socket.push(&(fault.code as u32).to_be_bytes());
     }
 
-    /// Sends all collected writes.
+    /// Sends all collected writes, at the end of a turn.
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.lock().socket.poll_drain(cx)
+        let mut state = self.lock();
+        state.frame_check.begin_turn();
+        let drained = state.socket.poll_drain(cx);
+        if state.socket.stuck_since().is_none() {
+            // A waker may take this lock.
+            let held_up = std::mem::take(&mut state.held_up);
+            drop(state);
+            held_up.into_iter().for_each(Waker::wake);
+        }
+        drained
+    }
+
+    /// Waits until the socket takes the bytes that wait to be written.
+    pub(super) fn poll_unstuck(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.socket.stuck_since().is_none() {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker();
+        if !state.held_up.iter().any(|other| other.will_wake(waker)) {
+            state.held_up.push(waker.clone());
+        }
+        Poll::Pending
     }
 
     fn lock(&self) -> MutexGuard<'_, TransportState> {
@@ -134,6 +170,10 @@ impl AsyncRead for H2Io {
         let mut state = self.0.lock();
         // After a fault the driver makes h2 send GOAWAY in this same turn, so nothing has to be woken.
         if state.fault.is_some() || state.held {
+            return Poll::Pending;
+        }
+        if state.frame_check.frames_in_turn() >= FRAMES_IN_TURN {
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buf.filled().len();

@@ -82,6 +82,10 @@ impl Io for OverHttp2 {
         outgoing: &mut Encoder,
         written: &mut usize,
     ) -> Poll<Result<(), DisconnectReason>> {
+        if !outgoing.is_empty() {
+            // Small messages that wait here leave together; in h2 each piece would be a frame.
+            ready!(self.shared.transport.poll_unstuck(cx));
+        }
         while !outgoing.is_empty() {
             let wanted = outgoing.next_len().min(PIECE);
             let room = match ready!(self.writer.poll_room(cx, wanted)) {

@@ -23,7 +23,7 @@ use tokio::time::Sleep;
 
 use super::stream::{ResetCause, ResponseStream, WebSocketStream};
 use super::watch::StreamWatch;
-use crate::deadlines::LINGER;
+use crate::deadlines::{LINGER, WriteWait};
 use crate::exchange::{BrokenOff, Exchange, Interim, RequestBody, ResponsePart, ResponseStart};
 use crate::server::Server;
 use crate::websocket::{self, Io as _, SocketEnd};
@@ -33,8 +33,8 @@ pub(crate) struct ResponseDriver<S: ResponseStream> {
     server: Arc<Server>,
     exchange: Arc<Exchange>,
     watch: Arc<StreamWatch>,
-    /// A copy of the value in `watch`, to write it there only when it changes.
-    stuck_since: Option<Instant>,
+    /// How far the client is. `watch` gets a copy when the client stops or goes on.
+    writes: WriteWait,
     stream: S,
     stage: ResponseStage<S::WebSocket>,
 }
@@ -64,7 +64,7 @@ impl<S: ResponseStream> ResponseDriver<S> {
             server: Arc::clone(server),
             exchange: Arc::clone(exchange),
             watch: Arc::default(),
-            stuck_since: None,
+            writes: WriteWait::default(),
             stream,
             stage: ResponseStage::Head,
         }
@@ -230,11 +230,13 @@ impl<S: ResponseStream> ResponseDriver<S> {
             return Poll::Ready(());
         }
         let last = *last;
+        let before = data.len();
         let sent = self.stream.poll_send(cx, data, last);
+        self.writes.taken += (before - data.len()) as u64;
         let stuck_since = self.stream.stuck_since();
-        if stuck_since != self.stuck_since {
-            self.stuck_since = stuck_since;
-            self.watch.set_stuck_since(stuck_since);
+        if stuck_since != self.writes.since {
+            self.writes.since = stuck_since;
+            self.watch.set_writes(self.writes);
         }
         match ready!(sent) {
             Ok(()) if last => self.finish(),
@@ -305,6 +307,11 @@ impl<S: ResponseStream> ResponseDriver<S> {
     /// The client is gone: its app has its grace.
     fn client_gone(&mut self, reason: DisconnectReason) {
         self.stage = ResponseStage::Done;
+        if reason != DisconnectReason::Lost {
+            // The other streams of the connection need the credit for what came and was not read, and
+            // the app may not read for long. (RFC 9113 §6.9)
+            self.exchange.discard_body();
+        }
         self.exchange.disconnected(reason);
         let config = self.server.config();
         self.exchange

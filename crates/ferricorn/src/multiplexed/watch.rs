@@ -7,7 +7,7 @@ use std::time::Instant;
 use asgi::DisconnectReason;
 
 use crate::config::Config;
-use crate::deadlines::{BodyWait, RequestDeadlines, RequestDue};
+use crate::deadlines::{self, BodyWait, Pace, RequestDeadlines, RequestDue, WriteWait};
 use crate::exchange::store_waker;
 
 /// Lets the driver of a connection watch a stream, and end it.
@@ -16,8 +16,9 @@ pub(crate) struct StreamWatch(Mutex<Watched>);
 
 #[derive(Debug, Default)]
 struct Watched {
-    /// When the client's window first had no room for the app's data; `None` while it has some.
-    stuck_since: Option<Instant>,
+    /// The app's data that waits for the client's window.
+    writes: WriteWait,
+    reading: Pace,
     /// The stream must reset itself. The app learns this reason.
     killed: Option<DisconnectReason>,
     deadlines: RequestDeadlines,
@@ -26,18 +27,27 @@ struct Watched {
 }
 
 impl StreamWatch {
-    /// When the client's window first had no room for the app's data; `None` while it has some.
-    pub(crate) fn stuck_since(&self) -> Option<Instant> {
-        self.lock().stuck_since
+    /// Whether the client's window has had no room for too long, or grows too slowly.
+    pub(crate) fn is_write_due(&self, config: &Config, now: Instant) -> bool {
+        let Watched {
+            writes, reading, ..
+        } = &mut *self.lock();
+        deadlines::is_write_due(reading, config, *writes, now)
     }
 
-    pub(super) fn set_stuck_since(&self, since: Option<Instant>) {
-        self.lock().stuck_since = since;
+    pub(super) fn set_writes(&self, writes: WriteWait) {
+        self.lock().writes = writes;
     }
 
     /// What is due on the request, see [`RequestDeadlines::due`].
-    pub(crate) fn due(&self, config: &Config, wait: Option<BodyWait>, now: Instant) -> RequestDue {
-        self.lock().deadlines.due(config, wait, now)
+    pub(crate) fn due(
+        &self,
+        config: &Config,
+        wait: Option<BodyWait>,
+        came: u64,
+        now: Instant,
+    ) -> RequestDue {
+        self.lock().deadlines.due(config, wait, came, now)
     }
 
     /// When the grace of the app ends if its client is gone now, or since before. `None`: never.

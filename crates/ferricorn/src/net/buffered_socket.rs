@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::socket::{Peer, Socket};
 use super::write_buffer::WriteBuffer;
+use crate::deadlines::WriteWait;
 
 /// How much one read discards, and how many reads one poll does.
 const TRASH: usize = 8 * 1024;
@@ -40,6 +41,14 @@ impl BufferedSocket {
     /// When the peer stopped taking bytes that wait to be written; `None` while it takes them.
     pub(crate) fn stuck_since(&self) -> Option<Instant> {
         self.write_buffer.stuck_since()
+    }
+
+    /// The bytes that wait to be written, for the deadlines.
+    pub(crate) fn write_wait(&self) -> WriteWait {
+        WriteWait {
+            since: self.write_buffer.stuck_since(),
+            taken: self.write_buffer.written(),
+        }
     }
 
     /// Whether the end of the peer's side was read.

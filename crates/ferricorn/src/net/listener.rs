@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::fs::Metadata;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asgi::Address;
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, SockFilter, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -145,9 +147,14 @@ fn listen_unix(path: &Path, backlog: u32) -> io::Result<ListenerKind> {
     let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
+    let file = SocketFile {
+        path: path.to_owned(),
+        // The socket itself does not know its file.
+        metadata: std::fs::symlink_metadata(path)?,
+    };
     socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
     let listener = UnixListener::from_std(StdUnixListener::from(socket))?;
-    Ok(ListenerKind::Unix(listener, OwnedPath(path.to_owned())))
+    Ok(ListenerKind::Unix(file, listener))
 }
 
 /// Removes a socket that no process listens on. Anything else at that path stays.
@@ -156,7 +163,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Ok(found) if found.file_type().is_socket() => {
             match std::os::unix::net::UnixStream::connect(path) {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    std::fs::remove_file(path)
+                    // Another server may have put its own socket there just now.
+                    remove_if_same(path, &found)
                 }
                 _ => Err(io::ErrorKind::AddrInUse.into()),
             }
@@ -178,18 +186,33 @@ pub struct Listener {
 #[derive(Debug)]
 enum ListenerKind {
     Tcp(TcpListener),
-    Unix(UnixListener, OwnedPath),
+    /// The file goes first: as long as the listener is open, no other file gets the same inode.
+    Unix(SocketFile, UnixListener),
 }
 
-/// The path of a Unix socket. Dropping it removes the file.
+/// The file of a Unix socket. Dropping it removes the file, if that is still the same.
+///
+/// Another server may have removed it and put its own there: a path alone does not say whose it is.
 #[derive(Debug)]
-struct OwnedPath(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    metadata: Metadata,
+}
 
-impl Drop for OwnedPath {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // It fails if someone else has removed the file, which is fine.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = remove_if_same(&self.path, &self.metadata);
     }
+}
+
+/// Removes a file, if the path still leads to the one with this metadata.
+fn remove_if_same(path: &Path, file: &Metadata) -> io::Result<()> {
+    let now = std::fs::symlink_metadata(path)?;
+    if (now.dev(), now.ino()) == (file.dev(), file.ino()) {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 impl TryFrom<std::net::TcpListener> for Listener {
@@ -221,8 +244,8 @@ impl Listener {
     ///
     /// The listener is a Unix socket, for which TLS is not offered.
     pub fn with_tls(mut self, tls: &Tls) -> Result<Self, BindError> {
-        if let ListenerKind::Unix(_, path) = &self.kind {
-            return Err(BindError(BindErrorKind::TlsOnUnix(path.0.clone())));
+        if let ListenerKind::Unix(file, _) = &self.kind {
+            return Err(BindError(BindErrorKind::TlsOnUnix(file.path.clone())));
         }
         self.tls = Some(tls.clone());
         Ok(self)
@@ -240,7 +263,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 self.accepted_tcp(stream, peer)
             }
-            ListenerKind::Unix(listener, _) => {
+            ListenerKind::Unix(_, listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Socket::Unix(stream), self.unix_info()))
             }
@@ -267,10 +290,9 @@ impl Listener {
                     }
                 }
             }
-            ListenerKind::Unix(listener, path) => {
-                // Remove the path first, so that no client comes after the last accept. Once the
-                // listener is closed, the path may belong to a successor.
-                drop(path);
+            ListenerKind::Unix(file, listener) => {
+                // Remove the file first, so that no client comes after the last accept.
+                drop(file);
                 while let Some(stream) = accept_unix_now(&listener) {
                     take(Socket::Unix(stream), unix_info.clone());
                 }
@@ -306,7 +328,7 @@ impl ListenerKind {
     fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => Ok(listener.local_addr()?.into()),
-            Self::Unix(_, path) => Ok(Address::Unix(Some(Arc::from(path.0.as_path())))),
+            Self::Unix(file, _) => Ok(Address::Unix(Some(Arc::from(file.path.as_path())))),
         }
     }
 }
@@ -429,6 +451,9 @@ impl Error for BindError {
 
 /// What an operator can do about an error of the system.
 fn explanation(error: &io::Error) -> Option<&'static str> {
+    if Errno::from_io_error(error) == Some(Errno::MFILE) {
+        return Some("this process has too many open files; raise the limit (ulimit -n)");
+    }
     Some(match error.kind() {
         io::ErrorKind::AddrInUse => {
             "another process listens there; stop it or choose another address"

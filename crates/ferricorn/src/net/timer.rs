@@ -1,9 +1,10 @@
 //! The timer of a connection.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 /// One timer for all deadlines of a connection. It is reset as seldom as possible.
@@ -44,6 +45,7 @@ impl Timer {
         if std::mem::replace(&mut self.wakes, true) && !self.sleep.is_elapsed() {
             return Poll::Pending;
         }
-        self.sleep.as_mut().poll(cx)
+        // Without tokio's budget: a poll that found none left would not have left its waker.
+        pin!(unconstrained(self.sleep.as_mut())).poll(cx)
     }
 }

@@ -12,7 +12,7 @@ use super::socket::Socket;
 /// The buffer takes writes up to this size in all; larger ones go to the socket directly. Sixteen
 /// pipelined responses of a kilobyte fit. A DATA frame of the usual largest size does not. A
 /// connection never holds much more than this.
-const CAPACITY: usize = 16 * 1024;
+pub(crate) const CAPACITY: usize = 16 * 1024;
 
 /// The bytes that wait to be written, and whether the peer takes any.
 #[derive(Debug, Default)]
@@ -20,12 +20,19 @@ pub(crate) struct WriteBuffer {
     bytes: BytesMut,
     /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
     stuck_since: Option<Instant>,
+    /// How many bytes the socket has taken.
+    written: u64,
 }
 
 impl WriteBuffer {
     /// When the socket first refused bytes that wait to be written; `None` while it accepts them.
     pub(crate) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since
+    }
+
+    /// How many bytes the socket has taken.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Adds bytes at the end, however many there are.
@@ -59,6 +66,9 @@ impl WriteBuffer {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(socket.as_write()).poll_write_vectored(cx, bufs);
         self.note(&written);
+        if let Poll::Ready(Ok(written)) = written {
+            self.written += written as u64;
+        }
         written
     }
 
@@ -71,7 +81,9 @@ impl WriteBuffer {
         while !self.bytes.is_empty() {
             let written = Pin::new(socket.as_write()).poll_write(cx, &self.bytes);
             self.note(&written);
-            match ready!(written)? {
+            let written = ready!(written)?;
+            self.written += written as u64;
+            match written {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 // Unlike `advance`, this makes the whole capacity usable again.
                 written if written == self.bytes.len() => self.bytes.clear(),

@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::{Tls, scope};
 use crate::deadlines::FAREWELL;
 use crate::lifecycle::{Lifecycle, Phase};
+use crate::proxy_header::{self, is_proxy_header};
 
 /// The protocols that the server speaks inside TLS, the best first. (ALPN, RFC 7301 §6)
 pub(super) const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
@@ -44,6 +45,8 @@ pub(crate) enum HandshakeFailure {
     Left,
     /// The client speaks plain HTTP. Nothing was read.
     PlainHttp(TcpStream),
+    /// The client, or a proxy for it, sent a header of the PROXY protocol. Nothing was read.
+    ProxyHeader(TcpStream),
     /// The client asked for something that is not offered, has no good certificate or broke the
     /// protocol. An alert that says so is written.
     Tls(io::Error, TcpStream),
@@ -74,9 +77,12 @@ pub(crate) async fn accept(
 
 async fn handshake(tls: &Tls, socket: TcpStream) -> Result<Secured, HandshakeFailure> {
     // rustls would answer plain HTTP with an alert, so look first.
-    let mut first = [0];
+    let mut first = [0; proxy_header::LEN];
     match socket.peek(&mut first).await {
         Ok(0) | Err(_) => return Err(HandshakeFailure::Left),
+        Ok(length) if is_proxy_header(&first[..length]) => {
+            return Err(HandshakeFailure::ProxyHeader(socket));
+        }
         // A TLS record begins with its type, 20 to 23; an HTTP method begins with a letter.
         Ok(_) if first[0].is_ascii_alphabetic() => {
             return Err(HandshakeFailure::PlainHttp(socket));

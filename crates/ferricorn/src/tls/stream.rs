@@ -131,6 +131,7 @@ mod tests {
     use super::*;
     use crate::TlsConfig;
     use crate::http1::Transport;
+    use crate::http1::request_framing::LineLimits;
     use crate::net::Socket;
 
     /// The two sides of a connection. Their sockets have tiny buffers.
@@ -167,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_in_the_session_are_sent_without_another_write() {
         let (server, mut client) = connected().await;
-        let mut transport = Transport::new(Socket::Tls(server), 1024);
+        let mut transport = Transport::new(Socket::Tls(server), LineLimits::new(1024, 1024));
         // A session takes 64 KiB. At the end it holds 54 KiB that the socket has no room for.
         let written = vec![b'x'; 120_000];
         transport.push(&written);

@@ -41,7 +41,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// The bounds of one read, in bytes; within them it is as large as the messages need. A socket that has
 /// nothing to read holds no buffer.
 const SMALLEST_READ: usize = 2 * 1024;
-const LARGEST_READ: usize = 64 * 1024;
+pub(crate) const LARGEST_READ: usize = 64 * 1024;
 
 /// How a socket ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::deflate::{self, Agreement};
 use crate::config::Config;
 use crate::refusal::Refusal;
+use crate::syntax::is_token_byte;
 
 /// A handshake that is well formed.
 #[derive(Debug)]
@@ -36,10 +37,6 @@ const fn malformed(why: &'static str) -> Refusal {
     Refusal::bad_request(why).keeping_the_connection()
 }
 
-const NO_GET: Refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "a handshake is a GET")
-    .with_headers(&[("allow", "GET")])
-    .keeping_the_connection();
-
 /// RFC 6455 §4.4: "it MUST respond with a |Sec-WebSocket-Version| header field"; RFC 9110 §15.5.22:
 /// "The server MUST send an Upgrade header field in a 426 response".
 const OTHER_VERSION: Refusal =
@@ -61,8 +58,14 @@ const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 /// Whether a request of HTTP/1.1 asks for a WebSocket, well formed or not.
 ///
 /// A client may ask for other protocols as well; the server chooses one.
-pub(crate) fn is_upgrade_request(headers: &HeaderMap) -> bool {
-    has_token(headers, &UPGRADE, "websocket")
+///
+/// RFC 9110 §7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option", and "A server
+/// MAY ignore a received Upgrade header field". So a POST, or a request whose `connection` does not
+/// name `upgrade`, is a plain request: usually a proxy has passed the header on by mistake.
+pub(crate) fn is_upgrade_request(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET
+        && has_token(headers, &UPGRADE, "websocket")
+        && has_token(headers, &CONNECTION, "upgrade")
 }
 
 /// Checks a request of HTTP/1.1 that asks for a WebSocket. (RFC 6455 §4.2.1)
@@ -74,16 +77,7 @@ pub(crate) fn check_http1(
     request: &HttpScope,
     config: &Config,
 ) -> Result<CheckedHandshake, Refusal> {
-    let HttpScope {
-        method, headers, ..
-    } = request;
-    if method != Method::GET {
-        return Err(NO_GET);
-    }
-    if !has_token(headers, &CONNECTION, "upgrade") {
-        // Usually a proxy has removed it.
-        return Err(malformed("connection does not name upgrade"));
-    }
+    let headers = &request.headers;
     check_version(headers, OTHER_VERSION)?;
     let key =
         only(headers, &SEC_WEBSOCKET_KEY).map_err(|_| malformed("no key, or more than one"))?;
@@ -237,11 +231,6 @@ fn subprotocols(headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
 /// Each is compared with all before it: a head of 64 KiB has room for 30,000. Real clients offer less
 /// than a dozen.
 const MAX_SUBPROTOCOLS: usize = 100;
-
-/// RFC 9110 §5.6.2.
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
 
 /// RFC 6455 §4.2.1: "a base64-encoded (see Section 4 of [RFC4648]) value that, when decoded, is 16
 /// bytes in length".

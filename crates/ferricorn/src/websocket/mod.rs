@@ -34,6 +34,10 @@ pub(crate) use self::encoder::Encoder;
 pub(crate) use self::handshake::{Opening, check_http1, check_http2, is_upgrade_request};
 pub(crate) use self::io::Io;
 use self::session::Session;
+#[cfg(feature = "cli")]
+pub(crate) use self::{
+    driver::LARGEST_READ, encoder::ENOUGH as ANSWERS_AHEAD, session::BYTES_AHEAD,
+};
 use crate::exchange::{Exchange, NewExchange};
 
 /// Makes the server's app ready for a handshake, which `opening` completes if the app accepts.

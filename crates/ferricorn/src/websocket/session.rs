@@ -24,7 +24,7 @@ use crate::exchange::{SessionOutput, SessionReceived, SessionRules};
 /// If an app leaves this many messages or bytes, its socket is not read: the client then finds its own
 /// buffers full. Some are read ahead, because a ping or a close may follow them.
 const MESSAGES_AHEAD: usize = 32;
-const BYTES_AHEAD: usize = 64 * 1024;
+pub(crate) const BYTES_AHEAD: usize = 64 * 1024;
 
 /// A WebSocket, from its handshake on.
 pub(super) struct Session {

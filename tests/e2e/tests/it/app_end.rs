@@ -32,7 +32,7 @@ fn start_with_length(length: u64) -> HttpResponseStart {
     HttpResponseStart::ok().header(CONTENT_LENGTH, HeaderValue::from(length))
 }
 
-/// HTTP-038
+/// HTTP-038, CORE-018, CORE-021
 #[test]
 fn an_app_that_fails_is_a_500_logged_once_with_its_cause() {
     run(async {
@@ -86,7 +86,7 @@ fn a_connection_stays_open_after_a_500() {
     });
 }
 
-/// HTTP-036
+/// HTTP-036, CORE-019
 #[test]
 fn an_app_that_panics_is_a_500_and_the_server_goes_on() {
     run(async {

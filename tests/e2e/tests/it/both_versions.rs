@@ -288,6 +288,7 @@ fn milliseconds(count: u64) -> Duration {
 fn with_body_timeout(timeout: Duration) -> Config {
     let mut config = Config::default();
     config.body_timeout = timeout;
+    config.min_body_rate = 0;
     config
 }
 
@@ -326,6 +327,36 @@ fn a_body_that_comes_byte_by_byte_is_not_too_slow() {
         assert_eq!(answer.status, 200, "{version:?}: {answer:?}");
         assert_eq!(answer.header("content-length"), Some("2"), "{version:?}");
         assert_eq!(answer.text(), "20", "{version:?}");
+    });
+}
+
+#[test]
+fn a_body_that_comes_below_the_lowest_rate_is_answered_with_408() {
+    let mut config = with_body_timeout(milliseconds(400));
+    config.min_body_rate = 240;
+    on_both(&config, count_bytes, |version, address, _| {
+        let mut client = Client::ask(version, address, POST);
+        for _ in 0..POST.length {
+            sleep(milliseconds(80));
+            client.send(b"x");
+        }
+        let answer = client.answer();
+        assert_eq!(answer.status, 408, "{version:?}: {answer:?}");
+    });
+}
+
+#[test]
+fn a_body_at_the_lowest_rate_is_not_too_slow() {
+    let mut config = with_body_timeout(milliseconds(400));
+    config.min_body_rate = 5;
+    on_both(&config, count_bytes, |version, address, _| {
+        let mut client = Client::ask(version, address, POST);
+        for _ in 0..POST.length {
+            sleep(milliseconds(80));
+            client.send(b"x");
+        }
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{version:?}: {answer:?}");
     });
 }
 
@@ -523,6 +554,7 @@ fn a_refusal_is_the_same_on_both() {
     );
 }
 
+/// HTTP-067
 #[test]
 fn too_many_exchanges_are_answered_with_503() {
     let mut config = Config::default();
@@ -675,7 +707,7 @@ async fn answer_from_another_thread(mut http: Http) -> Result<(), AppError> {
     .await?
 }
 
-/// HTTP-024, HTTP-027
+/// HTTP-024, HTTP-027, HTTP-086
 #[test]
 fn the_head_is_held_back_while_the_app_runs_on_another_thread() {
     let config = Config::default();

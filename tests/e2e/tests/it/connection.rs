@@ -10,7 +10,7 @@ use http::header::CONNECTION;
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
-use test_support::app::echo_path;
+use test_support::app::{echo_path, hello};
 use test_support::{Http, Server, http, run};
 
 /// HTTP-035
@@ -52,6 +52,8 @@ fn an_http_1_0_connection_is_kept_if_the_client_asks_for_it() {
 }
 
 /// RFC 9112 §9.3.2
+///
+/// HTTP-088
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     run(async {
@@ -432,5 +434,28 @@ fn an_app_may_run_another_server_inside_a_poll() {
         }
         drop(client);
         server.stop().await;
+    });
+}
+
+#[test]
+fn an_address_above_its_limit_of_connections_is_disconnected() {
+    run(async {
+        let mut config = Config::default();
+        config.max_connections_per_address = Some(2);
+        let server = Server::start_with(config, hello()).await;
+        let mut first = server.connect().await;
+        let mut second = server.connect().await;
+        for client in [&mut first, &mut second] {
+            client.get("/").await;
+            client.expect_response(200).await;
+        }
+        let mut third = server.connect().await;
+        let _ = third.try_write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        third.expect_end().await;
+        drop(first);
+        server.wait_for_connections(1).await;
+        let mut third = server.connect().await;
+        third.get("/").await;
+        third.expect_response(200).await;
     });
 }

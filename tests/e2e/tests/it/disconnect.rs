@@ -182,7 +182,7 @@ async fn endless(reports: Reports, mut http: Http) -> Result<(), AppError> {
 #[derive(Clone)]
 struct Reports(tokio::sync::mpsc::UnboundedSender<&'static str>);
 
-/// HTTP-047
+/// HTTP-047, HTTP-084
 #[test]
 fn an_app_whose_client_has_left_is_cancelled_after_its_grace() {
     run(async {

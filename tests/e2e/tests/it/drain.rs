@@ -172,6 +172,7 @@ fn the_graceful_timeout_ends_running_exchanges() {
     });
 }
 
+/// HTTP-084
 #[test]
 fn the_graceful_timeout_ends_detached_apps_too() {
     run(async {

@@ -29,7 +29,8 @@ fn in_each_form(test: impl AsyncFn(&'static str, Server)) {
     });
 }
 
-fn loaded() -> DynApp {
+/// The loaded app. A library is loaded once in a process.
+pub(crate) fn loaded() -> DynApp {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| library::load("hello"));
     DynApp::new(library.app())

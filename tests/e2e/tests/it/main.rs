@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod access;
 mod app_end;
 mod both_versions;
 mod chat;
@@ -16,9 +17,12 @@ mod connection;
 mod disconnect;
 mod drain;
 mod endurance;
+mod fairness;
+mod framing;
 mod hello;
 mod malformed;
 mod request;
 mod response;
 mod tls;
+mod traps;
 mod websocket;

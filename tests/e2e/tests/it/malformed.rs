@@ -8,6 +8,7 @@ use std::time::Duration;
 use asgi::AppError;
 use ferricorn::Config;
 
+use test_support::app::gated;
 use test_support::{Http, Server, http, run};
 
 const GOOD: &str = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -195,6 +196,23 @@ fn malformed_heads_are_answered_with_400_and_closed() {
                 "GET / HTTP/1.1\r\nhost: a\r\nx: \x7f\r\n\r\n",
             ),
             (
+                "a target in UTF-8",
+                "GET /caf\u{e9} HTTP/1.1\r\nhost: a\r\n\r\n",
+            ),
+            ("a quote in the path", "GET /\" HTTP/1.1\r\nhost: a\r\n\r\n"),
+            (
+                "a quote in the query",
+                "GET /?\" HTTP/1.1\r\nhost: a\r\n\r\n",
+            ),
+            (
+                "a host with a malformed IP literal",
+                "GET / HTTP/1.1\r\nhost: [zz]\r\n\r\n",
+            ),
+            (
+                "a host with a port above 65535",
+                "GET / HTTP/1.1\r\nhost: a:65536\r\n\r\n",
+            ),
+            (
                 "a control character in the target",
                 "GET /\x01 HTTP/1.1\r\nhost: a\r\n\r\n",
             ),
@@ -249,6 +267,14 @@ fn ambiguous_framing_is_answered_with_400_and_closed() {
                 "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 18446744073709551617\r\n\r\nx",
             ),
             (
+                "a length beyond 63 bits",
+                "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9223372036854775808\r\n\r\nx",
+            ),
+            (
+                "the largest length of 64 bits",
+                "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 18446744073709551615\r\n\r\nx",
+            ),
+            (
                 "chunked twice",
                 "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
             ),
@@ -282,6 +308,13 @@ fn malformed_chunks_are_answered_with_400_and_closed() {
             ("a bare LF after the data", "1\r\nx\n0\r\n\r\n"),
             ("more data than the size says", "1\r\nxy\r\n0\r\n\r\n"),
             ("a space in the size", "1 1\r\nx\r\n0\r\n\r\n"),
+            ("a space after the size", "1 \r\nx\r\n0\r\n\r\n"),
+            ("a tab after the size", "1\t\r\nx\r\n0\r\n\r\n"),
+            ("a space after the last size", "1\r\nx\r\n0 \r\n\r\n"),
+            ("an extension without a name", "1;\r\nx\r\n0\r\n\r\n"),
+            ("a malformed value", "1;bad[=x\r\nx\r\n0\r\n\r\n"),
+            ("a NUL in an extension", "1;\0ext\r\nx\r\n0\r\n\r\n"),
+            ("an open quote", "1;a=\"b\r\nx\r\n0\r\n\r\n"),
             ("a bare LF in an extension", "1;a\nb\r\nx\r\n0\r\n\r\n"),
             ("a bare LF after a trailer", "0\r\nx: y\n\r\n"),
         ];
@@ -293,15 +326,23 @@ fn malformed_chunks_are_answered_with_400_and_closed() {
     });
 }
 
-/// RFC 9112 §2.3, RFC 9110 §15.6.6
+/// RFC 9110 §15.6.6
 #[test]
-fn another_version_is_answered_with_400_or_505_and_closed() {
+fn another_major_version_is_answered_with_505_and_closed() {
     run(async {
-        let versions = [
-            "HTTP/9.9", "HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/1", "http/1.1",
-        ];
+        let versions = ["HTTP/9.9", "HTTP/2.0", "HTTP/3.0", "HTTP/0.9"];
         let rows = versions.map(|version| (version, format!("GET / {version}\r\nhost: a\r\n\r\n")));
-        expect_answers(Config::default(), &["400, closed", "505, closed"], &rows).await;
+        expect_refused(Config::default(), 505, &rows).await;
+    });
+}
+
+/// RFC 9112 §2.3
+#[test]
+fn a_malformed_version_is_answered_with_400_and_closed() {
+    run(async {
+        let versions = ["HTTP/1", "http/1.1", "HTTP/1.10", "HTTP/1,1", "HTTP/11.1"];
+        let rows = versions.map(|version| (version, format!("GET / {version}\r\nhost: a\r\n\r\n")));
+        expect_refused(Config::default(), 400, &rows).await;
     });
 }
 
@@ -391,19 +432,44 @@ fn as_many_headers_as_the_limit_allows_are_served() {
     });
 }
 
+/// RFC 9112 §3
 #[test]
-fn a_target_that_is_too_long_is_answered_with_414_or_431() {
+fn a_target_that_is_too_long_is_answered_with_414_and_a_method_with_501() {
+    run(async {
+        for (max_request_line, max_head_size) in
+            [(1 << 10, 8 << 10), (64 << 10, 8 << 10), (300, 64 << 10)]
+        {
+            let mut config = Config::default();
+            config.max_request_line = max_request_line;
+            config.max_head_size = max_head_size;
+            let target = "y".repeat(70_000);
+            let request = format!("GET /{target} HTTP/1.1\r\nhost: a\r\n\r\n");
+            let no_end = request[..60_000].to_owned();
+            let rows = [("a target", request), ("one without an end", no_end)];
+            expect_refused(config.clone(), 414, &rows).await;
+            let request = format!("{target} / HTTP/1.1\r\nhost: a\r\n\r\n");
+            expect_refused(config, 501, &[("a method", request)]).await;
+        }
+    });
+}
+
+#[test]
+fn a_request_line_as_long_as_the_limit_is_served() {
     run(async {
         let mut config = Config::default();
-        config.max_head_size = 8 * 1024;
+        config.max_request_line = 1_000;
         let server = Server::start_with(config, http(app)).await;
         let mut client = server.connect().await;
-        let target = "y".repeat(16 * 1024);
-        let _ = client
-            .try_write(format!("GET /{target} HTTP/1.1\r\nhost: a\r\n\r\n"))
-            .await;
-        let head = client.expect_any_head().await;
-        assert!(matches!(head.status, 414 | 431), "{head:#?}");
+        let mut request = format!(
+            "GET /{} HTTP/1.1",
+            "y".repeat(1_000 - "GET / HTTP/1.1".len())
+        );
+        client.write(format!("{request}\r\nhost: a\r\n\r\n")).await;
+        client.expect_response(200).await;
+        request.insert(5, 'y');
+        client.write(format!("{request}\r\nhost: a\r\n\r\n")).await;
+        client.expect_response(414).await;
+        client.expect_eof().await;
     });
 }
 
@@ -442,6 +508,11 @@ fn unusual_but_well_formed_requests_are_served() {
             ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", "*"),
             ("GET http://a/b HTTP/1.1\r\nhost: a\r\n\r\n", "/b"),
             ("GET http://a HTTP/1.1\r\nhost: a\r\n\r\n", "/"),
+            ("GET http://a?b HTTP/1.1\r\nhost: a\r\n\r\n", "/"),
+            ("GET / HTTP/1.2\r\nhost: a\r\n\r\n", "/"),
+            ("GET / HTTP/1.9\r\nhost: a\r\n\r\n", "/"),
+            ("GET /[]{|}\\^ HTTP/1.1\r\nhost: a\r\n\r\n", "/[]{|}\\^"),
+            ("GET / HTTP/1.1\r\nhost: a%41b:65535\r\n\r\n", "/"),
             ("GET / HTTP/1.1\r\nhost: [::1]:80\r\n\r\n", "/"),
             ("GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n", "/"),
             ("GET / HTTP/1.1\r\nhost: a_b.example:\r\n\r\n", "/"),
@@ -466,6 +537,59 @@ fn unusual_but_well_formed_requests_are_served() {
             assert_eq!(client.expect_response(200).await.body, path);
             assert_eq!(client.expect_response(200).await.body, "/smuggled");
         }
+    });
+}
+
+/// A request line is complete before its head is. hyper alone would look at it only when it comes
+/// in one piece.
+#[test]
+fn a_malformed_line_is_answered_before_the_end_of_the_head_however_it_is_split() {
+    run(async {
+        let server = Server::start(http(app)).await;
+        for (lines, status) in [
+            ("G[T / HTTP/1.1\r\n", 400),
+            ("GET /\r\n", 400),
+            ("GET / HTTP/3.0\r\n", 505),
+            ("GET / HTTP/1.1\r\nhost: a\r\nx y: z\r\n", 400),
+            ("GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n", 400),
+        ] {
+            for split in 0..lines.len() {
+                let mut client = server.connect().await;
+                client.write(&lines[..split]).await;
+                client.write(&lines[split..]).await;
+                client.expect_response(status).await;
+                client.expect_eof().await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_refused_head_waits_for_the_responses_before_it() {
+    run(async {
+        let (go, gated) = gated();
+        let server = Server::start(gated).await;
+        let mut client = server.connect().await;
+        client
+            .write("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/3.0\r\n\r\n")
+            .await;
+        server.wait_for_exchanges(1).await;
+        go.send(true).unwrap();
+        client.expect_response(200).await;
+        client.expect_response(505).await;
+        client.expect_eof().await;
+    });
+}
+
+#[test]
+fn a_refusal_of_a_head_request_has_no_body() {
+    run(async {
+        let server = Server::start(http(app)).await;
+        let mut client = server.connect().await;
+        client.write("HEAD / HTTP/3.0\r\n").await;
+        let head = client.expect_head(505).await;
+        assert_eq!(head.header("content-length"), Some("27"));
+        client.expect_eof().await;
     });
 }
 

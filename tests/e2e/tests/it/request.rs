@@ -146,6 +146,7 @@ fn the_authority_of_an_absolute_target_replaces_the_host() {
     });
 }
 
+/// HTTP-073
 #[test]
 fn the_path_of_options_may_be_an_asterisk() {
     run(async {
@@ -479,5 +480,76 @@ fn the_client_of_hyper_is_served() {
             assert_eq!(response.status(), 200);
             assert_eq!(response.body(), &body);
         }
+    });
+}
+
+/// RFC 9110 §15.5.14
+#[test]
+fn a_body_above_the_limit_is_answered_with_413_before_or_while_it_is_read() {
+    run(async {
+        let mut config = Config::default();
+        config.max_body_size = Some(10);
+        let server = Server::start_with(config, echo()).await;
+        let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut client = server.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n0123456789")
+            .await;
+        assert_eq!(client.expect_response(200).await.body, "0123456789");
+        client
+            .write(format!("{chunked}5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n"))
+            .await;
+        assert_eq!(client.expect_response(200).await.body, "0123456789");
+        // The server does not wait for the body, and sends no 100.
+        client
+            .write(
+                "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n",
+            )
+            .await;
+        let refusal = client.expect_response(413).await;
+        assert!(refusal.head.connection_has("close"));
+        client.expect_eof().await;
+        let mut client = server.connect().await;
+        // The rest of the body never comes.
+        client
+            .write(format!("{chunked}5\r\n01234\r\n6\r\n567890\r\n"))
+            .await;
+        let refusal = client.expect_response(413).await;
+        assert!(refusal.head.connection_has("close"), "{refusal:?}");
+        client.expect_eof().await;
+    });
+}
+
+#[test]
+fn a_request_that_takes_too_long_in_all_is_a_503_or_a_408_or_broken_off() {
+    run(async {
+        let mut config = Config::default();
+        config.request_timeout = Some(Duration::from_millis(100));
+        let app = http(async |mut http: Http| {
+            match &*http.scope.path() {
+                "/body" => drop(http.body().await),
+                "/begin" => {
+                    http.begin().await?;
+                    http.more("part").await?;
+                }
+                _ => {}
+            }
+            std::future::pending().await
+        });
+        let server = Server::start_with(config, app).await;
+        let mut client = server.connect().await;
+        client.get("/").await;
+        client.expect_response(503).await;
+        client
+            .write("POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nx")
+            .await;
+        client.expect_response(408).await;
+        client.expect_end().await;
+        let mut client = server.connect().await;
+        client.get("/begin").await;
+        client.expect_head(200).await;
+        assert_eq!(client.read_chunk().await.unwrap(), "part");
+        client.expect_end().await;
+        server.wait_for_exchanges(0).await;
     });
 }

@@ -258,6 +258,7 @@ fn date_and_server_can_be_turned_off() {
     });
 }
 
+/// HTTP-072
 #[test]
 fn the_apps_date_and_server_replace_the_servers() {
     run(async {
@@ -280,6 +281,7 @@ fn the_apps_date_and_server_replace_the_servers() {
     });
 }
 
+/// HTTP-087
 #[test]
 fn repeated_response_headers_stay_separate_and_in_order() {
     run(async {
@@ -489,6 +491,8 @@ fn trailers_may_be_promised_and_not_sent() {
 }
 
 /// CORE §7: an extension is offered only if the connection supports it.
+///
+/// CORE-024, TRAIL-001
 #[test]
 fn trailers_are_not_offered_to_a_client_that_does_not_accept_them() {
     run(async {

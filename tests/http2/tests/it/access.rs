@@ -83,13 +83,13 @@ fn a_broken_response_is_logged_with_its_sent_bytes() {
 }
 
 #[test]
-fn a_client_that_leaves_before_the_head_is_logged_without_a_status() {
+fn a_client_that_leaves_before_the_head_is_logged_as_499() {
     let server = Server::start_set(logged, app());
     let mut peer = server.connect();
     peer.get(1, "/wait");
     server.wait_for_exchanges(1);
     peer.reset(1, code::CANCEL);
-    expect_lines(&server, &["\"GET /wait HTTP/2.0\" - 0"]);
+    expect_lines(&server, &["\"GET /wait HTTP/2.0\" 499 0"]);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_lost_connection_has_a_line_for_each_request() {
     peer.get(3, "/wait");
     server.wait_for_exchanges(2);
     drop(peer);
-    let line = "\"GET /wait HTTP/2.0\" - 0";
+    let line = "\"GET /wait HTTP/2.0\" 499 0";
     expect_lines(&server, &[line, line]);
 }
 

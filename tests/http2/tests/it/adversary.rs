@@ -40,6 +40,7 @@ fn a_client_that_does_not_read_large_frames_is_disconnected() {
     server.wait_for_connections(0);
 }
 
+/// HTTP-082
 #[test]
 fn a_hint_after_an_unsent_start_is_sent_before_the_head() {
     let app = http(async |mut http: Http| {

@@ -44,6 +44,7 @@ fn downloads() -> (mpsc::Receiver<SendError>, impl App) {
     (reports, app)
 }
 
+/// HTTP-044, HTTP-081
 #[test]
 fn a_reset_is_a_disconnect_with_its_code_for_its_exchange_only() {
     let (reports, app) = uploads();

@@ -1,5 +1,7 @@
 //! Flow control.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -231,6 +233,109 @@ fn an_unread_upload_does_not_block_other_uploads() {
 }
 
 #[test]
+fn a_cancelled_upload_gives_its_credit_back_though_its_app_reads_nothing() {
+    let (_go, app) = gated_reader();
+    let server = Server::start_set(
+        |config| {
+            config.h2_stream_window = 65_535;
+            config.h2_max_concurrent_streams = 2;
+        },
+        app,
+    );
+    let mut peer = server.connect();
+    // Together far more than the connection's window of 131,070 bytes.
+    let mut sent = 0;
+    let mut upload = |peer: &mut Peer, stream| {
+        for _ in 0..4 {
+            sent += 16_000;
+            peer.expect_credit(0, u64::saturating_sub(sent, 65_535));
+            peer.data(stream, vec![b'x'; 16_000]);
+        }
+    };
+    for stream in (1..41).step_by(2) {
+        peer.post(stream, "/gated");
+        upload(&mut peer, stream);
+        peer.settle();
+        peer.reset(stream, code::CANCEL);
+    }
+    server.wait_for_exchanges(20);
+    peer.post(41, "/");
+    upload(&mut peer, 41);
+    peer.last(41, "");
+    assert_eq!(peer.expect_response(41, 200).text(), "64000");
+}
+
+/// Waits for the gate, then reads the body. Responds with the number of its parts, and how often it was
+/// polled for them.
+fn gated_counter() -> (watch::Sender<bool>, impl App) {
+    let (go, gate) = watch::channel(false);
+    let app = http_with(gate, async |mut gate, mut http: Http| {
+        gate.wait_for(|open| *open).await?;
+        let mut polls = 0;
+        let parts = {
+            let mut parts = pin!(async {
+                let mut parts = 0;
+                while let ReceiveEvent::HttpRequest(part) = http.receive.receive().await {
+                    parts += 1;
+                    if !part.more_body {
+                        break;
+                    }
+                }
+                parts
+            });
+            let parts = poll_fn(|cx| {
+                polls += 1;
+                parts.as_mut().poll(cx)
+            });
+            parts.await
+        };
+        http.respond(format!("{parts} {polls}")).await
+    });
+    (go, app)
+}
+
+#[test]
+fn a_loop_over_parts_that_are_all_there_yields_now_and_then() {
+    let (go, app) = gated_counter();
+    let server = Server::start_set(|config| config.h2_stream_window = 1 << 20, app);
+    let mut peer = server.connect();
+    peer.expect_credit(0, 1 << 20);
+    peer.post(1, "/");
+    for _ in 0..1_000 {
+        peer.data(1, vec![b'x'; 256]);
+    }
+    peer.last(1, "");
+    peer.settle();
+    go.send(true).unwrap();
+    assert_eq!(peer.expect_response(1, 200).text(), "1001 8");
+}
+
+#[test]
+fn frames_of_one_byte_that_wait_for_the_app_are_one_part() {
+    let (go, app) = gated_counter();
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    for _ in 0..4_000 {
+        peer.data(1, "x");
+    }
+    peer.last(1, "");
+    peer.settle();
+    go.send(true).unwrap();
+    assert_eq!(peer.expect_response(1, 200).text(), "1 1");
+}
+
+#[test]
+fn more_frames_of_one_byte_than_may_wait_end_the_connection() {
+    let (_go, app) = gated_counter();
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    peer.flood((0..8 * 1024 + 1).map(|_| Frame::data(1, "x")));
+    peer.expect_connection_error(code::ENHANCE_YOUR_CALM);
+}
+
+#[test]
 fn the_server_gives_credit_only_for_bytes_that_the_app_has_received() {
     let (report, reports) = mpsc::channel();
     let (go, gate) = watch::channel(0);
@@ -413,6 +518,26 @@ fn a_stream_above_the_limit_is_refused_and_the_others_continue() {
 }
 
 #[test]
+fn a_client_that_opens_its_window_byte_by_byte_reads_too_slowly() {
+    let set = |config: &mut ferricorn::Config| config.write_timeout = Duration::from_millis(400);
+    let server = Server::start_set(set, counted());
+    let mut peer = server.connect_with(&[(INITIAL, 0)]);
+    peer.get(1, "/1000");
+    peer.expect_status(1, 200);
+    for _ in 0..100 {
+        peer.credit(1, 1);
+        match peer.next(1) {
+            Event::Data(data, false) => assert_eq!(data, b"x"),
+            Event::Reset(code) => return assert_eq!(code, code::CANCEL),
+            other => peer.fail(format_args!("{other:?}")),
+        }
+        // The client's pace is what the test is about.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    peer.fail("no reset after five seconds");
+}
+
+#[test]
 fn a_write_timeout_resets_only_its_stream() {
     let (report, reports) = mpsc::channel();
     let app = http_with(report, async |report, mut http: Http| {
@@ -439,7 +564,10 @@ fn a_write_timeout_resets_only_its_stream() {
 #[test]
 fn a_slow_client_that_reads_in_time_is_not_reset() {
     let server = Server::start_set(
-        |config| config.write_timeout = Duration::from_millis(700),
+        |config| {
+            config.write_timeout = Duration::from_millis(700);
+            config.min_read_rate = 0;
+        },
         counted(),
     );
     let mut peer = server.connect_with(&[(INITIAL, 0)]);

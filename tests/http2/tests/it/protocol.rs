@@ -296,3 +296,54 @@ fn an_indexed_header_is_found_in_a_later_request() {
     let text = peer.expect_response(3, 200).text();
     assert!(text.contains("x-long: remembered\n"), "{text}");
 }
+
+#[test]
+fn the_reserved_bit_of_a_stream_is_ignored() {
+    let server = Server::start(hello());
+    let mut peer = server.connect();
+    let reserved = 1 << 31;
+    let head = Frame::new(kind::HEADERS, reserved | 1, Request::get("/").block());
+    peer.send(head.end_headers().end_stream());
+    peer.expect_response(1, 200);
+}
+
+#[test]
+fn data_after_a_reset_of_its_client_is_a_stream_error() {
+    let server = Server::start(never());
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    peer.reset(1, code::CANCEL);
+    peer.data(1, "more");
+    peer.expect_refusal(1, code::STREAM_CLOSED);
+}
+
+#[test]
+fn an_unknown_frame_in_the_middle_of_a_header_block_ends_the_connection() {
+    let server = Server::start(hello());
+    let mut peer = server.connect();
+    peer.send(Frame::new(kind::HEADERS, 1, Request::get("/").block()).end_stream());
+    peer.send(Frame::new(0x42, 1, *b"whatever"));
+    peer.expect_connection_error(code::PROTOCOL_ERROR);
+}
+
+#[test]
+fn padding_longer_than_its_headers_ends_the_connection() {
+    let mut payload = Request::get("/").block();
+    payload.insert(0, u8::MAX);
+    let head = Frame::new(kind::HEADERS, 3, payload).flags(flag::PADDED);
+    expect_connection_error(head.end_headers().end_stream(), code::PROTOCOL_ERROR);
+}
+
+#[test]
+fn a_priority_on_stream_0_ends_the_connection() {
+    expect_connection_error(Frame::priority(0, 1), code::PROTOCOL_ERROR);
+}
+
+#[test]
+fn a_continuation_on_stream_0_ends_the_connection() {
+    let server = Server::start(hello());
+    let mut peer = server.connect();
+    peer.send(Frame::new(kind::HEADERS, 1, Request::get("/").block()).end_stream());
+    peer.send(Frame::continuation(0, []).end_headers());
+    peer.expect_connection_error(code::PROTOCOL_ERROR);
+}

@@ -79,7 +79,7 @@ fn a_promise_is_sent_before_the_head_and_its_response_on_its_own_stream() {
     expect_text(&mut peer, 4, "this is /b");
 }
 
-/// PUSH-005, PUSH-007, PUSH-008, PUSH-010
+/// PUSH-005, PUSH-007, PUSH-008, PUSH-010, HTTP-057
 #[test]
 fn a_promise_is_a_get_with_the_authority_and_some_headers_of_the_request() {
     let server = Server::start(pushing());
@@ -829,4 +829,24 @@ fn a_client_may_send_a_window_update_for_a_promise_before_its_response() {
     peer.settle();
     release.send(true).unwrap();
     expect_text(&mut peer, promised, "at last");
+}
+
+/// RFC 9113 §5.1
+#[test]
+fn data_of_the_client_on_a_promised_stream_ends_the_connection() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let app = http_with(released, async |mut released, mut http: Http| {
+        if http.scope.path() == "/" {
+            push(&mut http, "/a").await?;
+            return http.respond("page").await;
+        }
+        released.wait_for(|released| *released).await?;
+        http.respond("at last").await
+    });
+    let server = Server::start(app);
+    let mut peer = server.connect();
+    let promised = expect_page_with_promise(&mut peer, 1);
+    peer.data(promised, "mine");
+    peer.expect_connection_error(code::PROTOCOL_ERROR);
+    release.send(true).unwrap();
 }

@@ -62,12 +62,25 @@ fn seen_by_app(request: &Request) -> Vec<String> {
 }
 
 #[test]
-fn a_path_that_is_not_ascii_is_served_as_utf_8() {
-    let server = Server::start(mirror());
+fn a_path_that_is_not_ascii_is_malformed() {
+    expect_malformed(&Request::get("/caf\u{e9}"));
+    expect_malformed(&Request::get("/\""));
+}
+
+#[test]
+fn a_path_above_the_limit_of_a_request_line_is_a_414() {
+    let server = Server::start_set(|config| config.max_request_line = 300, hello());
     let mut peer = server.connect();
-    peer.get(1, "/caf\u{e9}");
-    let text = peer.expect_response(1, 200).text();
-    assert!(text.starts_with("GET /caf\u{e9}\n"), "{text}");
+    peer.get(1, &format!("/{}", "a".repeat(299)));
+    peer.expect_response(1, 200);
+    peer.get(3, &format!("/{}", "a".repeat(300)));
+    peer.expect_response(3, 414);
+}
+
+#[test]
+fn an_authority_without_a_possible_port_or_address_is_malformed() {
+    expect_malformed(&Request::get("/").with(":authority", "a:65536"));
+    expect_malformed(&Request::get("/").with(":authority", "[zz]"));
 }
 
 #[test]
@@ -232,6 +245,7 @@ fn a_te_other_than_trailers_is_malformed() {
     expect_status(&Request::get("/").header("te", "trailers"), 200);
 }
 
+/// HTTP-009
 #[test]
 fn the_authority_becomes_the_host_header() {
     let lines = seen_by_app(&Request::get("/x?y=1").with(":authority", "example.org:81"));
@@ -519,4 +533,42 @@ fn the_scope_says_whether_a_body_follows() {
     peer.post(3, "/");
     peer.last(3, "a");
     assert_eq!(peer.expect_response(3, 200).text(), "true");
+}
+
+#[test]
+fn a_body_above_the_limit_is_a_413_before_or_while_it_is_read() {
+    let server = Server::start_set(|config| config.max_body_size = Some(10), echo());
+    let mut peer = server.connect();
+    peer.post(1, "/");
+    peer.last(1, "0123456789");
+    assert_eq!(peer.expect_response(1, 200).text(), "0123456789");
+    peer.send(headers(
+        3,
+        &Request::new("POST", "/").header("content-length", "11"),
+    ));
+    peer.expect_response(3, 413);
+    peer.post(5, "/");
+    peer.data(5, "01234");
+    peer.data(5, "567890");
+    peer.expect_response(5, 413);
+    peer.get(7, "/");
+    peer.expect_response(7, 200);
+}
+
+#[test]
+fn a_request_that_takes_too_long_in_all_is_a_503_or_a_408() {
+    let app = http(async |mut http: Http| {
+        if http.scope.path() == "/body" {
+            drop(http.body().await);
+        }
+        std::future::pending().await
+    });
+    let limit = Some(std::time::Duration::from_millis(100));
+    let server = Server::start_set(|config| config.request_timeout = limit, app);
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    peer.expect_response(1, 503);
+    peer.post(3, "/body");
+    peer.expect_response(3, 408);
+    server.wait_for_exchanges(0);
 }

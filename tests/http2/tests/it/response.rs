@@ -230,6 +230,7 @@ fn trailers_are_sent_to_a_client_that_accepts_them() {
     assert_eq!(response.trailers, Some(expected));
 }
 
+/// TRAIL-001
 #[test]
 fn trailers_are_not_offered_without_te_trailers() {
     let server = Server::start(http(with_trailers));
@@ -259,6 +260,7 @@ fn hint(link: &'static str) -> HttpResponseEarlyHint {
     HttpResponseEarlyHint::new([HeaderValue::from_static(link)])
 }
 
+/// HINT-001
 #[test]
 fn early_hints_come_before_the_head() {
     let server = Server::start(http(async |mut http: Http| {

@@ -54,26 +54,25 @@ fn the_loaded_probe_passes_with_the_command_of_this_server() {
         .filter(|result| result["grade"] == "failed")
         .collect();
     let ids: Vec<&str> = failed.iter().filter_map(|one| one["id"].as_str()).collect();
-    // On HTTP/1.1, hyper leaves out trailers that no `trailer` header announces.
-    assert_eq!(ids, ["HTTP-051"], "{failed:#?}");
-    assert_eq!(output.status.code(), Some(1));
+    assert!(ids.is_empty(), "{failed:#?}");
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]
 fn a_run_prints_a_table_and_how_to_repeat_a_failure() {
-    let ferricorn = library::build_program("ferricorn-cli", "ferricorn", &[]);
+    let server = library::build("tiny-server");
     let probe = PROBE.display().to_string();
-    let exec = format!(
-        "{} {{probe}} --bind 127.0.0.1:{{port}}",
-        ferricorn.display()
-    );
+    // It stops after a line on its input and ends here with a signal instead.
+    let exec = format!("{} 127.0.0.1:{{port}} {{probe}}", server.display());
     let arguments = [
-        "run", "--exec", &exec, "--probe", &probe, "--only", "HTTP-05*",
+        "run", "--exec", &exec, "--probe", &probe, "--only", "LIFE-013",
     ];
-    let output = text(&asgi_spec(&arguments).stdout);
+    let output = asgi_spec(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let output = text(&output.stdout);
     assert!(output.starts_with("chapter"), "{output}");
     assert!(
-        output.contains("  repeat    asgi-spec run --only HTTP-051"),
+        output.contains("  repeat    asgi-spec run --only LIFE-013"),
         "{output}"
     );
 }

@@ -6,4 +6,5 @@ mod docs;
 mod imports;
 mod layout;
 mod modules;
+mod size;
 mod workspace;

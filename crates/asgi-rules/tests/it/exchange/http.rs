@@ -1,13 +1,18 @@
 use std::future::Future;
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, Wake, Waker};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use asgi::{
-    DisconnectReason, Extension, Extensions, HttpRequest, HttpResponseBody, HttpResponseEarlyHint,
-    HttpResponseStart, Receiver, SendEvent, Sender,
+    App, AppError, DisconnectReason, DynApp, Extension, Extensions, HttpRequest, HttpResponseBody,
+    HttpResponseEarlyHint, HttpResponseStart, HttpScope, Receiver, Scope, SendEvent, Sender,
 };
-use asgi_rules::exchange::HttpExchange;
-use asgi_rules::{AppEnd, Ending, Fault, HttpRules};
+use asgi_rules::exchange::{HttpExchange, RunningApp};
+use asgi_rules::{
+    AppEnd, ClosedWaiter, ClosedWakers, Ending, Fault, HttpRules, Verdict, WireEvent,
+};
 use http::Method;
 
 use super::{Task, once, receive, send};
@@ -327,10 +332,227 @@ fn a_waker_may_use_the_exchange() {
     let (exchange, mut receiver, mut sender) = exchange();
     let uses = Arc::new(Uses(exchange.clone(), Mutex::default()));
     let waker = Waker::from(Arc::clone(&uses));
-    let mut cx = std::task::Context::from_waker(&waker);
+    let mut cx = Context::from_waker(&waker);
     assert!(exchange.poll_wants_body(&mut cx).is_pending());
     assert!(receiver.poll_receive(&mut cx).is_pending());
     assert!(sender.poll_closed(&mut cx).is_pending());
     exchange.disconnected(DisconnectReason::Lost);
     assert_eq!(*uses.1.lock().unwrap(), [true, false, false]);
+}
+
+/// Dropping a waker may use the exchange, too: the state of a task is dropped with its last waker.
+#[test]
+fn a_waker_that_a_handle_drops_may_use_the_exchange() {
+    struct Uses(HttpExchange, mpsc::Sender<bool>);
+    impl Wake for Uses {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Uses {
+        fn drop(&mut self) {
+            let _ = self.1.send(self.0.is_complete());
+        }
+    }
+    let (exchange, _receive, sender) = exchange();
+    let (dropped, drops) = mpsc::channel();
+    // A deadlock stays in this thread, and the test fails.
+    std::thread::spawn(move || {
+        let waker = || Waker::from(Arc::new(Uses(exchange.clone(), dropped.clone())));
+        let mut handle = Box::pin(sender.closed_handle());
+        for _ in 0..2 {
+            let polled = handle.as_mut().poll(&mut Context::from_waker(&waker()));
+            assert!(polled.is_pending());
+        }
+        drop(handle);
+    });
+    for _ in 0..2 {
+        let used = drops.recv_timeout(Duration::from_secs(10));
+        assert_eq!(used, Ok(false), "the exchange was locked");
+    }
+}
+
+/// CORE-030
+#[test]
+fn a_server_gets_the_wakers_of_handles_back_to_drop_them() {
+    let mut wakers = ClosedWakers::default();
+    let mut waiter = ClosedWaiter::default();
+    let [first, second] = [Task::new(), Task::new()].map(Waker::from);
+    let mut register = |waker| wakers.register(&mut waiter, &Context::from_waker(waker));
+    assert!(register(&first).is_none());
+    assert!(register(&first).is_none(), "it stays");
+    assert!(register(&second).is_some_and(|old| old.will_wake(&first)));
+    assert!(
+        wakers
+            .remove(&mut waiter)
+            .is_some_and(|old| old.will_wake(&second))
+    );
+    assert!(wakers.remove(&mut waiter).is_none());
+    assert!(wakers.take().is_empty());
+}
+
+fn post(length: &str, expect: &str, app: impl App) -> (HttpExchange, RunningApp) {
+    let mut scope = HttpScope::new(Method::POST, "/".parse().unwrap());
+    for (name, value) in [("content-length", length), ("expect", expect)] {
+        scope.headers.insert(name, value.parse().unwrap());
+    }
+    HttpExchange::start(&DynApp::new(app), scope)
+}
+
+/// Polls an app that must have ended. Returns the end of its exchange, and the line for the log.
+fn end(exchange: &HttpExchange, app: &mut RunningApp) -> (Verdict, String) {
+    match once(|cx| exchange.poll_app(app, cx)) {
+        Poll::Ready((verdict, outcome)) => {
+            let line = verdict
+                .fault
+                .map(|fault| outcome.describe(fault).to_string());
+            (verdict, line.unwrap_or_default())
+        }
+        Poll::Pending => panic!("the app waits"),
+    }
+}
+
+/// Answers with the request's body.
+async fn echo(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+    let body = receive.body(1024).await?;
+    Ok(send.respond(HttpResponseStart::ok(), body).await?)
+}
+
+/// HTTP-014, HTTP-016, HTTP-018
+#[test]
+fn the_length_of_the_request_says_which_part_is_the_last() {
+    let (exchange, mut app) = post("8", "100-Continue, a", echo);
+    exchange.push_content("");
+    assert!(
+        !exchange.take_continue(),
+        "the app has not asked for the body"
+    );
+    assert!(once(|cx| exchange.poll_app(&mut app, cx)).is_pending());
+    assert!(exchange.take_continue());
+    assert!(!exchange.take_continue());
+    exchange.read_content(&b"four"[..]);
+    assert_eq!(exchange.unread(), 4);
+    assert!(once(|cx| exchange.poll_app(&mut app, cx)).is_pending());
+    exchange.push_content("more, and the next request");
+    assert_eq!(exchange.unread(), 0);
+    assert_eq!(end(&exchange, &mut app).0.ending, Ending::Complete);
+    let output = exchange.take_output();
+    assert!(matches!(output, Some(WireEvent::Response(_, body)) if body == "fourmore"));
+
+    let (exchange, mut app) = post("0", "100-continue", echo);
+    exchange.push_content("");
+    assert!(!exchange.take_continue());
+    assert_eq!(end(&exchange, &mut app).0.ending, Ending::Complete);
+}
+
+/// HTTP-018
+#[test]
+fn no_100_comes_after_the_head_or_after_a_part_of_the_body() {
+    async fn head_first(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+        send.send(HttpResponseStart::ok()).await?;
+        send.flush().await?;
+        receive.receive().await;
+        Ok(())
+    }
+    let (exchange, mut app) = post("8", "100-continue", head_first);
+    assert!(once(|cx| exchange.poll_app(&mut app, cx)).is_pending());
+    assert!(exchange.wants_body());
+    assert!(!exchange.take_continue());
+
+    let (exchange, mut app) = post("8", "100-continue", echo);
+    exchange.push_content("part");
+    assert!(once(|cx| exchange.poll_app(&mut app, cx)).is_pending());
+    assert!(exchange.wants_body());
+    assert!(!exchange.take_continue());
+}
+
+/// HTTP-020, HTTP-038, HTTP-069
+#[test]
+fn the_verdict_has_the_status_of_the_servers_own_answer() {
+    struct Fails(io::ErrorKind);
+    impl io::Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+    }
+    type Read = fn(&HttpExchange);
+    let reads: [(Read, Option<u16>); 4] = [
+        (|exchange| exchange.read_content(io::empty()), Some(400)),
+        (
+            |exchange| exchange.read_content(Fails(io::ErrorKind::WouldBlock)),
+            Some(408),
+        ),
+        (
+            |exchange| exchange.read_content(Fails(io::ErrorKind::BrokenPipe)),
+            None,
+        ),
+        (
+            |exchange| exchange.read_content(&b"not text"[..]),
+            Some(500),
+        ),
+    ];
+    for (read, status) in reads {
+        let text = async |_: Scope, mut receive: Receiver, _: Sender| {
+            receive.body(1024).await?;
+            Err("not text".into())
+        };
+        let (exchange, mut app) = post("8", "", text);
+        assert!(once(|cx| exchange.poll_app(&mut app, cx)).is_pending());
+        read(&exchange);
+        assert_eq!(exchange.has_left(), status != Some(500));
+        let (verdict, line) = end(&exchange, &mut app);
+        assert_eq!(verdict.answer.map(|status| status.as_u16()), status);
+        let expected = if status == Some(500) {
+            "the app failed: not text"
+        } else {
+            ""
+        };
+        assert_eq!(line, expected);
+    }
+}
+
+/// CORE-028
+#[test]
+fn the_server_has_no_answer_of_its_own_after_a_head_or_an_abort() {
+    async fn half(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+        send.send(HttpResponseStart::ok()).await?;
+        send.flush().await?;
+        Ok(())
+    }
+    let (exchange, mut app) = post("8", "", half);
+    let (verdict, line) = end(&exchange, &mut app);
+    assert_eq!((verdict.ending, verdict.answer), (Ending::Abort, None));
+    assert_eq!(line, "the app's response is incomplete");
+
+    let aborts = async |_: Scope, _: Receiver, _: Sender| Err(AppError::aborted());
+    let (exchange, mut app) = post("8", "", aborts);
+    let (verdict, line) = end(&exchange, &mut app);
+    assert_eq!((verdict.ending, verdict.answer), (Ending::Abort, None));
+    assert_eq!(line, "");
+}
+
+/// CORE-019: also if the app's future panics when it is dropped.
+#[test]
+fn a_panic_of_the_app_is_its_end() {
+    async fn panics(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        panic!("a first panic");
+    }
+    let (exchange, mut app) = post("0", "", panics);
+    let (verdict, line) = end(&exchange, &mut app);
+    assert_eq!(verdict.ending, Ending::ServerError);
+    assert_eq!(line, "the app panicked");
+
+    struct Bomb;
+    impl Future for Bomb {
+        type Output = Result<(), AppError>;
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(Ok(()))
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("it would end the server's task");
+        }
+    }
+    let mut app = RunningApp::new(Box::pin(Bomb));
+    let outcome = once(|cx| Pin::new(&mut app).poll(cx));
+    assert!(matches!(outcome, Poll::Ready(outcome) if outcome.end == AppEnd::Panicked));
 }

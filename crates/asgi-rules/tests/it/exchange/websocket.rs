@@ -26,7 +26,7 @@ fn open() -> (WebSocketExchange, Receiver, Sender) {
     (exchange, receiver, sender)
 }
 
-/// WS-004, WS-013
+/// WS-004, WS-013, WS-045
 #[test]
 fn messages_before_the_accept_are_received_after_it() {
     let (exchange, mut receiver, mut sender) = exchange();

@@ -85,6 +85,7 @@ fn nothing_is_taken_once_the_client_cannot_be_reached() {
     }
 }
 
+/// HTTP-083
 #[test]
 fn the_reason_never_changes_after_the_app_has_learned_it() {
     let mut rules = get();

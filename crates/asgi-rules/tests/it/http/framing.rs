@@ -239,6 +239,7 @@ fn the_length_of_a_discarded_body_is_not_checked() {
     assert!(rules.is_complete());
 }
 
+/// TRAIL-005, TRAIL-006
 #[test]
 fn trailers_are_sent_as_one_section_after_a_body_without_length() {
     let mut rules = get();

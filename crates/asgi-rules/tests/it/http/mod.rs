@@ -148,6 +148,7 @@ const EVENTS: [(&str, Make); 13] = [
     ("lifespan", || asgi::LifespanStartupComplete::new().into()),
 ];
 
+/// HTTP-021, HTTP-082, DEBUG-002, TRAIL-004
 #[test]
 fn every_event_in_every_phase() {
     let mut table = String::new();

@@ -59,6 +59,7 @@ fn an_event_of_an_extension_that_is_not_offered_is_refused_even_out_of_place() {
     assert!(rejected(&mut rules, push).is_refused());
 }
 
+/// TRAIL-002, TRAIL-003
 #[test]
 fn other_misuse_comes_before_other_refusals() {
     // `http.response.start` does not belong to an extension, but this one asks for trailers.

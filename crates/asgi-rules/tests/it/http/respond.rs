@@ -15,6 +15,7 @@ fn outcome(mut rules: HttpRules, result: &Result<WireEvent, SendError>) -> Strin
     format!("{result:?}, held {held}, complete {complete}, then {next:?}, end {end:?}")
 }
 
+/// HTTP-085
 #[test]
 fn a_complete_response_is_the_same_as_its_two_events() {
     let begin: [fn(&mut HttpRules); 5] = [

@@ -53,7 +53,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How long the app's startup may take",
         details: "The server accepts no connection before the startup is complete. If the startup \
-                  takes longer, the command ends with exit code 4.",
+                  takes longer, the command ends with exit code 4. The load of a library, with its \
+                  constructors and its start function, may take this long too.",
     },
     CliOption {
         name: "shutdown-timeout",
@@ -66,8 +67,8 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How long the app's shutdown may take",
         details: "The shutdown starts after the last exchange has ended, so a stop may take \
-                  --graceful-timeout plus this time. If the shutdown takes longer, the command \
-                  ends with exit code 1.",
+                  --graceful-timeout plus this time, and one second more if the app blocks its \
+                  threads. If the shutdown takes longer, the command ends with exit code 1.",
     },
     CliOption {
         name: "keep-alive-timeout",
@@ -109,6 +110,23 @@ pub(super) static OPTIONS: &[CliOption] = &[
         details: "Counts only while the app waits for more of the body.",
     },
     CliOption {
+        name: "min-body-rate",
+        short: None,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.min_body_rate,
+            min: 0,
+            max: 1 << 30,
+        },
+        default_in_words: None,
+        summary: "How many bytes of a request body a client must send in a second; 0 turns it off",
+        details: "Stops clients that send a byte now and then, which --body-timeout takes for no \
+                  pause. Counts only while the app waits for more of the body. The server ends a \
+                  request whose client is late by --body-timeout at this rate. Turn it off for \
+                  clients that keep a request open to send a few bytes now and then, such as \
+                  streaming gRPC. The default is that of Kestrel.",
+    },
+    CliOption {
         name: "write-timeout",
         short: None,
         group: OptionGroup::Timeouts,
@@ -119,6 +137,35 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How long a client may read nothing while the server has data to send",
         details: "Stops slow-read attacks.",
+    },
+    CliOption {
+        name: "min-read-rate",
+        short: None,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.min_read_rate,
+            min: 0,
+            max: 1 << 30,
+        },
+        default_in_words: None,
+        summary: "How many bytes of a response a client must read in a second; 0 turns it off",
+        details: "Stops clients that read a byte now and then, which --write-timeout takes for no \
+                  pause. Counts only while the server has data to send. The server ends a response \
+                  whose client is late by --write-timeout at this rate. WebSockets do not have this \
+                  rate. The default is that of Kestrel.",
+    },
+    CliOption {
+        name: "request-timeout",
+        short: None,
+        group: OptionGroup::Timeouts,
+        kind: OptionKind::DurationOrNever {
+            setting: |settings| &mut settings.config.request_timeout,
+            zero: Zero::Refused,
+        },
+        default_in_words: None,
+        summary: "How long a request may take, from its head to the end of its response",
+        details: "Then the server ends the app. The client gets a 503, or a 408 if the app waits for \
+                  its body, or a broken response if the head is out. Not for WebSockets.",
     },
     CliOption {
         name: "tls-handshake-timeout",
@@ -147,6 +194,19 @@ pub(super) static OPTIONS: &[CliOption] = &[
                   memory.",
     },
     CliOption {
+        name: "max-request-line",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::Size {
+            setting: |settings| &mut settings.config.max_request_line,
+            min: 256,
+            max: usize::MAX,
+        },
+        default_in_words: None,
+        summary: "Longest request line; on HTTP/2, the longest path",
+        details: "A longer one gets a 414. It cannot be longer than --max-head-size.",
+    },
+    CliOption {
         name: "max-headers",
         short: None,
         group: OptionGroup::Limits,
@@ -157,6 +217,16 @@ pub(super) static OPTIONS: &[CliOption] = &[
         default_in_words: None,
         summary: "How many headers a request may have",
         details: "A request with more headers gets a 431.",
+    },
+    CliOption {
+        name: "max-body-size",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::SizeOrNever(|settings| &mut settings.config.max_body_size),
+        default_in_words: None,
+        summary: "Largest body of a request",
+        details: "A larger one gets a 413: before the app is called if content-length tells, and \
+                  otherwise when the app reads beyond the limit.",
     },
     CliOption {
         name: "max-connections",
@@ -170,6 +240,17 @@ pub(super) static OPTIONS: &[CliOption] = &[
         summary: "How many connections may be open",
         details: "Further ones wait in the backlog. Each needs a file descriptor: when the server \
                   starts, it raises the limit on open files as far as it is allowed.",
+    },
+    CliOption {
+        name: "max-connections-per-address",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::CountOrNever(|settings| &mut settings.config.max_connections_per_address),
+        default_in_words: None,
+        summary: "How many connections one IP address may have",
+        details: "The server closes further ones at once, without an answer. The first 64 bits of \
+                  an IPv6 address count as one address. A proxy and the users of one network share \
+                  an address.",
     },
     CliOption {
         name: "max-exchanges",

@@ -2,14 +2,15 @@
 //!
 //! [`RequestFraming`](super::RequestFraming) calls it with complete lines, without their CRLF.
 
-use memchr::memchr2;
-
 use super::{FramingError, FramingState, SeenHeaders};
+use crate::syntax::{is_target_byte, is_token_byte};
 
 /// The facts about one head that decide what comes after it.
 #[derive(Debug, Default)]
 pub(super) struct HeadFraming {
     http_10: bool,
+    /// The version is HTTP/1.2 to 1.9.
+    newer_minor: bool,
     host: bool,
     content_length: Option<u64>,
     transfer_encoding: bool,
@@ -30,10 +31,17 @@ const LOOKED_AT: [bool; 256] = {
 impl HeadFraming {
     /// Starts a head with its request line.
     pub(super) fn new(request_line: &[u8]) -> Result<Self, FramingError> {
+        let version = version(request_line)?;
         Ok(Self {
-            http_10: request_line_is_http_10(request_line)?,
+            http_10: version == RequestVersion::Http10,
+            newer_minor: version == RequestVersion::NewerMinor,
             ..Self::default()
         })
+    }
+
+    /// Whether the version is HTTP/1.2 to 1.9, which hyper does not know.
+    pub(super) fn has_newer_minor(&self) -> bool {
+        self.newer_minor
     }
 
     /// Whether [`add_line`](Self::add_line) has a use for a line that begins with this byte.
@@ -109,26 +117,95 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     is_named(line, name).then(|| line[name.len() + 1..].trim_ascii())
 }
 
+/// A `content-length` above this does not fit into the 64-bit numbers with a sign that most other
+/// programs use.
+const MAX_CONTENT_LENGTH: u64 = i64::MAX as u64;
+
+/// RFC 9110 §8.6: a recipient "MUST anticipate potentially large decimal numerals and prevent parsing
+/// errors due to integer conversion overflows".
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    str::from_utf8(digits).ok()?.parse().ok()
+    let number = str::from_utf8(digits).ok()?.parse().ok()?;
+    (number <= MAX_CONTENT_LENGTH).then_some(number)
 }
 
-/// RFC 9112 §3: `method SP request-target SP HTTP-version`, each of them once.
-fn request_line_is_http_10(line: &[u8]) -> Result<bool, FramingError> {
-    const VERSION: usize = "HTTP/1.1".len();
-    let parts = || {
-        let method = line.iter().position(|byte| *byte == b' ')?;
-        let rest = &line[method + 1..];
-        let (target, version) = rest.split_at_checked(rest.len().checked_sub(VERSION + 1)?)?;
-        Some((target, version.strip_prefix(b" ")?))
-    };
-    let (target, version) = parts().ok_or(FramingError::MalformedRequestLine)?;
-    // No form of a target contains a fragment; hyper's URI type drops it silently.
-    if target.is_empty() || memchr2(b' ', b'#', target).is_some() || version.contains(&b' ') {
-        return Err(FramingError::MalformedRequestLine);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestVersion {
+    Http10,
+    Http11,
+    NewerMinor,
+}
+
+/// Checks a request line without its CRLF, and returns its version.
+fn version(line: &[u8]) -> Result<RequestVersion, FramingError> {
+    match check_beginning(line)? {
+        Some(b"HTTP/1.1") => Ok(RequestVersion::Http11),
+        Some(b"HTTP/1.0") => Ok(RequestVersion::Http10),
+        // RFC 9110 §2.5: a recipient of a higher minor version "SHOULD process the message as if it
+        // was in the highest minor version within that major version to which the recipient is
+        // conformant".
+        Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) => {
+            Ok(RequestVersion::NewerMinor)
+        }
+        _ => Err(FramingError::MalformedRequestLine),
     }
-    Ok(version == b"HTTP/1.0")
+}
+
+/// Checks as much of a request line as there is, from left to right, and returns what there is of its
+/// version. So a fault has the same answer however the line is split, and hyper sees no part of it.
+///
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`, each of them once.
+pub(super) fn check_beginning(line: &[u8]) -> Result<Option<&[u8]>, FramingError> {
+    let method = line
+        .iter()
+        .position(|byte| !is_token_byte(*byte))
+        .unwrap_or(line.len());
+    let target = match line[method..] {
+        [] => return Ok(None),
+        [b' ', ref target @ ..] if method > 0 => target,
+        _ => return Err(FramingError::MalformedRequestLine),
+    };
+    // No form of a target contains a fragment; hyper's URI type drops it silently.
+    let end = target
+        .iter()
+        .position(|byte| !is_target_byte(*byte))
+        .unwrap_or(target.len());
+    let version = match target[end..] {
+        [] => return Ok(None),
+        [b' ', ref version @ ..] if end > 0 => version,
+        _ => return Err(FramingError::MalformedRequestLine),
+    };
+    let known = version.len().min(HTTP_1.len());
+    match version {
+        _ if version[..known] == HTTP_1[..known] => {}
+        // Whatever follows, it is not HTTP/1.
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..] if version[5] != b'1' => {
+            return Err(FramingError::UnsupportedVersion);
+        }
+        _ => return Err(FramingError::MalformedRequestLine),
+    }
+    match version[known..] {
+        [] | [b'0'..=b'9'] => Ok(Some(version)),
+        _ => Err(FramingError::MalformedRequestLine),
+    }
+}
+
+const HTTP_1: &[u8] = b"HTTP/1.";
+
+/// Whether the beginning of a request line ends with the last byte of HTTP/1.2 to 1.9.
+pub(super) fn ends_with_newer_minor(line: &[u8]) -> bool {
+    let Some((b'2'..=b'9', before)) = line.split_last() else {
+        return false;
+    };
+    let start = before.strip_suffix(b" HTTP/1.");
+    start.is_some_and(|start| start.contains(&b' '))
+}
+
+/// Whether this is `field-name ":" OWS field-value OWS`. (RFC 9112 §5)
+pub(super) fn is_field_line(line: &[u8]) -> bool {
+    let name = line.iter().take_while(|byte| is_token_byte(**byte)).count();
+    let is_value = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    name > 0 && line.get(name) == Some(&b':') && line[name..].iter().all(is_value)
 }

@@ -1,14 +1,19 @@
-use super::{FramingError, Position, RequestFraming, SeenHeaders};
+use super::{FramingError, LineLimits, Position, RequestFraming, SeenHeaders};
 
 const MAX: usize = 1024;
+
+fn framing() -> RequestFraming {
+    RequestFraming::new(LineLimits::new(MAX, 2 * MAX))
+}
 
 /// Feeds the bytes in one piece and split in two at every place: the result must be the same.
 #[track_caller]
 fn check(bytes: &str, heads: u64, refused: Option<FramingError>, position: Position) {
     for split in 0..bytes.len() {
-        let mut framing = RequestFraming::new(MAX);
+        let mut framing = framing();
         let (first, second) = bytes.as_bytes().split_at(split);
         let read = framing.read(first).and_then(|()| framing.read(second));
+        assert_eq!(read.is_err(), refused.is_some(), "split at {split}");
         assert_eq!(framing.heads, heads, "heads, split at {split}");
         assert_eq!(
             framing.refused.map(|(_, why)| why),
@@ -137,18 +142,86 @@ fn framing_that_two_parsers_could_read_differently_is_refused() {
             FramingError::MalformedRequestLine,
         ),
         (
+            "G[T / HTTP/1.1\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            " / HTTP/1.1\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "GET / HTTP/1.10\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
             "GET /#x HTTP/1.1\r\n\r\n".into(),
             0,
             FramingError::MalformedRequestLine,
         ),
         (
+            "GET /\u{e9} HTTP/1.1\r\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "GET /?\" HTTP/1.1\r\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "GET / HTTP/2.0\r\n\r\n".into(),
+            0,
+            FramingError::UnsupportedVersion,
+        ),
+        (
+            "GET / HTTP/0.9\r\n\r\n".into(),
+            0,
+            FramingError::UnsupportedVersion,
+        ),
+        (
             format!("GET /{} HTTP/1.1\r\n", "a".repeat(3 * MAX)),
             0,
+            FramingError::TargetTooLong,
+        ),
+        ("A".repeat(MAX + 2), 0, FramingError::MethodTooLong),
+        (
+            format!("{} / HTTP/1.1\r\n", "A".repeat(MAX + 2)),
+            0,
+            FramingError::MethodTooLong,
+        ),
+        (
+            format!("G[T /{} HTTP/1.1\r\n", "a".repeat(3 * MAX)),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "G[T / HTTP/1.1\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            "GET /\u{1} HTTP/2.0\r\n\r\n".into(),
+            0,
+            FramingError::MalformedRequestLine,
+        ),
+        (
+            head(&format!("a: {}\r\n", "b".repeat(2 * MAX))),
+            0,
             FramingError::TooLong,
+        ),
+        (
+            head("content-length: 9223372036854775808\r\n"),
+            0,
+            FramingError::MalformedContentLength,
         ),
         (chunked("+1\r\na\r\n"), 1, FramingError::MalformedChunk),
         (chunked("0_2e\r\n"), 1, FramingError::MalformedChunk),
         (chunked("\r\n"), 1, FramingError::MalformedChunk),
+        (chunked("1;\r\na\r\n"), 1, FramingError::MalformedChunk),
+        (chunked("1 \r\na\r\n"), 1, FramingError::MalformedChunk),
         (chunked("1 x\r\na\r\n"), 1, FramingError::MalformedChunk),
         (
             chunked("10000000000000000\r\n"),
@@ -160,10 +233,11 @@ fn framing_that_two_parsers_could_read_differently_is_refused() {
         (chunked("1\r\na\n"), 1, FramingError::BareLineFeed),
         (chunked("0\r\na: b\n\r\n"), 1, FramingError::BareLineFeed),
     ] {
-        let mut framing = RequestFraming::new(MAX);
-        let in_body = framing.read(bytes.as_bytes()).is_err();
+        let mut framing = framing();
+        assert!(framing.read(bytes.as_bytes()).is_err(), "{bytes:?}");
         assert_eq!(framing.refused, Some((heads, error)), "{bytes:?}");
-        assert_eq!(in_body, heads == 1, "{bytes:?}");
+        assert_eq!(framing.body_fault.is_some(), heads == 1, "{bytes:?}");
+        assert_eq!(framing.refused_head().is_some(), heads == 0, "{bytes:?}");
         assert_eq!(framing.check_request(heads), Err(error));
         check(&bytes, heads, Some(error), Position::Head);
     }
@@ -171,7 +245,7 @@ fn framing_that_two_parsers_could_read_differently_is_refused() {
 
 #[test]
 fn a_request_that_did_not_come_through_is_refused() {
-    let mut framing = RequestFraming::new(MAX);
+    let mut framing = framing();
     framing.read(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert_eq!(framing.check_request(0), Ok(SeenHeaders::default()));
     assert_eq!(framing.check_request(1), Err(FramingError::OutOfStep));
@@ -179,7 +253,7 @@ fn a_request_that_did_not_come_through_is_refused() {
 
 #[test]
 fn rare_headers_are_noted_for_the_rest_of_the_connection() {
-    let mut framing = RequestFraming::new(MAX);
+    let mut framing = framing();
     for (headers, seen) in [
         ("host: a\r\ntex: a\r\nexpect-ct: a\r\n", [false; 4]),
         (
@@ -205,10 +279,69 @@ fn rare_headers_are_noted_for_the_rest_of_the_connection() {
 
 #[test]
 fn requests_before_a_refused_one_pass() {
-    let mut framing = RequestFraming::new(MAX);
-    framing
-        .read(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\n\r\n")
-        .unwrap();
+    let mut framing = framing();
+    let sound = b"GET / HTTP/1.1\r\n\r\n";
+    let all = [sound, &b"GET / HTTP/1.1\n\r\n"[..]].concat();
+    assert_eq!(framing.read(&all), Err(sound.len()));
     assert_eq!(framing.check_request(0), Ok(SeenHeaders::default()));
     assert_eq!(framing.check_request(1), Err(FramingError::BareLineFeed));
+    assert_eq!(
+        framing.refused_head(),
+        Some((1, FramingError::BareLineFeed))
+    );
+    assert_eq!(framing.request_line(), b"GET / HTTP/1.1");
+}
+
+#[test]
+fn a_header_of_a_split_head_is_checked_because_hyper_looks_only_at_its_end() {
+    for line in ["x y: z\r\n", "xy\r\n", ": y\r\n", "x: \0\r\n", "x:\x7f\r\n"] {
+        let mut framing = framing();
+        framing.read(b"GET /a HTTP/1.1\r\nhost: a\r\n").unwrap();
+        assert_eq!(framing.read(line.as_bytes()), Err(0), "{line:?}");
+        assert_eq!(
+            framing.refused_head(),
+            Some((0, FramingError::MalformedHeader))
+        );
+        assert_eq!(framing.request_line(), b"GET /a HTTP/1.1");
+    }
+}
+
+#[test]
+fn the_request_line_of_a_refused_head_is_known_however_it_is_split() {
+    let all = b"\r\nGET /a HTTP/1.1\r\nhost: a\r\n b\r\n";
+    for split in 0..all.len() {
+        let mut framing = framing();
+        let (first, second) = all.split_at(split);
+        assert!(
+            framing
+                .read(first)
+                .and_then(|()| framing.read(second))
+                .is_err()
+        );
+        assert_eq!(framing.request_line(), b"GET /a HTTP/1.1", "{split}");
+    }
+}
+
+/// RFC 9110 §2.5
+#[test]
+fn a_newer_minor_version_becomes_1_however_it_is_split() {
+    let all = b"GET / HTTP/1.2\r\n\r\nGET HTTP/1.3 HTTP/1.9\r\n\r\nGET /3 HTTP/1.1\r\n\r\n";
+    let expected = b"GET / HTTP/1.1\r\n\r\nGET HTTP/1.3 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\n";
+    for split in 0..all.len() {
+        let mut framing = framing();
+        let mut all = *all;
+        let (first, second) = all.split_at_mut(split);
+        for part in [first, second] {
+            framing.read(part).unwrap();
+            for place in framing.take_newer_minors() {
+                part[place] = b'1';
+            }
+        }
+        assert_eq!(
+            String::from_utf8_lossy(&all),
+            String::from_utf8_lossy(expected),
+            "{split}"
+        );
+        assert_eq!(framing.heads, 3);
+    }
 }

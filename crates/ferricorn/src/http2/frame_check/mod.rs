@@ -21,7 +21,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::body_reads::BodyReads;
+use super::body_reads::{BodyRead, BodyReads};
 use super::client_state::{ClientState, is_client_stream};
 use super::fault::{ConnectionFault, ErrorCode};
 use super::flood::{Flood, FloodLimiter};
@@ -61,6 +61,8 @@ pub(crate) struct FrameCheck {
     /// The stream of the client's newest frame, if that is DATA.
     data_stream: Option<u32>,
     body_reads: BodyReads,
+    /// How many frames the client began in this turn of the driver.
+    frames_in_turn: u32,
     fault: Option<ConnectionFault>,
 }
 
@@ -75,6 +77,7 @@ impl FrameCheck {
             from_server: FrameParser::default(),
             data_stream: None,
             body_reads: BodyReads::default(),
+            frames_in_turn: 0,
             fault: None,
         }
     }
@@ -91,9 +94,22 @@ impl FrameCheck {
         self.client.field_block != 0
     }
 
-    /// Takes the streams whose unfinished bodies got bytes since the last call, and when.
-    pub(crate) fn take_body_reads(&mut self) -> HashMap<u32, Instant> {
-        self.body_reads.take()
+    /// A new turn of the driver begins.
+    pub(crate) fn begin_turn(&mut self) {
+        self.frames_in_turn = 0;
+    }
+
+    /// How many frames the client began in this turn.
+    pub(crate) fn frames_in_turn(&self) -> u32 {
+        self.frames_in_turn
+    }
+
+    /// Takes the streams whose unfinished bodies got bytes since the last call.
+    pub(crate) fn take_body_reads(&mut self) -> HashMap<u32, BodyRead> {
+        let left = u64::from(self.from_client.left());
+        let incomplete = self.data_stream.filter(|_| left > 0);
+        self.body_reads
+            .take(incomplete.map(|stream| (stream, left)))
     }
 
     /// Checks the next bytes from the client. If there is no error, all of them are for h2.
@@ -189,12 +205,16 @@ impl FrameCheck {
         // The frame's end is not here, so these bytes count now. A complete frame was counted by
         // its header, unless it ended the body.
         if self.from_client.left() > 0 {
+            let mut bytes = 0;
             if let Some(header) = newest {
                 let is_data = header.frame_type == FrameType::Data;
                 self.data_stream = is_data.then_some(header.stream);
+                if header.has(END_STREAM) {
+                    bytes = u64::from(header.length);
+                }
             }
             if let Some(stream) = self.data_stream {
-                self.body_reads.note(stream, now);
+                self.body_reads.note(stream, bytes, now);
             }
         }
         Ok(())
@@ -221,6 +241,7 @@ impl FrameCheck {
         header: FrameHeader,
         now: Instant,
     ) -> Result<usize, ConnectionFault> {
+        self.frames_in_turn += 1;
         if header.length > self.max_frame_size {
             return Err(ConnectionFault::frame_size(
                 "a frame is longer than SETTINGS_MAX_FRAME_SIZE",
@@ -281,7 +302,8 @@ impl FrameCheck {
         } else if header.length == 0 {
             self.spend(Flood::EmptyData, now)?;
         } else {
-            self.body_reads.note(header.stream, now);
+            let length = u64::from(header.length);
+            self.body_reads.note(header.stream, length, now);
         }
         Ok(padded)
     }

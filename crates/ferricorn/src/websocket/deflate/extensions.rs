@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use crate::websocket::handshake::is_token_byte;
+use crate::syntax::is_token_byte;
 
 /// A `sec-websocket-extensions` header that does not follow the grammar.
 ///

@@ -15,7 +15,7 @@ use super::deflate::Deflater;
 
 /// A socket accepts no more messages from its app while more than this waits, in bytes. About as much
 /// again waits in the kernel or in the client's window.
-const ENOUGH: usize = 64 * 1024;
+pub(crate) const ENOUGH: usize = 64 * 1024;
 
 /// The encoder does not copy a payload of this size or larger.
 const NOT_COPIED: usize = 8 * 1024;

@@ -19,6 +19,7 @@ async fn host_and_certificate(mut http: Http) -> Result<(), asgi::AppError> {
         .await
 }
 
+/// TLS-003
 #[test]
 fn the_host_selects_the_certificate() {
     run(async {
@@ -87,6 +88,7 @@ fn the_newest_version_is_used_and_the_oldest_is_configurable() {
     });
 }
 
+/// CORE-026, TLS-001, TLS-002, TLS-004, TLS-007
 #[test]
 fn the_scope_describes_the_tls_session() {
     run(async {

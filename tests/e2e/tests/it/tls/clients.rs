@@ -132,6 +132,7 @@ fn a_resumed_session_keeps_its_client_certificate() {
     });
 }
 
+/// TLS-005, TLS-006, TLS-007
 #[test]
 fn the_scope_has_the_error_of_an_unverified_certificate() {
     run(async {

@@ -79,6 +79,21 @@ fn plain_http_on_a_tls_port_gets_a_plain_400() {
     });
 }
 
+#[test]
+fn a_header_of_the_proxy_protocol_on_a_tls_port_is_named_in_the_log() {
+    run(async {
+        let secure = Secure::start().await;
+        let v1 = "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n";
+        let v2 = "\r\n\r\n\0\r\nQUIT\n\u{21}\u{11}\0\u{c}abcdefghijkl";
+        for header in [v1, v2] {
+            let mut client = secure.server.connect().await;
+            client.write(header).await;
+            client.expect_eof().await;
+        }
+        logs::expect_warning(&["PROXY protocol header", "turn it off"]);
+    });
+}
+
 /// An immediate close would reset the connection, and the client could lose the response.
 #[test]
 fn a_plain_http_upload_on_a_tls_port_still_gets_its_400() {

@@ -1,10 +1,11 @@
-//! The app that the server runs if you name no library. It needs no runtime.
+//! The app of the tests. It needs no runtime.
 //!
 //! | path | shows |
 //! | --- | --- |
 //! | `/` | a complete response |
 //! | `/echo` | the body of the request, sent back part by part |
 //! | `/stream` | a response in parts, which only the end of the connection ends |
+//! | `/length` | reads the whole body, then says how long it is |
 //! | `/big` | more than a client takes at once |
 //! | `/state` | a value that the app made at start-up |
 //! | `/closed` | waits until the client leaves |
@@ -18,8 +19,9 @@ use asgi::{
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The app.
-pub(crate) async fn app(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
+asgi_loader::export!(app);
+
+async fn app(scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(request) => serve(*request, receive, send).await,
         Scope::Lifespan(_) => lifespan(receive, send).await,
@@ -72,6 +74,10 @@ async fn serve(
                 send.send(HttpResponseBody::more(line)).await?;
             }
             send.send(HttpResponseBody::last("")).await?;
+        }
+        "/length" => {
+            let length = receive.body(1024 * 1024).await?.len();
+            send.respond(start, format!("{length} bytes\n")).await?;
         }
         "/big" => {
             send.send(start).await?;
