@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use super::{Launch, Launcher, ServerUnderTest};
-use crate::client::{Http1, PATIENCE, Received, Trace, within_time};
+use crate::client::{Http1, PATIENCE, Received, Trace, within, within_time};
 use crate::result::{Checked, fail, not_observable, not_supported};
 
 /// How long a server may take to start or to stop.
@@ -215,6 +215,21 @@ impl Record {
         let process = std::process::id();
         let name = format!("asgi-spec-{process}-{number}-{prefix}.json");
         Self(std::env::temp_dir().join(name))
+    }
+
+    /// Waits until the lifespan has done this many steps. A server may serve before the probe has
+    /// recorded that its answer was taken.
+    pub(crate) async fn after_steps(&self, count: usize) -> Checked<RunReport> {
+        within("the steps of the lifespan", async {
+            loop {
+                let report = self.read()?;
+                if report.outcomes().len() >= count {
+                    return Ok(report);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
     }
 
     /// Reads the record.
