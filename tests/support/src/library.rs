@@ -33,16 +33,9 @@ fn load_with(package: &str, options: LoadOptions) -> Library {
 
 /// Builds a package of this workspace, and returns the path of its library or its program.
 pub fn build(package: &str) -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "-p", package, "--message-format=json"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .output()
-        .unwrap();
-    let messages = String::from_utf8(built.stdout).unwrap();
     let library = package.replace('-', "_");
-    let file = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+    let file = messages(package, &[])
+        .into_iter()
         .filter(|message| {
             let name = &message["target"]["name"];
             *name == *package || *name == *library
@@ -50,4 +43,31 @@ pub fn build(package: &str) -> PathBuf {
         .find_map(|message| Some(message["filenames"][0].as_str()?.to_owned()));
     let file = file.unwrap_or_else(|| panic!("cargo does not build {package}"));
     file.into()
+}
+
+/// Builds a program of this workspace with some features, and returns its path.
+pub fn build_program(package: &str, name: &str, features: &[&str]) -> PathBuf {
+    let file = messages(package, features).into_iter().find_map(|message| {
+        let is_it = message["target"]["name"] == name;
+        message["executable"]
+            .as_str()
+            .filter(|_| is_it)
+            .map(PathBuf::from)
+    });
+    file.unwrap_or_else(|| panic!("cargo does not build the program {name} of {package}"))
+}
+
+/// What cargo says while it builds a package.
+fn messages(package: &str, features: &[&str]) -> Vec<Value> {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "-p", package, "--message-format=json"])
+        .args(["--features", &features.join(",")])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .output()
+        .unwrap();
+    let messages = String::from_utf8(built.stdout).unwrap();
+    let messages = messages.lines();
+    messages
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }

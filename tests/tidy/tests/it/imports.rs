@@ -23,6 +23,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    // It shares no code with a server, so that both cannot make the same mistake.
+    ("asgi-spec", &["asgi", ANY]),
+    ("asgi-spec-probe", &["asgi-abi", "asgi-spec"]),
     ("ferricorn", &["asgi", "asgi-rules", ANY]),
     ("ferricorn-cli", &["asgi", "asgi-abi", "ferricorn", ANY]),
     ("calculator", &["asgi", "asgi-abi", "asgi-util", ANY]),
@@ -40,6 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("test-support", &["asgi", "asgi-abi", "ferricorn", ANY]),
     // Its library shares no code with the server, so that both cannot make the same mistake.
     ("http2", &[ANY]),
+    ("spec-tests", &[]),
     ("tidy", &[]),
 ];
 
@@ -50,6 +54,8 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-abi", &["asgi-rules", "asgi-testing", "ferricorn"]),
     ("asgi-testing", &[]),
     ("asgi-util", &["asgi-testing"]),
+    ("asgi-spec", &[]),
+    ("asgi-spec-probe", &[]),
     ("ferricorn", &["asgi-testing"]),
     ("ferricorn-cli", &[]),
     ("calculator", &["asgi-testing"]),
@@ -74,6 +80,10 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("test-support", &[]),
     ("http2", &["asgi", "ferricorn", "test-support"]),
+    (
+        "spec-tests",
+        &["asgi", "asgi-spec", "ferricorn", "test-support"],
+    ),
     ("tidy", &[]),
 ];
 
@@ -114,13 +124,16 @@ fn a_package_imports_only_what_it_may() {
 
 #[test]
 fn only_the_command_line_uses_clap_and_its_like() {
+    // Libraries with a feature `cli`.
+    let with_command = ["ferricorn", "asgi-spec"];
     for package in packages() {
         for name in COMMAND_LINE_ONLY {
             match package.dependencies.get(*name) {
                 None => {}
                 Some(dependency) => assert!(
-                    (package.name == "ferricorn" && dependency.optional) || dependency.development,
-                    "{} must not import {name}; only ferricorn's feature cli may",
+                    (with_command.contains(&package.name.as_str()) && dependency.optional)
+                        || dependency.development,
+                    "{} must not import {name}; only a feature cli may",
                     package.name
                 ),
             }

@@ -108,11 +108,12 @@ pub(crate) fn is_test(path: &str) -> bool {
     fuzzing || path.contains("/tests/") || path.ends_with("/tests.rs") || path.starts_with("tests/")
 }
 
-/// The sources of what is shipped: the packages in `crates` and the command, without tests.
+/// The sources of what is shipped: the packages in `crates`, the suite and the command, without tests.
 pub(crate) fn production() -> Vec<String> {
     let mut files = files(&["rs"]);
     files.retain(|path| {
-        let shipped = path.starts_with("crates/") || path.starts_with("server-bin/");
+        let folders = ["crates/", "server-bin/", "spec/"];
+        let shipped = folders.iter().any(|folder| path.starts_with(folder));
         shipped && path.contains("/src/") && !is_test(path)
     });
     files

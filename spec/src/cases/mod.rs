@@ -1,0 +1,111 @@
+//! The cases: each checks one requirement over one protocol.
+//!
+//! A case is an async function whose name is the rule. Its script is what the client sends and what
+//! the probe does.
+
+/// Lists the cases of a file: the id, then the function.
+macro_rules! cases {
+    ($transport:ident: $($id:literal $name:ident),* $(,)?) => {
+        pub(super) const CASES: &[$crate::cases::Case] = &[$($crate::cases::Case {
+            id: $id,
+            name: stringify!($name),
+            transport: $crate::cases::Transport::$transport,
+            run: |server| Box::pin($name(server)),
+        }),*];
+    };
+}
+
+mod core;
+mod http_body;
+mod http_end;
+mod http_extension;
+mod http_own;
+mod http_response;
+mod http_scope;
+mod lifespan;
+mod websocket_handshake;
+mod websocket_messages;
+mod without;
+
+use std::pin::Pin;
+
+pub(crate) use self::without::missing;
+use crate::result::Checked;
+use crate::suite::Subject;
+
+/// One case.
+pub(crate) struct Case {
+    /// The requirement.
+    pub(crate) id: &'static str,
+    /// The rule, as the name of a function.
+    pub(crate) name: &'static str,
+    pub(crate) transport: Transport,
+    pub(crate) run: fn(Subject) -> Pin<Box<dyn Future<Output = Checked> + Send>>,
+}
+
+/// What a case speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Http1,
+    WebSocket,
+}
+
+impl Transport {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// Returns all cases.
+pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
+    let files = [
+        core::CASES,
+        http_scope::CASES,
+        http_body::CASES,
+        http_response::CASES,
+        http_end::CASES,
+        http_extension::CASES,
+        http_own::CASES,
+        websocket_handshake::CASES,
+        websocket_messages::CASES,
+        lifespan::CASES,
+    ];
+    files.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{requirement, requirements};
+
+    #[test]
+    fn each_requirement_has_a_case_or_a_reason_and_not_both() {
+        let mut wrong = Vec::new();
+        for requirement in requirements() {
+            let has_case = cases().any(|case| case.id == requirement.id);
+            if has_case == missing(requirement.id).is_some() {
+                wrong.push(requirement.id);
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn each_case_is_about_a_requirement_of_the_spec() {
+        for case in cases() {
+            assert!(requirement(case.id).is_some(), "{}", case.id);
+        }
+    }
+
+    #[test]
+    fn no_two_cases_have_one_name() {
+        let names: Vec<&str> = cases().map(|case| case.name).collect();
+        let different: BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(names.len(), different.len());
+    }
+}

@@ -1,0 +1,213 @@
+//! Servers that a command starts.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Launch, Launcher, ServerUnderTest};
+use crate::probe::{LIFESPAN_VARIABLE, RECORD_VARIABLE};
+
+/// How long a server may take until it listens, and until it ends.
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// How often the suite looks whether that is so.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// Starts servers by a command.
+#[derive(Debug)]
+pub(super) struct ByCommand {
+    command: String,
+    probe: PathBuf,
+    stopped_by: StoppedBy,
+}
+
+/// What makes a server begin its shutdown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StoppedBy {
+    /// SIGTERM.
+    Signal,
+    /// A line on its standard input.
+    Input,
+}
+
+impl ByCommand {
+    pub(super) fn new(command: &str, probe: &Path, stopped_by: StoppedBy) -> Self {
+        Self {
+            command: command.into(),
+            probe: probe.into(),
+            stopped_by,
+        }
+    }
+
+    fn spawn(&self, launch: &Launch) -> io::Result<ServerProcess> {
+        // The port is free now. If another process takes it, the server says so.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let command = self
+            .command
+            .replace("{port}", &port.to_string())
+            .replace("{probe}", &self.probe.display().to_string());
+        let mut process = Command::new("sh");
+        process
+            .args(["-c", &format!("exec {command}")])
+            .env(LIFESPAN_VARIABLE, &launch.lifespan)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(record) = &launch.record {
+            process.env(RECORD_VARIABLE, record);
+        }
+        let mut child = process.spawn()?;
+        let log = Arc::default();
+        collect(child.stdout.take(), &log);
+        collect(child.stderr.take(), &log);
+        Ok(ServerProcess {
+            child,
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+            log,
+            command,
+            stopped_by: self.stopped_by,
+        })
+    }
+}
+
+impl Launcher for ByCommand {
+    fn launch(&self, launch: Launch) -> Result<Box<dyn ServerUnderTest>, String> {
+        let mut process = self
+            .spawn(&launch)
+            .map_err(|error| format!("the command {:?} could not start: {error}", self.command))?;
+        let began = Instant::now();
+        // A server may listen before its app has started. It serves once it answers.
+        let mut waiting: Option<TcpStream> = None;
+        loop {
+            match &mut waiting {
+                None => waiting = first_request(process.address).ok(),
+                Some(client) => match client.read(&mut [0]) {
+                    Ok(1..) => break,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    // A server that does not serve closes the connections that wait.
+                    Ok(0) | Err(_) => waiting = None,
+                },
+            }
+            if let Ok(Some(status)) = process.child.try_wait() {
+                return Err(process.ended(status));
+            }
+            if began.elapsed() > LIMIT {
+                if waiting.is_some() {
+                    // The first check says what is wrong.
+                    break;
+                }
+                return Err(format!(
+                    "the command {:?} did not listen on {} within {} s; it printed:\n{}",
+                    process.command,
+                    process.address,
+                    LIMIT.as_secs(),
+                    process.printed()
+                ));
+            }
+            thread::sleep(INTERVAL);
+        }
+        Ok(Box::new(process))
+    }
+}
+
+/// A server in a process of its own. Dropping it kills the process.
+struct ServerProcess {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+    command: String,
+    stopped_by: StoppedBy,
+}
+
+impl ServerProcess {
+    fn printed(&self) -> String {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.clone()
+    }
+
+    fn ended(&self, status: ExitStatus) -> String {
+        // The last lines may still be on their way from the pipe.
+        thread::sleep(INTERVAL * 5);
+        format!(
+            "the command {:?} ended with {status}; it printed:\n{}",
+            self.command,
+            self.printed()
+        )
+    }
+
+    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(INTERVAL);
+        }
+        None
+    }
+}
+
+impl ServerUnderTest for ServerProcess {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn stop(mut self: Box<Self>) -> Option<Result<(), String>> {
+        // Neither fails unless the server has ended, and the wait sees that.
+        match (self.stopped_by, &mut self.child.stdin) {
+            (StoppedBy::Input, Some(input)) => drop(input.write_all(b"\n")),
+            _ => {
+                let process = self.child.id().to_string();
+                Command::new("kill").args(["-TERM", &process]).status().ok();
+            }
+        }
+        let status = self.wait(LIMIT);
+        Some(match status {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(self.ended(status)),
+            None => Err(format!("no end within {} s after SIGTERM", LIMIT.as_secs())),
+        })
+    }
+
+    fn log(&self) -> Option<String> {
+        Some(self.printed())
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // Both fail only if the process has ended and was waited for.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Connects and asks for an answer, without waiting for it.
+fn first_request(address: SocketAddr) -> io::Result<TcpStream> {
+    let mut client = TcpStream::connect(address)?;
+    client.write_all(b"GET /report/hello HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n")?;
+    client.set_nonblocking(true)?;
+    Ok(client)
+}
+
+/// Adds all that a process prints to the log, from a thread.
+fn collect(pipe: Option<impl Read + Send + 'static>, log: &Arc<Mutex<String>>) {
+    let Some(mut pipe) = pipe else {
+        return;
+    };
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..count]);
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push_str(&text);
+        }
+    });
+}

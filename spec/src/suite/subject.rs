@@ -1,0 +1,401 @@
+//! The server as one case sees it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use super::{Launch, Launcher, ServerUnderTest};
+use crate::client::{Http1, PATIENCE, Received, Trace, within, within_time};
+use crate::result::{Checked, fail, not_observable, not_supported};
+
+/// How long a server may take to start or to stop.
+const LAUNCH: Duration = Duration::from_secs(10);
+
+/// The server under test, with the connections and the runs of one case.
+pub(crate) struct Subject {
+    shared: Arc<SubjectShared>,
+}
+
+struct SubjectShared {
+    /// What the ids of this case's runs begin with.
+    prefix: String,
+    place: Place,
+    trace: Trace,
+    connections: AtomicU32,
+    runs: Mutex<Vec<String>>,
+}
+
+/// Where the server is, and what else the suite knows of it.
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    /// The version of its answers, such as `HTTP/1.1`.
+    pub(super) version: String,
+    pub(super) launcher: Arc<dyn Launcher>,
+    pub(super) log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+impl Subject {
+    pub(super) fn new(prefix: String, place: Place) -> Self {
+        Self {
+            shared: Arc::new(SubjectShared {
+                prefix,
+                place,
+                trace: Trace::new(),
+                connections: AtomicU32::new(0),
+                runs: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Ends a case that needs HTTP/1.1 if the server answers with HTTP/1.0.
+    pub(crate) fn needs_http_1_1(&self) -> Checked {
+        match self.shared.place.version.as_str() {
+            "HTTP/1.0" => not_supported("the server speaks HTTP/1.0 only"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Another reference to the same case.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.shared.trace
+    }
+
+    /// Opens a connection for HTTP/1.
+    pub(crate) async fn connect(&self) -> Checked<Http1> {
+        let number = self.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = format!("client {number}");
+        Http1::connect(self.shared.place.address, name, self.trace().clone()).await
+    }
+
+    /// Prepares a run of the probe with these steps.
+    pub(crate) fn run(&self, steps: &str) -> Run {
+        self.run_at("", steps)
+    }
+
+    /// Like [`run`](Self::run), with more text at the end of the path.
+    pub(crate) fn run_at(&self, path: &str, steps: &str) -> Run {
+        let mut runs = self
+            .shared
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let id = format!("{}-{}", self.shared.prefix, runs.len() + 1);
+        runs.push(id.clone());
+        Run {
+            target: format!("/run/{id}{path}?{steps}"),
+            id,
+            subject: self.share(),
+        }
+    }
+
+    /// Runs steps in a GET on a connection of their own, and returns the response.
+    pub(crate) async fn get(&self, steps: &str) -> Checked<Received> {
+        self.run(steps).get().await
+    }
+
+    /// Sends a request for the probe itself, such as `/signal/NAME`.
+    pub(crate) async fn ask(&self, target: &str) -> Checked<String> {
+        let name = String::from("control");
+        let trace = Trace::new();
+        let mut client = Http1::connect(self.shared.place.address, name, trace).await?;
+        let request = format!("GET {target} HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n");
+        client.send(request).await?;
+        let received = client.response().await?;
+        if received.head.status != 200 {
+            return fail(
+                format!("200 from the probe for {target}"),
+                received.head.status,
+            );
+        }
+        Ok(received.text())
+    }
+
+    /// Returns the report on the lifespan of the server.
+    pub(crate) async fn lifespan(&self) -> Checked<RunReport> {
+        let text = self.ask("/report/lifespan").await?;
+        RunReport::parse(&text)
+    }
+
+    /// Returns what the server has logged.
+    pub(crate) fn log(&self) -> Checked<String> {
+        match (self.shared.place.log)() {
+            Some(log) => Ok(log),
+            None => not_observable("the suite can't read the log of this server"),
+        }
+    }
+
+    /// Starts another server whose lifespan has these steps. The outer error says that this suite
+    /// can't, the inner one is what the server told its operator.
+    pub(crate) async fn launch(&self, lifespan: &str) -> Checked<(Result<Other, String>, Record)> {
+        if !self.shared.place.launcher.starts() {
+            return not_observable("the suite did not start this server");
+        }
+        let record = Record::new(&self.shared.prefix);
+        let launch = Launch {
+            lifespan: lifespan.into(),
+            record: Some(record.0.clone()),
+        };
+        self.trace()
+            .line(format!("starts a server with the lifespan {lifespan}"));
+        let launcher = Arc::clone(&self.shared.place.launcher);
+        let launched = within_time(LAUNCH, "the server to start or to refuse", async {
+            match spawn_blocking(move || launcher.launch(launch)).await {
+                Ok(launched) => Ok(launched),
+                Err(error) => fail("a start without a panic", error),
+            }
+        })
+        .await?;
+        let launched = launched.map(|server| Other {
+            address: server.address(),
+            server,
+        });
+        if let Err(why) = &launched {
+            self.trace()
+                .line(format!("the server did not start: {why}"));
+        }
+        Ok((launched, record))
+    }
+
+    fn run_ids(&self) -> Vec<String> {
+        let runs = self
+            .shared
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        runs.clone()
+    }
+
+    /// Adds the records of all runs to the trace.
+    pub(super) async fn trace_runs(&self) {
+        for id in self.run_ids() {
+            if let Ok(record) = self.ask(&format!("/report/{id}")).await {
+                self.trace().line(format!("the app saw {record}"));
+            }
+        }
+    }
+}
+
+/// A server of one case.
+pub(crate) struct Other {
+    pub(crate) address: SocketAddr,
+    server: Box<dyn ServerUnderTest>,
+}
+
+impl Other {
+    /// Stops the server, and returns what it told its operator.
+    pub(crate) async fn stop(self) -> Checked<Result<(), String>> {
+        within_time(LAUNCH, "the server to stop", async {
+            match spawn_blocking(move || self.server.stop()).await {
+                Ok(Some(result)) => Ok(result),
+                Ok(None) => not_observable("the suite can't stop this server"),
+                Err(error) => fail("a stop without a panic", error),
+            }
+        })
+        .await
+    }
+}
+
+/// The file that gets the record of a lifespan.
+pub(crate) struct Record(std::path::PathBuf);
+
+impl Record {
+    fn new(prefix: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let name = format!("asgi-spec-{process}-{number}-{prefix}.json");
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// Waits until the lifespan has done this many steps. A server may serve before the probe has
+    /// recorded that its answer was taken.
+    pub(crate) async fn after_steps(&self, count: usize) -> Checked<RunReport> {
+        within("the steps of the lifespan", async {
+            loop {
+                let report = self.read()?;
+                if report.outcomes().len() >= count {
+                    return Ok(report);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+    }
+
+    /// Reads the record.
+    pub(crate) fn read(&self) -> Checked<RunReport> {
+        match std::fs::read_to_string(&self.0) {
+            Ok(text) => RunReport::parse(&text),
+            Err(_) => not_observable("this server can't tell the probe where to write"),
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // There is none if the lifespan was never called.
+        std::fs::remove_file(&self.0).ok();
+    }
+}
+
+/// A run of the probe: one request or WebSocket and its steps.
+pub(crate) struct Run {
+    pub(crate) id: String,
+    pub(crate) target: String,
+    subject: Subject,
+}
+
+impl Run {
+    /// A GET over HTTP/1.1 for this run.
+    pub(crate) fn request(&self) -> String {
+        self.request_with("")
+    }
+
+    /// A GET with more headers, each with its CR LF.
+    pub(crate) fn request_with(&self, headers: &str) -> String {
+        self.request_as("GET", headers)
+    }
+
+    /// A request with another method.
+    pub(crate) fn request_as(&self, method: &str, headers: &str) -> String {
+        format!(
+            "{method} {} HTTP/1.1\r\nhost: suite\r\n{headers}\r\n",
+            self.target
+        )
+    }
+
+    /// Sends a GET on a connection of its own, and returns the response.
+    pub(crate) async fn get(&self) -> Checked<Received> {
+        let mut client = self.subject.connect().await?;
+        client.send(self.request()).await?;
+        client.response().await
+    }
+
+    /// Ends the steps `wait=NAME` of this run.
+    pub(crate) async fn signal(&self, name: &str) -> Checked {
+        self.subject.trace().line(format!("signal {name}"));
+        let target = format!("/signal/{}?{name}", self.id);
+        self.subject.ask(&target).await.map(drop)
+    }
+
+    /// Waits until the app has ended, and returns what it saw.
+    pub(crate) async fn report(&self) -> Checked<RunReport> {
+        self.ask("?ended", "the app to end").await
+    }
+
+    /// Waits until the app has done this many steps.
+    pub(crate) async fn after_steps(&self, count: usize) -> Checked<RunReport> {
+        self.ask(
+            &format!("?steps={count}"),
+            &format!("the app to do {count} steps"),
+        )
+        .await
+    }
+
+    /// Returns what the app has seen so far.
+    pub(crate) async fn report_now(&self) -> Checked<RunReport> {
+        self.ask("", "a report").await
+    }
+
+    async fn ask(&self, wanted: &str, what: &str) -> Checked<RunReport> {
+        let target = format!("/report/{}{wanted}", self.id);
+        // Shorter than the wait inside, so that the message says what the app did not do.
+        let limit = PATIENCE - Duration::from_millis(500);
+        let text = within_time(limit, what, self.subject.ask(&target)).await?;
+        RunReport::parse(&text)
+    }
+
+    /// Plays steps in another task, with the ends that this run has parked.
+    pub(crate) async fn use_parked(&self, steps: &str) -> Checked {
+        let target = format!("/use/{}?{steps}", self.id);
+        self.subject.ask(&target).await.map(drop)
+    }
+
+    /// Fails unless the steps had these outcomes, once the app has ended.
+    pub(crate) async fn expect(&self, outcomes: &[&str]) -> Checked<RunReport> {
+        let report = self.report().await?;
+        if report.outcomes() != outcomes {
+            return fail(
+                format!("the outcomes {outcomes:?}"),
+                format!("{:?}", report.steps()),
+            );
+        }
+        Ok(report)
+    }
+}
+
+/// What the probe reports of a run.
+#[derive(Debug)]
+pub(crate) struct RunReport(Value);
+
+impl RunReport {
+    fn parse(text: &str) -> Checked<Self> {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) if value["probe"] == 1 => Ok(Self(value)),
+            _ => fail("a report of the probe", format!("{text:?}")),
+        }
+    }
+
+    /// How often the app was called.
+    pub(crate) fn calls(&self) -> u64 {
+        self.0["calls"].as_u64().unwrap_or(0)
+    }
+
+    /// A member of the scope.
+    pub(crate) fn scope(&self, name: &str) -> &Value {
+        &self.0["scope"][name]
+    }
+
+    /// The values of a header in the scope.
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let headers = self.scope("headers").as_array().into_iter().flatten();
+        let named = headers.filter(|pair| pair[0] == *name);
+        named.filter_map(|pair| pair[1].as_str()).collect()
+    }
+
+    /// Whether the scope offers an extension.
+    pub(crate) fn offers(&self, extension: &str) -> bool {
+        let offered = self.scope("extensions").as_array();
+        offered.is_some_and(|all| all.iter().any(|one| one == extension))
+    }
+
+    /// How the app ended: `ok`, `error`, `panic` or `dropped`. `None` if it still runs.
+    pub(crate) fn end(&self) -> Option<&str> {
+        self.0["end"].as_str()
+    }
+
+    /// The steps and their outcomes.
+    pub(crate) fn steps(&self) -> Vec<(&str, &str)> {
+        let steps = self.0["steps"].as_array().into_iter().flatten();
+        steps
+            .filter_map(|step| Some((step[0].as_str()?, step[1].as_str()?)))
+            .collect()
+    }
+
+    pub(crate) fn outcomes(&self) -> Vec<&str> {
+        self.steps()
+            .into_iter()
+            .map(|(_, outcome)| outcome)
+            .collect()
+    }
+
+    /// The outcome of the last step.
+    pub(crate) fn last(&self) -> &str {
+        self.outcomes().last().copied().unwrap_or("no step")
+    }
+
+    /// The detail of the step with this number.
+    pub(crate) fn detail(&self, number: usize) -> &str {
+        self.0["steps"][number][2].as_str().unwrap_or_default()
+    }
+}

@@ -1,0 +1,95 @@
+//! The suite of the spec against this server.
+
+use std::net::SocketAddr;
+
+use asgi::DynApp;
+use asgi_spec::{ServerUnderTest, Suite};
+use ferricorn::{Bind, Config, Handle, ServeError};
+use test_support::logs::{self, Log};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use tracing::Level;
+
+/// A server with a runtime and a log of its own.
+pub(crate) struct Linked {
+    address: SocketAddr,
+    handle: Handle,
+    serving: JoinHandle<Result<(), ServeError>>,
+    runtime: Runtime,
+    log: Log,
+}
+
+impl Linked {
+    pub(crate) fn start(app: DynApp) -> Result<Self, String> {
+        let log = Log::default();
+        let threads_log = log.clone();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .on_thread_start(move || logs::install(&threads_log))
+            .build()
+            .unwrap();
+        let config = Config::default();
+        let inside = runtime.enter();
+        let bind: Bind = "127.0.0.1:0".parse().unwrap();
+        let listener = bind.listen(&config).unwrap();
+        let address = listener.address().as_ip().unwrap();
+        let serve = ferricorn::serve(vec![listener], app, config);
+        let handle = serve.handle();
+        let serving = tokio::spawn(serve);
+        drop(inside);
+        if !runtime.block_on(handle.ready()) {
+            let ended = runtime.block_on(serving).unwrap();
+            runtime.shutdown_background();
+            return Err(told(&ended.unwrap_err()));
+        }
+        Ok(Self {
+            address,
+            handle,
+            serving,
+            runtime,
+            log,
+        })
+    }
+}
+
+/// An error and its causes, as the command prints them.
+fn told(error: &ServeError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl ServerUnderTest for Linked {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn stop(self: Box<Self>) -> Option<Result<(), String>> {
+        self.handle.drain();
+        let ended = self.runtime.block_on(self.serving).unwrap();
+        self.runtime.shutdown_background();
+        Some(ended.map_err(|error| told(&error)))
+    }
+
+    fn log(&self) -> Option<String> {
+        let lines = self.log.lines(|line| line.level <= Level::INFO);
+        let lines = lines.iter();
+        Some(
+            lines
+                .map(|line| format!("{} {}\n", line.level, line.text))
+                .collect(),
+        )
+    }
+}
+
+#[test]
+fn the_server_passes_the_suite_of_the_spec() {
+    let results = Suite::new(Linked::start).run();
+    assert!(results.count("passed") > 80, "{}", results.count("passed"));
+    results.assert();
+}
