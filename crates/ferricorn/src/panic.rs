@@ -66,7 +66,7 @@ pub(crate) fn install_hook(
         let text = payload_text(info.payload());
         // The texts of the standard library for a panic that it must not unwind. It aborts then.
         let aborts = matches!(
-            &*text,
+            text,
             "panic in a function that cannot unwind" | "panic in a destructor during cleanup"
         );
         if IN_APP.get() && !aborts {
