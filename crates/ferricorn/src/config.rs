@@ -84,6 +84,11 @@ pub struct Config {
     /// How many headers a request may have. The server answers more with 431. Default: 100, as in
     /// hyper.
     pub max_headers: usize,
+    /// The largest header of a request in bytes, its name and its value together; `None` sets no limit of its
+    /// own, and [`max_head_size`](Self::max_head_size) bounds it. The server answers a larger one with 431.
+    /// On HTTP/2, a cookie in several parts counts as one header. Default: no limit, because large cookies
+    /// and tokens are common; nginx allows 8 KiB.
+    pub max_header_size: Option<u64>,
     /// The largest body of a request in bytes; `None` sets no limit. The server answers a larger one
     /// with 413: before it calls the app if `content-length` tells, and otherwise when the app reads
     /// beyond the limit. Then the app receives a disconnect. Default: no limit, because an app that
@@ -198,6 +203,7 @@ impl Default for Config {
             max_head_size: 64 * 1024,
             max_request_line: 32 * 1024,
             max_headers: 100,
+            max_header_size: None,
             max_body_size: None,
             max_connections: 65_536,
             max_connections_per_address: None,

@@ -66,6 +66,23 @@ impl Refusal {
         }
     }
 
+    /// Checks the size of each header: its name and its value together.
+    ///
+    /// RFC 6585 §5: the status is also for a single header that is too large.
+    pub(crate) fn check_header_sizes(headers: &HeaderMap, most: Option<u64>) -> Result<(), Self> {
+        let Some(most) = most else {
+            return Ok(());
+        };
+        let is_large = |(name, value): (&HeaderName, &HeaderValue)| {
+            (name.as_str().len() + value.len()) as u64 > most
+        };
+        if headers.iter().any(is_large) {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Err(Self::new(status, "a header larger than --max-header-size"));
+        }
+        Ok(())
+    }
+
     pub(crate) const fn not_implemented(why: &'static str) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, why)
     }

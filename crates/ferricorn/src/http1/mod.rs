@@ -157,9 +157,8 @@ impl Connection {
             let context = ScopeContext {
                 known_host: &mut self.host,
                 info: &self.info,
-                root_path: &self.server.config().root_path,
                 state: self.server.state(),
-                max_body_size: self.server.config().max_body_size,
+                config: self.server.config(),
             };
             Ok((request::scope(parts, seen, context)?, seen.upgrade))
         });

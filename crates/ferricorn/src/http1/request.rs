@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
 
 use super::request_framing::{FramingError, SeenHeaders};
+use crate::config::Config;
 use crate::connection_info::ConnectionInfo;
 use crate::refusal::Refusal;
 use crate::scope::{check_expect, new_scope};
@@ -29,9 +30,8 @@ pub(crate) struct ScopeContext<'a> {
     /// A host that was valid before: nearly always the next request has the same one.
     pub(crate) known_host: &'a mut Option<Box<[u8]>>,
     pub(crate) info: &'a ConnectionInfo,
-    pub(crate) root_path: &'a str,
+    pub(crate) config: &'a Config,
     pub(crate) state: &'a State,
-    pub(crate) max_body_size: Option<u64>,
 }
 
 /// The scope for a request. `seen` is what the request framing found in the raw bytes.
@@ -53,21 +53,21 @@ pub(crate) fn scope(
     } = parts;
     check_host(&headers, version, context.known_host)?;
     check_headers(&headers, seen)?;
+    Refusal::check_header_sizes(&headers, context.config.max_header_size)?;
     let target = target(&method, uri, &mut headers)?;
     let ScopeContext {
         info,
-        root_path,
+        config,
         state,
-        max_body_size,
         ..
     } = context;
-    let mut scope = new_scope(method, target, info, root_path, state);
+    let mut scope = new_scope(method, target, info, &config.root_path, state);
     scope.version = version;
     if seen.te && takes_trailers(&headers, version) {
         scope.extensions = scope.extensions.with(Extension::Trailers);
     }
     scope.headers = headers;
-    Refusal::check_length(&scope, max_body_size)?;
+    Refusal::check_length(&scope, config.max_body_size)?;
     Ok(scope)
 }
 

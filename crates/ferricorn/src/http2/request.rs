@@ -87,6 +87,7 @@ fn scope(
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(Refusal::new(status, "too many headers").into());
     }
+    Refusal::check_header_sizes(&headers, config.max_header_size)?;
     if seen.expect {
         check_expect(&headers)?;
     }

@@ -483,6 +483,22 @@ fn the_client_of_hyper_is_served() {
     });
 }
 
+/// RFC 6585 §5
+#[test]
+fn a_header_above_the_limit_is_answered_with_431() {
+    run(async {
+        let mut config = Config::default();
+        config.max_header_size = Some(10);
+        let server = Server::start_with(config, echo()).await;
+        let mut client = server.connect().await;
+        let head = "GET / HTTP/1.1\r\nhost: a\r\nx-name: ";
+        client.write(format!("{head}1234\r\n\r\n")).await;
+        client.expect_response(200).await;
+        client.write(format!("{head}12345\r\n\r\n")).await;
+        client.expect_response(431).await;
+    });
+}
+
 /// RFC 9110 §15.5.14
 #[test]
 fn a_body_above_the_limit_is_answered_with_413_before_or_while_it_is_read() {

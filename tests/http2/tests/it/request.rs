@@ -536,6 +536,18 @@ fn the_scope_says_whether_a_body_follows() {
 }
 
 #[test]
+fn a_header_above_the_limit_is_a_431() {
+    let server = Server::start_set(|config| config.max_header_size = Some(10), echo());
+    let mut peer = server.connect();
+    peer.request(1, &Request::get("/").header("x-name", "1234"));
+    peer.expect_response(1, 200);
+    peer.request(3, &Request::get("/").header("x-name", "12345"));
+    peer.expect_response(3, 431);
+    peer.get(5, "/");
+    peer.expect_response(5, 200);
+}
+
+#[test]
 fn a_body_above_the_limit_is_a_413_before_or_while_it_is_read() {
     let server = Server::start_set(|config| config.max_body_size = Some(10), echo());
     let mut peer = server.connect();

@@ -220,6 +220,15 @@ pub(super) static OPTIONS: &[CliOption] = &[
         details: "A request with more headers gets a 431.",
     },
     CliOption {
+        name: "max-header-size",
+        short: None,
+        group: OptionGroup::Limits,
+        kind: OptionKind::SizeOrNever(|settings| &mut settings.config.max_header_size),
+        default_in_words: None,
+        summary: "Largest header of a request, its name and its value together",
+        details: "A larger one gets a 431. --max-head-size bounds all of them.",
+    },
+    CliOption {
         name: "max-body-size",
         short: None,
         group: OptionGroup::Limits,
