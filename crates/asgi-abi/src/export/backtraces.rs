@@ -43,9 +43,9 @@ pub(super) fn log_backtrace(host: &'static abi::Host, target: &'static str, plac
     let exchange = log::current_exchange();
     let place = place.to_owned();
     let log = move || {
-        recent().naming += 1;
+        let naming = FindingNames::begin();
         let frames = frames.to_string();
-        recent().naming -= 1;
+        drop(naming);
         let note = match left_out {
             0 => String::new(),
             left_out => format!(" ({left_out} since the last one were left out)"),
@@ -57,6 +57,22 @@ pub(super) fn log_backtrace(host: &'static abi::Host, target: &'static str, plac
     if let Err(error) = thread.spawn(log) {
         let text = format!("a backtrace is missing, because its thread cannot start: {error}");
         log::line(host, abi::LOG_ERROR, target, &text);
+    }
+}
+
+/// A thread finds names while this exists.
+struct FindingNames(());
+
+impl FindingNames {
+    fn begin() -> Self {
+        recent().naming += 1;
+        Self(())
+    }
+}
+
+impl Drop for FindingNames {
+    fn drop(&mut self) {
+        recent().naming -= 1;
     }
 }
 
