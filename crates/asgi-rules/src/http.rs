@@ -227,9 +227,6 @@ impl HttpRules {
     ) -> Result<WireEvent, SendError> {
         self.report_ready()?;
         let length = body.len() as u64;
-        let HttpPhase::Begin = self.phase else {
-            return Err(self.unexpected("http.response.start"));
-        };
         self.content = self.checked_content(&start)?;
         if self.content.trailers_promised() || self.content.discards_body() {
             self.phase = HttpPhase::Held(start);
@@ -361,18 +358,18 @@ impl HttpRules {
     }
 
     fn start(&mut self, start: HttpResponseStart) -> Result<WireEvent, SendError> {
-        let HttpPhase::Begin = self.phase else {
-            return Err(self.unexpected("http.response.start"));
-        };
         self.content = self.checked_content(&start)?;
         // HTTP-023
         self.phase = HttpPhase::Held(start);
         Ok(WireEvent::Nothing)
     }
 
-    /// Returns the content that may follow `start`.
+    /// Checks that `start` may come now. Returns the content that may follow it.
     #[inline]
     fn checked_content(&self, start: &HttpResponseStart) -> Result<ResponseContent, SendError> {
+        let HttpPhase::Begin = self.phase else {
+            return Err(self.unexpected("http.response.start"));
+        };
         let content = ResponseContent::new(self.request, self.explicit_length, start)?;
         if start.trailers {
             self.require(Extension::Trailers)?;

@@ -11,7 +11,7 @@ use asgi::{
     HttpScope,
 };
 use asgi_rules::exchange::HttpExchange;
-use asgi_rules::{AppEnd, Ending, Fault, HttpRules, WireEvent};
+use asgi_rules::{AppEnd, Ending, HttpRules, WireEvent};
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, Method, StatusCode};
@@ -293,10 +293,8 @@ impl Exchange {
         }
         match verdict.ending {
             Ending::ServerError => {
-                let status = match verdict.fault {
-                    Some(Fault::Unsupported) => StatusCode::NOT_FOUND,
-                    _ => StatusCode::INTERNAL_SERVER_ERROR,
-                };
+                let status = verdict.answer;
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 self.push_head(status, &HeaderMap::new());
                 self.events.push_back(Event::Complete);
                 self.record.head = Some((status, HeaderMap::new()));

@@ -129,7 +129,8 @@ pub struct Denied(Result<Response, Broken>);
 impl Denied {
     /// Returns the status.
     ///
-    /// It is 403 if the app closed before the accept or does not know WebSockets, and 500 if the app ended without an answer.
+    /// It is 403 if the app closed before the accept or does not know WebSockets, and 500 if the app
+    /// ended without an answer.
     /// Otherwise it is the status of the app's own response, or `None` if that has no head.
     pub fn status(&self) -> Option<StatusCode> {
         match &self.0 {

@@ -11,6 +11,17 @@ use tokio::runtime::{Builder, Runtime};
 use crate::logs::{self, Log};
 use crate::{LIMIT, server};
 
+/// A runtime whose threads write into `log`.
+pub fn logged_runtime(log: &Log) -> Runtime {
+    let log = log.clone();
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .on_thread_start(move || logs::install(&log))
+        .build()
+        .unwrap()
+}
+
 /// A running server on a free port of 127.0.0.1.
 ///
 /// Dropping it aborts the server. If the test has not failed, the drop also checks that the server
@@ -39,13 +50,7 @@ impl Server {
     /// Starts a server and waits until it accepts connections.
     pub fn start_with(config: Config, app: impl App) -> Self {
         let log = Log::default();
-        let threads_log = log.clone();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .on_thread_start(move || logs::install(&threads_log))
-            .build()
-            .unwrap();
+        let runtime = logged_runtime(&log);
         let inside = runtime.enter();
         let server = server::Server::start_unready(config, app);
         drop(inside);

@@ -15,9 +15,9 @@
 //!
 //! A server drives an exchange in a loop:
 //!
-//! 1. Poll the app, such as a [`RunningApp`], which catches its panics. If it returns `Pending`, call `app_is_waiting`: this sends a head that is held
-//!    back (HTTP-024). Call it again after each wake-up, because another task of the app may have
-//!    sent the start.
+//! 1. Poll the app, such as a [`RunningApp`], which catches its panics. If it returns `Pending`, call
+//!    `app_is_waiting`: this sends a head that is held back (HTTP-024). Call it again after each
+//!    wake-up, because another task of the app may have sent the start.
 //! 2. Write what `poll_output` returns. Each output that the server takes makes room for the next
 //!    event, so a server that waits for its socket makes the app wait, too.
 //! 3. If the app wants input, read from the socket and push what has come. A server that reads only

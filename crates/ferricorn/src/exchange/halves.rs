@@ -68,7 +68,7 @@ impl SharedHalves for Exchange {
             match rules.respond(start, body) {
                 Ok(event) => state.queue(event),
                 Err(error) => {
-                    // The start may have been taken. (as in `start_send`)
+                    // The start may have been taken, and is held back then, as in `start_send`.
                     state.wake_driver();
                     return Poll::Ready(Err(error));
                 }

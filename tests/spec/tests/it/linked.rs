@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use asgi::DynApp;
 use asgi_spec::{ServerUnderTest, Suite};
 use ferricorn::{Bind, Config, Handle, ServeError};
-use test_support::logs::{self, Log};
-use tokio::runtime::{Builder, Runtime};
+use test_support::blocking::logged_runtime;
+use test_support::logs::Log;
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tracing::Level;
 
@@ -22,13 +23,7 @@ pub(crate) struct Linked {
 impl Linked {
     pub(crate) fn start(app: DynApp) -> Result<Self, String> {
         let log = Log::default();
-        let threads_log = log.clone();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .on_thread_start(move || logs::install(&threads_log))
-            .build()
-            .unwrap();
+        let runtime = logged_runtime(&log);
         let config = Config::default();
         let inside = runtime.enter();
         let bind: Bind = "127.0.0.1:0".parse().unwrap();
