@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Odd peers: what they can make the server hold, for how long, and what other clients notice of them.
 
-    tests/clients/memory.py FERRICORN LIBHELLO LIBWS_ECHO [--long]
+    tests/clients/memory.py FERRICORN LIBHELLO LIBWS_ECHO [--long LIBFAULTY]
 
---long adds the checks that take minutes. They need slowhttptest (Debian: `apt install slowhttptest`).
+--long adds the checks that take minutes. They need slowhttptest (Debian: `apt install slowhttptest`) and the library of
+server-bin/examples/faulty.rs.
 """
 
 import multiprocessing
@@ -227,11 +228,11 @@ def crowd(server, ready):
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", server.port))
-        client.sendall(b"GET /stream?n=10000 HTTP/1.1\r\nhost: a\r\n\r\n")
+        client.sendall(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
         readers.append(client)
     for _ in range(200):
         client = server.connect()
-        client.sendall(b"POST /sleep?ms=60000 HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n")
+        client.sendall(b"POST /hold HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n")
         uploads.append(client)
     for client in [*slow_heads, *readers, *uploads]:
         client.setblocking(False)
@@ -355,9 +356,27 @@ def slow_bodies_are_gone_at_their_limit(server):
     return slowhttptest(server, "-B", "/echo", "-s", "100000")
 
 
+def slow_readers_are_gone_at_their_limit(server):
+    """The client reads what its kernel holds long after the server has ended the connection.
+
+    The server's files tell when each connection ends, and slowhttptest whether the server serves others meanwhile.
+    """
+    before = files(server)
+    process = subprocess.Popen(
+        ["slowhttptest", "-X", "-c", "1000", "-r", "500", "-l", "25", "-p", "3", "-u", server.url + "/large"],
+        stdout=subprocess.PIPE, text=True,
+    )
+    until(10, lambda: files(server) > before + 900)
+    # Ten seconds to the limit, two more. The last connections opened a moment ago; a probe or two may be open.
+    took = until(12, lambda: files(server) < before + 5)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", process.communicate(timeout=60)[0])
+    assert "service available:" in text and not re.search(r"service available:\s+NO", text), text[-800:]
+    return f"{took:.0f} s after all were open"
+
+
 def main():
     parser = argument_parser(__doc__, "ferricorn", "libhello", "libws_echo")
-    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--long", metavar="LIBFAULTY")
     arguments = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -372,11 +391,15 @@ def main():
     checks.run_on_servers(echo, [([], [memory_of_large_messages_is_given_back])])
     if arguments.long:
         require("slowhttptest")
+        faulty = [arguments.ferricorn, arguments.long, "--no-access-log"]
         ten = ["--header-timeout", "10s", "--body-timeout", "10s", "--write-timeout", "10s"]
         checks.run_on_servers(hello, [
-            (["--graceful-timeout", "1s"], [a_slow_crowd_does_not_slow_others]),
             ([], [many_connections_leave_no_trace]),
             (ten, [slow_heads_are_gone_at_their_limit, slow_bodies_are_gone_at_their_limit]),
+        ])
+        checks.run_on_servers(faulty, [
+            (["--graceful-timeout", "1s"], [a_slow_crowd_does_not_slow_others]),
+            (ten, [slow_readers_are_gone_at_their_limit]),
         ])
         with Server(*hello, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))) as server:
             checks.run(more_connections_than_files_are_all_served, server)
