@@ -235,7 +235,8 @@ fn list(arguments: &ArgMatches) -> Result<ExitCode, String> {
     let patterns = patterns(arguments)?;
     let mut text = String::new();
     for one in selected(&patterns) {
-        let count = cases().filter(|case| case.id == one.id).count();
+        let of_it = cases().filter(|case| case.id == one.id);
+        let count: usize = of_it.map(|case| case.transports.len()).sum();
         let checked = match missing(one.id) {
             Some(grade) => grade.name().to_owned(),
             None if count == 1 => "1 case".into(),
@@ -266,7 +267,9 @@ fn explain(arguments: &ArgMatches) -> Result<ExitCode, String> {
     text.push('\n');
     for case in cases().filter(|case| case.id == one.id) {
         let rule = case.name.replace('_', " ");
-        text += &format!("Case over {}: {rule}\n", case.transport.name());
+        let over = case.transports.iter();
+        let over: Vec<&str> = over.map(|transport| transport.name(false)).collect();
+        text += &format!("Case over {}: {rule}\n", over.join(" and "));
     }
     if let Some(grade) = missing(one.id) {
         text += &format!("{}: {}\n", grade.name(), grade.reason().unwrap_or_default());

@@ -1,9 +1,9 @@
-//! A WebSocket over HTTP/1.1, frame by frame (RFC 6455).
+//! A WebSocket, frame by frame (RFC 6455), over HTTP/1.1 or HTTP/2 (RFC 8441).
 
-use super::{ConnectionEnding, Http1};
+use super::{CaseClient, ConnectionEnding};
 use crate::result::{Checked, equal, fail};
 
-/// The headers of a handshake. The key is the RFC's own example.
+/// The headers of a handshake over HTTP/1.1. The key is the RFC's own example.
 pub(crate) const HANDSHAKE: &str = "upgrade: websocket\r\nconnection: upgrade\r\n\
      sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
@@ -24,7 +24,7 @@ const MASK: [u8; 4] = [1, 2, 3, 4];
 
 /// An open WebSocket.
 pub(crate) struct RawSocket {
-    pub(crate) http: Http1,
+    pub(crate) http: CaseClient,
 }
 
 /// A frame of the server, which has no mask.
@@ -62,7 +62,7 @@ pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 impl RawSocket {
     /// Sends a whole message or a control frame.
     pub(crate) async fn send(&mut self, opcode: u8, payload: impl AsRef<[u8]>) -> Checked {
-        self.http.send(frame(FIN | opcode, payload.as_ref())).await
+        self.http.raw(frame(FIN | opcode, payload.as_ref())).await
     }
 
     /// Sends a close frame.
@@ -117,7 +117,7 @@ impl RawSocket {
         fail(format!("a close frame with {code}"), format!("{frame:?}"))
     }
 
-    /// Fails unless the server closes the connection without another frame.
+    /// Fails unless the server closes the connection or the stream without another frame.
     pub(crate) async fn expect_end(&mut self) -> Checked<ConnectionEnding> {
         let (bytes, ending) = self.http.end().await?;
         equal("bytes before the end", bytes.len(), 0)?;

@@ -136,7 +136,7 @@ fn a_requirement_is_explained() {
         "{output}"
     );
     assert!(
-        output.contains("Case over http1: an app that ends without a head gets a 500"),
+        output.contains("Case over http1 and http2: an app that ends without a head gets a 500"),
         "{output}"
     );
 }
