@@ -22,6 +22,7 @@ macro_rules! cases {
 }
 
 mod core;
+mod http2;
 mod http_body;
 mod http_end;
 mod http_extension;
@@ -29,6 +30,8 @@ mod http_own;
 mod http_response;
 mod http_scope;
 mod lifespan;
+mod push;
+mod push_exchange;
 mod websocket_handshake;
 mod websocket_messages;
 mod without;
@@ -93,6 +96,9 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         http_end::CASES,
         http_extension::CASES,
         http_own::CASES,
+        http2::CASES,
+        push::CASES,
+        push_exchange::CASES,
         websocket_handshake::CASES,
         websocket_messages::CASES,
         lifespan::CASES,

@@ -13,7 +13,6 @@ const OF_APPS: Why = NotObservable("it is about apps, and a suite of servers bri
 const OF_OPERATORS: Why =
     NotObservable("it depends on a setting of the operator that the suite does not know");
 const PERMISSION: Why = NotObservable("a permission: both ways are right");
-const HTTP_2: Why = NoCase("it is about HTTP/2, and the suite has no client for it yet");
 const LIMITS: Why = NotObservable("the limit is the server's own, and the suite does not know it");
 
 /// An id, or the beginning of ids and `*`.
@@ -29,19 +28,13 @@ const WITHOUT: &[(&str, Why)] = &[
         "CORE-031",
         NotObservable("logs mark their errors in different ways"),
     ),
-    ("HTTP-009", HTTP_2),
-    ("HTTP-040", HTTP_2),
-    ("HTTP-044", HTTP_2),
     ("HTTP-048", OF_OPERATORS),
-    ("HTTP-057", HTTP_2),
-    ("HTTP-058", HTTP_2),
     ("HTTP-067", OF_OPERATORS),
     ("HTTP-071", PERMISSION),
     ("HTTP-074", OF_OPERATORS),
     ("HTTP-075", OF_OPERATORS),
     ("HTTP-076", OF_OPERATORS),
     ("HTTP-077", OF_OPERATORS),
-    ("HTTP-081", HTTP_2),
     ("HTTP-084", OF_OPERATORS),
     (
         "HTTP-089",
@@ -57,15 +50,17 @@ const WITHOUT: &[(&str, Why)] = &[
     ("WS-033", LIMITS),
     ("WS-035", NoCase("the suite's client does not compress yet")),
     ("WS-037", OF_OPERATORS),
-    ("WS-040", HTTP_2),
-    ("WS-041", HTTP_2),
     (
         "WS-042",
         NoCase("the case must hold a connection open while its server stops"),
     ),
     ("LIFE-007", OF_OPERATORS),
     ("LIFE-017", OF_OPERATORS),
-    ("PUSH-*", HTTP_2),
+    ("PUSH-003", PERMISSION),
+    ("PUSH-015", OF_OPERATORS),
+    ("PUSH-025", OF_OPERATORS),
+    ("PUSH-027", PERMISSION),
+    ("PUSH-028", PERMISSION),
     ("HINT-004", PERMISSION),
     ("TRAIL-007", PERMISSION),
     ("TLS-*", NoCase("the suite has no client for TLS yet")),

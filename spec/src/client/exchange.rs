@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::http1::Http1;
-use super::http2::{Http2, StreamEnding};
+use super::http2::{Http2, StreamEnding, pairs};
 use super::parse::{Head, Received};
 use super::request::{CaseRequest, Upload};
 use super::socket::ConnectionEnding;
@@ -66,12 +66,8 @@ impl CaseClient {
             ClientWire::Http1(http1) => http1.send(request.http1()).await,
             ClientWire::Http2 { http2, stream } => {
                 let headers = request.http2(http2.scheme());
-                let headers: Vec<(&str, &str)> = headers
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str()))
-                    .collect();
                 let end = self.upload == Upload::Nothing;
-                *stream = http2.begin(&headers, end).await?;
+                *stream = http2.begin(&pairs(&headers), end).await?;
                 Ok(())
             }
         }
@@ -214,10 +210,7 @@ impl CaseClient {
         match &mut self.wire {
             ClientWire::Http1(http1) => http1.end().await,
             ClientWire::Http2 { http2, stream } => {
-                let ending = http2
-                    .until(*stream, "the end of the stream", |arrived| arrived.ending)
-                    .await?;
-                let ending = match ending {
+                let ending = match http2.ending(*stream).await? {
                     StreamEnding::EndStream => ConnectionEnding::Closed,
                     StreamEnding::Reset(_) => ConnectionEnding::Reset,
                 };
@@ -232,9 +225,7 @@ impl CaseClient {
         let Some((http2, stream)) = self.as_http2() else {
             return Ok(self.end().await?.0);
         };
-        let ending = http2
-            .until(stream, "the end of the stream", |arrived| arrived.ending)
-            .await?;
+        let ending = http2.ending(stream).await?;
         if ending != StreamEnding::Reset(super::http2::code::INTERNAL_ERROR) {
             return fail("RST_STREAM with INTERNAL_ERROR", format!("{ending:?}"));
         }

@@ -59,7 +59,7 @@ pub(super) fn run(
         let nonce = now.map_or(0, |now| now.subsec_nanos());
         let permits = Arc::new(Semaphore::new(AT_ONCE));
         let mut running = JoinSet::new();
-        for (case, transport) in selected_cases(selection) {
+        for (number, (case, transport)) in selected_cases(selection).enumerate() {
             let reason = match &no_http2 {
                 Some(reason) if transport.is_http2() => Some(reason.clone()),
                 _ => selection.skips(case, transport),
@@ -70,7 +70,8 @@ pub(super) fn run(
                 results.extend(graded(case, grade, Duration::ZERO, Vec::new()));
                 continue;
             }
-            let prefix = format!("{}-{}-{nonce:x}", case.id, transport.name(false));
+            // A requirement can have several cases.
+            let prefix = format!("{}-{number}-{nonce:x}", case.id);
             let place = Place {
                 endpoint: endpoint.clone(),
                 version: version.clone(),

@@ -10,6 +10,7 @@ mod stream;
 use std::collections::BTreeMap;
 
 use super::parse::{BodyEnd, Head, Received};
+use super::request::CaseRequest;
 use super::socket::{ConnectionEnding, Endpoint, Protocol, RawConnection, STALL};
 use super::{Trace, within};
 use crate::result::{Checked, Stop, ensure, fail};
@@ -40,6 +41,14 @@ pub(crate) const TAKES_PUSH: &[(u16, u32)] = &[
     (setting::INITIAL_WINDOW_SIZE, WIDE),
 ];
 
+/// Headers as they are sent.
+pub(crate) fn pairs(headers: &HeaderList) -> Vec<(&str, &str)> {
+    let pairs = headers.iter();
+    pairs
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
 /// A raw connection.
 pub(crate) struct Http2 {
     pub(crate) connection: RawConnection,
@@ -53,6 +62,8 @@ pub(crate) struct Http2 {
     connects: bool,
     largest_head: Option<usize>,
     settings: bool,
+    /// How many answers to the client's PING and SETTINGS have come.
+    answers: usize,
     goaway: Option<u32>,
     ending: Option<ConnectionEnding>,
     scheme: &'static str,
@@ -78,6 +89,7 @@ impl Http2 {
             connects: false,
             largest_head: None,
             settings: false,
+            answers: 0,
             goaway: None,
             ending: None,
             scheme: if endpoint.tls.is_some() {
@@ -115,6 +127,83 @@ impl Http2 {
     pub(crate) async fn frame(&mut self, frame: &RawHttp2Frame) -> Checked {
         self.connection.note(format!("→ {frame}"));
         self.connection.send(&frame.to_wire()).await
+    }
+
+    /// Sends SETTINGS, PING or another frame, and waits until the server has read it.
+    pub(crate) async fn frame_is_read(&mut self, frame: &RawHttp2Frame) -> Checked {
+        self.frame(frame).await?;
+        let ping = RawHttp2Frame::new(kind::PING, 0, 0, *b"spec2026");
+        let others = match frame.kind {
+            kind::SETTINGS | kind::PING => 1,
+            _ => 0,
+        };
+        let wanted = self.answers + others + 1;
+        self.frame(&ping).await?;
+        while self.answers < wanted {
+            self.read_or_fail("an answer to PING").await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a GET for a run of the probe, and returns its stream.
+    pub(crate) async fn get(&mut self, request: &CaseRequest) -> Checked<u32> {
+        let headers = request.http2(self.scheme);
+        self.begin(&pairs(&headers), true).await
+    }
+
+    /// Reads the whole response on a stream.
+    pub(crate) async fn response(&mut self, stream: u32) -> Checked<Received> {
+        let mut interim = Vec::new();
+        loop {
+            let head = self.head(stream).await?;
+            if !head.is_interim() {
+                return self.body_of(stream, interim, head, "GET").await;
+            }
+            interim.push(head);
+        }
+    }
+
+    /// Resets a stream.
+    pub(crate) async fn reset_stream(&mut self, stream: u32, code: u32) -> Checked {
+        self.frame(&RawHttp2Frame::reset(stream, code)).await
+    }
+
+    /// Waits for the end of a stream.
+    pub(crate) async fn ending(&mut self, stream: u32) -> Checked<StreamEnding> {
+        self.until(stream, "the end of the stream", |arrived| arrived.ending)
+            .await
+    }
+
+    /// Waits for a final head or the end of the stream or the connection. Returns the status, or `None`
+    /// if there was no head.
+    pub(crate) async fn status_or_end(&mut self, stream: u32) -> Checked<Option<u16>> {
+        loop {
+            let arrived = self.stream(stream);
+            let head = arrived.heads.iter().find(|head| !head.is_interim());
+            if let Some(head) = head {
+                return Ok(Some(head.status));
+            }
+            if self.is_over(stream) {
+                return Ok(None);
+            }
+            within("a status or the end of the stream", self.read()).await?;
+        }
+    }
+
+    /// Waits for a promise on a stream, and returns the promised stream and its request.
+    pub(crate) async fn promise(&mut self, stream: u32) -> Checked<(u32, HeaderList)> {
+        let promise = self
+            .until(stream, "a promise", |arrived| {
+                match arrived.promises.pop_front() {
+                    Some(promise) => Some(Ok(promise)),
+                    None => arrived.ending.map(Err),
+                }
+            })
+            .await?;
+        match promise {
+            Ok(promise) => Ok(promise),
+            Err(ending) => fail("a promise", format!("{ending:?}")),
+        }
     }
 
     /// Begins a stream with these headers, as they are.
@@ -255,22 +344,6 @@ impl Http2 {
         }
     }
 
-    /// Waits for the end of the connection, and returns how it ended and the code of the GOAWAY
-    /// before.
-    pub(crate) async fn end(&mut self) -> Checked<(ConnectionEnding, Option<u32>)> {
-        loop {
-            if let Some(ending) = self.ending {
-                return Ok((ending, self.goaway));
-            }
-            within("the end of the connection", self.read()).await?;
-        }
-    }
-
-    /// The code of the GOAWAY that has come.
-    pub(crate) fn goaway(&self) -> Option<u32> {
-        self.goaway
-    }
-
     fn how_it_ended(&mut self, stream: u32) -> String {
         let ending = self.stream(stream).ending;
         format!(
@@ -386,6 +459,7 @@ impl Http2 {
                 self.frame(&RawHttp2Frame::new(kind::PING, flag::ACK, 0, frame.payload))
                     .await?;
             }
+            kind::SETTINGS | kind::PING => self.answers += 1,
             _ => {}
         }
         Ok(())
