@@ -32,6 +32,7 @@ mod http_scope;
 mod lifespan;
 mod push;
 mod push_exchange;
+mod tls;
 mod websocket_handshake;
 mod websocket_messages;
 mod without;
@@ -99,6 +100,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         http2::CASES,
         push::CASES,
         push_exchange::CASES,
+        tls::CASES,
         websocket_handshake::CASES,
         websocket_messages::CASES,
         lifespan::CASES,

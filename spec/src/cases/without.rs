@@ -63,7 +63,6 @@ const WITHOUT: &[(&str, Why)] = &[
     ("PUSH-028", PERMISSION),
     ("HINT-004", PERMISSION),
     ("TRAIL-007", PERMISSION),
-    ("TLS-*", NoCase("the suite has no client for TLS yet")),
     ("PATH-*", NoCase("the probe sends no files yet")),
     ("ZERO-*", NoCase("the probe sends no files yet")),
     (

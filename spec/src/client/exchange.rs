@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use tokio_rustls::rustls::ClientConnection;
+
 use super::http1::Http1;
 use super::http2::{Http2, StreamEnding, pairs};
 use super::parse::{Head, Received};
@@ -48,6 +50,14 @@ impl CaseClient {
         match &mut self.wire {
             ClientWire::Http1(_) => None,
             ClientWire::Http2 { http2, stream } => Some((http2, *stream)),
+        }
+    }
+
+    /// What the handshake of TLS has agreed on. `None` without TLS.
+    pub(crate) fn tls(&self) -> Option<&ClientConnection> {
+        match &self.wire {
+            ClientWire::Http1(http1) => http1.connection.tls(),
+            ClientWire::Http2 { http2, .. } => http2.connection.tls(),
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) use self::http2::Http2;
 pub(crate) use self::parse::{BodyEnd, Head, Received};
 pub(crate) use self::request::{CHUNKED, CaseRequest, RequestKind};
 pub(crate) use self::socket::{ConnectionEnding, Endpoint, STALL};
-pub(crate) use self::tls::ClientTls;
+pub(crate) use self::tls::{ClientCertificate, ClientTls, TLS_1_2, TLS_1_3, der_of_pem};
 pub(crate) use self::trace::Trace;
 pub(crate) use self::websocket::FIN;
 

@@ -8,6 +8,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConnection;
 
 use super::tls::ClientTls;
 use super::{Trace, within};
@@ -101,7 +102,7 @@ impl RawConnection {
     }
 
     /// What the handshake of TLS has agreed on. `None` without TLS.
-    pub(crate) fn tls(&self) -> Option<&tokio_rustls::rustls::ClientConnection> {
+    pub(crate) fn tls(&self) -> Option<&ClientConnection> {
         match &self.wire {
             Wire::Plain(_) => None,
             Wire::Tls(stream) => Some(stream.get_ref().1),

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     ALL_VERSIONS, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    SupportedProtocolVersion,
+    SupportedProtocolVersion, version,
 };
 
 use super::socket::Protocol;
@@ -26,10 +26,36 @@ use super::socket::Protocol;
 pub(crate) struct ClientTls {
     /// The host that a client asks for.
     pub(crate) server_name: String,
-    /// The client's certificates and its key, both as PEM.
-    pub(crate) certificate: Option<(String, String)>,
+    pub(crate) certificate: Option<ClientCertificate>,
     versions: &'static [&'static SupportedProtocolVersion],
     sends_certificate: bool,
+}
+
+/// The certificate of a client.
+#[derive(Clone)]
+pub(crate) struct ClientCertificate {
+    /// As PEM, with the client's own first.
+    pub(crate) chain: String,
+    /// As PEM.
+    pub(crate) key: String,
+    /// In the form of RFC 4514.
+    pub(crate) subject: String,
+}
+
+/// TLS 1.2 alone.
+pub(crate) const TLS_1_2: &[&SupportedProtocolVersion] = &[&version::TLS12];
+
+/// TLS 1.3 alone.
+pub(crate) const TLS_1_3: &[&SupportedProtocolVersion] = &[&version::TLS13];
+
+/// The certificates in PEM as DER.
+pub(crate) fn der_of_pem(pem: &str) -> Result<Vec<Vec<u8>>, String> {
+    let all = CertificateDer::pem_slice_iter(pem.as_bytes());
+    all.map(|one| match one {
+        Ok(one) => Ok(one.to_vec()),
+        Err(error) => Err(error.to_string()),
+    })
+    .collect()
 }
 
 impl ClientTls {
@@ -75,7 +101,7 @@ impl ClientTls {
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut config = match &self.certificate {
-            Some((chain, key)) if self.sends_certificate => {
+            Some(ClientCertificate { chain, key, .. }) if self.sends_certificate => {
                 let chain: Result<Vec<_>, _> =
                     CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
                 let chain = chain.map_err(|error| format!("the client's certificate: {error}"))?;

@@ -5,6 +5,7 @@ mod launch;
 mod results;
 mod run;
 mod subject;
+mod tls;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub(crate) use self::results::describe;
 pub use self::results::{Grade, Graded, Results};
 use self::subject::Place;
 pub(crate) use self::subject::{Other, Record, Run, RunReport, Subject};
+pub use self::tls::SuiteTls;
 
 /// A server to check, and what to check.
 ///
@@ -163,6 +165,20 @@ impl Suite {
     /// false, the cases over HTTP/2 are not supported.
     pub fn http2(mut self, http2: bool) -> Self {
         self.options.http2 = Some(http2);
+        self
+    }
+
+    /// Speaks TLS on all connections. HTTP/2 is then chosen with ALPN. By default, the suite uses no
+    /// TLS, and the requirements about TLS are not supported.
+    ///
+    /// ```no_run
+    /// # use asgi_spec::{Suite, SuiteTls};
+    /// # use std::net::SocketAddr;
+    /// let address = SocketAddr::from(([127, 0, 0, 1], 8443));
+    /// Suite::at(address).tls(SuiteTls::new()).run().assert();
+    /// ```
+    pub fn tls(mut self, tls: SuiteTls) -> Self {
+        self.options.tls = Some(tls.0);
         self
     }
 

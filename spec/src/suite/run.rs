@@ -34,7 +34,11 @@ pub(super) fn run(
     let launch = Launch {
         lifespan: DEFAULT_LIFESPAN.into(),
         record: None,
+        tls: selection.tls.clone(),
     };
+    if let Some(tls) = &selection.tls {
+        tls.check()?;
+    }
     let server = launcher.launch(launch)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)

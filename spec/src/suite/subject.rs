@@ -197,6 +197,7 @@ impl Subject {
         let launch = Launch {
             lifespan: lifespan.into(),
             record: Some(record.0.clone()),
+            tls: self.endpoint().tls.clone(),
         };
         self.trace()
             .line(format!("starts a server with the lifespan {lifespan}"));
