@@ -255,7 +255,7 @@ impl CaseClient {
     }
 }
 
-/// The data of a stream, after a word for each head that nobody has read.
+/// The data of a stream, after a word for each head that no case has read.
 fn take_all(http2: &mut Http2, stream: u32) -> Vec<u8> {
     let arrived = http2.stream(stream);
     let heads = arrived.heads.drain(..);

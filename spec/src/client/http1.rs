@@ -1,7 +1,7 @@
 //! One connection for HTTP/1.
 
 use super::parse::{self, BodyEnd, Head, Received};
-use super::socket::{ConnectionEnding, Endpoint, Protocol, RawConnection, STALL};
+use super::socket::{ConnectionEnding, Endpoint, RawConnection, STALL, WireProtocol};
 use super::{Trace, within};
 use crate::result::{Checked, Stop, fail};
 
@@ -12,7 +12,7 @@ pub(crate) struct Http1 {
 
 impl Http1 {
     pub(crate) async fn connect(endpoint: &Endpoint, name: String, trace: Trace) -> Checked<Self> {
-        let connection = RawConnection::connect(endpoint, Protocol::Http1, name, trace).await?;
+        let connection = RawConnection::connect(endpoint, WireProtocol::Http1, name, trace).await?;
         Ok(Self { connection })
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Endpoint {
 
 /// The protocol for which a connection is opened. Over TLS, the client asks for it with ALPN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub(crate) enum WireProtocol {
     Http1,
     Http2,
 }
@@ -59,7 +59,7 @@ enum Wire {
 impl RawConnection {
     pub(crate) async fn connect(
         endpoint: &Endpoint,
-        protocol: Protocol,
+        protocol: WireProtocol,
         name: String,
         trace: Trace,
     ) -> Checked<Self> {
@@ -79,7 +79,7 @@ impl RawConnection {
             }
         })
         .await?;
-        if let (Wire::Tls(stream), Protocol::Http2) = (&wire, protocol)
+        if let (Wire::Tls(stream), WireProtocol::Http2) = (&wire, protocol)
             && stream.get_ref().1.alpn_protocol() != Some(b"h2")
         {
             return not_supported("the server does not choose h2 in ALPN");
@@ -90,7 +90,7 @@ impl RawConnection {
             buffer: BytesMut::new(),
             trace,
             name,
-            shows_bytes: protocol == Protocol::Http1,
+            shows_bytes: protocol == WireProtocol::Http1,
         })
     }
 

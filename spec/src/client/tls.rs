@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
     SupportedProtocolVersion, version,
 };
 
-use super::socket::Protocol;
+use super::socket::WireProtocol;
 
 /// What the clients of a suite need for TLS.
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl ClientTls {
     /// Says whether a client can be made of this.
     pub(crate) fn check(&self) -> Result<(), String> {
         let certified = self.clone().with_certificate();
-        certified.config(Protocol::Http1).map(drop)?;
+        certified.config(WireProtocol::Http1).map(drop)?;
         self.name().map(drop)
     }
 
@@ -92,7 +92,7 @@ impl ClientTls {
             .map_err(|error| format!("the server name {:?}: {error}", self.server_name))
     }
 
-    fn config(&self, protocol: Protocol) -> Result<ClientConfig, String> {
+    fn config(&self, protocol: WireProtocol) -> Result<ClientConfig, String> {
         let provider = Arc::new(ring::default_provider());
         let verifier = Arc::new(AcceptsAll(Arc::clone(&provider)));
         let builder = ClientConfig::builder_with_provider(provider)
@@ -114,8 +114,8 @@ impl ClientTls {
             _ => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![match protocol {
-            Protocol::Http1 => b"http/1.1".to_vec(),
-            Protocol::Http2 => b"h2".to_vec(),
+            WireProtocol::Http1 => b"http/1.1".to_vec(),
+            WireProtocol::Http2 => b"h2".to_vec(),
         }];
         // A resumed session would not show the certificate again.
         config.resumption = Resumption::disabled();
@@ -124,7 +124,7 @@ impl ClientTls {
 
     pub(super) async fn handshake(
         &self,
-        protocol: Protocol,
+        protocol: WireProtocol,
         tcp: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
         let config = self.config(protocol).map_err(io::Error::other)?;

@@ -59,13 +59,13 @@ impl Selection {
             return Some("the server has no WebSockets".into());
         }
         let mut skipped = self.skipped.iter();
-        let skipped = skipped.find(|(name, _)| names(name, case.id, transport.name(false)));
+        let skipped = skipped.find(|(name, _)| names_case(name, case.id, transport.name(false)));
         skipped.map(|(_, reason)| reason.clone())
     }
 
     /// Whether a pattern of `only` selects this case.
     pub(crate) fn selects(&self, id: &str, transport: Transport) -> bool {
-        let selects = |pattern: &String| names(pattern, id, transport.name(false));
+        let selects = |pattern: &String| names_case(pattern, id, transport.name(false));
         self.only.is_empty() || self.only.iter().any(selects)
     }
 
@@ -77,7 +77,7 @@ impl Selection {
 }
 
 /// Whether text such as `HTTP-001` or `HTTP-00*@http2` names a case with this id and transport.
-pub(crate) fn names(text: &str, id: &str, transport: &str) -> bool {
+pub(crate) fn names_case(text: &str, id: &str, transport: &str) -> bool {
     let (pattern, over) = split(text);
     let plain = transport.strip_suffix("-tls").unwrap_or(transport);
     matches(pattern, id) && over.is_none_or(|over| over == plain)

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::names;
+use super::names_case;
 use crate::requirement::{Level, Requirement};
 use crate::result::Mismatch;
 
@@ -105,7 +105,7 @@ impl Results {
             let mut failed = self
                 .iter()
                 .filter(|one| matches!(one.grade, Grade::Failed(_)));
-            !failed.any(|one| names(id, one.requirement.id, one.transport))
+            !failed.any(|one| names_case(id, one.requirement.id, one.transport))
         })
     }
 
@@ -137,7 +137,7 @@ impl Results {
 
     fn is_failure(&self, one: &Graded) -> bool {
         let mut expected = self.expected.iter();
-        let expected = expected.any(|(id, _)| names(id, one.requirement.id, one.transport));
+        let expected = expected.any(|(id, _)| names_case(id, one.requirement.id, one.transport));
         matches!(one.grade, Grade::Failed(_)) && !expected
     }
 }
