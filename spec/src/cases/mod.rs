@@ -33,6 +33,8 @@ mod lifespan;
 mod push;
 mod push_exchange;
 mod tls;
+mod websocket_deflate;
+mod websocket_drain;
 mod websocket_handshake;
 mod websocket_messages;
 mod without;
@@ -103,6 +105,8 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         tls::CASES,
         websocket_handshake::CASES,
         websocket_messages::CASES,
+        websocket_deflate::CASES,
+        websocket_drain::CASES,
         lifespan::CASES,
     ];
     files.into_iter().flatten()

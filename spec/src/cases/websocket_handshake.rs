@@ -2,7 +2,7 @@
 
 use crate::client::http2::NO_PUSH;
 use crate::client::websocket::{ACCEPT, HANDSHAKE, RawSocket, TEXT, frame};
-use crate::client::{BodyEnd, CaseClient, ConnectionEnding, FIN, Head, Received};
+use crate::client::{BodyEnd, CaseClient, ConnectionEnding, Endpoint, FIN, Head, Received};
 use crate::result::{Checked, ensure, equal, not_supported};
 use crate::suite::{Run, RunReport, Subject};
 
@@ -44,15 +44,31 @@ pub(super) async fn open(server: &Subject, steps: &str) -> Checked<(Run, RawSock
     open_with(server, steps, "").await
 }
 
-async fn open_with(server: &Subject, steps: &str, headers: &str) -> Checked<(Run, RawSocket)> {
+pub(super) async fn open_with(
+    server: &Subject,
+    steps: &str,
+    headers: &str,
+) -> Checked<(Run, RawSocket)> {
+    open_at(server, server.endpoint(), steps, headers).await
+}
+
+/// The same to another server.
+pub(super) async fn open_at(
+    server: &Subject,
+    endpoint: &Endpoint,
+    steps: &str,
+    headers: &str,
+) -> Checked<(Run, RawSocket)> {
     let run = server.run(steps);
-    let mut http = server.connect().await?;
+    let mut http = server.connect_to(endpoint).await?;
     http.send(run.handshake(headers)).await?;
     let head = accept(server, &mut http).await?;
     let key = head.header("sec-websocket-accept");
     let expected = (!server.is_http2()).then_some(ACCEPT);
     equal("sec-websocket-accept", key, expected)?;
-    Ok((run, RawSocket { http }))
+    let extensions = head.header("sec-websocket-extensions").unwrap_or_default();
+    let compressed = extensions.contains("permessage-deflate");
+    Ok((run, RawSocket { http, compressed }))
 }
 
 /// Reads the head of an accept.

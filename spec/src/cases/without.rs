@@ -42,18 +42,9 @@ const WITHOUT: &[(&str, Why)] = &[
     ),
     ("WS-017", OF_OPERATORS),
     ("WS-025", OF_OPERATORS),
-    (
-        "WS-030",
-        NoCase("the case must hold a socket open while its server stops"),
-    ),
     ("WS-032", LIMITS),
     ("WS-033", LIMITS),
-    ("WS-035", NoCase("the suite's client does not compress yet")),
     ("WS-037", OF_OPERATORS),
-    (
-        "WS-042",
-        NoCase("the case must hold a connection open while its server stops"),
-    ),
     ("LIFE-007", OF_OPERATORS),
     ("LIFE-017", OF_OPERATORS),
     ("PUSH-003", PERMISSION),

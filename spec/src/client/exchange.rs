@@ -242,6 +242,15 @@ impl CaseClient {
         Ok(take_all(http2, stream))
     }
 
+    /// Waits for the first bytes of an answer over HTTP/1, and returns what has come. `None` if the
+    /// connection ends without any.
+    pub(crate) async fn first_bytes(&mut self) -> Checked<Option<Vec<u8>>> {
+        match &mut self.wire {
+            ClientWire::Http1(http1) => http1.first_bytes().await,
+            ClientWire::Http2 { .. } => fail("a connection over HTTP/1", "one over HTTP/2"),
+        }
+    }
+
     /// Returns the bytes that have come, or come within a short time. For things that must not
     /// happen.
     pub(crate) async fn anything(&mut self) -> Checked<Vec<u8>> {

@@ -114,6 +114,13 @@ impl Http1 {
         Ok((self.take(usize::MAX), ending))
     }
 
+    /// Waits for the first bytes, and returns what has come. `None` if the connection ends without any.
+    pub(crate) async fn first_bytes(&mut self) -> Checked<Option<Vec<u8>>> {
+        let ended = within("an answer or an end", self.read_until(1)).await?;
+        let bytes = self.take(usize::MAX);
+        Ok(ended.is_none().then_some(bytes))
+    }
+
     /// Returns the bytes that have come, or come within a short time. For things that must not
     /// happen.
     pub(crate) async fn anything(&mut self) -> Result<Vec<u8>, Stop> {

@@ -19,17 +19,25 @@ pub(crate) const PONG: u8 = 0xa;
 /// The bit that says that a frame is the last one of its message.
 pub(crate) const FIN: u8 = 0x80;
 
+/// The bit that says that a frame begins a compressed message (RFC 7692 §6).
+pub(crate) const COMPRESSED: u8 = 0x40;
+
 /// The key of each masked frame. Any key is as good as another here.
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
 /// An open WebSocket.
 pub(crate) struct RawSocket {
     pub(crate) http: CaseClient,
+    /// Whether the server may compress its messages.
+    pub(crate) compressed: bool,
 }
 
 /// A frame of the server, which has no mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawFrame {
+    pub(crate) fin: bool,
+    /// Whether the frame begins a compressed message.
+    pub(crate) compressed: bool,
     pub(crate) opcode: u8,
     pub(crate) payload: Vec<u8>,
 }
@@ -73,7 +81,8 @@ impl RawSocket {
     /// Reads the next frame.
     pub(crate) async fn frame(&mut self) -> Checked<RawFrame> {
         let head = self.http.exactly(2, "a frame").await?;
-        if head[0] & 0x70 != 0 || head[1] & 0x80 != 0 {
+        let allowed = if self.compressed { COMPRESSED } else { 0 };
+        if head[0] & 0x70 & !allowed != 0 || head[1] & 0x80 != 0 {
             return fail(
                 "a frame without reserved bits and mask",
                 format!("{head:x?}"),
@@ -85,6 +94,8 @@ impl RawSocket {
             short => usize::from(short),
         };
         Ok(RawFrame {
+            fin: head[0] & FIN != 0,
+            compressed: head[0] & COMPRESSED != 0,
             opcode: head[0] & 0xf,
             payload: self.http.exactly(length, "the rest of a frame").await?,
         })
@@ -103,7 +114,12 @@ impl RawSocket {
         equal(
             "the frame",
             self.frame().await?,
-            RawFrame { opcode, payload },
+            RawFrame {
+                fin: true,
+                compressed: false,
+                opcode,
+                payload,
+            },
         )
     }
 
