@@ -23,7 +23,6 @@ cases! {
     "TRAIL-005" trailers_stay_separate_and_in_order,
     "TRAIL-006" the_trailer_header_stays,
     "HTTP-059" a_push_before_the_last_part_is_no_misuse,
-    "HTTP-060" files_are_not_offered,
     "HTTP-061" debug_is_not_offered,
     [Http1]
     "HTTP-056" http_1_0_has_no_hints,
@@ -143,16 +142,6 @@ async fn a_push_before_the_last_part_is_no_misuse(server: Subject) -> Checked {
     let report = run.report().await?;
     let misuse = report.outcomes().contains(&"misuse");
     ensure(!misuse, "pushes that are refused", report.steps())
-}
-
-async fn files_are_not_offered(server: Subject) -> Checked {
-    let run = server.run("start=200&last=ok");
-    run.get().await?;
-    let report = run.report().await?;
-    for extension in ["http.response.pathsend", "http.response.zerocopysend"] {
-        equal(extension, report.offers(extension), false)?;
-    }
-    Ok(())
 }
 
 async fn debug_is_not_offered(server: Subject) -> Checked {

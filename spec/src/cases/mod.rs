@@ -22,6 +22,8 @@ macro_rules! cases {
 }
 
 mod core;
+mod file;
+mod file_parts;
 mod http2;
 mod http_body;
 mod http_end;
@@ -103,6 +105,8 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         push::CASES,
         push_exchange::CASES,
         tls::CASES,
+        file::CASES,
+        file_parts::CASES,
         websocket_handshake::CASES,
         websocket_messages::CASES,
         websocket_deflate::CASES,

@@ -1,33 +1,19 @@
 //! The requirements that no case checks, each with its reason.
 
-use super::without::Why::{NoCase, NotObservable};
 use crate::suite::{Grade, matches};
 
-#[derive(Clone, Copy)]
-enum Why {
-    NotObservable(&'static str),
-    NoCase(&'static str),
-}
-
-const OF_APPS: Why = NotObservable("it is about apps, and a suite of servers brings its own app");
-const OF_OPERATORS: Why =
-    NotObservable("it depends on a setting of the operator that the suite does not know");
-const PERMISSION: Why = NotObservable("a permission: both ways are right");
-const LIMITS: Why = NotObservable("the limit is the server's own, and the suite does not know it");
+const OF_APPS: &str = "it is about apps, and a suite of servers brings its own app";
+const OF_OPERATORS: &str = "it depends on a setting of the operator that the suite does not know";
+const PERMISSION: &str = "a permission: both ways are right";
+const LIMITS: &str = "the limit is the server's own, and the suite does not know it";
 
 /// An id, or the beginning of ids and `*`.
-const WITHOUT: &[(&str, Why)] = &[
+const WITHOUT: &[(&str, &str)] = &[
     ("CORE-002", OF_APPS),
     ("CORE-003", PERMISSION),
     ("CORE-005", OF_APPS),
-    (
-        "CORE-006",
-        NotObservable("an app can't miss what is never in its scope"),
-    ),
-    (
-        "CORE-031",
-        NotObservable("logs mark their errors in different ways"),
-    ),
+    ("CORE-006", "an app can't miss what is never in its scope"),
+    ("CORE-031", "logs mark their errors in different ways"),
     ("HTTP-048", OF_OPERATORS),
     ("HTTP-067", OF_OPERATORS),
     ("HTTP-071", PERMISSION),
@@ -36,10 +22,7 @@ const WITHOUT: &[(&str, Why)] = &[
     ("HTTP-076", OF_OPERATORS),
     ("HTTP-077", OF_OPERATORS),
     ("HTTP-084", OF_OPERATORS),
-    (
-        "HTTP-089",
-        NotObservable("it holds if those of the two chapters hold"),
-    ),
+    ("HTTP-089", "it holds if those of the two chapters hold"),
     ("WS-017", OF_OPERATORS),
     ("WS-025", OF_OPERATORS),
     ("WS-032", LIMITS),
@@ -54,25 +37,17 @@ const WITHOUT: &[(&str, Why)] = &[
     ("PUSH-028", PERMISSION),
     ("HINT-004", PERMISSION),
     ("TRAIL-007", PERMISSION),
-    ("PATH-*", NoCase("the probe sends no files yet")),
-    ("ZERO-*", NoCase("the probe sends no files yet")),
-    (
-        "DEBUG-*",
-        NotObservable("it is about test clients, which have no socket"),
-    ),
+    ("DEBUG-*", "it is about test clients, which have no socket"),
     (
         "ABI-*",
-        NotObservable("a client does not see the boundary between a host and a library"),
+        "a client does not see the boundary between a host and a library",
     ),
 ];
 
 /// Returns the grade of a requirement that no case checks.
 pub(crate) fn missing(id: &str) -> Option<Grade> {
-    let (_, why) = WITHOUT.iter().find(|(pattern, _)| matches(pattern, id))?;
-    Some(match why {
-        NotObservable(reason) => Grade::NotObservable((*reason).into()),
-        NoCase(reason) => Grade::NoCase((*reason).into()),
-    })
+    let (_, reason) = WITHOUT.iter().find(|(pattern, _)| matches(pattern, id))?;
+    Some(Grade::NotObservable((*reason).into()))
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ pub enum Grade {
     NotSupported(String),
     /// It can't be seen from outside, or not with this server, with the reason.
     NotObservable(String),
-    /// The suite has no case for the requirement yet, with the reason.
+    /// The suite has no case for the requirement yet, with the reason. Today each requirement has a
+    /// case, or can't be seen by any.
     NoCase(String),
 }
 

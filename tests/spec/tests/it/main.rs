@@ -5,5 +5,6 @@
 
 mod broken;
 mod command;
+mod files;
 mod linked;
 mod tiny;
