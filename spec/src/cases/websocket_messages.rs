@@ -173,12 +173,12 @@ async fn the_server_waits_for_the_close_of_the_client(server: Subject) -> Checke
 
 async fn a_panic_of_a_websocket_app_is_logged(server: Subject) -> Checked {
     server.log()?;
-    let steps = accepted(&format!("panic=cause-27%2d{}", server.transport()));
+    let steps = accepted(&format!("panic=cause%2dof-ws-027-{}.", server.transport()));
     let (run, mut socket) = open(&server, &steps).await?;
     socket.expect_close(1011).await?;
     run.report().await?;
     let log = server.log()?;
-    let cause = format!("cause-27-{}", server.transport());
+    let cause = format!("cause-of-ws-027-{}.", server.transport());
     let found = log.lines().any(|line| line.contains(&cause));
     ensure(found, "a line with the text of the panic", "none")
 }

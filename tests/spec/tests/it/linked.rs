@@ -26,7 +26,7 @@ impl Linked {
         Self::start_with(app, None)
     }
 
-    fn start_with(app: DynApp, tls: Option<&Tls>) -> Result<Self, String> {
+    pub(crate) fn start_with(app: DynApp, tls: Option<&Tls>) -> Result<Self, String> {
         let log = Log::default();
         let runtime = logged_runtime(&log);
         let config = Config::default();
@@ -107,8 +107,8 @@ fn passed_over(results: &Results, transport: &str) -> usize {
     over.filter(|one| one.grade == Grade::Passed).count()
 }
 
-#[test]
-fn the_server_passes_the_suite_over_tls() {
+/// TLS of a server that asks for certificates, and of clients that have one.
+pub(crate) fn test_tls() -> (Tls, SuiteTls) {
     let authority = Authority::new("authority");
     let server = authority.server(&["localhost"]);
     let client = authority.client("alice");
@@ -123,7 +123,13 @@ fn the_server_passes_the_suite_over_tls() {
         &client.key,
         "CN=alice,O=Rust\\, Inc.",
     );
-    let results = Suite::new(move |app| Linked::start_with(app, Some(&tls)))
+    (tls, clients)
+}
+
+#[test]
+fn the_server_passes_the_suite_over_tls() {
+    let (server, clients) = test_tls();
+    let results = Suite::new(move |app| Linked::start_with(app, Some(&server)))
         .tls(clients)
         .http2(true)
         .run();

@@ -7,4 +7,5 @@ mod broken;
 mod command;
 mod files;
 mod linked;
+mod streams;
 mod tiny;
