@@ -11,6 +11,7 @@ use asgi::{
 };
 use asgi_spec::{Grade, Suite, SuiteTls};
 
+use ferricorn::ClientCertificates;
 use test_support::certificates::Authority;
 
 use crate::linked::{Linked, test_tls};
@@ -253,7 +254,7 @@ fn plain(id: &'static str) -> Suite {
 }
 
 fn over_tls(id: &'static str) -> Suite {
-    let (server, clients): (_, SuiteTls) = test_tls();
+    let (server, clients): (_, SuiteTls) = test_tls(ClientCertificates::DangerouslyUnverified);
     let start = move |app| {
         let app = DynApp::new(StreamLayer { app, id });
         Linked::start_with(app, Some(&server))
