@@ -5,5 +5,7 @@
 
 mod broken;
 mod command;
+mod files;
 mod linked;
+mod streams;
 mod tiny;
