@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
+use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use asgi::{App, DynApp, Extension, Extensions, State};
 use http::Method;
 
 use crate::lifespan::{LifespanError, LifespanTask};
+use crate::report::Checks;
 use crate::request::Request;
 use crate::websocket::Handshake;
 
@@ -21,6 +24,7 @@ pub struct Client {
     pub(crate) extensions: Extensions,
     pub(crate) root_path: Cow<'static, str>,
     pub(crate) lifespan: Option<Arc<LifespanTask>>,
+    pub(crate) checks: Checks,
 }
 
 impl Client {
@@ -38,7 +42,57 @@ impl Client {
                 .with(Extension::WebSocketHttpResponse),
             root_path: Cow::Borrowed(""),
             lifespan: None,
+            checks: Checks::default(),
         }
+    }
+
+    /// Sets how long the app may do nothing while the test waits for it, in real time. The default
+    /// is 10 seconds.
+    ///
+    /// After this time the test panics, and prints what the app waits for and the history of the
+    /// exchange. Each event of the exchange starts the time anew. The time is real time, measured by
+    /// a thread: a clock of tokio that is paused or moved forward does not change it. It does not
+    /// end an app that blocks its thread.
+    ///
+    /// ```should_panic
+    /// # use asgi::*;
+    /// use std::time::Duration;
+    ///
+    /// # async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+    /// #     std::future::pending().await
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// // This app never answers.
+    /// let client = asgi_testing::Client::new(app).limit(Duration::from_millis(50));
+    /// let _ = client.get("/").await;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.checks.limit = limit;
+        self
+    }
+
+    /// Returns the responses of apps that misbehave, instead of panicking.
+    ///
+    /// Use this to test how a middleware, a framework or this client treats a fault. Without it, the
+    /// test panics if
+    ///
+    /// - the app panics,
+    /// - the response is complete and the app broke a rule, although it may have ignored the error
+    ///   of `send`: it answered twice, or a task of it sent something after it had returned,
+    /// - the response is complete and the app failed afterwards, or
+    /// - the app has returned and something still holds its `Receiver`, its `Sender` or a handle of
+    ///   [`Sender::closed_handle`](asgi::Sender::closed_handle), after at most a second. That is a
+    ///   task that the app left behind. A task that holds none of them cannot be seen.
+    ///
+    /// A fault that the response shows is no panic: the result is a response with status 500, or
+    /// [`Broken`](crate::Broken).
+    #[must_use]
+    pub fn allow_faults(mut self) -> Self {
+        self.checks.allows_faults = true;
+        self
     }
 
     /// Sets the extensions that each scope offers.
@@ -88,14 +142,18 @@ impl Client {
     /// # Errors
     ///
     /// Returns an error if the app refused to start, failed, or returned before it was ready.
-    pub async fn startup(&self) -> Result<Started, LifespanError> {
+    #[track_caller]
+    pub fn startup(&self) -> impl Future<Output = Result<Started, LifespanError>> + Send {
+        let caller = Location::caller();
         let mut client = self.clone();
-        let lifespan = LifespanTask::start(&client.app);
-        if let Some(state) = lifespan.startup().await? {
-            client.state = state;
-            client.lifespan = Some(lifespan);
+        async move {
+            let lifespan = LifespanTask::start(&client.app, client.checks);
+            if let Some(state) = lifespan.startup(caller).await? {
+                client.state = state;
+                client.lifespan = Some(lifespan);
+            }
+            Ok(Started { client })
         }
-        Ok(Started { client })
     }
 
     /// Creates a request.
@@ -196,10 +254,14 @@ impl Started {
     /// # Errors
     ///
     /// Returns an error if the app could not clean up, or if its lifespan has failed before.
-    pub async fn shutdown(self) -> Result<(), LifespanError> {
-        match &self.client.lifespan {
-            Some(lifespan) => lifespan.shutdown().await,
-            None => Ok(()),
+    #[track_caller]
+    pub fn shutdown(self) -> impl Future<Output = Result<(), LifespanError>> + Send {
+        let caller = Location::caller();
+        async move {
+            match &self.client.lifespan {
+                Some(lifespan) => lifespan.shutdown(caller).await,
+                None => Ok(()),
+            }
         }
     }
 }

@@ -189,9 +189,15 @@
 
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod client;
+mod describe;
 mod exchange;
+mod halves;
+mod history;
 mod lifespan;
+mod record;
+mod report;
 mod request;
 mod response;
 mod wake;
@@ -199,8 +205,9 @@ mod websocket;
 
 pub use asgi_rules::Fault;
 pub use client::{Client, Started};
-pub use exchange::{Event, Exchange};
+pub use exchange::{AppWait, Event, Exchange};
+pub use history::History;
 pub use lifespan::LifespanError;
 pub use request::Request;
 pub use response::{Broken, Pushed, Response};
-pub use websocket::{Denied, Handshake, WebSocket, WebSocketClosed};
+pub use websocket::{Denied, Handshake, SocketReceiver, SocketSender, WebSocket, WebSocketClosed};

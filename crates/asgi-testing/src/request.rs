@@ -1,6 +1,7 @@
 //! Builds a request.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::Location;
 use std::pin::Pin;
 
 use asgi::{Address, Extension, HttpRequest, HttpScope};
@@ -9,6 +10,9 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
+use crate::exchange::ExchangeStart;
+use crate::record::Record;
+use crate::report::Waiter;
 use crate::{Broken, Client, Exchange, Response};
 
 /// A request before it is sent.
@@ -23,6 +27,7 @@ pub struct Request {
     body: Option<Bytes>,
     trailers: Option<Box<HeaderMap>>,
     body_is_open: bool,
+    room: usize,
 }
 
 impl Request {
@@ -44,6 +49,7 @@ impl Request {
             body: None,
             trailers: None,
             body_is_open: false,
+            room: 1,
         }
     }
 
@@ -83,6 +89,15 @@ impl Request {
         self
     }
 
+    /// Sets how many bytes the app can send before it waits for the test, with
+    /// [`start`](Self::start). Each event counts one byte more than its body.
+    ///
+    /// The default is 1: each `send` waits until the test has taken the event before.
+    pub fn room(mut self, bytes: usize) -> Self {
+        self.room = bytes;
+        self
+    }
+
     /// Changes the scope, for everything that has no method here.
     ///
     /// ```
@@ -108,17 +123,19 @@ impl Request {
     /// # Panics
     ///
     /// Panics if the app panics, or if the body was left open.
-    pub async fn send(self) -> Result<Response, Broken> {
+    #[track_caller]
+    pub fn send(self) -> impl Future<Output = Result<Response, Broken>> + Send {
         assert!(
             !self.body_is_open,
             "a request with an open body must be sent with `start`"
         );
-        self.start().finish().await
+        self.start().finish()
     }
 
     /// Sends the request and returns an exchange to follow it event by event.
     ///
     /// The app runs only while the test awaits a method of the exchange.
+    #[track_caller]
     pub fn start(self) -> Exchange {
         let Self {
             client,
@@ -126,6 +143,7 @@ impl Request {
             body,
             trailers,
             body_is_open,
+            room,
         } = self;
         add_framing(
             &mut scope,
@@ -143,7 +161,19 @@ impl Request {
                 Some(part)
             }
         };
-        Exchange::new(client.app, scope, first, client.lifespan)
+        let title = format!("{} {}", scope.method, scope.target);
+        Exchange::new(ExchangeStart {
+            waiter: Waiter {
+                record: Record::new(title, None),
+                checks: client.checks,
+                caller: Location::caller(),
+            },
+            app: client.app,
+            scope,
+            first,
+            lifespan: client.lifespan,
+            room,
+        })
     }
 }
 
@@ -151,6 +181,7 @@ impl IntoFuture for Request {
     type Output = Result<Response, Broken>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
+    #[track_caller]
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
     }
