@@ -71,18 +71,20 @@ impl RecordedSend {
             self.record.note(Actor::App, "flushes, without effect");
             return;
         }
-        let text = &event.text;
+        let (name, text) = (event.name, &event.text);
         self.record.with(|state| {
-            if error.is_misuse() {
-                state.misuse.push(error.to_string());
+            if let Some((got, expected)) = error.as_misuse() {
+                let broken = format!("it sent {got}, expected {expected}");
+                state.misuse.push(broken);
             } else if error.is_over() && !state.client_left {
-                let late = format!("a task of the app sent {text}, after the app had returned");
+                let late = format!("a task of it sent {name} after the app had returned");
                 state.misuse.push(late);
             }
         });
-        let cause = match error.disconnect_reason() {
-            Some(reason) => format!("{error}: {reason}"),
-            None => error.to_string(),
+        let cause = match (error.as_misuse(), error.disconnect_reason()) {
+            (Some((_, expected)), _) => format!("expected {expected}"),
+            (None, Some(reason)) => format!("{error}: {reason}"),
+            (None, None) => error.to_string(),
         };
         self.record
             .note(Actor::App, format!("tries to send {text} (error: {cause})"));
@@ -91,6 +93,7 @@ impl RecordedSend {
 
 /// An event that the app sends, for the history.
 struct SentEvent {
+    name: &'static str,
     text: String,
     /// It is an empty part of a body, such as `Sender::flush` sends.
     may_be_flush: bool,
@@ -99,6 +102,7 @@ struct SentEvent {
 impl SentEvent {
     fn new(event: &SendEvent) -> Self {
         Self {
+            name: event.name(),
             text: describe::sent(event),
             may_be_flush: matches!(event, SendEvent::HttpResponseBody(body)
                 if body.more_body && body.body.is_empty()),

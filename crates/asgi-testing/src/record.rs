@@ -115,18 +115,18 @@ impl RecordState {
     pub(crate) fn waits(&self) -> String {
         let mut waits = Vec::new();
         if self.receive_waits {
-            waits.push("its `receive` has not returned");
+            waits.push("waits in `receive`");
         }
         if self.room_waits {
-            waits.push("its `send` waits until the client has read what was sent before");
+            waits.push("waits in `send` until the client reads what was sent before");
         }
         if self.closed_waits {
-            waits.push("it waits for the close");
+            waits.push("waits in `closed`");
         }
         if waits.is_empty() {
             waits.push(match self.app_ended {
-                true => "it has returned",
-                false => "it waits for something of its own",
+                true => "has returned",
+                false => "waits for something of its own",
             });
         }
         waits.join(", and ")

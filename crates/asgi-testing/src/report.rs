@@ -62,7 +62,7 @@ impl Waiter {
                 let waits = self.record.with(|state| state.waits());
                 let limit = self.checks.limit.as_secs_f64();
                 self.fail(format_args!(
-                    "the app is stuck: the test waited {limit} s for {what}, and {waits}"
+                    "the app is stuck: after {limit} s, the test still waits for {what}, and the app {waits}"
                 ));
             }
             alarm.set(due, cx);
@@ -93,7 +93,7 @@ impl Waiter {
         let (misuse, held) = self
             .record
             .with(|state| (state.misuse.first().cloned(), state.held_halves()));
-        let broken_rule = misuse.map(|misuse| format!("the app broke the rules: {misuse}"));
+        let broken_rule = misuse.map(|misuse| format!("the app broke a rule: {misuse}"));
         let silent_fault = match seen {
             Seen::Success => broken_rule,
             Seen::NothingOf(fault) => broken_rule.or(Some(fault)),

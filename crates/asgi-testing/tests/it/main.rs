@@ -6,6 +6,7 @@
     reason = "this crate contains only tests and their helpers"
 )]
 
+mod faults;
 mod http;
 mod lifespan;
 mod traps;
