@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asgi::{App, DynApp, Extension, Extensions, State};
-use http::Method;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
+use crate::cookies::CookieJar;
 use crate::lifespan::{LifespanError, LifespanTask};
 use crate::report::Checks;
-use crate::request::Request;
+use crate::request::{Request, add_header};
 use crate::websocket::Handshake;
 
 /// Sends requests to an app that runs inside the test, without a server.
@@ -25,6 +26,17 @@ pub struct Client {
     pub(crate) root_path: Cow<'static, str>,
     pub(crate) lifespan: Option<Arc<LifespanTask>>,
     pub(crate) checks: Checks,
+    pub(crate) defaults: Defaults,
+}
+
+/// What each request of a client begins with.
+#[derive(Debug, Clone)]
+pub(crate) struct Defaults {
+    pub(crate) headers: HeaderMap,
+    pub(crate) scheme: Cow<'static, str>,
+    pub(crate) version: Version,
+    pub(crate) redirects: usize,
+    pub(crate) cookies: Option<CookieJar>,
 }
 
 impl Client {
@@ -43,7 +55,87 @@ impl Client {
             root_path: Cow::Borrowed(""),
             lifespan: None,
             checks: Checks::default(),
+            defaults: Defaults {
+                headers: HeaderMap::new(),
+                scheme: Cow::Borrowed("http"),
+                version: Version::HTTP_11,
+                redirects: 0,
+                cookies: None,
+            },
         }
+    }
+
+    /// Adds a header to each request and each handshake, such as an `authorization` or another
+    /// `host`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `name` or `value` is not valid in a header.
+    #[must_use]
+    #[track_caller]
+    pub fn default_header<K, V>(mut self, name: K, value: V) -> Self
+    where
+        HeaderName: TryFrom<K>,
+        HeaderValue: TryFrom<V>,
+    {
+        add_header(&mut self.defaults.headers, name, value);
+        self
+    }
+
+    /// Sets the scheme of each request: `http`, which is the default, or `https`. A handshake then
+    /// has `wss`.
+    #[must_use]
+    pub fn scheme(mut self, scheme: impl Into<Cow<'static, str>>) -> Self {
+        self.defaults.scheme = scheme.into();
+        self
+    }
+
+    /// Sets the version of each request and each handshake. The default is HTTP/1.1.
+    #[must_use]
+    pub fn version(mut self, version: Version) -> Self {
+        self.defaults.version = version;
+        self
+    }
+
+    /// Keeps the cookies that the app sets, and sends them with later requests and handshakes, as a
+    /// browser does.
+    ///
+    /// The jar begins empty. Clones of this client share it, and [`cookies`](Self::cookies) returns
+    /// it.
+    #[must_use]
+    pub fn keep_cookies(mut self) -> Self {
+        self.defaults.cookies = Some(CookieJar::default());
+        self
+    }
+
+    /// Returns the cookies that this client keeps.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the client does not keep cookies; see [`keep_cookies`](Self::keep_cookies).
+    #[track_caller]
+    pub fn cookies(&self) -> &CookieJar {
+        match &self.defaults.cookies {
+            Some(jar) => jar,
+            None => panic!("this client keeps no cookies: call `keep_cookies` first"),
+        }
+    }
+
+    /// Follows at most `limit` redirects of each request that is awaited or sent with
+    /// [`Request::send`]. The default is 0: the test gets the redirect.
+    ///
+    /// The client follows the statuses 301, 302, 303, 307 and 308 with a `location` (RFC 9110
+    /// §15.4). After 303, and after 301 and 302 to a POST, the next request is a GET without a body.
+    /// Otherwise the method and the body stay. Each host is the same app. A request to another host
+    /// or scheme has a new `host`, and no `authorization`. The client does not follow a redirect to a
+    /// path at which the app is not mounted, or to a scheme other than `http` and `https`.
+    ///
+    /// [`Response::redirects`](crate::Response::redirects) returns the responses before the last
+    /// one. The test panics if the app redirects more often.
+    #[must_use]
+    pub fn follow_redirects(mut self, limit: usize) -> Self {
+        self.defaults.redirects = limit;
+        self
     }
 
     /// Sets how long the app may do nothing while the test waits for it, in real time. The default
@@ -85,7 +177,7 @@ impl Client {
     /// - the response is complete and the app failed afterwards, or
     /// - the app has returned and something still holds its `Receiver`, its `Sender` or a handle of
     ///   [`Sender::closed_handle`](asgi::Sender::closed_handle), after at most a second. That is a
-    ///   task that the app left behind. A task that holds none of them cannot be seen.
+    ///   task that the app left running. A task that holds none of them cannot be seen.
     ///
     /// A fault that the response shows is no panic: the result is a response with status 500, or
     /// [`Broken`](crate::Broken).

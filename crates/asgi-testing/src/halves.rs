@@ -10,10 +10,13 @@ use asgi::{
 
 use crate::describe;
 use crate::history::Actor;
-use crate::record::Record;
+use crate::record::CallRecord;
 
 /// Wraps the halves of an exchange, so that everything that the app does with them is recorded.
-pub(crate) fn recorded((receive, send): (Receiver, Sender), record: &Record) -> (Receiver, Sender) {
+pub(crate) fn recorded(
+    (receive, send): (Receiver, Sender),
+    record: &CallRecord,
+) -> (Receiver, Sender) {
     record.with(|state| {
         state.receivers += 1;
         state.senders += 1;
@@ -31,7 +34,7 @@ pub(crate) fn recorded((receive, send): (Receiver, Sender), record: &Record) -> 
 
 struct RecordedReceive {
     receive: Receiver,
-    record: Record,
+    record: CallRecord,
 }
 
 impl ReceiveHalf for RecordedReceive {
@@ -60,7 +63,7 @@ impl Drop for RecordedReceive {
 
 struct RecordedSend {
     send: Sender,
-    record: Record,
+    record: CallRecord,
 }
 
 impl RecordedSend {
@@ -178,7 +181,7 @@ impl Drop for RecordedSend {
 /// A handle of the app that waits for the close.
 struct RecordedClosed {
     closed: Closed,
-    record: Record,
+    record: CallRecord,
 }
 
 impl Future for RecordedClosed {

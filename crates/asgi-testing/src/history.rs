@@ -112,15 +112,15 @@ impl History {
         let log = lock(&self.0);
         let entries = log.first.iter().chain(&log.last);
         entries
-            .map(|entry| format!("{} {}", entry.who.name(), Counted(entry)))
+            .map(|entry| format!("{} {}", entry.who.name(), CountedEntry(entry)))
             .collect()
     }
 }
 
 /// The text of an entry, and how often it happened.
-struct Counted<'a>(&'a HistoryEntry);
+struct CountedEntry<'a>(&'a HistoryEntry);
 
-impl fmt::Display for Counted<'_> {
+impl fmt::Display for CountedEntry<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.text)?;
         match self.0.count {
@@ -148,7 +148,7 @@ impl fmt::Display for History {
             write!(
                 f,
                 "\n  {number:>width$}  {seconds:.3} s  {who:<6}  {}",
-                Counted(entry)
+                CountedEntry(entry)
             )?;
         }
         Ok(())

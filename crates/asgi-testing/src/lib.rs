@@ -190,13 +190,17 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
+mod assertions;
 mod client;
+mod cookies;
 mod describe;
 mod exchange;
 mod halves;
 mod history;
 mod lifespan;
+mod multipart;
 mod record;
+mod redirect;
 mod report;
 mod request;
 mod response;
@@ -205,9 +209,11 @@ mod websocket;
 
 pub use asgi_rules::Fault;
 pub use client::{Client, Started};
+pub use cookies::CookieJar;
 pub use exchange::{AppWait, Event, Exchange};
 pub use history::History;
 pub use lifespan::LifespanError;
+pub use multipart::Multipart;
 pub use request::Request;
 pub use response::{Broken, Pushed, Response};
 pub use websocket::{Denied, Handshake, SocketReceiver, SocketSender, WebSocket, WebSocketClosed};

@@ -12,7 +12,7 @@ use asgi_rules::{AppEnd, LifespanOutcome};
 
 use crate::halves::recorded;
 use crate::history::{Actor, History};
-use crate::record::Record;
+use crate::record::CallRecord;
 use crate::report::{Checks, Waiter};
 use crate::wake::{AppReturn, AppTask, lock};
 
@@ -84,14 +84,14 @@ pub(crate) struct LifespanTask {
     app: Mutex<Option<AppTask>>,
     exchange: LifespanExchange,
     app_error: Mutex<Option<AppError>>,
-    record: Record,
+    record: CallRecord,
     checks: Checks,
 }
 
 impl LifespanTask {
     pub(crate) fn start(app: &DynApp, checks: Checks) -> Arc<Self> {
         let exchange = LifespanExchange::new();
-        let record = Record::new(String::from("the lifespan"), None);
+        let record = CallRecord::new(String::from("the lifespan"), None);
         let (receive, send) = recorded(exchange.halves(), &record);
         let future = app.start(LifespanScope::new().into(), receive, send);
         Arc::new(Self {

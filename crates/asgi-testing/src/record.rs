@@ -9,9 +9,9 @@ use crate::wake::{WakerSet, lock};
 
 /// The record of one call of the app. A clone refers to the same record.
 #[derive(Clone)]
-pub(crate) struct Record(Arc<RecordInner>);
+pub(crate) struct CallRecord(Arc<CallRecordInner>);
 
-struct RecordInner {
+struct CallRecordInner {
     history: History,
     state: Mutex<RecordState>,
     /// Wakes the test if the state changes.
@@ -38,14 +38,14 @@ pub(crate) struct RecordState {
     pub(crate) misuse: Vec<String>,
 }
 
-impl Record {
+impl CallRecord {
     /// Creates the record of an exchange. A push counts as a part of the exchange that promised it.
     pub(crate) fn new(title: String, parent: Option<&Self>) -> Self {
         let progress = match parent {
             Some(parent) => Arc::clone(&parent.0.progress),
             None => Arc::new(Mutex::new(Instant::now())),
         };
-        Self(Arc::new(RecordInner {
+        Self(Arc::new(CallRecordInner {
             history: History::new(title),
             state: Mutex::default(),
             changed: WakerSet::default(),

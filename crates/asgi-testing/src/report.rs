@@ -10,7 +10,7 @@ use asgi::AppError;
 
 use crate::alarm::Alarm;
 use crate::history::Actor;
-use crate::record::Record;
+use crate::record::CallRecord;
 
 /// How long a test waits for an app that does nothing, in real time.
 pub(crate) const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ impl Default for Checks {
 /// One wait of a test: the exchange that it waits for, and the line of the test.
 #[derive(Clone)]
 pub(crate) struct Waiter {
-    pub(crate) record: Record,
+    pub(crate) record: CallRecord,
     pub(crate) checks: Checks,
     pub(crate) caller: &'static Location<'static>,
 }
@@ -72,7 +72,7 @@ impl Waiter {
     }
 
     /// Checks an exchange after the app has ended: what the client could not see of its faults, and
-    /// the tasks that it left behind.
+    /// the tasks that it left running.
     ///
     /// Waits a moment for tasks that still have a half of the exchange, because they learn now that
     /// it is over.
@@ -104,7 +104,7 @@ impl Waiter {
         }
         if let Some(held) = held {
             self.fail(format_args!(
-                "the app left a task behind: it has returned, and something still holds its {held}"
+                "the app left a task running: it has returned, and something still holds its {held}"
             ));
         }
     }

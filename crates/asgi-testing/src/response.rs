@@ -24,6 +24,8 @@ pub(crate) struct ResponseRecord {
     pub(crate) app_error: Option<AppError>,
     pub(crate) fault: Option<Fault>,
     pub(crate) history: History,
+    /// The redirects that led to this response.
+    redirects: Vec<Response>,
 }
 
 impl ResponseRecord {
@@ -39,6 +41,7 @@ impl ResponseRecord {
             app_error: None,
             fault: None,
             history,
+            redirects: Vec::new(),
         }
     }
 
@@ -200,6 +203,16 @@ impl Response {
     /// [`Client::extensions`](crate::Client::extensions).
     pub fn pushes(&self) -> &[Pushed] {
         &self.record.pushes
+    }
+
+    /// Returns the redirects that led to this response, the first one first. See
+    /// [`Client::follow_redirects`](crate::Client::follow_redirects).
+    pub fn redirects(&self) -> &[Self] {
+        &self.record.redirects
+    }
+
+    pub(crate) fn set_redirects(&mut self, redirects: Vec<Self>) {
+        self.record.redirects = redirects;
     }
 
     /// Returns the values that the app sent with [`HttpResponseDebug`](asgi::HttpResponseDebug).

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use super::{AppWait, Event, Exchange, ExchangeStart};
 use crate::describe;
 use crate::history::Actor;
-use crate::record::Record;
+use crate::record::CallRecord;
 use crate::report::{Seen, Waiter};
 use crate::response::{Broken, Pushed, Response, ResponseRecord};
 use crate::wake::AppReturn;
@@ -185,6 +185,9 @@ impl Exchange {
     }
 
     fn push_head(&mut self, status: StatusCode, headers: &HeaderMap) {
+        if let Some((jar, place)) = &self.cookies {
+            jar.store_all(headers, place);
+        }
         self.events.push_back(Event::Head(status, headers.clone()));
     }
 
@@ -211,7 +214,7 @@ impl Exchange {
             // RFC 9113 §8.4: "PUSH_PROMISE frames MUST NOT be sent on" a stream that was promised.
             pushed.extensions = scope.extensions.clone().without(Extension::Push);
             let title = format!("the pushed GET {}", push.path);
-            let record = Record::new(title, Some(&self.waiter.record));
+            let record = CallRecord::new(title, Some(&self.waiter.record));
             let exchange = Self::new(ExchangeStart {
                 app: app.clone(),
                 scope: pushed,
@@ -222,6 +225,7 @@ impl Exchange {
                     record,
                     ..self.waiter.clone()
                 },
+                cookies: self.cookies.as_ref().map(|(jar, _)| jar.clone()),
             });
             self.pushes.push((push.clone(), exchange));
         }

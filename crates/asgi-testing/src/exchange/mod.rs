@@ -16,11 +16,12 @@ use asgi_rules::{AppEnd, HttpRules};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use crate::cookies::{CookieJar, CookiePlace};
 use crate::describe;
 use crate::halves::recorded;
 use crate::history::{Actor, History};
 use crate::lifespan::LifespanTask;
-use crate::record::Record;
+use crate::record::CallRecord;
 use crate::report::Waiter;
 use crate::response::{Broken, Response, ResponseRecord};
 use crate::wake::AppTask;
@@ -84,6 +85,8 @@ pub struct Exchange {
     waiter: Waiter,
     /// The app has failed after a complete response.
     silent_fault: Option<String>,
+    /// Keeps the cookies of the response.
+    cookies: Option<(CookieJar, CookiePlace)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,6 +104,7 @@ pub(crate) struct ExchangeStart {
     /// How many bytes may wait between the app and the test.
     pub(crate) room: usize,
     pub(crate) waiter: Waiter,
+    pub(crate) cookies: Option<CookieJar>,
 }
 
 impl Exchange {
@@ -112,7 +116,9 @@ impl Exchange {
             lifespan,
             room,
             waiter,
+            cookies,
         } = start;
+        let cookies = cookies.map(|jar| (jar, CookiePlace::of(&scope)));
         let rules = HttpRules::new(&scope.method, scope.extensions.clone());
         let http = HttpExchange::new(rules).with_room(room);
         let record = &waiter.record;
@@ -146,6 +152,7 @@ impl Exchange {
             pushes: Vec::new(),
             waiter,
             silent_fault: None,
+            cookies,
         }
     }
 
@@ -394,7 +401,7 @@ impl Exchange {
     }
 }
 
-fn note_part(record: &Record, part: &HttpRequest) {
+fn note_part(record: &CallRecord, part: &HttpRequest) {
     let text = describe::part(&part.body, part.more_body);
     record.note(Actor::Client, format!("sends a part of the body: {text}"));
 }

@@ -1,20 +1,25 @@
 //! A WebSocket from the client's side.
 
-mod session;
+mod running;
 mod socket;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 
-use asgi::{Extension, WebSocketScope};
+use asgi::{Address, Extension, WebSocketScope};
 use asgi_rules::WebSocketWireEvent;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use self::session::Session;
-use crate::record::Record;
+use self::running::RunningSocket;
+use crate::cookies::CookiePlace;
+use crate::record::CallRecord;
 use crate::report::Waiter;
-use crate::request::{add_header, default_headers, local, parse_target};
+use crate::request::{
+    add_cookie, add_header, add_query, basic, default_headers, local, parse_target, urlencoded,
+};
 use crate::response::ResponseRecord;
 use crate::{Broken, Client, Response};
 
@@ -33,7 +38,12 @@ impl Handshake {
     pub(crate) fn new(client: Client, target: &str) -> Self {
         let mut scope = WebSocketScope::new(parse_target(target));
         scope.root_path = client.root_path.clone();
-        scope.headers = default_headers();
+        scope.headers = default_headers(&client.defaults);
+        scope.scheme = match &*client.defaults.scheme {
+            "https" => Cow::Borrowed("wss"),
+            _ => Cow::Borrowed("ws"),
+        };
+        scope.version = client.defaults.version;
         scope.client = Some(local(50_000));
         scope.server = Some(local(80));
         scope.state = client.state.clone();
@@ -65,6 +75,52 @@ impl Handshake {
         self
     }
 
+    /// Adds pairs to the query; see [`Request::query`](crate::Request::query).
+    pub fn query<K: fmt::Display, V: fmt::Display>(
+        mut self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        add_query(&mut self.scope.target, &urlencoded(pairs));
+        self
+    }
+
+    /// Adds an `authorization` header with a bearer token (RFC 6750).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the token is not valid in a header.
+    #[track_caller]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header(AUTHORIZATION, format!("Bearer {token}"))
+    }
+
+    /// Adds an `authorization` header with a name and a password (RFC 7617).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the name contains a colon.
+    #[track_caller]
+    pub fn basic(self, name: &str, password: &str) -> Self {
+        self.header(AUTHORIZATION, basic(name, password))
+    }
+
+    /// Adds a cookie for this handshake only.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the name or the value is not valid in a header.
+    #[track_caller]
+    pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        add_cookie(&mut self.scope.headers, &format!("{name}={value}"));
+        self
+    }
+
+    /// Sets the address of the client. The default is port 50000 of 127.0.0.1.
+    pub fn client_address(mut self, address: impl Into<Address>) -> Self {
+        self.scope.client = Some(address.into());
+        self
+    }
+
     /// Changes the scope, for everything that has no method here.
     pub fn scope(mut self, change: impl FnOnce(&mut WebSocketScope)) -> Self {
         change(&mut self.scope);
@@ -81,23 +137,38 @@ impl Handshake {
     ///
     /// Panics under the same conditions as [`Exchange::finish`](crate::Exchange::finish).
     #[track_caller]
-    pub fn connect(self) -> impl Future<Output = Result<WebSocket, Denied>> + Send {
+    pub fn connect(mut self) -> impl Future<Output = Result<WebSocket, Denied>> + Send {
+        let jar = self.client.defaults.cookies.clone();
+        let path = format!("{}{}", self.scope.root_path, self.scope.raw_path());
+        let place = CookiePlace::new(&self.scope.headers, path, &self.scope.scheme);
+        if let Some(pairs) = jar.as_ref().and_then(|jar| jar.header(&place)) {
+            add_cookie(&mut self.scope.headers, &pairs);
+        }
+        let store = move |headers: &HeaderMap| {
+            if let Some(jar) = &jar {
+                jar.store_all(headers, &place);
+            }
+        };
         let waiter = Waiter {
-            record: Record::new(format!("the WebSocket {}", self.scope.target), None),
+            record: CallRecord::new(format!("the WebSocket {}", self.scope.target), None),
             checks: self.client.checks,
             caller: Location::caller(),
         };
         async move {
-            let session = Session::start(self.client, self.scope, waiter.record.clone());
+            let session = RunningSocket::start(self.client, self.scope, waiter.record.clone());
             let mut denial = ResponseRecord::new(waiter.record.history().clone());
             while let Some(event) = session.event(&waiter, "the accept").await {
                 match event {
                     WebSocketWireEvent::Accept(accept) => {
+                        store(&accept.headers);
                         return Ok(WebSocket::new(session, waiter, accept));
                     }
                     WebSocketWireEvent::Denial(event) => denial.add(event),
                     _ => {}
                 }
+            }
+            if let Some((_, headers)) = &denial.head {
+                store(headers);
             }
             let seen = session.end_of_denial(&mut denial);
             waiter.check_end(seen).await;

@@ -12,7 +12,7 @@ use asgi_rules::WebSocketWireEvent;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::session::Session;
+use super::running::RunningSocket;
 use crate::describe;
 use crate::history::History;
 use crate::report::{Seen, Waiter};
@@ -84,7 +84,11 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    pub(super) fn new(session: Arc<Session>, waiter: Waiter, accept: WebSocketAccept) -> Self {
+    pub(super) fn new(
+        session: Arc<RunningSocket>,
+        waiter: Waiter,
+        accept: WebSocketAccept,
+    ) -> Self {
         Self {
             sender: SocketSender {
                 session: Arc::clone(&session),
@@ -233,7 +237,7 @@ impl WebSocket {
 ///
 /// The WebSocket stays open if you drop this half.
 pub struct SocketSender {
-    session: Arc<Session>,
+    session: Arc<RunningSocket>,
     waiter: Waiter,
 }
 
@@ -284,7 +288,7 @@ impl SocketSender {
 
 /// The receiving half of a WebSocket. [`WebSocket::split`] returns it.
 pub struct SocketReceiver {
-    session: Arc<Session>,
+    session: Arc<RunningSocket>,
     waiter: Waiter,
     accept: WebSocketAccept,
     closed: Option<WebSocketClosed>,

@@ -95,10 +95,10 @@ async fn leaves_a_task(_: Scope, receive: Receiver, mut send: Sender) -> Result<
 }
 
 #[tokio::test]
-async fn an_app_that_leaves_a_task_behind_is_reported() {
+async fn an_app_that_leaves_a_task_running_is_reported() {
     let failure = failure(get(leaves_a_task)).await;
     assert!(
-        failure.starts_with("the app left a task behind: "),
+        failure.starts_with("the app left a task running: "),
         "{failure}"
     );
     assert_quoted(&failure);
@@ -228,7 +228,7 @@ async fn a_stuck_app_is_reported_if_the_clock_is_paused() {
 
 /// The task learns that the exchange is over, and has the time to end.
 #[tokio::test]
-async fn a_task_that_ends_with_its_exchange_is_not_left_behind() {
+async fn a_task_that_ends_with_its_exchange_is_not_left_running() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
         let closed = send.closed_handle();
         tokio::spawn(async move {

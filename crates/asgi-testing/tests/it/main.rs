@@ -6,8 +6,11 @@
     reason = "this crate contains only tests and their helpers"
 )]
 
+mod cookies;
 mod faults;
 mod http;
 mod lifespan;
+mod redirects;
+mod request;
 mod traps;
 mod websocket;

@@ -13,14 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The last two are for the feature `json` only.
     (
         "asgi-testing",
-        &[
-            "asgi",
-            "asgi-rules",
-            "bytes",
-            "http",
-            "serde",
-            "serde_json",
-        ],
+        &["asgi", "asgi-rules", "bytes", "http", "serde", "serde_json"],
     ),
     (
         "asgi-util",

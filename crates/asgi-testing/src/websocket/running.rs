@@ -16,29 +16,29 @@ use crate::describe;
 use crate::halves::recorded;
 use crate::history::Actor;
 use crate::lifespan::LifespanTask;
-use crate::record::Record;
+use crate::record::CallRecord;
 use crate::report::{Seen, Waiter};
 use crate::response::ResponseRecord;
 use crate::wake::{AppReturn, AppTask, lock};
 
 /// A running app and the exchange with it.
-pub(super) struct Session {
+pub(super) struct RunningSocket {
     pub(super) exchange: WebSocketExchange,
     app: Mutex<Option<AppTask>>,
-    end: Mutex<SessionEnd>,
+    end: Mutex<SocketResult>,
     lifespan: Option<Arc<LifespanTask>>,
-    record: Record,
+    record: CallRecord,
 }
 
 /// How the app has ended.
 #[derive(Default)]
-struct SessionEnd {
+struct SocketResult {
     error: Option<AppError>,
     verdict: Option<WebSocketVerdict>,
 }
 
-impl Session {
-    pub(super) fn start(client: Client, scope: WebSocketScope, record: Record) -> Arc<Self> {
+impl RunningSocket {
+    pub(super) fn start(client: Client, scope: WebSocketScope, record: CallRecord) -> Arc<Self> {
         let rules = WebSocketRules::new(scope.subprotocols.clone(), scope.extensions.clone());
         let exchange = WebSocketExchange::new(rules);
         record.note(
@@ -162,7 +162,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for RunningSocket {
     /// Ends the app, so that `send` fails with `is_over` in other tasks.
     fn drop(&mut self) {
         if lock(&self.app).take().is_some() {
@@ -171,8 +171,8 @@ impl Drop for Session {
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for RunningSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").finish_non_exhaustive()
+        f.debug_struct("RunningSocket").finish_non_exhaustive()
     }
 }
