@@ -1,4 +1,4 @@
-//! Wakes tasks at moments of real time, whatever the clock of the runtime does.
+//! Does something at a moment of real time, whatever the clock of the runtime does.
 //!
 //! One thread serves the whole process. It starts with the first alarm and sleeps until the next one
 //! is due. A paused clock of tokio does not change it.
@@ -12,7 +12,7 @@ use crate::wake::lock;
 
 static ALARMS: Alarms = Alarms {
     queue: Mutex::new(AlarmQueue {
-        wakers: BTreeMap::new(),
+        actions: BTreeMap::new(),
         next_number: 0,
     }),
     changed: Condvar::new(),
@@ -27,29 +27,44 @@ struct Alarms {
 }
 
 struct AlarmQueue {
-    wakers: BTreeMap<AlarmKey, Waker>,
+    actions: BTreeMap<AlarmKey, AlarmAction>,
     next_number: u64,
+}
+
+/// What an alarm does when it is due.
+enum AlarmAction {
+    Wake(Waker),
+    Call(Box<dyn FnOnce() + Send>),
 }
 
 /// When an alarm is due, and a number that makes it unique.
 type AlarmKey = (Instant, u64);
 
-/// Wakes one task. The alarm is off when this is dropped.
+/// One alarm. It is off when this is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm(Option<AlarmKey>);
 
 impl Alarm {
     /// Wakes the task of `cx` at this moment. An earlier setting is forgotten.
-    pub(crate) fn set(&mut self, at: Instant, cx: &Context<'_>) {
+    pub(crate) fn wake_at(&mut self, at: Instant, cx: &Context<'_>) {
+        self.set(at, AlarmAction::Wake(cx.waker().clone()));
+    }
+
+    /// Calls this on the thread of the alarms, if the alarm is still on at this moment.
+    pub(crate) fn call_at(&mut self, at: Instant, call: impl FnOnce() + Send + 'static) {
+        self.set(at, AlarmAction::Call(Box::new(call)));
+    }
+
+    fn set(&mut self, at: Instant, action: AlarmAction) {
         let mut queue = lock(&ALARMS.queue);
         if let Some(key) = self.0.take() {
-            queue.wakers.remove(&key);
+            queue.actions.remove(&key);
         }
         let key = (at, queue.next_number);
         queue.next_number += 1;
-        queue.wakers.insert(key, cx.waker().clone());
+        queue.actions.insert(key, action);
         self.0 = Some(key);
-        if queue.wakers.first_key_value().map(|(first, _)| *first) == Some(key) {
+        if queue.actions.first_key_value().map(|(first, _)| *first) == Some(key) {
             ALARMS.changed.notify_one();
         }
         drop(queue);
@@ -64,17 +79,17 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(key) = self.0.take() {
-            lock(&ALARMS.queue).wakers.remove(&key);
+            lock(&ALARMS.queue).actions.remove(&key);
         }
     }
 }
 
-/// The thread: calls each waker when it is due.
+/// The thread: does each action when it is due.
 fn run() {
     let mut queue = lock(&ALARMS.queue);
     loop {
         let now = Instant::now();
-        let Some((&key, _)) = queue.wakers.first_key_value() else {
+        let Some((&key, _)) = queue.actions.first_key_value() else {
             queue = ALARMS
                 .changed
                 .wait(queue)
@@ -86,11 +101,13 @@ fn run() {
             queue = wait.unwrap_or_else(std::sync::PoisonError::into_inner).0;
             continue;
         }
-        let waker = queue.wakers.remove(&key);
-        // A waker may run code of the test, which may set another alarm.
+        let action = queue.actions.remove(&key);
+        // An action may run code of the test, which may set another alarm.
         drop(queue);
-        if let Some(waker) = waker {
-            waker.wake();
+        match action {
+            Some(AlarmAction::Wake(waker)) => waker.wake(),
+            Some(AlarmAction::Call(call)) => call(),
+            None => {}
         }
         queue = lock(&ALARMS.queue);
     }

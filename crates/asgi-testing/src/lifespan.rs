@@ -199,20 +199,21 @@ impl LifespanTask {
         let Some(task) = app else {
             return;
         };
-        let Poll::Ready(end) = task.poll(cx) else {
+        let waiter = self.waiter(caller);
+        let Poll::Ready(end) = task.poll(&waiter, cx) else {
             return;
         };
         *app = None;
         match end {
             AppReturn::Returned(result) => {
-                self.waiter(caller).note_return(&result);
+                waiter.note_return(&result);
                 let end = AppEnd::from(&result);
                 *lock(&self.app_error) = result.err();
                 self.exchange.ended(end);
             }
             AppReturn::Panicked(text) => {
                 self.exchange.ended(AppEnd::Panicked);
-                self.waiter(caller).note_panic(&text);
+                waiter.note_panic(&text);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::io::Write as _;
 use std::panic::Location;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -65,7 +66,7 @@ impl Waiter {
                     "the app is stuck: after {limit} s, the test still waits for {what}, and the app {waits}"
                 ));
             }
-            alarm.set(due, cx);
+            alarm.wake_at(due, cx);
             Poll::Pending
         })
         .await
@@ -86,7 +87,7 @@ impl Waiter {
             if self.record.poll_halves_dropped(cx).is_ready() || due <= Instant::now() {
                 return Poll::Ready(());
             }
-            alarm.set(due, cx);
+            alarm.wake_at(due, cx);
             Poll::Pending
         })
         .await;
@@ -128,11 +129,30 @@ impl Waiter {
         }
     }
 
+    /// Runs one poll of the app. If the app blocks the thread, nothing can end it. Then this prints a
+    /// report to the standard error after the limit, and goes on to wait.
+    pub(crate) fn watch_poll<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let mut alarm = Alarm::default();
+        let waiter = self.clone();
+        alarm.call_at(Instant::now() + self.checks.limit, move || {
+            let limit = waiter.checks.limit.as_secs_f64();
+            let headline =
+                format_args!("the app has blocked its thread for {limit} s, and still does");
+            // Not `eprintln`, whose output the test harness keeps until the test has ended.
+            let _ = writeln!(std::io::stderr(), "{}", waiter.report(headline));
+        });
+        poll()
+    }
+
     /// Ends the test with a failure.
     pub(crate) fn fail(&self, headline: fmt::Arguments<'_>) -> ! {
+        panic!("{}", self.report(headline));
+    }
+
+    fn report(&self, headline: fmt::Arguments<'_>) -> String {
         let caller = self.caller;
         let history = self.record.history();
-        panic!("{headline}\n  the test waits at {caller}\n{history}\n");
+        format!("{headline}\n  the test waits at {caller}\n{history}\n")
     }
 }
 

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use asgi::{AppError, AppFuture};
 
+use crate::report::Waiter;
+
 /// The future of an app, with its own waker.
 ///
 /// The test may poll at any time, but the app is polled only if its waker was called. So an app
@@ -37,7 +39,7 @@ impl AppTask {
     /// Polls the app if it was woken. A later wake-up of the app also wakes the caller.
     ///
     /// Stays `Pending` after the app has ended.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<AppReturn> {
+    pub(crate) fn poll(&mut self, waiter: &Waiter, cx: &mut Context<'_>) -> Poll<AppReturn> {
         self.waker.test.register(cx);
         let Some(future) = &mut self.future else {
             return Poll::Pending;
@@ -47,7 +49,8 @@ impl AppTask {
         }
         let waker = Waker::from(Arc::clone(&self.waker));
         let mut app_cx = Context::from_waker(&waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut app_cx)));
+        let poll = AssertUnwindSafe(|| future.as_mut().poll(&mut app_cx));
+        let polled = waiter.watch_poll(|| catch_unwind(poll));
         if let Ok(Poll::Pending) = polled {
             return Poll::Pending;
         }

@@ -87,7 +87,7 @@ impl Exchange {
         let Some(app) = &mut self.app else {
             return Poll::Ready(());
         };
-        let Poll::Ready(end) = app.poll(cx) else {
+        let Poll::Ready(end) = app.poll(&self.waiter, cx) else {
             self.http.app_is_waiting();
             return Poll::Pending;
         };

@@ -155,13 +155,13 @@ impl Handshake {
             caller: Location::caller(),
         };
         async move {
-            let session = RunningSocket::start(self.client, self.scope, waiter.record.clone());
+            let running = RunningSocket::start(self.client, self.scope, waiter.record.clone());
             let mut denial = ResponseRecord::new(waiter.record.history().clone());
-            while let Some(event) = session.event(&waiter, "the accept").await {
+            while let Some(event) = running.event(&waiter, "the accept").await {
                 match event {
                     WebSocketWireEvent::Accept(accept) => {
                         store(&accept.headers);
-                        return Ok(WebSocket::new(session, waiter, accept));
+                        return Ok(WebSocket::new(running, waiter, accept));
                     }
                     WebSocketWireEvent::Denial(event) => denial.add(event),
                     _ => {}
@@ -170,7 +170,7 @@ impl Handshake {
             if let Some((_, headers)) = &denial.head {
                 store(headers);
             }
-            let seen = session.end_of_denial(&mut denial);
+            let seen = running.end_of_denial(&mut denial);
             waiter.check_end(seen).await;
             Err(Denied(denial.into_response()))
         }

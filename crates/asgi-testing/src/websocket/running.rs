@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use asgi::{AppError, Message, WebSocketScope};
+use asgi::{AppError, DisconnectReason, Message, WebSocketScope};
 use asgi_rules::exchange::WebSocketExchange;
 use asgi_rules::{
     AppEnd, Fault, WebSocketEnding, WebSocketRules, WebSocketVerdict, WebSocketWireEvent,
@@ -35,6 +35,8 @@ pub(super) struct RunningSocket {
 struct SocketResult {
     error: Option<AppError>,
     verdict: Option<WebSocketVerdict>,
+    /// The code with which the client has closed.
+    clients_close: Option<u16>,
 }
 
 impl RunningSocket {
@@ -89,7 +91,7 @@ impl RunningSocket {
         let Some(task) = &mut *app else {
             return Poll::Ready(());
         };
-        let Poll::Ready(end) = task.poll(cx) else {
+        let Poll::Ready(end) = task.poll(waiter, cx) else {
             self.exchange.app_is_waiting();
             return Poll::Pending;
         };
@@ -117,17 +119,37 @@ impl RunningSocket {
         self.exchange.push_message(message);
     }
 
-    /// Records that the client ends the WebSocket.
-    pub(super) fn note_leave(&self, text: String) {
+    /// Sends the client's close frame.
+    pub(super) fn close(&self, code: u16, reason: &str) {
+        let text = format!("sends a close: {}", describe::closing(code, reason));
+        self.note_leave(text);
+        lock(&self.end).clients_close.get_or_insert(code);
+        self.exchange.closed(code, reason);
+    }
+
+    /// Breaks the connection.
+    pub(super) fn lose(&self) {
+        self.note_leave(String::from("loses the connection"));
+        self.exchange.disconnected(DisconnectReason::Lost);
+    }
+
+    fn note_leave(&self, text: String) {
         self.record.note(Actor::Client, text);
-        self.record.with(|state| state.client_left = true);
+        self.record.with(|state| {
+            state.client_left = true;
+            state.receive_waits = false;
+        });
     }
 
     /// Returns the code of the close frame that a server sends for an app that has ended, or 1006
     /// if it sends none.
+    ///
+    /// RFC 6455 §5.5.1: an endpoint "typically echos the status code it received".
     pub(super) fn code_of_ended_app(&self) -> u16 {
-        match lock(&self.end).verdict.map(|verdict| verdict.ending) {
+        let end = lock(&self.end);
+        match end.verdict.map(|verdict| verdict.ending) {
             Some(WebSocketEnding::Close(code)) => code,
+            Some(WebSocketEnding::Gone) => end.clients_close.unwrap_or(1006),
             _ => 1006,
         }
     }

@@ -7,13 +7,12 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::task::Poll;
 
-use asgi::{AppError, DisconnectReason, Message, Text, WebSocketAccept, WebSocketClose};
+use asgi::{AppError, Message, Text, WebSocketAccept, WebSocketClose};
 use asgi_rules::WebSocketWireEvent;
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::running::RunningSocket;
-use crate::describe;
 use crate::history::History;
 use crate::report::{Seen, Waiter};
 
@@ -25,7 +24,7 @@ use crate::report::{Seen, Waiter};
 #[non_exhaustive]
 pub struct WebSocketClosed {
     /// The code of the close frame. It is 1000 if the app returned `Ok` without a close, 1011 if the
-    /// app failed, and 1006 if the app sent none.
+    /// app failed, and 1006 if the app sent none. After the test's own close, it is the code of that.
     pub code: u16,
     /// The reason in the close frame.
     pub reason: String,
@@ -85,17 +84,17 @@ pub struct WebSocket {
 
 impl WebSocket {
     pub(super) fn new(
-        session: Arc<RunningSocket>,
+        running: Arc<RunningSocket>,
         waiter: Waiter,
         accept: WebSocketAccept,
     ) -> Self {
         Self {
             sender: SocketSender {
-                session: Arc::clone(&session),
+                running: Arc::clone(&running),
                 waiter: waiter.clone(),
             },
             receiver: SocketReceiver {
-                session,
+                running,
                 waiter,
                 accept,
                 closed: None,
@@ -237,7 +236,7 @@ impl WebSocket {
 ///
 /// The WebSocket stays open if you drop this half.
 pub struct SocketSender {
-    session: Arc<RunningSocket>,
+    running: Arc<RunningSocket>,
     waiter: Waiter,
 }
 
@@ -247,10 +246,10 @@ impl SocketSender {
     pub fn send(&mut self, message: Message) -> impl Future<Output = ()> + Send + use<'_> {
         self.waiter.caller = Location::caller();
         async move {
-            self.session.push_message(message);
+            self.running.push_message(message);
             poll_fn(|cx| {
                 // The next `receive` notices if the app has ended.
-                let _ = self.session.poll_app(&self.waiter, cx);
+                let _ = self.running.poll_app(&self.waiter, cx);
                 Poll::Ready(())
             })
             .await;
@@ -273,22 +272,18 @@ impl SocketSender {
     ///
     /// A frame without a code is 1005. The app drops what comes later.
     pub fn close(&mut self, code: u16, reason: &str) {
-        let text = format!("sends a close: {}", describe::closing(code, reason));
-        self.session.note_leave(text);
-        self.session.exchange.closed(code, reason);
+        self.running.close(code, reason);
     }
 
     /// Breaks the connection without a close frame, so that the app receives the code 1006.
     pub fn lose(&mut self) {
-        self.session
-            .note_leave(String::from("loses the connection"));
-        self.session.exchange.disconnected(DisconnectReason::Lost);
+        self.running.lose();
     }
 }
 
 /// The receiving half of a WebSocket. [`WebSocket::split`] returns it.
 pub struct SocketReceiver {
-    session: Arc<RunningSocket>,
+    running: Arc<RunningSocket>,
     waiter: Waiter,
     accept: WebSocketAccept,
     closed: Option<WebSocketClosed>,
@@ -317,13 +312,13 @@ impl SocketReceiver {
                 return Err(closed.clone());
             }
             let (code, reason) = loop {
-                match self.session.event(&self.waiter, "a message").await {
+                match self.running.event(&self.waiter, "a message").await {
                     Some(WebSocketWireEvent::Message(message)) => return Ok(message),
                     Some(WebSocketWireEvent::Close(WebSocketClose { code, reason, .. })) => {
                         break (code, reason);
                     }
                     Some(_) => {}
-                    None => break (self.session.code_of_ended_app(), String::new()),
+                    None => break (self.running.code_of_ended_app(), String::new()),
                 }
             };
             let history = self.history().clone();
@@ -347,8 +342,8 @@ impl SocketReceiver {
         self.waiter.caller = Location::caller();
         async move {
             let what = "the end of the app";
-            while self.session.event(&self.waiter, what).await.is_some() {}
-            let result = self.session.take_error();
+            while self.running.event(&self.waiter, what).await.is_some() {}
+            let result = self.running.take_error();
             let seen = match &result {
                 Ok(()) => Seen::Success,
                 Err(_) => Seen::Failure,

@@ -400,3 +400,35 @@ async fn a_leak_is_reported_only_once_the_app_has_ended() {
     go.send(()).unwrap();
     exchange.finish().await.unwrap();
 }
+
+/// A thread that an app blocks cannot be ended. The report goes to the standard error at once, so this
+/// runs the test below in a process of its own.
+#[test]
+fn an_app_that_blocks_its_thread_is_reported_while_it_does() {
+    let program = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(program)
+        .args([
+            "--ignored",
+            "--exact",
+            "faults::an_app_that_blocks_its_thread",
+        ])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    let expected =
+        "the app has blocked its thread for 0.05 s, and still does\n  the test waits at ";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.contains("app     receives http.request"), "{text}");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "the test above runs it"]
+async fn an_app_that_blocks_its_thread() {
+    async fn app(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+        receive.body(10).await?;
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(send.respond(HttpResponseStart::ok(), "").await?)
+    }
+    get(app).await.unwrap();
+}

@@ -12,5 +12,7 @@ mod http;
 mod lifespan;
 mod redirects;
 mod request;
+mod split;
+mod streaming;
 mod traps;
 mod websocket;
