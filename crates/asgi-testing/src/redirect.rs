@@ -66,10 +66,6 @@ impl Request {
             None => path.parse().ok()?,
         };
         let headers = &mut self.scope.headers;
-        // The cookies of the jar are added again, for the new place.
-        if self.client.defaults.cookies.is_some() {
-            headers.remove(COOKIE);
-        }
         if is_elsewhere {
             headers.remove(AUTHORIZATION);
             headers.remove(COOKIE);

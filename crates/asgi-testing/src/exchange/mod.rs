@@ -202,7 +202,6 @@ impl Exchange {
             self.body = RequestBodyState::Complete;
         }
         note_part(&self.waiter.record, &part);
-        self.waiter.record.with(|state| state.receive_waits = false);
         self.http.push_body(part);
     }
 
@@ -217,10 +216,7 @@ impl Exchange {
     pub fn disconnect(&mut self, reason: DisconnectReason) {
         let record = &self.waiter.record;
         record.note(Actor::Client, format!("leaves: {reason}"));
-        record.with(|state| {
-            state.client_left = true;
-            state.receive_waits = false;
-        });
+        record.with(|state| state.client_left = true);
         self.http.disconnected(reason);
     }
 

@@ -115,7 +115,6 @@ impl RunningSocket {
     pub(super) fn push_message(&self, message: Message) {
         let text = format!("sends {}", describe::message(&message));
         self.record.note(Actor::Client, text);
-        self.record.with(|state| state.receive_waits = false);
         self.exchange.push_message(message);
     }
 
@@ -135,10 +134,7 @@ impl RunningSocket {
 
     fn note_leave(&self, text: String) {
         self.record.note(Actor::Client, text);
-        self.record.with(|state| {
-            state.client_left = true;
-            state.receive_waits = false;
-        });
+        self.record.with(|state| state.client_left = true);
     }
 
     /// Returns the code of the close frame that a server sends for an app that has ended, or 1006

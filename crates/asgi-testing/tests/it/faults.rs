@@ -4,8 +4,8 @@ use std::panic::Location;
 use std::time::Duration;
 
 use asgi::{
-    AppError, DisconnectReason, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
-    Sender, WebSocketAccept, WebSocketSend,
+    AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
+    WebSocketAccept, WebSocketSend,
 };
 use asgi_testing::{Broken, Client, Fault, Response};
 use tokio::sync::oneshot;
@@ -243,21 +243,35 @@ async fn a_task_that_ends_with_its_exchange_is_not_left_running() {
 /// The client has left, so a last `send` in another task is no fault.
 #[tokio::test]
 async fn a_send_that_comes_late_because_the_client_left_is_no_fault() {
-    async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
-        send.send(HttpResponseStart::ok()).await?;
-        send.send(HttpResponseBody::more("x")).await?;
-        let closed = send.closed_handle();
+    async fn app(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+        receive.receive().await;
+        send.send(WebSocketAccept::new()).await?;
+        let (returned, wait) = oneshot::channel::<()>();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let _ = send.send(HttpResponseBody::more("y")).await;
+            assert!(wait.await.is_err());
+            let late = send.send(WebSocketSend::text("late")).await;
+            assert!(late.unwrap_err().is_over());
         });
-        closed.await;
+        receive.receive().await;
+        // The other task goes on when this is dropped, after the app has returned.
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            drop(returned);
+        });
         Ok(())
     }
-    let mut exchange = Client::new(app).get("/").start();
-    exchange.parts(1).await;
-    exchange.disconnect(DisconnectReason::Lost);
-    assert_eq!(exchange.finish().await.unwrap_err().fault(), None);
+    let socket = Client::new(app).websocket("/").connect().await.unwrap();
+    socket.close(1_000, "").await.unwrap();
+    // If the app itself ends, the same is a fault.
+    let failure = failure(async {
+        let mut socket = Client::new(app).websocket("/").connect().await.unwrap();
+        socket.send_text("end").await;
+        socket.finish().await
+    });
+    let failure = failure.await;
+    let expected =
+        "the app broke a rule: a task of it sent websocket.send after the app had returned";
+    assert!(failure.starts_with(expected), "{failure}");
 }
 
 #[tokio::test]

@@ -114,6 +114,30 @@ async fn other_statuses_and_places_are_not_followed() {
 }
 
 #[tokio::test]
+async fn a_cookie_of_the_request_goes_to_the_same_host_only() {
+    async fn echo(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+        let target = match &*scope.path().unwrap() {
+            "/here" => "/end",
+            "/there" => "https://other.example/end",
+            _ => {
+                let cookie = scope.headers().unwrap().get("cookie");
+                let text = cookie
+                    .map_or("", |value| value.to_str().unwrap())
+                    .to_owned();
+                return Ok(send.respond(HttpResponseStart::ok(), text).await?);
+            }
+        };
+        let start = HttpResponseStart::new(StatusCode::FOUND).header("location", target);
+        Ok(send.respond(start, "").await?)
+    }
+    let client = Client::new(echo).follow_redirects(1).keep_cookies();
+    let here = client.get("/here").cookie("a", "1").await.unwrap();
+    here.assert_text("a=1");
+    let there = client.get("/there").cookie("a", "1").await.unwrap();
+    there.assert_text("");
+}
+
+#[tokio::test]
 async fn another_host_gets_no_credentials() {
     let response = sent(Method::POST, "/to/302/elsewhere").await;
     let expected = r#"GET https://other.example/end None None None b"""#;

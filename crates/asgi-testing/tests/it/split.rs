@@ -72,6 +72,10 @@ async fn a_half_that_waits_is_woken_after_the_other_half_has_polled() {
     let receiving = tokio::spawn(async move { receiver.receive().await });
     tokio::task::yield_now().await;
     sender.send_text("first").await;
+    // The receiving half waits again.
+    tokio::task::yield_now().await;
+    // The app waits for something else, so this does not wake it. But it polls.
+    sender.send_text("second").await;
     tell.send(()).await.unwrap();
     let received = timeout(LONG, receiving).await.unwrap().unwrap();
     assert_eq!(received, Ok(Message::text("told")));

@@ -1,13 +1,16 @@
 //! Exchanges step by step: who waits for whom, and clients that leave at a chosen moment.
 
+use std::time::Duration;
+
 use ::http::{HeaderMap, HeaderValue};
 use asgi::{
     AppError, DisconnectReason, Extension, Extensions, HttpResponseBody, HttpResponseEarlyHint,
     HttpResponsePush, HttpResponseStart, HttpResponseTrailers, ReceiveEvent, Receiver, Scope,
     Sender,
 };
-use asgi_testing::{AppWait, Client, Event};
+use asgi_testing::{AppWait, Client, Event, Exchange};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// Sends each part of the request body back.
 async fn echo(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
@@ -49,16 +52,18 @@ async fn the_test_sees_when_the_app_waits_for_a_part() {
     assert_eq!(response.chunks(), ["a", "b"]);
 }
 
+/// How many parts of the body the app has sent.
+fn sent(exchange: &Exchange) -> usize {
+    let events = exchange.history().events();
+    let sends = events
+        .iter()
+        .filter(|event| event.contains("response.body"));
+    sends.count()
+}
+
 #[tokio::test]
 async fn each_send_waits_until_the_test_has_taken_the_event_before() {
     let mut exchange = Client::new(four).get("/").start();
-    let sent = |exchange: &asgi_testing::Exchange| {
-        let events = exchange.history().events();
-        let sends = events
-            .iter()
-            .filter(|event| event.contains("response.body"));
-        sends.count()
-    };
     for number in 0..3 {
         assert_eq!(exchange.until_app_waits().await, AppWait::Room);
         assert_eq!(sent(&exchange), number + 1);
@@ -90,7 +95,12 @@ async fn a_wait_of_another_task_of_the_app_counts_too() {
         tokio::spawn(four(scope, receive, send)).await?
     }
     let mut exchange = Client::new(app).get("/").start();
-    assert_eq!(exchange.until_app_waits().await, AppWait::Room);
+    for number in 0..3 {
+        let waits = timeout(Duration::from_secs(5), exchange.until_app_waits());
+        assert_eq!(waits.await, Ok(AppWait::Room));
+        assert_eq!(sent(&exchange), number + 1);
+        assert_eq!(exchange.data().await.unwrap(), number.to_string());
+    }
     exchange.finish().await.unwrap();
 }
 
