@@ -11,7 +11,8 @@ use asgi_testing::Client;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-const LONG: Duration = Duration::from_secs(10);
+/// Shorter than the limit of a client, after which each wait polls again.
+const LONG: Duration = Duration::from_secs(5);
 
 async fn echo(_: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
     receive.receive().await;
