@@ -320,6 +320,16 @@ impl Client {
         self.request(Method::DELETE, target)
     }
 
+    /// Creates an OPTIONS request.
+    ///
+    /// # Panics
+    ///
+    /// Panics under the same condition as [`request`](Self::request).
+    #[track_caller]
+    pub fn options(&self, target: &str) -> Request {
+        self.request(Method::OPTIONS, target)
+    }
+
     /// Creates a WebSocket handshake. Open it with [`Handshake::connect`].
     ///
     /// # Panics

@@ -18,7 +18,8 @@ use crate::wake::lock;
 /// The cookies of a client. [`Client::keep_cookies`](crate::Client::keep_cookies) starts with an empty
 /// jar.
 ///
-/// The jar obeys the attributes `Path`, `Domain`, `Secure`, `Max-Age` and `Expires`, and the prefixes
+/// A cookie with `Secure` needs the scheme `https`: [`Client::scheme`](crate::Client::scheme). The jar
+/// obeys the attributes `Path`, `Domain`, `Secure`, `Max-Age` and `Expires`, and the prefixes
 /// `__Host-` and `__Secure-`. It keeps `HttpOnly` and `SameSite`, but they change nothing, because no
 /// script and no other site sends these requests. It knows no list of public suffixes: an app on
 /// `shop.example.org` can set a cookie for `org`, which a browser refuses.
@@ -152,6 +153,11 @@ impl CookieJar {
             self.store(set_cookie, &place),
             "a client ignores the cookie {set_cookie:?} from http://localhost/"
         );
+    }
+
+    /// Removes the cookies with this name, of any path and domain.
+    pub fn remove(&self, name: &str) {
+        lock(&self.0).cookies.retain(|cookie| cookie.name != name);
     }
 
     /// Removes all cookies.

@@ -1,5 +1,6 @@
 //! A WebSocket from the client's side.
 
+mod expected;
 mod running;
 mod socket;
 

@@ -78,8 +78,8 @@ impl Error for WebSocketClosed {}
 /// WebSocket and the line of the test. The methods that wait for the end of the app also panic under
 /// the conditions of [`Client::allow_faults`](crate::Client::allow_faults).
 pub struct WebSocket {
-    sender: SocketSender,
-    receiver: SocketReceiver,
+    pub(super) sender: SocketSender,
+    pub(super) receiver: SocketReceiver,
 }
 
 impl WebSocket {
@@ -306,30 +306,35 @@ impl SocketReceiver {
     pub fn receive(
         &mut self,
     ) -> impl Future<Output = Result<Message, WebSocketClosed>> + Send + '_ {
-        self.waiter.caller = Location::caller();
-        async move {
-            if let Some(closed) = &self.closed {
-                return Err(closed.clone());
-            }
-            let (code, reason) = loop {
-                match self.running.event(&self.waiter, "a message").await {
-                    Some(WebSocketWireEvent::Message(message)) => return Ok(message),
-                    Some(WebSocketWireEvent::Close(WebSocketClose { code, reason, .. })) => {
-                        break (code, reason);
-                    }
-                    Some(_) => {}
-                    None => break (self.running.code_of_ended_app(), String::new()),
-                }
-            };
-            let history = self.history().clone();
-            let closed = WebSocketClosed {
-                code,
-                reason,
-                history,
-            };
-            self.closed = Some(closed.clone());
-            Err(closed)
+        self.receive_at(Location::caller())
+    }
+
+    pub(super) async fn receive_at(
+        &mut self,
+        caller: &'static Location<'static>,
+    ) -> Result<Message, WebSocketClosed> {
+        self.waiter.caller = caller;
+        if let Some(closed) = &self.closed {
+            return Err(closed.clone());
         }
+        let (code, reason) = loop {
+            match self.running.event(&self.waiter, "a message").await {
+                Some(WebSocketWireEvent::Message(message)) => return Ok(message),
+                Some(WebSocketWireEvent::Close(WebSocketClose { code, reason, .. })) => {
+                    break (code, reason);
+                }
+                Some(_) => {}
+                None => break (self.running.code_of_ended_app(), String::new()),
+            }
+        };
+        let history = self.history().clone();
+        let closed = WebSocketClosed {
+            code,
+            reason,
+            history,
+        };
+        self.closed = Some(closed.clone());
+        Err(closed)
     }
 
     /// Waits until the app has ended. Messages that the test has not received are dropped.

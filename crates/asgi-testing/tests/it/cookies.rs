@@ -75,6 +75,8 @@ async fn later_requests_have_the_cookies_that_the_app_has_set() {
     assert_eq!(client.cookies().value("b").as_deref(), Some("2"));
     let all = client.cookies().all();
     assert_eq!(all[1], ("b".into(), "2".into(), "HttpOnly".into()));
+    client.cookies().remove("b");
+    assert_eq!(sent(&client, "/").await, "a=4; c=3");
     client.cookies().clear();
     assert_eq!(sent(&client, "/").await, "");
 }

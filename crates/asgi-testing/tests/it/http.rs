@@ -542,6 +542,7 @@ async fn each_common_method_has_its_own_function() {
         (client.put("/"), "PUT"),
         (client.patch("/"), "PATCH"),
         (client.delete("/"), "DELETE"),
+        (client.options("/"), "OPTIONS"),
     ];
     for (request, method) in requests {
         assert_eq!(request.send().await.unwrap().text(), method);

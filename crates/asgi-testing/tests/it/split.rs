@@ -213,3 +213,54 @@ async fn a_closed_socket_prints_its_history() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_text_is_received_as_a_text() {
+    let mut socket = Client::new(echo).websocket("/").connect().await.unwrap();
+    socket.send_text("hi").await;
+    assert_eq!(socket.receive_text().await, "hi");
+}
+
+#[tokio::test]
+#[should_panic(expected = "got binary 2 bytes \"hi\"\nhistory of the WebSocket /:")]
+async fn a_binary_message_is_no_text() {
+    let mut socket = Client::new(echo).websocket("/").connect().await.unwrap();
+    socket.send_binary("hi").await;
+    socket.receive_text().await;
+}
+
+#[tokio::test]
+#[should_panic(
+    expected = "the app closed the WebSocket with code 1000\nhistory of the WebSocket /:\n"
+)]
+async fn a_closed_websocket_has_no_text() {
+    let (mut sender, mut receiver) = {
+        let socket = Client::new(echo).websocket("/").connect().await.unwrap();
+        socket.split()
+    };
+    sender.close(1_000, "");
+    receiver.receive_text().await;
+}
+
+#[cfg(feature = "json")]
+#[tokio::test]
+async fn json_goes_both_ways() {
+    let mut socket = Client::new(echo).websocket("/").connect().await.unwrap();
+    socket.send_json(&("a", 1)).await;
+    assert_eq!(
+        socket.receive_json::<(String, u8)>().await,
+        ("a".to_owned(), 1)
+    );
+    let (mut sender, mut receiver) = socket.split();
+    sender.send_json(&[1, 2]).await;
+    assert_eq!(receiver.receive_json::<Vec<u8>>().await, [1, 2]);
+}
+
+#[cfg(feature = "json")]
+#[tokio::test]
+#[should_panic(expected = "text \"[1,\"\nhistory of the WebSocket /:")]
+async fn a_message_that_is_no_json_panics() {
+    let mut socket = Client::new(echo).websocket("/").connect().await.unwrap();
+    socket.send_text("[1,").await;
+    socket.receive_json::<Vec<u8>>().await;
+}
