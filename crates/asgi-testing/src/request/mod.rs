@@ -27,7 +27,8 @@ use crate::{Broken, Client, Response};
 /// A request before it is sent.
 ///
 /// By default, it is an HTTP/1.1 request with the scheme `http`, from 127.0.0.1, for the host
-/// `localhost`. To await it is the same as to call [`send`](Self::send).
+/// `localhost`. If the client accepts pushes, it is an HTTP/2 request. To await it is the same as to
+/// call [`send`](Self::send).
 #[derive(Debug, Clone)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
@@ -56,6 +57,10 @@ impl Request {
             .extensions
             .clone()
             .without(Extension::WebSocketHttpResponse);
+        if scope.extensions.has(Extension::Push) {
+            // Only a client of HTTP/2 can take pushes. (PUSH-001)
+            scope.version = Version::HTTP_2;
+        }
         Self {
             scope,
             body: None,
@@ -130,7 +135,8 @@ impl Request {
         self
     }
 
-    /// Sets the version: `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`. The default is HTTP/1.1.
+    /// Sets the version: `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`. The default is that of the
+    /// [client](Client::version), or HTTP/2 if it accepts pushes.
     ///
     /// It changes the scope, and how the headers announce a body. [`Client::extensions`] says what
     /// the connection can do.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use ::http::Version;
 use asgi::{
-    Address, AppError, HttpResponseStart, HttpScope, Receiver, Scope, Sender, WebSocketAccept,
-    WebSocketScope,
+    Address, AppError, Extension, Extensions, HttpResponseStart, HttpScope, Receiver, Scope,
+    Sender, WebSocketAccept, WebSocketScope,
 };
 use asgi_testing::{Client, Multipart, Request, Response};
 
@@ -190,6 +190,14 @@ async fn the_scope_has_the_version_the_scheme_and_the_address() {
     };
     let request = Client::new(app).get("/").client_address(address);
     request.await.unwrap().assert_status(200);
+}
+
+/// PUSH-001
+#[tokio::test]
+async fn a_client_that_accepts_pushes_speaks_http_2() {
+    let client = Client::new(describe).extensions(Extensions::new().with(Extension::Push));
+    let response = client.get("/").await.unwrap();
+    response.assert_text("GET / HTTP/2.0 http\nhost: localhost\n");
 }
 
 #[tokio::test]
