@@ -4,7 +4,7 @@
 //! is due. A paused clock of tokio does not change it.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, Once};
+use std::sync::{Condvar, Mutex, Once, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ static ALARMS: Alarms = Alarms {
     queue: Mutex::new(AlarmQueue {
         actions: BTreeMap::new(),
         next_number: 0,
+        wakes_at: None,
     }),
     changed: Condvar::new(),
     thread: Once::new(),
@@ -21,7 +22,7 @@ static ALARMS: Alarms = Alarms {
 
 struct Alarms {
     queue: Mutex<AlarmQueue>,
-    /// The first alarm of the queue has changed.
+    /// An alarm is due before the thread would look at the queue.
     changed: Condvar,
     thread: Once,
 }
@@ -29,6 +30,9 @@ struct Alarms {
 struct AlarmQueue {
     actions: BTreeMap<AlarmKey, AlarmAction>,
     next_number: u64,
+    /// When the thread looks at the queue by itself. `None` if it waits for a change, or has not
+    /// started.
+    wakes_at: Option<Instant>,
 }
 
 /// What an alarm does when it is due.
@@ -64,7 +68,8 @@ impl Alarm {
         queue.next_number += 1;
         queue.actions.insert(key, action);
         self.0 = Some(key);
-        if queue.actions.first_key_value().map(|(first, _)| *first) == Some(key) {
+        // Most alarms are later than the one for which the thread waits, and cost it nothing.
+        if queue.wakes_at.is_none_or(|wakes_at| at < wakes_at) {
             ALARMS.changed.notify_one();
         }
         drop(queue);
@@ -90,15 +95,15 @@ fn run() {
     loop {
         let now = Instant::now();
         let Some((&key, _)) = queue.actions.first_key_value() else {
-            queue = ALARMS
-                .changed
-                .wait(queue)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            queue.wakes_at = None;
+            let woken = ALARMS.changed.wait(queue);
+            queue = woken.unwrap_or_else(PoisonError::into_inner);
             continue;
         };
         if key.0 > now {
-            let wait = ALARMS.changed.wait_timeout(queue, key.0 - now);
-            queue = wait.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            queue.wakes_at = Some(key.0);
+            let woken = ALARMS.changed.wait_timeout(queue, key.0 - now);
+            queue = woken.unwrap_or_else(PoisonError::into_inner).0;
             continue;
         }
         let action = queue.actions.remove(&key);

@@ -76,6 +76,7 @@ impl History {
     }
 
     pub(crate) fn add(&self, who: Actor, text: String) {
+        let text = on_one_line(text);
         let log = &mut *lock(&self.0);
         let previous = log.last.back_mut().or_else(|| log.first.last_mut());
         if let Some(previous) = previous
@@ -115,6 +116,15 @@ impl History {
             .map(|entry| format!("{} {}", entry.who.name(), CountedEntry(entry)))
             .collect()
     }
+}
+
+/// The text of an error or a panic can have several lines.
+fn on_one_line(text: String) -> String {
+    if !text.contains('\n') {
+        return text;
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ")
 }
 
 /// The text of an entry, and how often it happened.

@@ -136,6 +136,17 @@ async fn an_app_that_panics_is_reported() {
 }
 
 #[tokio::test]
+async fn a_panic_with_several_lines_is_one_line_of_the_history() {
+    async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        assert_eq!(1, 2, "of three");
+        Ok(())
+    }
+    let failure = failure(get(app)).await;
+    let expected = "app     panics: assertion `left == right` failed: of three left: 1 right: 2\n";
+    assert!(failure.contains(expected), "{failure}");
+}
+
+#[tokio::test]
 async fn an_app_that_fails_after_its_response_is_reported() {
     async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
         send.respond(HttpResponseStart::ok(), "all").await?;
@@ -392,9 +403,9 @@ async fn a_long_history_keeps_its_beginning_and_its_end() {
     assert!(history.ends_with("app     returns") || history.contains("receives the end: 0 bytes"));
 }
 
-/// The test hangs if the two tasks share one waker.
+/// A task that has a half while the app runs is none that was left.
 #[tokio::test]
-async fn a_leak_is_reported_only_once_the_app_has_ended() {
+async fn a_task_may_have_a_half_while_the_app_runs() {
     let (go, wait) = oneshot::channel::<()>();
     let wait = std::sync::Mutex::new(Some(wait));
     let app = move |_: Scope, receive: Receiver, mut send: Sender| {
