@@ -4,10 +4,10 @@ use std::panic::Location;
 use std::time::Duration;
 
 use asgi::{
-    AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
-    WebSocketAccept, WebSocketSend,
+    AppError, Extension, Extensions, HttpResponseBody, HttpResponsePush, HttpResponseStart,
+    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept, WebSocketSend,
 };
-use asgi_testing::{Broken, Client, Fault, Response};
+use asgi_testing::{Broken, Client, Exchange, Fault, Response, Started, WebSocket};
 use tokio::sync::oneshot;
 
 /// The page that quotes these failures.
@@ -188,16 +188,82 @@ async fn the_failure_names_the_line_of_the_test() {
     assert!(failure.contains(&expected), "{failure}\n{expected}");
 }
 
+/// Awaits a step of something that never comes. The failure must name the line of the step.
+macro_rules! assert_named {
+    ($start:expr, $value:ident => $step:expr) => {{
+        let failure = failure(async {
+            #[allow(unused_mut, reason = "some steps consume the value")]
+            let mut $value = $start.await;
+            let _ = $step.await;
+        });
+        let failure = failure.await;
+        let expected = format!("the test waits at {}:{}:", file!(), line!());
+        assert!(failure.contains(&expected), "{failure}\n{expected}");
+    }};
+}
+
 #[tokio::test]
-async fn each_step_of_an_exchange_names_its_own_line() {
-    let here = Location::caller();
-    let failure = failure(async {
-        let mut exchange = Client::new(panics).get("/").start();
-        exchange.head().await
-    })
-    .await;
-    let expected = format!("the test waits at {}:{}:", here.file(), here.line() + 3);
-    assert!(failure.contains(&expected), "{failure}\n{expected}");
+async fn each_step_names_its_own_line() {
+    /// Accepts a WebSocket, and never does anything else.
+    async fn app(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+        match scope {
+            Scope::WebSocket(_) => send.send(WebSocketAccept::new()).await?,
+            Scope::Lifespan(_) => send.send(LifespanStartupComplete::new()).await?,
+            _ => {}
+        }
+        std::future::pending().await
+    }
+    async fn exchange() -> Exchange {
+        Client::new(app).limit(SHORT).get("/").start()
+    }
+    async fn socket() -> WebSocket {
+        let client = Client::new(app).limit(SHORT);
+        client.websocket("/").connect().await.unwrap()
+    }
+    async fn client() -> Client {
+        async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+            std::future::pending().await
+        }
+        Client::new(app).limit(SHORT)
+    }
+    async fn started() -> Started {
+        Client::new(app).limit(SHORT).startup().await.unwrap()
+    }
+    assert_named!(exchange(), exchange => exchange.head());
+    assert_named!(exchange(), exchange => exchange.data());
+    assert_named!(exchange(), exchange => exchange.parts(1));
+    assert_named!(exchange(), exchange => exchange.next_event());
+    assert_named!(exchange(), exchange => exchange.until_app_waits());
+    assert_named!(exchange(), exchange => exchange.finish());
+    assert_named!(socket(), socket => socket.receive());
+    assert_named!(socket(), socket => socket.finish());
+    assert_named!(socket(), socket => socket.close(1_000, ""));
+    assert_named!(socket(), socket => socket.lose());
+    assert_named!(client(), client => client.get("/").send());
+    assert_named!(client(), client => client.get("/"));
+    assert_named!(client(), client => client.websocket("/").connect());
+    assert_named!(client(), client => client.startup());
+    assert_named!(started(), started => started.shutdown());
+}
+
+#[tokio::test]
+async fn a_fault_of_a_pushed_request_is_reported() {
+    async fn app(scope: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+        if scope.path().unwrap() == "/pushed" {
+            send.respond(HttpResponseStart::ok(), "pushed").await?;
+            return Err("out of order".into());
+        }
+        send.send(HttpResponsePush::new("/pushed".parse()?)).await?;
+        Ok(send.respond(HttpResponseStart::ok(), "page").await?)
+    }
+    let client = Client::new(app).extensions(Extensions::new().with(Extension::Push));
+    let failure = failure(async move { client.get("/").await }).await;
+    let expected = "the app failed after its response: out of order\n";
+    assert!(failure.starts_with(expected), "{failure}");
+    assert!(
+        failure.contains("history of the pushed GET /pushed:"),
+        "{failure}"
+    );
 }
 
 /// Each event starts the time anew.
