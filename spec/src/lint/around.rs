@@ -101,9 +101,9 @@ impl SharedHalves for CheckedSend {
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
-        let over = self.call.before_closed();
+        let before = self.call.before_closed();
         let closed = self.lock().poll_closed(cx);
-        self.call.closed(over, closed);
+        self.call.closed(before, closed);
         closed
     }
 
@@ -111,9 +111,9 @@ impl SharedHalves for CheckedSend {
         let mut closed = self.lock().closed_handle();
         let call = Arc::clone(&self.call);
         Closed::new(std::future::poll_fn(move |cx| {
-            let over = call.before_closed();
+            let before = call.before_closed();
             let reason = std::pin::Pin::new(&mut closed).poll(cx);
-            call.closed(over, reason);
+            call.closed(before, reason);
             reason
         }))
     }

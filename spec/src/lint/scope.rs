@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use asgi::http::header::{CONTENT_LENGTH, HOST, SEC_WEBSOCKET_PROTOCOL, TE, TRANSFER_ENCODING};
+use asgi::http::header::{
+    CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, TE, TRANSFER_ENCODING,
+};
 use asgi::http::{HeaderMap, HeaderName, Method, Version};
 use asgi::{Extension, Extensions, HttpScope, Scope, Tls, WebSocketScope};
 
@@ -28,6 +30,8 @@ struct Connection<'a> {
     root_path: &'a Cow<'static, str>,
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
+    /// A test client can be told by what it offers.
+    is_test: bool,
 }
 
 struct Found(Vec<Finding>);
@@ -52,6 +56,7 @@ impl Found {
                 root_path: &scope.root_path,
                 headers: &scope.headers,
                 extensions: &scope.extensions,
+                is_test: scope.extensions.has(Extension::Debug),
             },
             "HTTP-003",
         );
@@ -101,6 +106,8 @@ impl Found {
                 root_path: &scope.root_path,
                 headers: &scope.headers,
                 extensions: &scope.extensions,
+                is_test: !scope.headers.contains_key(SEC_WEBSOCKET_KEY)
+                    && scope.version < Version::HTTP_2,
             },
             "WS-002",
         );
@@ -131,6 +138,10 @@ impl Found {
         match (&one.extensions.tls, scheme == secure) {
             (Some(_), false) => self.add("CORE-026", format!("`tls` with the scheme {scheme}")),
             (Some(tls), true) => self.tls(tls),
+            // A test may set the scheme alone.
+            (None, true) if !one.is_test => {
+                self.add("CORE-026", format!("the scheme {scheme} without `tls`"));
+            }
             _ => {}
         }
         if one.root_path.ends_with('/') {

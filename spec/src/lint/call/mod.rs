@@ -38,6 +38,9 @@ struct CallState {
     left: Option<DisconnectReason>,
     /// Why nothing can reach the client any more, as far as the app knows.
     gone: Option<DisconnectReason>,
+    /// How many tasks of the app ask the server for an event or for the close at this moment. Lint does
+    /// not know yet what they have learned.
+    asking: usize,
     /// The app's future is over.
     ended: bool,
     /// The server has taken what it must not take, so the model is wrong.
@@ -45,6 +48,13 @@ struct CallState {
     seen: Vec<(Side, &'static str)>,
     /// Violations whose panics somebody may have caught.
     panicked: Vec<Violation>,
+}
+
+/// What was known before the server was asked about the close.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BeforeClosed {
+    complete: bool,
+    left: bool,
 }
 
 /// An event that the app sends, before the server has answered.
@@ -84,6 +94,7 @@ impl Call {
                 in_flight: None,
                 left: None,
                 gone: None,
+                asking: 0,
                 ended: false,
                 lost: false,
                 seen: Vec::new(),
@@ -161,13 +172,15 @@ impl Call {
     }
 
     pub(crate) fn before_receive(&self) -> Before {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.asking += 1;
         state.received.before(state.model.is_complete())
     }
 
     pub(crate) fn received(&self, before: Before, event: &Poll<ReceiveEvent>) {
         let found = {
             let state = &mut *self.lock();
+            state.asking -= 1;
             if state.ended || state.lost {
                 return;
             }
@@ -193,7 +206,8 @@ impl Call {
             (Model::Response(_), event) => {
                 let mut found = received.http(event, before, done);
                 if let ReceiveEvent::HttpDisconnect(disconnect) = event {
-                    found.extend(state.knows(disconnect.reason, "receive"));
+                    let reason = disconnect.reason;
+                    found.extend(state.knows(reason, before.complete, "receive"));
                 }
                 found
             }
@@ -327,19 +341,24 @@ impl Call {
     }
 
     /// What was known before the server was asked about the close.
-    pub(crate) fn before_closed(&self) -> bool {
-        let state = self.lock();
-        state.model.is_complete() || state.left.is_some()
+    pub(crate) fn before_closed(&self) -> BeforeClosed {
+        let mut state = self.lock();
+        state.asking += 1;
+        BeforeClosed {
+            complete: state.model.is_complete(),
+            left: state.left.is_some(),
+        }
     }
 
-    pub(crate) fn closed(&self, over: bool, closed: Poll<DisconnectReason>) {
+    pub(crate) fn closed(&self, before: BeforeClosed, closed: Poll<DisconnectReason>) {
         let found = {
             let state = &mut *self.lock();
+            state.asking -= 1;
             if state.ended || state.lost || matches!(state.model, Model::Unknown) {
                 return;
             }
             match closed {
-                Poll::Pending if over => Some(Finding::server(
+                Poll::Pending if before.complete || before.left => Some(Finding::server(
                     "CORE-017",
                     "`closed` waits after the end of the exchange",
                 )),
@@ -350,7 +369,7 @@ impl Call {
                         "`closed` returns Complete before the last event of the app",
                     ))
                 }
-                Poll::Ready(reason) => state.knows(reason, "closed"),
+                Poll::Ready(reason) => state.knows(reason, before.complete, "closed"),
             }
         };
         self.report(found);
@@ -375,11 +394,15 @@ impl CallState {
     }
 
     /// The app learns how its client left.
-    fn knows(&mut self, reason: DisconnectReason, from: &str) -> Option<Finding> {
+    fn knows(&mut self, reason: DisconnectReason, complete: bool, from: &str) -> Option<Finding> {
         if reason == DisconnectReason::Complete {
             return None;
         }
         let is_socket = matches!(self.model, Model::Socket(_));
+        if complete && self.left.is_none() && self.asking == 0 && !is_socket {
+            let happened = format!("`{from}` returns {reason:?} after a complete response");
+            return Some(Finding::server("HTTP-045", happened));
+        }
         if reason.is_gone() || is_socket {
             self.gone.get_or_insert(reason);
         }

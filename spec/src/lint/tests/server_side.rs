@@ -80,6 +80,7 @@ pub(super) fn scopes() -> Vec<Row> {
         row("CORE-026", || {
             with(|scope| scope.extensions.tls = Some(Arc::default()))
         }),
+        row("CORE-026", || with(|scope| scope.scheme = "https".into())),
         row("HTTP-005", || {
             with(|scope| scope.root_path = "/api/".into())
         }),
