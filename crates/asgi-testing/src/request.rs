@@ -14,7 +14,7 @@ use crate::{Broken, Client, Exchange, Response};
 /// A request before it is sent.
 ///
 /// By default, it is an HTTP/1.1 request with the scheme `http`, from 127.0.0.1, for the host
-/// `localhost`. To await it is the same as to call [`send`](Self::send).
+/// `localhost`. If the client accepts pushes, it is an HTTP/2 request. To await it is the same as to call [`send`](Self::send).
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
@@ -38,6 +38,10 @@ impl Request {
             .extensions
             .clone()
             .without(Extension::WebSocketHttpResponse);
+        if scope.extensions.has(Extension::Push) {
+            // Only a client of HTTP/2 can take pushes. (PUSH-001)
+            scope.version = Version::HTTP_2;
+        }
         Self {
             client,
             scope,

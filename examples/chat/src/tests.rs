@@ -1,6 +1,7 @@
 //! Tests of the app, without a server: several clients in the same rooms.
 
 use asgi::Message;
+use asgi_spec::Lint;
 use asgi_testing::{Client, Started, WebSocket};
 use http::Method;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::app;
 
 async fn chat() -> Started {
-    Client::new(app).startup().await.unwrap()
+    Client::new(Lint::new(app)).startup().await.unwrap()
 }
 
 /// Joins a room. Also returns the welcome message.
