@@ -94,9 +94,8 @@ impl<E> Judged<E> {
         }
     }
 
-    /// The extension of this name is not offered.
     pub(crate) fn not_offered(name: &str) -> Self {
-        Self::refused("CORE-025", format!("the scope does not offer {name}"))
+        Self::refused("CORE-025", format!("without {name} in the scope"))
     }
 
     pub(crate) fn after_the_end() -> Self {

@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use asgi::DynApp;
+use asgi::{DynApp, Extension, Extensions};
 use asgi_spec::{Lint, Side, Suite, Violation};
+use asgi_testing::Client;
+use http2::{Event, Peer};
+use test_support::{blocking, library, run};
 
 use crate::broken::{Broken, SWITCHES};
 use crate::linked::Linked;
@@ -57,5 +60,61 @@ fn lint_finds_a_fault_of_each_broken_server_that_an_app_can_notice() {
         let _ = suite.only(id).run();
         let found = found(&violations, Side::Server);
         assert!(!found.is_empty(), "Lint does not notice {id}");
+    }
+}
+
+/// The targets of each example that answer 200.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    (
+        "hello",
+        &["/", "/stream?n=2", "/sleep?ms=1", "/info", "/io"],
+    ),
+    ("push", &["/", "/push", "/hints?think=1", "/tile/1"]),
+    ("calculator", &["/", "/calculator.css"]),
+    ("chat", &["/"]),
+    ("ws-echo", &["/"]),
+];
+
+/// In memory, with and without pushes, and over HTTP/2. The tests of `e2e` do it over HTTP/1.1.
+#[test]
+fn the_examples_break_no_rule_as_libraries() {
+    for (name, targets) in EXAMPLES {
+        let library = library::load(name);
+        let pushes = Extensions::new().with(Extension::Push);
+        run(async {
+            let client = Client::new(Lint::new(library.app()));
+            let started = client.startup().await.unwrap();
+            for target in *targets {
+                assert_eq!(started.get(target).await.unwrap().status(), 200, "{target}");
+            }
+            started.shutdown().await.unwrap();
+            let client = client.extensions(pushes);
+            for target in *targets {
+                assert_eq!(client.get(target).await.unwrap().status(), 200, "{target}");
+            }
+        });
+        let server = blocking::Server::start(Lint::new(library.app()));
+        let mut peer = Peer::connect(server.address());
+        peer.credit(0, 1 << 24);
+        for (number, target) in targets.iter().enumerate() {
+            let stream = 1 + 2 * number as u32;
+            peer.get(stream, target);
+            assert_eq!(final_status(&mut peer, stream), 200, "{target}");
+        }
+    }
+}
+
+/// Reads a response, after its promises and hints.
+fn final_status(peer: &mut Peer, stream: u32) -> u16 {
+    let mut status = 0;
+    loop {
+        match peer.next(stream) {
+            Event::Promise(..) => {}
+            Event::Head(head) if head.end => return head.status,
+            Event::Head(head) => status = head.status,
+            Event::Data(_, false) => {}
+            Event::Data(_, true) => return status,
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -83,7 +83,15 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http2", &["asgi", "ferricorn", "test-support"]),
     (
         "spec-tests",
-        &["asgi", "asgi-spec", "ferricorn", "test-support"],
+        &[
+            "asgi",
+            "asgi-rules",
+            "asgi-spec",
+            "asgi-testing",
+            "ferricorn",
+            "http2",
+            "test-support",
+        ],
     ),
     ("tidy", &[]),
 ];
