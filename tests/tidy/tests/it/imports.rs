@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    ("asgi-tower", &["asgi", "asgi-rules", "asgi-util", ANY]),
     // It shares no code with a server, so that both cannot make the same mistake.
     ("asgi-spec", &["asgi", ANY]),
     ("asgi-spec-probe", &["asgi-abi", "asgi-spec"]),
@@ -38,7 +39,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "tiny-server",
         &["asgi", "asgi-abi", "asgi-rules", "asgi-util", ANY],
     ),
-    ("adopters", &["asgi", "asgi-abi", "asgi-util", ANY]),
+    (
+        "adopters",
+        &["asgi", "asgi-abi", "asgi-tower", "asgi-util", ANY],
+    ),
     ("e2e", &[ANY]),
     ("test-support", &["asgi", "asgi-abi", "ferricorn", ANY]),
     // Its library shares no code with the server, so that both cannot make the same mistake.
@@ -54,6 +58,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-abi", &["asgi-rules", "asgi-testing", "ferricorn"]),
     ("asgi-testing", &[]),
     ("asgi-util", &["asgi-testing"]),
+    ("asgi-tower", &["asgi-abi", "asgi-testing", "ferricorn"]),
     ("asgi-spec", &[]),
     ("asgi-spec-probe", &[]),
     ("ferricorn", &["asgi-testing"]),
