@@ -38,6 +38,11 @@
 //! Handlers, extractors and middleware stay as they are. [`at_startup`](at_startup()) makes the router
 //! in an async function, for programs that connect to a database first.
 //!
+//! # The other way
+//!
+//! [`service`](service()) makes a tower service of any app, to nest it in an axum router or to serve it with
+//! hyper.
+//!
 //! # Features
 //!
 //! - `axum`: `ConnectInfo` and WebSockets for handlers of axum. Off by default.
@@ -53,11 +58,13 @@ pub mod axum;
 mod body;
 mod call;
 mod hints;
+mod service;
 mod startup;
 
 pub use app::{TowerApp, app};
 pub use body::TowerBody;
 pub use hints::{EarlyHints, ServerPush};
+pub use service::{AppBody, AppService, IncompleteResponse, service};
 pub use startup::{StartupApp, at_startup};
 
 #[cfg(all(doctest, feature = "axum"))]

@@ -33,7 +33,7 @@ use asgi::{
     Address, AppError, Extensions, HttpScope, Receiver, Sender, WebSocketAccept, WebSocketScope,
 };
 use asgi_util::{into_request_parts, send_denial};
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, OriginalUri};
 use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
@@ -53,6 +53,18 @@ pub(crate) fn insert_connect_info(request: &mut Request<TowerBody>, client: Opti
             .extensions_mut()
             .insert(ConnectInfo::<SocketAddr>(peer));
     }
+}
+
+/// Returns the address that `ConnectInfo` has.
+pub(crate) fn connected_peer(extensions: &http::Extensions) -> Option<SocketAddr> {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(peer.0)
+}
+
+/// Returns the path before axum's routers have stripped anything.
+pub(crate) fn original_path(extensions: &http::Extensions) -> Option<&str> {
+    let original = extensions.get::<OriginalUri>()?;
+    Some(original.0.path())
 }
 
 /// Serves one WebSocket with a service whose handlers use axum's extractor or ours.

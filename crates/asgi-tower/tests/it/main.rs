@@ -8,4 +8,5 @@
 
 mod app;
 mod hints;
+mod service;
 mod upgrade;

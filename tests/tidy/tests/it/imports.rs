@@ -58,7 +58,10 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-abi", &["asgi-rules", "asgi-testing", "ferricorn"]),
     ("asgi-testing", &[]),
     ("asgi-util", &["asgi-testing"]),
-    ("asgi-tower", &["asgi-abi", "asgi-testing", "ferricorn"]),
+    (
+        "asgi-tower",
+        &["asgi-abi", "asgi-testing", "ferricorn", "test-support"],
+    ),
     ("asgi-spec", &[]),
     ("asgi-spec-probe", &[]),
     ("ferricorn", &["asgi-testing"]),
