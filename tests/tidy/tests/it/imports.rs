@@ -49,6 +49,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http2", &[ANY]),
     ("spec-tests", &[]),
     ("tidy", &[]),
+    ("tower-tests", &[]),
 ];
 
 /// What only the tests and examples of a package may depend on, of this workspace.
@@ -93,6 +94,10 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
         &["asgi", "asgi-spec", "ferricorn", "test-support"],
     ),
     ("tidy", &[]),
+    (
+        "tower-tests",
+        &["asgi", "asgi-tower", "ferricorn", "test-support"],
+    ),
 ];
 
 /// Any package that is not of this workspace.

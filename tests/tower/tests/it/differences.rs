@@ -1,0 +1,1 @@
+//! What differs between the two servers, each as `docs/axum.md` says.

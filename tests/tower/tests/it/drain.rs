@@ -1,0 +1,1 @@
+//! A drain with open WebSockets and event streams.
