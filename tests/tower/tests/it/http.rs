@@ -1,11 +1,12 @@
 //! Requests and their answers, compared over both versions of HTTP.
 
 use axum::Router;
+use axum::routing::any;
 use bytes::Bytes;
 use http::{Method, Request};
 use test_support::{logs, run};
 
-use crate::answer::{Answer, BOTH, Protocol, send};
+use crate::answer::{Answer, BOTH, Protocol, begin, send};
 use crate::hosts::Hosts;
 use crate::router::router;
 
@@ -253,6 +254,21 @@ fn trailers_and_lengths_are_really_compared() {
             let answer = send(address, Protocol::Http1, request).await;
             assert_eq!(answer.header("content-encoding"), Some("gzip"));
             assert!(answer.body.len() < 200);
+        }
+    });
+}
+
+#[test]
+fn a_large_upload_does_not_wait_for_a_handler_that_answers_early() {
+    run(async {
+        let early = any(async || "early");
+        let hosts = Hosts::start(Router::new().route("/", early)).await;
+        for (_, address) in hosts.each() {
+            for over in BOTH {
+                let upload = Request::post("/").body(Bytes::from(vec![0; 4 << 20]));
+                let (response, _connection) = begin(address, over, upload.unwrap()).await;
+                assert_eq!(response.status(), 200);
+            }
         }
     });
 }
