@@ -7,6 +7,7 @@
 )]
 
 mod app;
+mod axum_upgrade;
 mod hints;
 mod service;
 mod upgrade;
