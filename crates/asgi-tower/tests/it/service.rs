@@ -367,6 +367,25 @@ fn an_app_learns_that_its_client_has_left() {
 }
 
 #[test]
+fn an_app_learns_that_its_client_has_left_before_the_response() {
+    run(async {
+        let (reports, mut reported) = channel();
+        let waits = app_with(reports, async |reports, mut http: Http| {
+            reports.send(None)?;
+            reports.send(Some(http.disconnect().await))?;
+            Ok(())
+        });
+        let host = serve(waits).await;
+        let mut client = host.connect().await;
+        client.get("/").await;
+        assert_eq!(within("the start", reported.recv()).await, Some(None));
+        client.reset();
+        let reason = within("the disconnect", reported.recv()).await;
+        assert_eq!(reason, Some(Some(DisconnectReason::Lost)));
+    });
+}
+
+#[test]
 fn an_app_ends_when_the_grace_after_its_client_is_over() {
     run(async {
         let (reports, mut reported) = channel();

@@ -7,21 +7,30 @@ use test_support::Server;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// A router on Ferricorn and on `axum::serve`.
+/// A router on Ferricorn, on `axum::serve`, and as an app in an axum program on `axum::serve`.
 pub struct Hosts {
     pub ferricorn: Server,
     axum: AxumServer,
+    hosted: AxumServer,
 }
 
 impl Hosts {
     pub async fn start(router: Router) -> Self {
+        let hosted = asgi_tower::service(asgi_tower::app(router.clone()));
         Self {
             ferricorn: Server::start(asgi_tower::app(router.clone())).await,
             axum: AxumServer::start(router).await,
+            hosted: AxumServer::start(Router::new().fallback_service(hosted)).await,
         }
     }
 
-    /// The addresses of both, with their names.
+    /// The addresses of all three, with their names.
+    pub fn all(&self) -> [(&'static str, SocketAddr); 3] {
+        let [ferricorn, axum] = self.each();
+        [ferricorn, axum, ("an app on axum", self.hosted.address)]
+    }
+
+    /// The addresses of the two servers, with their names.
     pub fn each(&self) -> [(&'static str, SocketAddr); 2] {
         [
             ("ferricorn", self.ferricorn.address()),

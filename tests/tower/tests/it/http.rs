@@ -57,7 +57,7 @@ impl Row {
     }
 }
 
-/// Sends each row to both servers over both versions of HTTP. The four answers must be equal.
+/// Sends each row to all servers over both versions of HTTP. All answers must be equal.
 fn compare(rows: Vec<Row>) {
     let files = tempfile::tempdir().unwrap();
     std::fs::write(files.path().join("page.html"), "<p>0123456789</p>").unwrap();
@@ -69,7 +69,7 @@ fn compare(rows: Vec<Row>) {
             let what = format!("{} {}", row.request.method(), row.request.uri());
             let mut answers: Vec<(String, Answer)> = Vec::new();
             for over in BOTH {
-                for (host, address) in hosts.each() {
+                for (host, address) in hosts.all() {
                     let answer = send(address, over, row.request.clone()).await;
                     if let Some(text) = row.error {
                         logs::expect_error(&[text]);
@@ -216,20 +216,22 @@ fn streams_are_equal() {
 }
 
 #[test]
-fn a_body_that_fails_is_incomplete_on_both() {
+fn a_body_that_fails_is_incomplete_everywhere() {
     let files = tempfile::tempdir().unwrap();
     let router = router(files.path());
     run(async {
         let hosts = Hosts::start(router).await;
         for over in BOTH {
-            for (host, address) in hosts.each() {
+            for (host, address) in hosts.all() {
                 let request = Request::get("/breaks").body(Bytes::new()).unwrap();
                 let answer = send(address, over, request).await;
                 assert_eq!(answer.status, 200);
                 assert_eq!(answer.text(), "begun", "{host} {over:?}");
                 assert!(!answer.complete, "{host} {over:?}");
+                if host != "axum" {
+                    logs::expect_error(&["GET", "on purpose"]);
+                }
             }
-            logs::expect_error(&["GET", "on purpose"]);
         }
     });
 }
@@ -240,7 +242,7 @@ fn trailers_and_lengths_are_really_compared() {
     let router = router(files.path());
     run(async {
         let hosts = Hosts::start(router).await;
-        for (_, address) in hosts.each() {
+        for (_, address) in hosts.all() {
             for over in BOTH {
                 let request = Request::get("/trailers").header("te", "trailers");
                 let answer = send(address, over, request.body(Bytes::new()).unwrap()).await;
@@ -263,7 +265,7 @@ fn a_large_upload_does_not_wait_for_a_handler_that_answers_early() {
     run(async {
         let early = any(async || "early");
         let hosts = Hosts::start(Router::new().route("/", early)).await;
-        for (_, address) in hosts.each() {
+        for (_, address) in hosts.all() {
             for over in BOTH {
                 let upload = Request::post("/").body(Bytes::from(vec![0; 4 << 20]));
                 let (response, _connection) = begin(address, over, upload.unwrap()).await;

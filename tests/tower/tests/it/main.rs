@@ -14,5 +14,6 @@ mod drain;
 mod hints;
 mod hosts;
 mod http;
+mod page;
 mod router;
 mod websockets;
