@@ -365,7 +365,7 @@ impl Exchange {
             pushed.client = scope.client.clone();
             pushed.server = scope.server.clone();
             pushed.state = scope.state.clone();
-            // RFC 9113 §8.4: "PUSH_PROMISE frames MUST NOT be sent on" a stream that was promised.
+            // RFC 9113 §6.6: "PUSH_PROMISE frames MUST only be sent on a peer-initiated stream".
             pushed.extensions = scope.extensions.clone().without(Extension::Push);
             let request = HttpRequest::last(Bytes::new());
             let exchange = Self::new(app.clone(), pushed, Some(request), None);
