@@ -1,10 +1,10 @@
 //! Sends each row of `tests/conformance/framing.txt` to a server: over TCP, over a Unix socket and over TLS.
 //!
-//! Each row is sent in one piece, then in two pieces; over TCP it is split at every byte. The pieces are
+//! Each row is sent in one piece, then in two pieces; over TCP it is split at nearly every byte. The pieces are
 //! two writes on a real socket: client and server share one thread, and the server reads the first piece
 //! before the client sends the second one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -197,10 +197,10 @@ impl Endpoint {
 
     /// Sends each row in two pieces, with the first piece as long as each of `splits`. Fails if an answer
     /// is another one than the table's.
-    async fn expect_answers<S: IntoIterator<Item = usize>>(&self, splits: impl Fn(usize) -> S) {
+    async fn expect_answers(&self, mut splits: impl FnMut(&[u8]) -> Vec<usize>) {
         let mut wrong = Vec::new();
         for row in framing_rows() {
-            for split in splits(row.bytes.len()) {
+            for split in splits(&row.bytes) {
                 let got = answer(self, &row, split).await;
                 if got != row.answer {
                     let Row {
@@ -270,17 +270,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn each_row_of_framing_txt_is_answered_as_it_says() {
-    run(async { Endpoint::tcp().await.expect_answers(|_| [0]).await });
+    run(async { Endpoint::tcp().await.expect_answers(|_| vec![0]).await });
 }
 
 #[test]
 fn the_answer_does_not_depend_on_how_the_bytes_are_split() {
     run(async {
         let endpoint = Endpoint::tcp().await;
-        let splits = |length| {
-            (1..length).filter(move |split| {
-                length < LONG || *split < 50 || length - *split < 50 || split % 8_191 == 0
-            })
+        // After the same first piece as of an earlier row, the server is in the same state. So few of
+        // those splits are tried.
+        let mut tried = HashSet::new();
+        let splits = |bytes: &[u8]| {
+            let length = bytes.len();
+            let mut splits: Vec<_> = (1..length).collect();
+            splits.retain(|split| {
+                length < LONG || *split < 50 || length - split < 50 || split % 8_191 == 0
+            });
+            splits.retain(|split| tried.insert(bytes[..*split].to_vec()) || split % 8 == 0);
+            splits
         };
         endpoint.expect_answers(splits).await;
     });
@@ -290,7 +297,9 @@ fn the_answer_does_not_depend_on_how_the_bytes_are_split() {
 fn over_a_unix_socket_each_row_has_the_same_answer() {
     run(async {
         let endpoint = Endpoint::unix().await;
-        endpoint.expect_answers(|length| [0, length / 2]).await;
+        endpoint
+            .expect_answers(|bytes| vec![0, bytes.len() / 2])
+            .await;
     });
 }
 
@@ -298,7 +307,9 @@ fn over_a_unix_socket_each_row_has_the_same_answer() {
 fn over_tls_each_row_has_the_same_answer() {
     run(async {
         let endpoint = Endpoint::tls("http/1.1", http(app)).await;
-        endpoint.expect_answers(|length| [0, length / 2]).await;
+        endpoint
+            .expect_answers(|bytes| vec![0, bytes.len() / 2])
+            .await;
     });
 }
 
@@ -329,7 +340,8 @@ fn each_response_of_framing_txt_has_a_date() {
         for row in framing_rows() {
             let (bytes, _) = exchange(&endpoint, &row, 0).await;
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            let responses = text.matches("HTTP/1.").count();
+            let interim = text.matches("HTTP/1.1 100 ").count();
+            let responses = text.matches("HTTP/1.").count() - interim;
             let dates = text.matches("\r\ndate: ").count();
             assert_eq!(dates, responses, "{}: {text}", row.id);
         }
