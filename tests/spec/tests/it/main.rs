@@ -5,5 +5,8 @@
 
 mod broken;
 mod command;
+mod files;
 mod linked;
+mod lint;
+mod streams;
 mod tiny;

@@ -10,7 +10,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi", &["bytes", "bytestring", "http"]),
     ("asgi-rules", &["asgi", "bytes", "http"]),
     ("asgi-abi", &["asgi", ANY]),
-    ("asgi-testing", &["asgi", "asgi-rules", "bytes", "http"]),
+    // The last two are for the feature `json` only.
+    (
+        "asgi-testing",
+        &["asgi", "asgi-rules", "bytes", "http", "serde", "serde_json"],
+    ),
     (
         "asgi-util",
         &[
@@ -58,12 +62,12 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-spec-probe", &[]),
     ("ferricorn", &["asgi-testing"]),
     ("ferricorn-cli", &[]),
-    ("calculator", &["asgi-testing"]),
+    ("calculator", &["asgi-spec", "asgi-testing"]),
     ("hello", &["asgi-testing"]),
-    ("proxy", &["http2", "test-support"]),
-    ("push", &["asgi-testing"]),
-    ("chat", &["asgi-testing"]),
-    ("ws-echo", &["asgi-testing"]),
+    ("proxy", &["asgi-spec", "http2", "test-support"]),
+    ("push", &["asgi-spec", "asgi-testing"]),
+    ("chat", &["asgi-spec", "asgi-testing"]),
+    ("ws-echo", &["asgi-spec", "asgi-testing"]),
     ("tiny-server", &["asgi-abi"]),
     ("adopters", &["asgi-testing", "test-support"]),
     (
@@ -72,6 +76,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
             "asgi",
             "asgi-abi",
             "asgi-rules",
+            "asgi-spec",
             "asgi-testing",
             "ferricorn",
             "http2",
@@ -82,7 +87,15 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http2", &["asgi", "ferricorn", "test-support"]),
     (
         "spec-tests",
-        &["asgi", "asgi-spec", "ferricorn", "test-support"],
+        &[
+            "asgi",
+            "asgi-rules",
+            "asgi-spec",
+            "asgi-testing",
+            "ferricorn",
+            "http2",
+            "test-support",
+        ],
     ),
     ("tidy", &[]),
 ];
