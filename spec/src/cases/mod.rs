@@ -23,12 +23,14 @@ mod http_own;
 mod http_response;
 mod http_scope;
 mod lifespan;
+mod python;
 mod websocket_handshake;
 mod websocket_messages;
 mod without;
 
 use std::pin::Pin;
 
+pub(crate) use self::python::{basis_in_python, not_in_python};
 pub(crate) use self::without::missing;
 use crate::result::Checked;
 use crate::suite::Subject;

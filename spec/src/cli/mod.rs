@@ -128,9 +128,9 @@ fn run(arguments: &ArgMatches) -> Result<ExitCode, String> {
     let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str);
     let mut suite = match (text("exec"), text("url")) {
         (Some(command), _) if arguments.get_flag("stop-by-input") => {
-            Suite::command_that_reads(command, &probe(text("probe"))?)
+            Suite::command_that_reads(command, &probe_of(command, text("probe"))?)
         }
-        (Some(command), _) => Suite::command(command, &probe(text("probe"))?),
+        (Some(command), _) => Suite::command(command, &probe_of(command, text("probe"))?),
         (_, Some(url)) => Suite::at(address(url)?),
         _ => return Err("expected --exec or --url".into()),
     };
@@ -181,6 +181,15 @@ fn repeat(id: &str, arguments: &ArgMatches) -> String {
         }
     }
     command
+}
+
+/// The library for a command that names it, or nothing for one that has its own probe.
+fn probe_of(command: &str, named: Option<&str>) -> Result<PathBuf, String> {
+    if command.contains("{probe}") {
+        probe(named)
+    } else {
+        Ok(PathBuf::new())
+    }
 }
 
 /// The library of the probe: the one that was named, or the one beside this program.

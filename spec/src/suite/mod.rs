@@ -1,6 +1,7 @@
 //! Runs the cases against a server.
 
 mod command;
+mod interface;
 mod launch;
 mod results;
 mod run;
@@ -16,6 +17,7 @@ use asgi::DynApp;
 use crate::cases::{Case, Transport};
 
 use self::command::{ByCommand, StoppedBy};
+pub use self::interface::Interface;
 pub use self::launch::ServerUnderTest;
 use self::launch::{Elsewhere, InProcess};
 pub(crate) use self::launch::{Launch, Launcher};

@@ -1,7 +1,7 @@
 //! Runs cases side by side.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Builder;
@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::results::{Grade, Graded, Results};
-use super::{Launch, Launcher, Place, Selection, ServerUnderTest, Subject};
-use crate::cases::{Case, cases, missing};
+use super::{Interface, Launch, Launcher, Place, Selection, ServerUnderTest, Subject};
+use crate::cases::{Case, cases, missing, not_in_python};
 use crate::client::{Http1, Trace};
 use crate::probe::DEFAULT_LIFESPAN;
 use crate::requirement::{requirement, requirements};
@@ -22,6 +22,9 @@ const CASE_LIMIT: Duration = Duration::from_secs(20);
 
 /// How many cases run at once.
 const AT_ONCE: usize = 16;
+
+/// The same for Python, where one thread runs the server and the apps of all cases.
+const AT_ONCE_IN_PYTHON: usize = 3;
 
 /// How long a server may take for its first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
@@ -42,21 +45,28 @@ pub(super) fn run(
         .build()
         .map_err(|error| format!("the suite could not start its runtime: {error}"))?;
     let address = server.address();
-    let server: Arc<std::sync::Mutex<Box<dyn ServerUnderTest>>> = Arc::new(server.into());
+    let server: Arc<Mutex<Option<Box<dyn ServerUnderTest>>>> = Arc::new(Some(server).into());
     let log = {
         let server = Arc::clone(&server);
-        Arc::new(move || server.lock().ok().and_then(|server| server.log()))
+        Arc::new(move || server.lock().ok()?.as_ref()?.log())
     };
     let results = runtime.block_on(async {
-        let version = runs_the_probe(address).await?;
+        let (version, interface) = runs_the_probe(address).await?;
         let mut results = without_case(selection);
         // The server may run longer than the suite, so another run must not have the same ids.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let nonce = now.map_or(0, |now| now.subsec_nanos());
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let permits = Arc::new(Semaphore::new(match interface {
+            Interface::Rust => AT_ONCE,
+            Interface::Python => AT_ONCE_IN_PYTHON,
+        }));
         let mut running = JoinSet::new();
         for case in cases().filter(|case| selection.selects(case.id)) {
-            if let Some(reason) = selection.skips(case) {
+            let not_in_interface = match interface {
+                Interface::Rust => None,
+                Interface::Python => not_in_python(case.id),
+            };
+            if let Some(reason) = selection.skips(case).or(not_in_interface) {
                 let grade = Grade::NotSupported(reason);
                 results.extend(graded(case, grade, Duration::ZERO, Vec::new()));
                 continue;
@@ -65,6 +75,7 @@ pub(super) fn run(
             let place = Place {
                 address,
                 version: version.clone(),
+                interface,
                 launcher: Arc::clone(launcher),
                 log: log.clone(),
             };
@@ -82,14 +93,16 @@ pub(super) fn run(
                 results.push(result);
             }
         }
-        Ok::<_, String>(results)
+        Ok::<_, String>((results, interface))
     });
     runtime.shutdown_background();
-    // The lock and the `Arc` are only ours now. A server that can't be stopped goes on.
-    if let Some(server) = Arc::into_inner(server).and_then(|server| server.into_inner().ok()) {
+    // A task of a case may still know the server. A server that can't be stopped goes on.
+    let server = server.lock().ok().and_then(|mut server| server.take());
+    if let Some(server) = server {
         server.stop();
     }
-    Ok(Results::new(results?, selection.expected.clone()))
+    let (results, interface) = results?;
+    Ok(Results::new(results, selection.expected.clone(), interface))
 }
 
 async fn one(case: &'static Case, subject: Subject) -> Option<Graded> {
@@ -145,9 +158,9 @@ fn without_case(selection: &Selection) -> Vec<Graded> {
         .collect()
 }
 
-/// Returns the version of HTTP with which the probe answers at this address, or a message for the
-/// operator.
-async fn runs_the_probe(address: SocketAddr) -> Result<String, String> {
+/// Returns the version of HTTP with which the probe answers at this address and the interface that
+/// it uses, or a message for the operator.
+async fn runs_the_probe(address: SocketAddr) -> Result<(String, Interface), String> {
     let asking = async {
         let trace = Trace::new();
         let mut client = Http1::connect(address, "control".into(), trace).await?;
@@ -168,7 +181,10 @@ async fn runs_the_probe(address: SocketAddr) -> Result<String, String> {
         Ok(Err(stop)) => Err(format!(
             "the server at {address} does not answer as HTTP/1.1: {stop:?}"
         )),
-        Ok(Ok(received)) if received.text().contains("\"probe\":1") => Ok(received.head.version),
+        Ok(Ok(received)) if received.text().contains("\"probe\":1") => {
+            let interface = Interface::of_report(&received.text());
+            Ok((received.head.version, interface))
+        }
         Ok(Ok(received)) => Err(format!(
             "the server at {address} runs another app: it answered {} to /report/hello, and the \
              suite expected the probe; serve the library of asgi-spec-probe",

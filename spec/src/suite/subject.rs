@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use super::{Launch, Launcher, ServerUnderTest};
+use super::{Interface, Launch, Launcher, ServerUnderTest};
 use crate::client::{Http1, PATIENCE, Received, Trace, within, within_time};
 use crate::result::{Checked, fail, not_observable, not_supported};
 
@@ -34,6 +34,7 @@ pub(super) struct Place {
     pub(super) address: SocketAddr,
     /// The version of its answers, such as `HTTP/1.1`.
     pub(super) version: String,
+    pub(super) interface: Interface,
     pub(super) launcher: Arc<dyn Launcher>,
     pub(super) log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
@@ -57,6 +58,11 @@ impl Subject {
             "HTTP/1.0" => not_supported("the server speaks HTTP/1.0 only"),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the app is a Python app. ASGI then decides what a case can ask for.
+    pub(crate) fn is_python(&self) -> bool {
+        self.shared.place.interface == Interface::Python
     }
 
     /// Another reference to the same case.
@@ -123,7 +129,11 @@ impl Subject {
     /// Returns the report on the lifespan of the server.
     pub(crate) async fn lifespan(&self) -> Checked<RunReport> {
         let text = self.ask("/report/lifespan").await?;
-        RunReport::parse(&text)
+        let report = RunReport::parse(&text)?;
+        if self.is_python() && report.calls() == 0 {
+            return not_supported("the server has no lifespan");
+        }
+        Ok(report)
     }
 
     /// Returns what the server has logged.
@@ -139,6 +149,10 @@ impl Subject {
     pub(crate) async fn launch(&self, lifespan: &str) -> Checked<(Result<Other, String>, Record)> {
         if !self.shared.place.launcher.starts() {
             return not_observable("the suite did not start this server");
+        }
+        if self.is_python() {
+            // It ends the case if the server has none.
+            self.lifespan().await?;
         }
         let record = Record::new(&self.shared.prefix);
         let launch = Launch {
@@ -324,6 +338,14 @@ impl Run {
     /// Fails unless the steps had these outcomes, once the app has ended.
     pub(crate) async fn expect(&self, outcomes: &[&str]) -> Checked<RunReport> {
         let report = self.report().await?;
+        let interface = self.subject.shared.place.interface;
+        if report.is_older_than((2, 5)) {
+            return report.expect_without_reasons(outcomes);
+        }
+        let outcomes: Vec<&str> = outcomes
+            .iter()
+            .map(|outcome| interface.outcome(outcome))
+            .collect();
         if report.outcomes() != outcomes {
             return fail(
                 format!("the outcomes {outcomes:?}"),
@@ -361,6 +383,51 @@ impl RunReport {
         let headers = self.scope("headers").as_array().into_iter().flatten();
         let named = headers.filter(|pair| pair[0] == *name);
         named.filter_map(|pair| pair[1].as_str()).collect()
+    }
+
+    /// Ends a case that needs a newer version of Python's ASGI. Only its scopes have one.
+    pub(crate) fn needs_asgi(&self, version: (u32, u32), what: &str) -> Checked {
+        if !self.is_older_than(version) {
+            return Ok(());
+        }
+        let (major, minor) = version;
+        let spec = self.scope("asgi")["spec_version"].as_str();
+        let spec = spec.unwrap_or("no version");
+        not_supported(format!(
+            "{what} is in ASGI since {major}.{minor}, and the scope says {spec}"
+        ))
+    }
+
+    /// Whether the scope names a version of Python's ASGI before this one. The default is 2.0.
+    fn is_older_than(&self, version: (u32, u32)) -> bool {
+        let Some(asgi) = self.scope("asgi").as_object() else {
+            return false;
+        };
+        let spec = asgi.get("spec_version").and_then(Value::as_str);
+        let mut parts = spec.unwrap_or("2.0").split('.');
+        let mut number = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+        (number(), number()) < version
+    }
+
+    /// Compares the outcomes without the reasons of a close, which ASGI has since 2.5.
+    fn expect_without_reasons(self, outcomes: &[&str]) -> Checked<Self> {
+        let plain = |outcomes: &[&str]| -> Vec<String> {
+            let outcomes = outcomes.iter().map(|outcome| {
+                let outcome = Interface::Python.outcome(outcome);
+                match outcome.strip_prefix("websocket.disconnect ") {
+                    Some(end) => end.split(' ').take(1).collect(),
+                    None => outcome.to_owned(),
+                }
+            });
+            outcomes.collect()
+        };
+        if plain(&self.outcomes()) != plain(outcomes) {
+            return fail(
+                format!("the outcomes {outcomes:?}"),
+                format!("{:?}", self.steps()),
+            );
+        }
+        Ok(self)
     }
 
     /// Whether the scope offers an extension.

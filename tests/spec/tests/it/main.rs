@@ -6,4 +6,5 @@
 mod broken;
 mod command;
 mod linked;
+mod python;
 mod tiny;
