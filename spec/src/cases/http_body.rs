@@ -32,7 +32,10 @@ async fn events_of_chunks(server: &Subject, last: &str) -> Checked<Vec<String>> 
         .send(run.request_as("POST", "transfer-encoding: chunked\r\n"))
         .await?;
     client.send("5\r\nhello\r\n").await?;
-    run.after_steps(1).await?;
+    if !server.is_python() {
+        // ASGI permits a server to collect the body before it calls the app.
+        run.after_steps(1).await?;
+    }
     client.send("7;ext=1\r\n world!\r\n").await?;
     client.send(last).await?;
     client.response().await?;

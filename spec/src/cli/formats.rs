@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use crate::suite::{Grade, Graded, Results};
 
 /// All results as JSON.
-pub(super) fn json(results: &Results) -> String {
+pub(super) fn json(results: &Results, server: &str) -> String {
     let graded: Vec<Value> = results
         .iter()
         .map(|one| value(one, results.basis(one)))
         .collect();
     let mut text = json!({
+        "server": server,
         "version": env!("CARGO_PKG_VERSION"),
         "interface": results.interface().name(),
         "results": graded,

@@ -1,6 +1,8 @@
-//! The command line: `run`, `list` and `explain`.
+//! The command line: `run`, `compare`, `list` and `explain`.
 
+mod compare;
 mod formats;
+mod page;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
@@ -26,9 +28,10 @@ pub fn main() -> ExitCode {
     let arguments = command().get_matches();
     let result = match arguments.subcommand() {
         Some(("run", arguments)) => run(arguments),
+        Some(("compare", arguments)) => compare::run(arguments),
         Some(("list", arguments)) => list(arguments),
         Some(("explain", arguments)) => explain(arguments),
-        _ => Err("expected a command: run, list or explain".into()),
+        _ => Err("expected a command: run, compare, list or explain".into()),
     };
     match result {
         Ok(code) => code,
@@ -47,6 +50,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run_command())
+        .subcommand(compare::command())
         .subcommand(
             Command::new("list")
                 .about("Lists the requirements, and whether a case checks each")
@@ -107,6 +111,10 @@ fn run_command() -> Command {
             "FILE",
             "Write the results for JUnit readers",
         ))
+        .arg(value("html", "FILE", "Write the results as a page"))
+        .arg(
+            value("name", "NAME", "Name of the server in the results").default_value("this server"),
+        )
 }
 
 fn only() -> Arg {
@@ -141,11 +149,16 @@ fn run(arguments: &ArgMatches) -> Result<ExitCode, String> {
     suite = suite.websocket(!arguments.get_flag("no-websocket"));
     let results = suite.try_run(progress)?;
     clear_progress();
+    let name = text("name").unwrap_or_default();
     if let Some(file) = text("json") {
-        write(file, &formats::json(&results))?;
+        write(file, &formats::json(&results, name))?;
     }
     if let Some(file) = text("junit") {
         write(file, &formats::junit(&results))?;
+    }
+    if let Some(file) = text("html") {
+        let json = formats::json(&results, name);
+        write(file, &page::render(&[(name.into(), json)])?)?;
     }
     if text("json") != Some("-") {
         print(&table::render(&results));
