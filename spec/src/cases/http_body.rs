@@ -26,14 +26,15 @@ async fn the_first_event_is_a_request_even_without_a_body(server: Subject) -> Ch
 
 /// Sends a body in chunks, one after the other, and returns the events.
 async fn events_of_chunks(server: &Subject, last: &str) -> Checked<Vec<String>> {
-    let run = server.run("receive&body&start=200&last=ok");
+    // ASGI permits a server to collect the body, so one event may have all of it.
+    let first = if server.is_python() { "" } else { "receive&" };
+    let run = server.run(&format!("{first}body&start=200&last=ok"));
     let mut client = server.connect().await?;
     client
         .send(run.request_as("POST", "transfer-encoding: chunked\r\n"))
         .await?;
     client.send("5\r\nhello\r\n").await?;
     if !server.is_python() {
-        // ASGI permits a server to collect the body before it calls the app.
         run.after_steps(1).await?;
     }
     client.send("7;ext=1\r\n world!\r\n").await?;

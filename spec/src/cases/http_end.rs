@@ -1,6 +1,8 @@
 //! HTTP §5: ends and disconnects.
 
-use crate::client::{BodyEnd, ConnectionEnding};
+use std::time::Duration;
+
+use crate::client::{BodyEnd, ConnectionEnding, within};
 use crate::result::{Checked, ensure, equal, fail, not_observable};
 use crate::suite::{Run, RunReport, Subject};
 
@@ -24,10 +26,19 @@ async fn a_panic_is_logged_as_an_error(server: Subject) -> Checked {
     let run = server.run("panic=cause%2dof-http-036");
     run.get().await?;
     run.report().await?;
-    let log = server.log()?;
-    let mut lines = log.lines();
-    let found = lines.any(|line| line.contains("cause-of-http-036"));
-    ensure(found, "a line with the text of the panic", "none")
+    expect_in_log(&server, "cause-of-http-036").await
+}
+
+/// Waits until the log has a line with the text of a panic. A server may write it after the probe has
+/// recorded the end of the app.
+pub(super) async fn expect_in_log(server: &Subject, text: &str) -> Checked {
+    within("a line of the log with the text of the panic", async {
+        while !server.log()?.lines().any(|line| line.contains(text)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn an_error_after_the_client_has_left_is_not_logged(server: Subject) -> Checked {

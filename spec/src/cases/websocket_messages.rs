@@ -1,5 +1,6 @@
 //! WebSocket §3 to §5 and §7: messages and closes.
 
+use super::http_end::expect_in_log;
 use super::websocket_handshake::open;
 use crate::client::websocket::{BINARY, CLOSE, PING, PONG, TEXT, close_payload, frame};
 use crate::client::{FIN, STALL};
@@ -176,9 +177,7 @@ async fn a_panic_of_a_websocket_app_is_logged(server: Subject) -> Checked {
     let (run, mut socket) = open(&server, &accepted("panic=cause%2dof-ws-027")).await?;
     socket.expect_close(1011).await?;
     run.report().await?;
-    let log = server.log()?;
-    let found = log.lines().any(|line| line.contains("cause-of-ws-027"));
-    ensure(found, "a line with the text of the panic", "none")
+    expect_in_log(&server, "cause-of-ws-027").await
 }
 
 async fn a_close_is_answered_with_its_code(server: Subject) -> Checked {

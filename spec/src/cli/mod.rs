@@ -230,6 +230,7 @@ fn address(url: &str) -> Result<SocketAddr, String> {
     let host = rest.split('/').next().unwrap_or_default();
     let with_port = match host.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => host.to_owned(),
+        Some((_, port)) if !host.ends_with(']') && !port.is_empty() => return Err(expected()),
         _ => format!("{host}:80"),
     };
     let mut addresses = with_port

@@ -178,17 +178,24 @@ async fn runs_the_probe(address: SocketAddr) -> Result<(String, Interface), Stri
         Ok(Err(Stop::Failed(mismatch))) if mismatch.got.contains("refused") => Err(format!(
             "no server listens on {address}; start one with the probe, or let --exec start it"
         )),
-        Ok(Err(stop)) => Err(format!(
-            "the server at {address} does not answer as HTTP/1.1: {stop:?}"
+        Ok(Err(Stop::Failed(mismatch))) => Err(format!(
+            "the server at {address} does not answer as HTTP/1.1: {mismatch}"
         )),
+        Ok(Err(Stop::NotSupported(why) | Stop::NotObservable(why))) => {
+            Err(format!("the server at {address} can't be asked: {why}"))
+        }
         Ok(Ok(received)) if received.text().contains("\"probe\":1") => {
             let interface = Interface::of_report(&received.text());
             Ok((received.head.version, interface))
         }
-        Ok(Ok(received)) => Err(format!(
-            "the server at {address} runs another app: it answered {} to /report/hello, and the \
-             suite expected the probe; serve the library of asgi-spec-probe",
-            received.head.status
-        )),
+        Ok(Ok(received)) => {
+            let server = received.head.header("server").unwrap_or("no name");
+            Err(format!(
+                "the server at {address} ({server}) runs another app: it answered {} to \
+                 /report/hello; let it serve the probe: the library of asgi-spec-probe, or \
+                 probe.py for Python",
+                received.head.status
+            ))
+        }
     }
 }

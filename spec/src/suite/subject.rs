@@ -423,7 +423,7 @@ impl RunReport {
         };
         if plain(&self.outcomes()) != plain(outcomes) {
             return fail(
-                format!("the outcomes {outcomes:?}"),
+                format!("the outcomes {:?}", plain(outcomes)),
                 format!("{:?}", self.steps()),
             );
         }

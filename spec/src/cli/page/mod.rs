@@ -89,7 +89,7 @@ fn legend(sheets: &[Sheet], page: &mut String) {
         Shown::Failed => "It does not.",
         Shown::Differs => {
             "A server of Python apps does not, and the requirement goes further than ASGI and the RFCs, at \
-             least in part. So this is no fault."
+             least in part. So this alone is no fault."
         }
         Shown::NotSupported => {
             "The server does not have what the requirement is about, or Python\u{2019}s ASGI can\u{2019}t \
@@ -109,7 +109,8 @@ fn legend(sheets: &[Sheet], page: &mut String) {
             );
         }
     }
-    *page += "</dl>\n<p>ASGI, RFC and ours say where a requirement comes from.</p>\n</details>\n";
+    *page += "</dl>\n<p>ASGI, RFC and ours say where a requirement comes from. Some cases ask a server of Python apps only \
+              for the part that comes from ASGI.</p>\n</details>\n";
 }
 
 /// What another server passes and the first one does not.
@@ -188,7 +189,7 @@ fn filters(sheets: &[Sheet], rows: &[Row], page: &mut String) {
     if sheets.len() > 1 {
         let servers = sheets.iter();
         let servers = servers.map(|sheet| (sheet.name.clone(), sheet.name.clone()));
-        *page += &select("of server", "server", servers.collect());
+        *page += &select("Server", "server", servers.collect());
     }
     *page += "<output></output>\n</form>\n";
 }
@@ -227,6 +228,19 @@ fn sign(shown: Shown) -> String {
     format!("<span class=\"sign {class}\" aria-hidden=\"true\">{sign}</span>")
 }
 
+/// Escapes text, and shows what stands in backticks as code.
+fn marked(text: &str) -> String {
+    let mut marked = String::new();
+    for (number, part) in text.split('`').enumerate() {
+        let part = escape(part);
+        marked += &match number % 2 {
+            0 => part,
+            _ => format!("<code>{part}</code>"),
+        };
+    }
+    marked
+}
+
 /// Escapes text for HTML, also inside of quotes.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -253,7 +267,7 @@ mod tests {
             .map(|(id, grade)| {
                 serde_json::json!({
                     "id": id, "level": "MUST", "chapter": "core", "transport": "http1", "case": "it <works>",
-                    "text": "It MUST work.", "basis": ["ASGI", "ours"], "grade": grade,
+                    "text": "It MUST `work`.", "basis": ["ASGI", "ours"], "grade": grade,
                     "expected": "a & b", "got": "\"c\"",
                 })
             })
@@ -290,6 +304,7 @@ mod tests {
         let page = render(&[theirs]).unwrap_or_default();
         assert!(page.contains("1 differs"), "{page}");
         assert!(!page.contains("1 failed"), "{page}");
+        assert!(page.contains("It MUST <code>work</code>."), "{page}");
         assert!(
             page.contains("a &amp; b") && page.contains("&quot;c&quot;"),
             "{page}"

@@ -1,7 +1,7 @@
 //! The rows of the table.
 
 use super::sheet::{Entry, Key, Sheet};
-use super::{escape, sign};
+use super::{escape, marked, sign};
 use crate::requirement;
 
 /// One requirement and one case of it.
@@ -72,7 +72,7 @@ impl Row {
                 *page += &format!("<span class=\"badge\">{}</span> ", escape(badge));
             }
         }
-        *page += &format!("{}</summary>\n<dl class=\"more\">\n", escape(&self.text));
+        *page += &format!("{}</summary>\n<dl class=\"more\">\n", marked(&self.text));
         self.details(sheets, page);
         *page += "</dl></details></td>\n";
         for sheet in sheets {
@@ -96,7 +96,7 @@ impl Row {
     fn details(&self, sheets: &[Sheet], page: &mut String) {
         let mut item = |name: &str, text: &str| {
             if !text.is_empty() {
-                *page += &format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(text));
+                *page += &format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), marked(text));
             }
         };
         item("Case", &self.key.case);
