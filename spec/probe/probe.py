@@ -13,6 +13,8 @@ Python's ASGI says less than the interface in Rust, so a report differs in these
   extension that the scope does not offer. Otherwise it is `misuse`.
 - `closed` receives until a disconnect, and keeps the events for the steps that follow.
 - `panic` and `unsupported` raise an exception, as `error` does.
+- An exception from the events `startup-failed` and `shutdown-failed` ends the app: some servers tell it so that
+  they stop.
 - The steps `read` and `closed-handles` have the outcome `not in python`.
 
 It needs Python 3.8 or newer, and no packages.
@@ -513,7 +515,10 @@ class Player:
             return self.record(step, "not in python" if only_in_rust else "unknown step")
         if step.name == "startup-complete" and self.scope.get("state") is not None:
             self.scope["state"]["probe"] = step.words()
-        self.record(step, *await self.halves.send(step.name, event))
+        outcome, detail = await self.halves.send(step.name, event)
+        self.record(step, outcome, detail)
+        if outcome != "ok" and step.name in ("startup-failed", "shutdown-failed"):
+            raise ProbeError(detail)
 
     async def respond(self, data):
         start = {"type": "http.response.start", "status": 200, "headers": []}

@@ -118,7 +118,12 @@ async fn an_accept_has_the_subprotocol_and_headers_of_the_app(server: Subject) -
         head.header("sec-websocket-protocol"),
         Some("b"),
     )?;
+    need_headers(&run.after_steps(2).await?)?;
     equal("x-a", head.all("x-a"), ["1", "2"])
+}
+
+fn need_headers(report: &RunReport) -> Checked {
+    report.needs_asgi((2, 1), "headers of an accept")
 }
 
 async fn a_close_before_the_accept_is_a_403(server: Subject) -> Checked {
@@ -314,6 +319,7 @@ async fn an_accept_has_no_length_and_no_headers_of_the_connection(server: Subjec
     client.send(run.request_with(HANDSHAKE)).await?;
     let head = client.head().await?;
     equal("the status", head.status, 101)?;
+    need_headers(&run.after_steps(2).await?)?;
     for name in ["content-length", "keep-alive", "te"] {
         equal(name, head.header(name), None)?;
     }
@@ -344,6 +350,7 @@ async fn headers_of_an_accept_stay_separate_and_in_order(server: Subject) -> Che
     let mut client = server.connect().await?;
     client.send(run.request_with(HANDSHAKE)).await?;
     let head = client.head().await?;
+    need_headers(&run.after_steps(2).await?)?;
     equal("set-cookie", head.all("set-cookie"), ["b=2", "a=1"])
 }
 

@@ -284,6 +284,17 @@ async def the_lifespan_has_steps_and_a_file_of_its_own(probe):
         equal([step[1] for step in record["steps"]], ["lifespan.startup", "ok", "ok"])
 
 
+@check
+async def a_failed_startup_that_raises_ends_the_app(probe):
+    probe = load(probe.__file__, ASGI_SPEC_LIFESPAN="startup-failed=a&receive")
+    call = Call(probe, "", "lifespan")
+    call.raises = {"lifespan.startup.failed": SystemExit()}
+    await call.run()
+    record = await report(probe, "lifespan")
+    equal([step[1] for step in record["steps"]], ["misuse"])
+    equal(record["end"], "error")
+
+
 async def main(path):
     failed = 0
     for function in CHECKS:
