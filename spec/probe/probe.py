@@ -45,6 +45,7 @@ EXTENSIONS = {
     "hint": "http.response.early_hint",
     "push": "http.response.push",
     "pathsend": "http.response.pathsend",
+    "zerocopy": "http.response.zerocopysend",
     "debug": "http.response.debug",
     "deny": "websocket.http.response",
     "deny-more": "websocket.http.response",
@@ -128,12 +129,28 @@ def report_scope(scope):
         state=state_of(scope),
         extensions=[name for name in extensions if name != "tls"],
         tls="tls" in extensions,
+        tls_values=report_tls(extensions.get("tls")),
     )
     if scope["type"] == "http":
         report["method"] = scope.get("method")
     else:
         report["subprotocols"] = list(scope.get("subprotocols") or [])
     return report
+
+
+def report_tls(tls):
+    """The members of the TLS extension, with the names of the interface in Rust."""
+    if tls is None:
+        return None
+    return {
+        "version": tls.get("tls_version"),
+        "cipher_suite": tls.get("cipher_suite"),
+        "server_cert": tls.get("server_cert"),
+        "server_name": tls.get("server_name"),
+        "client_cert_chain": list(tls.get("client_cert_chain") or []),
+        "client_cert_name": tls.get("client_cert_name"),
+        "client_cert_error": tls.get("client_cert_error"),
+    }
 
 
 def target_of(scope):
@@ -423,6 +440,8 @@ class Player:
         self.name = name
         self.halves = halves
         self.scope = scope
+        # What the steps `zerocopy` send from.
+        self.file = None
 
     def record(self, step, outcome, detail=None):
         RUNS.step(self.name, step.text, outcome, detail)
@@ -445,6 +464,12 @@ class Player:
                     await asyncio.sleep(0)
             elif step.name == "state":
                 self.set_state(step)
+            elif step.name == "open":
+                self.open(step)
+            elif step.name == "close-file":
+                self.close_file()
+            elif step.name == "position":
+                self.position(step)
             elif step.name == "keep":
                 halves, self.halves = self.halves, None
                 RUNS.park(self.name, halves, False)
@@ -462,6 +487,31 @@ class Player:
             return self.record(step, "no state")
         state["probe"] = step.words()
         self.record(step, "set")
+
+    def open(self, step):
+        try:
+            self.file = open(step.words(), "rb")
+        except OSError:
+            return self.record(step, "no file")
+        self.record(step, "ok")
+
+    def close_file(self):
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+    def position(self, step):
+        if self.file is None:
+            return self.record(step, "no file")
+        if step.argument:
+            self.file.seek(step.number())
+        self.record(step, str(os.lseek(self.file.fileno(), 0, os.SEEK_CUR)))
+
+    def zero_copy(self, step):
+        """A part of the open file: `zerocopy=more;offset:N;count:N`."""
+        numbers = {name.decode(): int(value) for name, value in step.headers() if name in (b"offset", b"count")}
+        more = step.argument == b"more"
+        return {"type": "http.response.zerocopysend", "file": self.file, "more_body": more, **numbers}
 
     async def with_halves(self, step):
         """Plays a step that needs the halves, and records it."""
@@ -509,7 +559,9 @@ class Player:
         if step.name in ("respond", "reply"):
             data = step.argument if step.name == "respond" else RUNS.render(self.name).encode()
             return self.record(step, *await self.respond(data))
-        event = event_of(step)
+        if step.name == "zerocopy" and self.file is None:
+            return self.record(step, "no file")
+        event = self.zero_copy(step) if step.name == "zerocopy" else event_of(step)
         if event is None:
             only_in_rust = step.name in ("read", "closed-handles")
             return self.record(step, "not in python" if only_in_rust else "unknown step")

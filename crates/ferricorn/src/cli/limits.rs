@@ -5,7 +5,7 @@
 
 use super::settings::CommandSettings;
 use crate::config::Config;
-use crate::http1::READ_BUFFER;
+use crate::http1::{MOST_TAKEN, READ_BUFFER};
 use crate::http2::{SEND_BUFFER, SMALL_DATA_FRAMES};
 use crate::net::WRITE_BUFFER;
 use crate::websocket::{ANSWERS_AHEAD, BYTES_AHEAD, LARGEST_READ};
@@ -139,7 +139,11 @@ fn http1(config: &Config) -> Holder {
                 buffer,
                 &["max-head-size"],
             ),
-            share("what the socket has not taken", buffer + WRITE_BUFFER, &[]),
+            share(
+                "what the socket has not taken",
+                MOST_TAKEN + WRITE_BUFFER,
+                &[],
+            ),
             share("the server's state", CONNECTION, &[]),
         ],
     }

@@ -47,6 +47,10 @@ use crate::websocket::{check_http1, is_upgrade_request, start as start_websocket
 /// hyper's read buffer may grow to this size: a fast upload holds as much memory.
 pub(crate) const READ_BUFFER: usize = 128 * 1024;
 
+/// The most bytes of a response's body that hyper takes before it writes. hyper itself would take as many
+/// as its read buffer may have, and hold them for a client that does not read.
+pub(crate) const MOST_TAKEN: usize = 32 * 1024;
+
 /// hyper sends a 100 and the `content-length` itself. When a body is dropped, hyper reads on or closes.
 const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
     sends_interim: false,

@@ -23,6 +23,7 @@ mod hello;
 mod malformed;
 mod request;
 mod response;
+mod slow_reader;
 mod tls;
 mod traps;
 mod websocket;

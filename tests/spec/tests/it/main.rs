@@ -5,6 +5,7 @@
 
 mod broken;
 mod command;
+mod files;
 mod linked;
 mod python;
 mod tiny;

@@ -285,6 +285,33 @@ async def the_lifespan_has_steps_and_a_file_of_its_own(probe):
 
 
 @check
+async def parts_of_an_open_file_become_events(probe):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"0123456789")
+        file.flush()
+        steps = f"open={file.name}&position=4&zerocopy=more;offset:2;count:3&zerocopy&position&close-file&zerocopy"
+        call = await Call(probe, f"/run/a?{steps}").run()
+    numbers = [event.pop("file") for event in call.sent]
+    equal(numbers[0], numbers[1])
+    expected = [
+        {"type": "http.response.zerocopysend", "more_body": True, "offset": 2, "count": 3},
+        {"type": "http.response.zerocopysend", "more_body": False},
+    ]
+    equal(call.sent, expected)
+    equal(await outcomes(probe, "a"), ["ok", "4", "ok", "ok", "4", "no file"])
+
+
+@check
+async def the_values_of_tls_have_the_names_of_the_interface_in_rust(probe):
+    tls = {"tls_version": 0x304, "server_cert": "pem", "client_cert_chain": ["a"]}
+    await Call(probe, "/run/a?return", extensions={"tls": tls}).run()
+    scope = (await report(probe, "a"))["scope"]
+    equal((scope["tls"], scope["extensions"]), (True, []))
+    values = scope["tls_values"]
+    equal([values[name] for name in ("version", "server_cert", "client_cert_chain")], [0x304, "pem", ["a"]])
+
+
+@check
 async def a_failed_startup_that_raises_ends_the_app(probe):
     probe = load(probe.__file__, ASGI_SPEC_LIFESPAN="startup-failed=a&receive")
     call = Call(probe, "", "lifespan")

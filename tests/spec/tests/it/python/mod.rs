@@ -228,11 +228,11 @@ fn the_probe_in_python_passes_its_own_checks_without_a_server() {
 fn the_suite_knows_that_a_server_runs_python_and_asks_it_only_for_what_asgi_has() {
     let python = PythonServer::start();
     let results = Suite::at(python.address)
-        .only("CORE-001")
-        .only("CORE-004")
-        .only("CORE-014")
-        .only("HTTP-041")
-        .only("HTTP-045")
+        .only("CORE-001@http1")
+        .only("CORE-004@http1")
+        .only("CORE-014@http1")
+        .only("HTTP-041@http1")
+        .only("HTTP-045@http1")
         .run();
     assert_eq!(results.interface(), Interface::Python);
     let grades: Vec<(&str, &str, &str)> = results
