@@ -178,11 +178,7 @@ async fn a_reset_connection_is_lost(server: Subject) -> Checked {
     run.after_steps(3).await?;
     client.reset();
     let report = run.report().await?;
-    let lost = if server.is_python() {
-        "http.disconnect"
-    } else {
-        "http.disconnect Lost"
-    };
+    let lost = server.outcome("http.disconnect Lost");
     equal("the event", report.last(), lost)
 }
 

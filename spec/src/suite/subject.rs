@@ -70,6 +70,11 @@ impl Subject {
         self.shared.place.interface == Interface::Python
     }
 
+    /// How the probe of this server reports an outcome of the interface in Rust.
+    pub(crate) fn outcome<'a>(&self, outcome: &'a str) -> &'a str {
+        self.shared.place.interface.outcome(outcome)
+    }
+
     /// Another reference to the same case.
     pub(crate) fn share(&self) -> Self {
         Self {
