@@ -240,13 +240,16 @@ async fn closed_resolves_after_the_response_and_after_the_client(server: Subject
 }
 
 async fn an_error_is_logged_at_most_once(server: Subject) -> Checked {
-    let run = server.run(&format!("error=cause-18%2d{}", server.transport()));
+    let run = server.run(&format!(
+        "error=cause%2dof-core-018-{}.",
+        server.transport()
+    ));
     server.log()?;
     run.get().await?;
     run.report().await?;
     let log = server.log()?;
     // An access log may show the target of the request, where the dash is escaped.
-    let cause = format!("cause-18-{}", server.transport());
+    let cause = format!("cause-of-core-018-{}.", server.transport());
     let lines = log.lines().filter(|line| line.contains(&cause)).count();
     ensure(lines <= 1, "at most one line with the error", lines)
 }

@@ -25,10 +25,14 @@ cases! {
 
 async fn a_panic_is_logged_as_an_error(server: Subject) -> Checked {
     server.log()?;
-    let run = server.run(&format!("panic=cause-36%2d{}", server.transport()));
+    let run = server.run(&format!(
+        "panic=cause%2dof-http-036-{}.",
+        server.transport()
+    ));
     run.get().await?;
     run.report().await?;
-    expect_in_log(&server, &format!("cause-36-{}", server.transport())).await
+    let cause = format!("cause-of-http-036-{}.", server.transport());
+    expect_in_log(&server, &cause).await
 }
 
 /// Waits until the log has a line with the text of a panic. A server may write it after the probe has
@@ -46,7 +50,7 @@ pub(super) async fn expect_in_log(server: &Subject, text: &str) -> Checked {
 async fn an_error_after_the_client_has_left_is_not_logged(server: Subject) -> Checked {
     server.log()?;
     let run = server.run(&format!(
-        "start=200&more=a&closed&error=cause-37%2d{}",
+        "start=200&more=a&closed&error=cause%2dof-http-037-{}.",
         server.transport()
     ));
     let mut client = server.connect().await?;
@@ -55,7 +59,7 @@ async fn an_error_after_the_client_has_left_is_not_logged(server: Subject) -> Ch
     client.reset();
     run.report().await?;
     let log = server.log()?;
-    let cause = format!("cause-37-{}", server.transport());
+    let cause = format!("cause-of-http-037-{}.", server.transport());
     let found = log.lines().find(|line| line.contains(&cause));
     equal("a line with the error", found, None)
 }

@@ -15,6 +15,7 @@ cases! {
     "TLS-005" the_chain_is_that_of_the_client,
     "TLS-006" the_name_is_the_subject_of_the_client,
     "TLS-007" a_valid_certificate_and_none_are_no_error,
+    "TLS-007" an_invalid_certificate_has_an_error_or_no_handshake,
     "TLS-008" all_scopes_of_a_connection_have_the_same_values,
     [Sockets]
     "TLS-008" a_websocket_has_the_values_too,
@@ -178,6 +179,26 @@ async fn a_valid_certificate_and_none_are_no_error(server: Subject) -> Checked {
         ensure(error.is_null(), "no error", error)?;
     }
     Ok(())
+}
+
+async fn an_invalid_certificate_has_an_error_or_no_handshake(server: Subject) -> Checked {
+    let Some(tls) = need_tls(&server)?.with_invalid_certificate() else {
+        return not_observable("the suite has no invalid certificate for its clients");
+    };
+    // With TLS 1.3, a client learns only after its handshake that the server has refused it.
+    let run = server.run("start=200&last=ok");
+    let answer = async {
+        let mut client = connect(&server, tls).await?;
+        client.send(run.request()).await?;
+        client.head().await
+    };
+    if answer.await.is_err() {
+        let calls = run.report_now().await?.calls();
+        return equal("calls of the app without an answer", calls, 0);
+    }
+    let report = run.report().await?;
+    let error = &report.scope("tls_values")["client_cert_error"];
+    ensure(error.is_string(), "an error in the scope", error)
 }
 
 async fn all_scopes_of_a_connection_have_the_same_values(server: Subject) -> Checked {

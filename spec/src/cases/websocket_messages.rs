@@ -174,11 +174,12 @@ async fn the_server_waits_for_the_close_of_the_client(server: Subject) -> Checke
 
 async fn a_panic_of_a_websocket_app_is_logged(server: Subject) -> Checked {
     server.log()?;
-    let steps = accepted(&format!("panic=cause-27%2d{}", server.transport()));
+    let steps = accepted(&format!("panic=cause%2dof-ws-027-{}.", server.transport()));
     let (run, mut socket) = open(&server, &steps).await?;
     socket.expect_close(1011).await?;
     run.report().await?;
-    expect_in_log(&server, &format!("cause-27-{}", server.transport())).await
+    let cause = format!("cause-of-ws-027-{}.", server.transport());
+    expect_in_log(&server, &cause).await
 }
 
 async fn a_close_is_answered_with_its_code(server: Subject) -> Checked {

@@ -24,6 +24,8 @@ pub(super) struct RunCertificates {
     folder: PathBuf,
     client_chain: String,
     client_key: String,
+    stranger_chain: String,
+    stranger_key: String,
 }
 
 impl RunCertificates {
@@ -52,11 +54,18 @@ impl RunCertificates {
         let client_key = KeyPair::generate()?;
         let client_pem = client.signed_by(&client_key, &issuer)?.pem();
 
+        let stranger_key = KeyPair::generate()?;
+        let stranger_pem = params("asgi-spec stranger")
+            .self_signed(&stranger_key)?
+            .pem();
+
         fs::create_dir_all(&folder)?;
         let made = Self {
             folder,
             client_chain: client_pem,
             client_key: client_key.serialize_pem(),
+            stranger_chain: stranger_pem,
+            stranger_key: stranger_key.serialize_pem(),
         };
         fs::write(made.file("cert.pem"), server_pem)?;
         fs::write(made.file("key.pem"), server_key.serialize_pem())?;
@@ -79,7 +88,9 @@ impl RunCertificates {
         let mut tls = SuiteTls::new();
         if command.contains(CLIENT_AUTHORITY) {
             let subject = format!("CN={CLIENT}");
-            tls = tls.client_certificate(&self.client_chain, &self.client_key, &subject);
+            tls = tls
+                .client_certificate(&self.client_chain, &self.client_key, &subject)
+                .invalid_client_certificate(&self.stranger_chain, &self.stranger_key);
         }
         (filled, tls)
     }

@@ -27,6 +27,8 @@ pub(crate) struct ClientTls {
     /// The host that a client asks for.
     pub(crate) server_name: String,
     pub(crate) certificate: Option<ClientCertificate>,
+    /// One that is not valid.
+    pub(crate) invalid: Option<ClientCertificate>,
     versions: &'static [&'static SupportedProtocolVersion],
     sends_certificate: bool,
 }
@@ -63,6 +65,7 @@ impl ClientTls {
         Self {
             server_name: server_name.into(),
             certificate: None,
+            invalid: None,
             versions: ALL_VERSIONS,
             sends_certificate: false,
         }
@@ -80,10 +83,19 @@ impl ClientTls {
         self
     }
 
+    /// The same with the invalid certificate, if there is one.
+    pub(crate) fn with_invalid_certificate(mut self) -> Option<Self> {
+        self.certificate = Some(self.invalid.take()?);
+        Some(self.with_certificate())
+    }
+
     /// Says whether a client can be made of this.
     pub(crate) fn check(&self) -> Result<(), String> {
         let certified = self.clone().with_certificate();
-        certified.config(WireProtocol::Http1).map(drop)?;
+        let invalid = self.clone().with_invalid_certificate();
+        for tls in [Some(certified), invalid].into_iter().flatten() {
+            tls.config(WireProtocol::Http1)?;
+        }
         self.name().map(drop)
     }
 

@@ -40,6 +40,17 @@ impl SuiteTls {
         });
         self
     }
+
+    /// Sets a certificate of the clients that the server must not take for a valid one, for TLS-007. A
+    /// server that refuses its handshake keeps that requirement too. `chain` and `key` are PEM.
+    pub fn invalid_client_certificate(mut self, chain: &str, key: &str) -> Self {
+        self.0.invalid = Some(ClientCertificate {
+            chain: chain.into(),
+            key: key.into(),
+            subject: String::new(),
+        });
+        self
+    }
 }
 
 impl Default for SuiteTls {

@@ -14,7 +14,7 @@ use crate::response::Head;
 use crate::socket::{Closed, Read, Socket};
 
 /// How long one step may take. Only a failing script waits that long.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// A received frame, as a script sees it.
 ///

@@ -26,6 +26,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The largest window.
 const WIDE: u32 = (1 << 31) - 1;
 
+/// The largest frame that the server may send, because the client sets no other limit.
+const LARGEST_FRAME: usize = 16_384;
+
 /// The window of a connection at its beginning, which no setting changes.
 const FIRST_WINDOW: u32 = 65_535;
 
@@ -84,7 +87,7 @@ impl Http2 {
             next: 1,
             window: FIRST_WINDOW.into(),
             first_window: FIRST_WINDOW.into(),
-            largest_frame: 16_384,
+            largest_frame: LARGEST_FRAME,
             streams: BTreeMap::new(),
             connects: false,
             largest_head: None,
@@ -217,7 +220,11 @@ impl Http2 {
             }
             let mut head = [0; 9];
             head.copy_from_slice(&self.connection.buffer[..9]);
-            let whole = 9 + RawHttp2Frame::length(&head);
+            let length = RawHttp2Frame::length(&head);
+            if length > LARGEST_FRAME {
+                return fail("a frame of at most 16384 bytes", length);
+            }
+            let whole = 9 + length;
             if self.connection.buffer.len() >= whole {
                 self.connection.skip(9);
                 let payload = self.connection.take(whole - 9);

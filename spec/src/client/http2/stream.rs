@@ -128,3 +128,61 @@ const CONNECTION: [&str; 5] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderList {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect()
+    }
+
+    #[test]
+    fn trailers_are_what_comes_after_the_final_head() {
+        let mut stream = StreamArrivals::new(0);
+        for status in ["103", "200"] {
+            let head = headers(&[(":status", status), ("x-a", "1")]);
+            stream.on_headers(head, false).unwrap();
+        }
+        stream.on_data(b"body", false);
+        stream.on_headers(headers(&[("x-b", "2")]), true).unwrap();
+        assert_eq!(stream.heads.len(), 2);
+        assert_eq!(stream.trailers, headers(&[("x-b", "2")]));
+        assert_eq!(stream.ending, Some(StreamEnding::EndStream));
+        let steps = [
+            StreamStep::Head(103),
+            StreamStep::Head(200),
+            StreamStep::Data,
+            StreamStep::Trailers,
+        ];
+        assert_eq!(stream.steps, steps);
+    }
+
+    #[test]
+    fn a_head_that_rfc_9113_forbids_is_an_error() {
+        for wrong in [
+            &[("x-a", "1")][..],
+            &[(":status", "200"), (":path", "/")],
+            &[("x-a", "1"), (":status", "200")],
+            &[(":status", "200"), ("X-A", "1")],
+            &[(":status", "200"), ("connection", "close")],
+        ] {
+            let mut stream = StreamArrivals::new(0);
+            assert!(
+                stream.on_headers(headers(wrong), true).is_err(),
+                "{wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_reset_after_the_end_of_the_stream_is_no_other_end() {
+        let mut stream = StreamArrivals::new(0);
+        stream.on_data(b"", true);
+        stream.on_reset(0);
+        assert_eq!(stream.ending, Some(StreamEnding::EndStream));
+    }
+}

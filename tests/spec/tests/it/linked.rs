@@ -26,7 +26,7 @@ impl Linked {
         Self::start_with(app, None)
     }
 
-    fn start_with(app: DynApp, tls: Option<&Tls>) -> Result<Self, String> {
+    pub(crate) fn start_with(app: DynApp, tls: Option<&Tls>) -> Result<Self, String> {
         let log = Log::default();
         let runtime = logged_runtime(&log);
         let config = Config::default();
@@ -107,23 +107,42 @@ fn passed_over(results: &Results, transport: &str) -> usize {
     over.filter(|one| one.grade == Grade::Passed).count()
 }
 
-#[test]
-fn the_server_passes_the_suite_over_tls() {
+/// TLS of a server that asks for certificates, and of clients that have a valid one and another.
+pub(crate) fn test_tls(asks: ClientCertificates) -> (Tls, SuiteTls) {
     let authority = Authority::new("authority");
     let server = authority.server(&["localhost"]);
     let client = authority.client("alice");
+    let stranger = Authority::new("another").client("mallory");
     let tls = TlsConfig::new()
         .certificate_pem(server.chain, server.key)
-        .client_certificates(ClientCertificates::Optional)
+        .client_certificates(asks)
         .client_authorities_pem(authority.pem)
         .load()
         .unwrap();
-    let clients = SuiteTls::new().server_name("localhost").client_certificate(
-        &client.chain,
-        &client.key,
-        "CN=alice,O=Rust\\, Inc.",
-    );
-    let results = Suite::new(move |app| Linked::start_with(app, Some(&tls)))
+    let clients = SuiteTls::new()
+        .server_name("localhost")
+        .client_certificate(&client.chain, &client.key, "CN=alice,O=Rust\\, Inc.")
+        .invalid_client_certificate(&stranger.chain, &stranger.key);
+    (tls, clients)
+}
+
+#[test]
+fn a_server_that_lets_invalid_certificates_in_says_so() {
+    let (server, clients) = test_tls(ClientCertificates::DangerouslyUnverified);
+    let results = Suite::new(move |app| Linked::start_with(app, Some(&server)))
+        .tls(clients)
+        .only("TLS-00*")
+        .run();
+    for one in results.iter() {
+        assert_eq!(one.grade, Grade::Passed, "{}", one.requirement.id);
+    }
+    results.assert();
+}
+
+#[test]
+fn the_server_passes_the_suite_over_tls() {
+    let (server, clients) = test_tls(ClientCertificates::Optional);
+    let results = Suite::new(move |app| Linked::start_with(app, Some(&server)))
         .tls(clients)
         .http2(true)
         .run();

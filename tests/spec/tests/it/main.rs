@@ -8,4 +8,5 @@ mod command;
 mod files;
 mod linked;
 mod python;
+mod streams;
 mod tiny;

@@ -10,7 +10,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi", &["bytes", "bytestring", "http"]),
     ("asgi-rules", &["asgi", "bytes", "http"]),
     ("asgi-abi", &["asgi", ANY]),
-    ("asgi-testing", &["asgi", "asgi-rules", "bytes", "http"]),
+    // The last two are for the feature `json` only.
+    (
+        "asgi-testing",
+        &["asgi", "asgi-rules", "bytes", "http", "serde", "serde_json"],
+    ),
     (
         "asgi-util",
         &[
