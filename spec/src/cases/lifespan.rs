@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::client::Http1;
+use crate::probe::LIFESPAN;
 use crate::result::{Checked, ensure, equal, fail, not_observable};
 use crate::suite::{Other, Record, Subject};
 
@@ -152,14 +153,21 @@ async fn the_shutdown_comes_after_the_last_exchange(server: Subject) -> Checked 
     let (other, record) = serves(&server, steps).await?;
     let trace = server.trace().clone();
     let mut client = Http1::connect(other.address, "client".into(), trace).await?;
-    // The exchange runs on for a while after the server has begun to stop.
+    // The exchange runs on for a while after the server has begun to stop. Its last part shows what the
+    // lifespan has received so far.
+    let steps = format!("start=200&more=first&busy=500&last-report={LIFESPAN}");
     client
-        .send("GET /run/other?start=200&more=first&busy=500&last=final HTTP/1.1\r\nhost: a\r\n\r\n")
+        .send(format!(
+            "GET /run/other?{steps} HTTP/1.1\r\nhost: a\r\n\r\n"
+        ))
         .await?;
     client.expect_bytes(b"first").await?;
     let stopping = tokio::spawn(other.stop());
-    client.expect_bytes(b"final").await?;
+    let (rest, _) = client.end().await?;
     drop(client);
+    let rest = String::from_utf8_lossy(&rest);
+    let running = rest.contains("lifespan.startup") && !rest.contains("lifespan.shutdown");
+    ensure(running, "no shutdown while an exchange runs", &rest)?;
     let stopped = match stopping.await {
         Ok(stopped) => stopped?,
         Err(error) => return fail("a stop", error),

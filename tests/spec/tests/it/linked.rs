@@ -46,6 +46,11 @@ impl Linked {
             log,
         })
     }
+
+    /// Runs a future in the runtime of the server.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
 }
 
 /// An error and its causes, as the command prints them.
