@@ -15,6 +15,7 @@ macro_rules! cases {
     };
 }
 
+mod abi;
 mod core;
 mod http_body;
 mod http_end;
@@ -72,6 +73,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         websocket_handshake::CASES,
         websocket_messages::CASES,
         lifespan::CASES,
+        abi::CASES,
     ];
     files.into_iter().flatten()
 }

@@ -10,6 +10,8 @@ enum Why {
 }
 
 const OF_APPS: Why = NotObservable("it is about apps, and a suite of servers brings its own app");
+const OF_LIBRARIES: Why =
+    NotObservable("it is about libraries, and a suite of servers brings its own");
 const OF_OPERATORS: Why =
     NotObservable("it depends on a setting of the operator that the suite does not know");
 const PERMISSION: Why = NotObservable("a permission: both ways are right");
@@ -76,9 +78,14 @@ const WITHOUT: &[(&str, Why)] = &[
         NotObservable("it is about test clients, which have no socket"),
     ),
     (
-        "ABI-*",
-        NotObservable("a client does not see the boundary between a host and a library"),
+        "ABI-007",
+        NotObservable("a library that is unloaded as the process ends can't tell it from the end"),
     ),
+    ("ABI-008", OF_LIBRARIES),
+    ("ABI-013", OF_LIBRARIES),
+    ("ABI-014", OF_LIBRARIES),
+    ("ABI-022", OF_LIBRARIES),
+    ("ABI-023", OF_LIBRARIES),
 ];
 
 /// Returns the grade of a requirement that no case checks.

@@ -1,6 +1,7 @@
-//! The command line: `run`, `list` and `explain`.
+//! The command line: `run`, `library`, `list` and `explain`.
 
 mod formats;
+mod library;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
@@ -26,9 +27,10 @@ pub fn main() -> ExitCode {
     let arguments = command().get_matches();
     let result = match arguments.subcommand() {
         Some(("run", arguments)) => run(arguments),
+        Some(("library", arguments)) => library::check(arguments),
         Some(("list", arguments)) => list(arguments),
         Some(("explain", arguments)) => explain(arguments),
-        _ => Err("expected a command: run, list or explain".into()),
+        _ => Err("expected a command: run, library, list or explain".into()),
     };
     match result {
         Ok(code) => code,
@@ -47,6 +49,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run_command())
+        .subcommand(library::command())
         .subcommand(
             Command::new("list")
                 .about("Lists the requirements, and whether a case checks each")

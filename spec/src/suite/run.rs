@@ -31,11 +31,7 @@ pub(super) fn run(
     selection: &Selection,
     progress: &(dyn Fn(&Graded) + Send + Sync),
 ) -> Result<Results, String> {
-    let launch = Launch {
-        lifespan: DEFAULT_LIFESPAN.into(),
-        record: None,
-    };
-    let server = launcher.launch(launch)?;
+    let server = launcher.launch(Launch::new(DEFAULT_LIFESPAN))?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

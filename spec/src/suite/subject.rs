@@ -1,6 +1,7 @@
 //! The server as one case sees it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -141,12 +142,27 @@ impl Subject {
             return not_observable("the suite did not start this server");
         }
         let record = Record::new(&self.shared.prefix);
-        let launch = Launch {
-            lifespan: lifespan.into(),
-            record: Some(record.0.clone()),
-        };
-        self.trace()
-            .line(format!("starts a server with the lifespan {lifespan}"));
+        let mut launch = Launch::new(lifespan);
+        launch.record = Some(record.0.clone());
+        Ok((self.launch_with(launch).await?, record))
+    }
+
+    /// The library of the probe, if the server loads one.
+    pub(crate) fn library(&self) -> Option<PathBuf> {
+        self.shared.place.launcher.library()
+    }
+
+    /// The name of a file that no other case has.
+    pub(crate) fn file(&self, end: &str) -> PathBuf {
+        Record::new(&self.shared.prefix).0.with_extension(end)
+    }
+
+    /// Starts another server. The errors are those of [`launch`](Self::launch).
+    pub(crate) async fn launch_with(&self, launch: Launch) -> Checked<Result<Other, String>> {
+        self.trace().line(format!(
+            "starts a server with the lifespan {}",
+            launch.lifespan
+        ));
         let launcher = Arc::clone(&self.shared.place.launcher);
         let launched = within_time(LAUNCH, "the server to start or to refuse", async {
             match spawn_blocking(move || launcher.launch(launch)).await {
@@ -163,7 +179,7 @@ impl Subject {
             self.trace()
                 .line(format!("the server did not start: {why}"));
         }
-        Ok((launched, record))
+        Ok(launched)
     }
 
     fn run_ids(&self) -> Vec<String> {
@@ -206,7 +222,7 @@ impl Other {
 }
 
 /// The file that gets the record of a lifespan.
-pub(crate) struct Record(std::path::PathBuf);
+pub(crate) struct Record(PathBuf);
 
 impl Record {
     fn new(prefix: &str) -> Self {

@@ -16,6 +16,8 @@ pub(super) struct Process {
     pub(super) requests: AtomicU32,
     /// Whether the app has panicked.
     pub(super) has_panicked: AtomicBool,
+    /// Whether there is an exchange that need not wait for its client.
+    pub(super) has_unbounded: AtomicBool,
     /// Ends one exchange that runs.
     pub(super) end_one: Notify,
     /// Tells that the startup is complete.
@@ -26,7 +28,7 @@ pub(super) struct Process {
     pub(super) lifespan_waker: Mutex<Option<Waker>>,
     /// The error of an app whose startup has failed.
     pub(super) startup_error: Mutex<Option<String>>,
-    /// The state that one scope has left behind.
+    /// The state that one scope has left onward.
     pub(super) state: Mutex<Option<State>>,
     /// The real ends of each connection from the wire to the server: the client and the wire.
     pub(super) wires: Mutex<HashMap<SocketAddr, (SocketAddr, SocketAddr)>>,

@@ -15,8 +15,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock, Mutex};
-use std::thread;
+use std::sync::{Arc, LazyLock};
 
 use asgi::DynApp;
 use asgi_spec::{Grade, Level, Results, ServerUnderTest, Suite};
@@ -26,9 +25,6 @@ use self::exchange::Process;
 use self::layer::Broken;
 use self::switches::{HINTS, SWITCHES, WITHOUT_SWITCH};
 use crate::linked::Linked;
-
-/// How many broken servers run at once. They wait most of the time.
-const AT_ONCE: usize = 8;
 
 /// A server with a switch.
 struct BrokenServer {
@@ -120,25 +116,9 @@ fn switches() -> impl Iterator<Item = &'static str> {
     SWITCHES.iter().copied().filter(|id| KEPT.contains_key(id))
 }
 
-/// Calls a function for each switch, several at once, and returns what it complains about.
+/// Calls a function for each switch, and returns what it complains about.
 fn for_each_switch(check: impl Fn(&'static str) -> Option<String> + Sync) -> Vec<String> {
-    let left = Mutex::new(switches().collect::<Vec<_>>());
-    let complaints = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let Some(id) = left.lock().unwrap().pop() else {
-                        return;
-                    };
-                    if let Some(complaint) = check(id) {
-                        complaints.lock().unwrap().push(complaint);
-                    }
-                }
-            });
-        }
-    });
-    complaints.into_inner().unwrap()
+    crate::side_by_side(switches().collect(), check)
 }
 
 /// Runs a broken server against the cases of `others` beside its own, and complains if more than one in

@@ -30,14 +30,14 @@ pub(super) async fn serve(
     process: Arc<Process>,
 ) {
     while let Ok((client, address)) = listener.accept().await {
-        let Ok(behind) = TcpStream::connect(server).await else {
-            // The server has stopped, so a new client finds nobody.
+        let Ok(onward) = TcpStream::connect(server).await else {
+            // The server has stopped, so a new client finds no server.
             return;
         };
-        let wire = behind.local_addr().unwrap();
+        let wire = onward.local_addr().unwrap();
         let ends = (address, client.local_addr().unwrap());
         process.wires.lock().unwrap().insert(wire, ends);
-        tokio::spawn(connection(id, client, behind, Arc::clone(&process)));
+        tokio::spawn(connection(id, client, onward, Arc::clone(&process)));
     }
 }
 
