@@ -14,6 +14,7 @@ cases! { Http1:
     "LIFE-004" the_startup_comes_first_and_once,
     "LIFE-005" an_answer_before_the_startup_is_taken,
     "LIFE-006" a_server_does_not_serve_after_a_failed_startup,
+    "LIFE-007" a_startup_that_takes_too_long_has_failed,
     "LIFE-008" an_error_after_a_failed_startup_is_no_other_failure,
     "LIFE-009" an_app_without_a_lifespan_is_served,
     "LIFE-010" an_app_that_ends_before_its_startup_is_not_served,
@@ -109,6 +110,11 @@ async fn a_server_does_not_serve_after_a_failed_startup(server: Subject) -> Chec
         "the app's message for the operator",
         told,
     )
+}
+
+async fn a_startup_that_takes_too_long_has_failed(server: Subject) -> Checked {
+    server.time("startup-timeout")?;
+    refuses(&server, "receive&wait=never").await.map(drop)
 }
 
 async fn an_error_after_a_failed_startup_is_no_other_failure(server: Subject) -> Checked {

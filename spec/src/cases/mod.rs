@@ -24,13 +24,16 @@ mod http_own;
 mod http_response;
 mod http_scope;
 mod lifespan;
+mod limit;
 mod websocket_handshake;
 mod websocket_messages;
 mod without;
 
 use std::pin::Pin;
 
-pub(crate) use self::without::missing;
+#[cfg(all(test, feature = "cli"))]
+pub(crate) use self::without::of_libraries;
+pub(crate) use self::without::{missing, not_observable};
 use crate::result::Checked;
 use crate::suite::Subject;
 
@@ -74,6 +77,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         websocket_messages::CASES,
         lifespan::CASES,
         abi::CASES,
+        limit::CASES,
     ];
     files.into_iter().flatten()
 }

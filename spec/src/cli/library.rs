@@ -57,3 +57,15 @@ pub(super) fn check(arguments: &ArgMatches) -> Result<ExitCode, String> {
         _ => ExitCode::from(BREAKS_A_MUST),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cases::of_libraries;
+
+    #[test]
+    fn each_requirement_that_is_left_to_this_check_is_in_it() {
+        let checked = asgi_spec_abi::library::CHECKED;
+        let missing: Vec<&str> = of_libraries().filter(|id| !checked.contains(id)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::cases::{cases, missing};
-use crate::suite::{Grade, Graded, Results, Suite, matches};
+use crate::cases::{cases, missing, not_observable};
+use crate::suite::{Grade, Graded, Results, StatedLimit, Suite, matches};
 use crate::{Requirement, requirement, requirements};
 
 /// The exit code if a requirement with MUST failed.
@@ -98,6 +98,14 @@ fn run_command() -> Command {
             "stop-by-input",
             "The server stops after a line on its standard input, not after SIGTERM",
         ))
+        .arg(
+            value(
+                "limit",
+                "NAME=VALUE",
+                "A limit that the server has, such as head-timeout=2s; may be repeated",
+            )
+            .action(ArgAction::Append),
+        )
         .arg(flag("no-websocket", "The server has no WebSockets"))
         .arg(flag("trace", "Print bytes and events of each failure"))
         .arg(value(
@@ -142,6 +150,10 @@ fn run(arguments: &ArgMatches) -> Result<ExitCode, String> {
         suite = suite.only(pattern);
     }
     suite = suite.websocket(!arguments.get_flag("no-websocket"));
+    for limit in arguments.get_many::<String>("limit").into_iter().flatten() {
+        let limit = StatedLimit::parse(limit).map_err(|why| format!("--limit {why}"))?;
+        suite = suite.limit(limit);
+    }
     let results = suite.try_run(progress)?;
     clear_progress();
     if let Some(file) = text("json") {
@@ -246,6 +258,17 @@ fn list(arguments: &ArgMatches) -> Result<ExitCode, String> {
         };
         let level = one.level.word();
         text += &format!("{:<9} {level:<6} {checked:<14} {}\n", one.id, one.text);
+    }
+    if patterns.is_empty() {
+        let with_case = requirements()
+            .iter()
+            .filter(|one| missing(one.id).is_none());
+        text += &format!(
+            "\n{} requirements: {} with a case, {} not observable\n",
+            requirements().len(),
+            with_case.count(),
+            not_observable().count()
+        );
     }
     print(&text);
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::parse::{self, BodyEnd, Head, Received};
-use super::{Trace, within};
+use super::{Trace, within, within_time};
 use crate::result::{Stop, fail};
 
 /// A raw connection. It sends bytes as they are, and reads responses.
@@ -190,6 +190,12 @@ impl Http1 {
                 fail(what, format!("{ending:?} after {came:?}"))
             }
         }
+    }
+
+    /// Waits for the end of the connection for as long as this, and returns what came before.
+    pub(crate) async fn end_within(&mut self, limit: Duration) -> Result<Vec<u8>, Stop> {
+        within_time(limit, "the end of the connection", self.read_to_end()).await?;
+        Ok(self.take(usize::MAX))
     }
 
     /// Waits for the end of the connection, and returns what came before.

@@ -2,6 +2,7 @@
 
 mod command;
 mod launch;
+mod limit;
 mod results;
 mod run;
 mod subject;
@@ -19,6 +20,7 @@ use self::command::{ByCommand, StoppedBy};
 pub use self::launch::ServerUnderTest;
 use self::launch::{Elsewhere, InProcess};
 pub(crate) use self::launch::{Launch, Launcher};
+pub use self::limit::StatedLimit;
 #[cfg(feature = "cli")]
 pub(crate) use self::results::describe;
 pub use self::results::{Grade, Graded, Results};
@@ -42,6 +44,7 @@ pub(crate) struct Selection {
     pub(crate) only: Vec<String>,
     pub(crate) expected: Vec<(String, String)>,
     pub(crate) skipped: Vec<(String, String)>,
+    pub(crate) limits: Vec<StatedLimit>,
 }
 
 impl Selection {
@@ -147,6 +150,12 @@ impl Suite {
     /// [`expect_fail`](Self::expect_fail), which shows when the server improves.
     pub fn skip(mut self, id: &str, reason: &str) -> Self {
         self.options.skipped.push((id.into(), reason.into()));
+        self
+    }
+
+    /// States a limit that the server has, for the cases that need it. May be called several times.
+    pub fn limit(mut self, limit: StatedLimit) -> Self {
+        self.options.limits.push(limit);
         self
     }
 

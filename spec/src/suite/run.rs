@@ -63,6 +63,7 @@ pub(super) fn run(
                 version: version.clone(),
                 launcher: Arc::clone(launcher),
                 log: log.clone(),
+                limits: selection.limits.clone(),
             };
             let subject = Subject::new(prefix, place);
             let permits = Arc::clone(&permits);

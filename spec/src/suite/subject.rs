@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use super::{Launch, Launcher, ServerUnderTest};
+use super::{Launch, Launcher, ServerUnderTest, StatedLimit};
 use crate::client::{Http1, PATIENCE, Received, Trace, within, within_time};
 use crate::result::{Checked, fail, not_observable, not_supported};
 
@@ -37,6 +37,7 @@ pub(super) struct Place {
     pub(super) version: String,
     pub(super) launcher: Arc<dyn Launcher>,
     pub(super) log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    pub(super) limits: Vec<StatedLimit>,
 }
 
 impl Subject {
@@ -57,6 +58,28 @@ impl Subject {
         match self.shared.place.version.as_str() {
             "HTTP/1.0" => not_supported("the server speaks HTTP/1.0 only"),
             _ => Ok(()),
+        }
+    }
+
+    /// The limit with this name, or the end of a case that needs it.
+    pub(crate) fn time(&self, name: &str) -> Checked<Duration> {
+        let limits = &self.shared.place.limits;
+        match limits.iter().find_map(|limit| limit.time(name)) {
+            Some(time) if time <= Duration::from_secs(5) => Ok(time),
+            Some(time) => not_observable(format!("the {name} of {time:?} is longer than 5 s")),
+            None => not_observable(format!("no {name} is stated, with --limit or Suite::limit")),
+        }
+    }
+
+    /// How large a message of a WebSocket may be.
+    pub(crate) fn max_message_size(&self) -> Checked<usize> {
+        let size = |limit: &StatedLimit| match limit {
+            StatedLimit::MaxMessageSize(size) => Some(*size),
+            _ => None,
+        };
+        match self.shared.place.limits.iter().find_map(size) {
+            Some(size) => Ok(size),
+            None => not_observable("no max-message-size is stated, with --limit or Suite::limit"),
         }
     }
 

@@ -50,7 +50,7 @@ impl App for Broken {
         if let Some(status) = self.own_answer(&scope) {
             return respond(&mut send, status, String::new()).await;
         }
-        if self.id == "LIFE-003" && kind == Kind::Lifespan {
+        if matches!(self.id, "LIFE-003" | "LIFE-007") && kind == Kind::Lifespan {
             send.send(LifespanStartupComplete::new()).await?;
         }
         let repeats = match kind {
@@ -161,18 +161,38 @@ impl Broken {
         send: Sender,
     ) -> Result<(), AppError> {
         let kind = Kind::of(&scope);
+        if self.id == "HTTP-084" && kind == Kind::Http {
+            // A task of its own, which runs on when the server drops this one.
+            let app = self.app.clone();
+            let running = tokio::spawn(async move { app.call(scope, receive, send).await });
+            return running.await.unwrap_or_else(|_| Err("it panicked".into()));
+        }
         let mut app = pin!(self.app.call(scope, receive, send));
         match (self.id, kind) {
             ("CORE-019", Kind::Http) => tokio::select! {
                 biased;
-                result = &mut app => result,
                 () = self.process.end_one.notified() => Err("another exchange has panicked".into()),
+                result = &mut app => result,
             },
             ("LIFE-002", Kind::Lifespan) => tokio::select! {
                 biased;
                 result = &mut app => result,
                 () = self.process.started.notified() => Ok(()),
             },
+            ("HTTP-047", Kind::Http) => {
+                let Some(closed) = exchange.with(|send| send.closed_handle()) else {
+                    return app.await;
+                };
+                let gone = async {
+                    if !closed.await.is_gone() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                tokio::select! {
+                    result = &mut app => result,
+                    () = gone => Err("the client is gone".into()),
+                }
+            }
             ("WS-005", Kind::WebSocket) => {
                 tokio::select! {
                     biased;

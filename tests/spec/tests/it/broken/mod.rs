@@ -18,13 +18,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
 use asgi::DynApp;
-use asgi_spec::{Grade, Level, Results, ServerUnderTest, Suite};
+use asgi_spec::{Grade, Graded, Level, ServerUnderTest, Suite};
 use tokio::net::TcpListener;
 
 use self::exchange::Process;
 use self::layer::Broken;
 use self::switches::{HINTS, SWITCHES, WITHOUT_SWITCH};
-use crate::linked::Linked;
+use crate::linked::{LIMITED, Linked, limits};
 
 /// A server with a switch.
 struct BrokenServer {
@@ -42,7 +42,12 @@ impl BrokenServer {
             id,
             process: Arc::clone(&process),
         };
-        let inner = match Linked::start(DynApp::new(broken)) {
+        let start = if LIMITED.contains(&id) {
+            Linked::start_limited
+        } else {
+            Linked::start
+        };
+        let inner = match start(DynApp::new(broken)) {
             Ok(inner) => inner,
             Err(told) => {
                 let more = process.startup_error.lock().unwrap().take();
@@ -60,7 +65,11 @@ impl BrokenServer {
     }
 
     fn suite(id: &'static str) -> Suite {
-        Suite::new(move |app| Self::start(id, app))
+        let suite = Suite::new(move |app| Self::start(id, app));
+        if LIMITED.contains(&id) {
+            return limits(suite);
+        }
+        suite
     }
 }
 
@@ -91,23 +100,27 @@ fn without(log: &str, text: &str) -> String {
 
 /// The requirements that a server without a switch keeps: at least one case passes, and none fails.
 static KEPT: LazyLock<BTreeMap<&str, Level>> = LazyLock::new(|| {
-    let results = BrokenServer::suite("none").run();
+    let mut results: Vec<Graded> = BrokenServer::suite("none").run().iter().cloned().collect();
+    let mut limited = limits(Suite::new(Linked::start_limited));
+    for id in LIMITED {
+        limited = limited.only(id);
+    }
+    results.retain(|one| !LIMITED.contains(&one.requirement.id));
+    results.extend(limited.run().iter().cloned());
     let passed = results
         .iter()
         .filter(|one| one.grade == Grade::Passed)
         .map(|one| (one.requirement.id, one.requirement.level));
     let mut kept: BTreeMap<&str, Level> = passed.collect();
-    for failed in failed(&results) {
+    for failed in failed(results.iter()) {
         kept.remove(failed);
     }
     kept
 });
 
 /// The requirements with a failed case.
-fn failed(results: &Results) -> BTreeSet<&'static str> {
-    let failed = results
-        .iter()
-        .filter(|one| matches!(one.grade, Grade::Failed(_)));
+fn failed<'a>(results: impl Iterator<Item = &'a Graded>) -> BTreeSet<&'static str> {
+    let failed = results.filter(|one| matches!(one.grade, Grade::Failed(_)));
     failed.map(|one| one.requirement.id).collect()
 }
 
@@ -128,7 +141,7 @@ fn breaks_others(id: &'static str, others: &[&'static str], one_in: usize) -> Op
     for other in others {
         suite = suite.only(other);
     }
-    let mut broken = failed(&suite.run());
+    let mut broken = failed(suite.run().iter());
     broken.remove(id);
     let is_too_much = broken.len() * one_in > others.len();
     is_too_much.then(|| format!("{id} also breaks {broken:?} of {}", others.len()))
@@ -136,7 +149,8 @@ fn breaks_others(id: &'static str, others: &[&'static str], one_in: usize) -> Op
 
 /// All requirements that can fail, but this one.
 fn others(id: &str) -> Vec<&'static str> {
-    let kept = KEPT.keys().copied();
+    // Their cases need limits that are too short for the others.
+    let kept = KEPT.keys().copied().filter(|id| !LIMITED.contains(id));
     kept.filter(|other| *other != id).collect()
 }
 
@@ -144,7 +158,7 @@ fn others(id: &str) -> Vec<&'static str> {
 fn each_broken_server_fails_its_own_case() {
     let missed = for_each_switch(|id| {
         let results = BrokenServer::suite(id).only(id).run();
-        (!failed(&results).contains(id)).then(|| id.to_owned())
+        (!failed(results.iter()).contains(id)).then(|| id.to_owned())
     });
     assert!(missed.is_empty(), "broken and not found: {missed:?}");
 }

@@ -124,6 +124,7 @@ impl BrokenReceive {
             ("HTTP-020" | "HTTP-041" | "HTTP-045", ReceiveEvent::HttpDisconnect(end)) => {
                 end.reason = DisconnectReason::Lost;
             }
+            ("HTTP-075", ReceiveEvent::HttpDisconnect(end)) => end.reason = DisconnectReason::Lost,
             ("HTTP-043", ReceiveEvent::HttpDisconnect(end)) => {
                 end.reason = DisconnectReason::TimedOut;
             }

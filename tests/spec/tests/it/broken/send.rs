@@ -87,6 +87,9 @@ impl SendHalf for BrokenSend {
             ("CORE-027", Poll::Ready(Err(error))) if error.is_disconnected() => {
                 Poll::Ready(Err(SendError::misuse("an event", "another")))
             }
+            ("HTTP-076", Poll::Ready(Err(error))) if error.is_disconnected() => {
+                Poll::Ready(Err(SendError::disconnected(DisconnectReason::Lost)))
+            }
             ("HTTP-083", Poll::Ready(Err(error)))
                 if error.is_disconnected() && self.exchange.is_closed() =>
             {

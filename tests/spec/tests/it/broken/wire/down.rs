@@ -8,6 +8,9 @@ use crate::broken::exchange::Process;
 use super::frames::{self, Frames};
 use super::request::{Request, Requests, end_of_head, header};
 
+/// The switches that change frames.
+const FRAMES: &[&str] = &["WS-017", "WS-026", "WS-028", "WS-029", "WS-032"];
+
 pub(super) struct Down {
     id: &'static str,
     requests: Arc<Mutex<Requests>>,
@@ -52,6 +55,11 @@ impl Down {
         }
     }
 
+    /// Whether the wire hides that the server has closed the connection.
+    pub(super) fn hides_end(&self) -> bool {
+        matches!(self.id, "HTTP-074" | "HTTP-077")
+    }
+
     /// Whether the wire closes the connection to the client now.
     pub(super) fn closes(&self) -> bool {
         self.closes
@@ -60,6 +68,7 @@ impl Down {
     /// The server has closed its side. Returns the last bytes for the client.
     pub(super) fn end(&mut self) -> Vec<u8> {
         match self.state {
+            State::ChunkSize if self.id == "HTTP-048" => b"0\r\n\r\n".to_vec(),
             State::UntilEnd(true) => b"0\r\n\r\n".to_vec(),
             _ => std::mem::take(&mut self.buffer),
         }
@@ -196,9 +205,7 @@ impl Down {
             out.extend(changed.bytes());
         }
         self.state = match (status, length) {
-            (101, _) if matches!(self.id, "WS-026" | "WS-028" | "WS-029") => {
-                State::Socket(Frames::default())
-            }
+            (101, _) if FRAMES.contains(&self.id) => State::Socket(Frames::default()),
             (101, _) => State::Rest,
             _ if is_interim => State::Head,
             _ if request.method == "HEAD" || matches!(status, 204 | 304) => State::Body(0),
@@ -231,13 +238,16 @@ impl Down {
     }
 
     fn frame(&mut self, mut frame: Vec<u8>, out: &mut Vec<u8>) {
+        if self.id == "WS-032" && frames::opcode(&frame) == frames::PING {
+            return;
+        }
         if frames::opcode(&frame) == frames::CLOSE {
             let answers = self.requests.lock().unwrap().has_closed_socket;
             let code = frame.get(2..4).map(|code| [code[0], code[1]]);
             let code = code.map(u16::from_be_bytes);
             let other: Option<u16> = match (self.id, code) {
                 ("WS-028", Some(_)) if answers => Some(1001),
-                ("WS-029", Some(1002 | 1007)) => Some(1011),
+                ("WS-029", Some(1002 | 1007)) | ("WS-017", Some(1009)) => Some(1011),
                 _ => None,
             };
             if let Some(other) = other {
@@ -262,7 +272,7 @@ fn change(id: &str, head: String, status: u16, request: &Request) -> Option<Stri
     let is_chunked = header(&head, "transfer-encoding").is_some();
     Some(match (id, status) {
         ("HINT-002", 103) => with("x-a: b"),
-        ("HTTP-018", 100) => return None,
+        ("HTTP-018", 100) | ("HTTP-074", 408) => return None,
         ("HTTP-028", 200) => with("keep-alive: timeout=9"),
         ("HTTP-033", _) if request.is_http_1_0 && header(&head, "content-length").is_none() => {
             with("transfer-encoding: chunked")

@@ -112,6 +112,9 @@ async fn down(mut down: Down, mut from: OwnedReadHalf, mut to: WriteHalf) -> End
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await;
+        if matches!(read, Ok(0)) && down.hides_end() {
+            std::future::pending::<()>().await;
+        }
         let bytes = match &read {
             Ok(0) => down.end(),
             Ok(count) => down.feed(&buffer[..*count]),
