@@ -8,5 +8,6 @@ mod command;
 mod files;
 mod linked;
 mod lint;
+mod python;
 mod streams;
 mod tiny;
