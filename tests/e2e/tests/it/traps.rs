@@ -309,7 +309,7 @@ fn a_middleware_can_count_the_events_that_were_taken() {
         app(scope, receive, send)
     };
     run(async {
-        let response = Client::new(counting).get("/").await.unwrap();
+        let response = Client::new(counting).allow_faults().get("/").await.unwrap();
         assert_eq!(response.text(), "all");
         let (mapped, taken) = *seen.lock().unwrap();
         row(
