@@ -7,5 +7,6 @@ mod broken;
 mod command;
 mod files;
 mod linked;
+mod python;
 mod streams;
 mod tiny;

@@ -1,0 +1,85 @@
+//! The requirements that Python's ASGI can't express, or decides in another way.
+
+use crate::requirement::{Requirement, requirement};
+
+const REASONS: &str = "ASGI has no reasons for a disconnect, and does not tell a client that has \
+                       closed its side from one that is gone";
+const ABORTED: &str = "ASGI has no error with which an app breaks off its exchange";
+const METHODS: &str = "it is about a method of the crate asgi";
+const ORDER: &str = "exceptions of ASGI do not tell these errors apart";
+
+const NOT_IN_PYTHON: &[(&str, &str)] = &[
+    (
+        "CORE-004",
+        "ASGI does not say what send does after the app has ended",
+    ),
+    ("CORE-027", ORDER),
+    ("CORE-028", ABORTED),
+    ("CORE-029", ABORTED),
+    ("CORE-030", METHODS),
+    ("HTTP-017", "ASGI has no trailers of a request"),
+    (
+        "HTTP-023",
+        "ASGI permits the server to hold the head back, and does not require it",
+    ),
+    (
+        "HTTP-037",
+        "ASGI asks this only for the error of the server's own send",
+    ),
+    ("HTTP-042", REASONS),
+    ("HTTP-046", REASONS),
+    (
+        "HTTP-060",
+        "ASGI says in its extensions what the events with files do",
+    ),
+    ("HTTP-078", METHODS),
+    ("HTTP-080", METHODS),
+    ("HTTP-083", REASONS),
+    ("HTTP-085", METHODS),
+    ("TRAIL-003", ORDER),
+    ("WS-043", ABORTED),
+];
+
+/// The requirements whose cases ask a server of Python apps only for what ASGI says.
+const NARROWED: &[&str] = &["CORE-025", "HTTP-028", "HTTP-039", "HTTP-045"];
+
+/// The kinds of sources of what a case asks a server of Python apps for.
+pub(crate) fn basis_in_python(one: &Requirement) -> Vec<&'static str> {
+    let mut basis = one.basis();
+    if NARROWED.contains(&one.id) {
+        basis.retain(|kind| *kind != "ours");
+    }
+    basis
+}
+
+/// Why a requirement is not checked for a server of Python apps, if it is not.
+pub(crate) fn not_in_python(id: &str) -> Option<String> {
+    if let Some((_, reason)) = NOT_IN_PYTHON.iter().find(|(one, _)| *one == id) {
+        return Some((*reason).into());
+    }
+    let sources = requirement(id)?.sources.as_str();
+    let against = sources.split("ours, against ").nth(1)?;
+    let place = against.split(';').next()?.trim_end_matches('.');
+    Some(format!("the spec decides against {place}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_is_about_a_requirement_of_the_spec() {
+        let rows = NOT_IN_PYTHON.iter().map(|(id, _)| id);
+        for id in rows.chain(NARROWED) {
+            assert!(requirement(id).is_some(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_rule_against_asgi_is_not_checked_for_python() {
+        let reason = not_in_python("CORE-014");
+        let expected = "the spec decides against ASGI www, Response Body";
+        assert_eq!(reason.as_deref(), Some(expected));
+        assert_eq!(not_in_python("CORE-001"), None);
+    }
+}
