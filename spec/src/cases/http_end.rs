@@ -185,12 +185,11 @@ async fn a_reset_connection_is_lost(server: Subject) -> Checked {
     run.after_steps(3).await?;
     client.reset();
     let report = run.report().await?;
-    let lost = if server.is_python() {
-        "http.disconnect"
-    } else {
-        "http.disconnect Lost"
-    };
-    equal("the event", report.last(), lost)
+    equal(
+        "the event",
+        report.last(),
+        server.disconnect("Lost").as_str(),
+    )
 }
 
 async fn the_end_of_a_complete_response_is_complete(server: Subject) -> Checked {

@@ -34,6 +34,7 @@ const NOT_IN_PYTHON: &[(&str, &str)] = &[
     ),
     ("HTTP-078", METHODS),
     ("HTTP-080", METHODS),
+    ("HTTP-081", REASONS),
     ("HTTP-083", REASONS),
     ("HTTP-085", METHODS),
     ("TRAIL-003", ORDER),

@@ -70,6 +70,19 @@ impl Subject {
         self.shared.place.interface == Interface::Python
     }
 
+    /// The outcome of `closed` with this reason. ASGI has no reasons.
+    pub(crate) fn closed(&self, reason: &'static str) -> &'static str {
+        if self.is_python() { "closed" } else { reason }
+    }
+
+    /// The text of a disconnect with this reason. ASGI has no reasons.
+    pub(crate) fn disconnect(&self, reason: &str) -> String {
+        if self.is_python() {
+            return "http.disconnect".into();
+        }
+        format!("http.disconnect {reason}")
+    }
+
     /// Another reference to the same case.
     pub(crate) fn share(&self) -> Self {
         Self {
