@@ -392,6 +392,7 @@ class Halves:
         self.receive_next = receive
         self.send_event = send
         self.kept = []
+        self.error = None
         self.complete = False
 
     async def receive(self):
@@ -425,6 +426,7 @@ class Halves:
         except OSError as error:
             return "gone", repr(error)
         except BaseException as error:  # Some exceptions of servers are not of the class Exception.
+            self.error = error
             offered = self.scope.get("extensions") or {}
             of_extension = EXTENSIONS.get(name)
             refused = of_extension and of_extension not in offered and not self.complete
@@ -530,9 +532,10 @@ class Player:
                 self.record(step, "closed")
             else:
                 await self.send(step)
-        except (ProbeError, asyncio.CancelledError):
-            raise
-        except Exception as error:  # From `receive`. The record shows it, and the next step follows.
+        except Exception as error:
+            if error is self.halves.error or isinstance(error, ProbeError):
+                raise
+            # From `receive`. The record shows it, and the next step follows.
             self.record(step, f"raised {error!r}")
 
     async def body(self, step):
@@ -570,7 +573,7 @@ class Player:
         outcome, detail = await self.halves.send(step.name, event)
         self.record(step, outcome, detail)
         if outcome != "ok" and step.name in ("startup-failed", "shutdown-failed"):
-            raise ProbeError(detail)
+            raise self.halves.error or ProbeError(detail)
 
     async def respond(self, data):
         start = {"type": "http.response.start", "status": 200, "headers": []}
@@ -646,7 +649,9 @@ async def app(scope, receive, send):
     try:
         await player.play(steps)
         end = "ok"
-    except Exception:
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
         end = "panic" if any(step.name == "panic" for step in parse(steps)) else "error"
         raise
     finally:

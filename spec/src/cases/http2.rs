@@ -102,7 +102,7 @@ async fn closed_resolves_after_a_reset_of_the_stream(server: Subject) -> Checked
     client.data(stream, b"a", false).await?;
     run.after_steps(1).await?;
     client.reset_stream(stream, code::CANCEL).await?;
-    let expected = ["set", server.closed("Reset(8)")];
+    let expected = ["set", server.outcome("Reset(8)")];
     run.expect(&expected).await.map(drop)
 }
 
@@ -249,11 +249,8 @@ async fn a_client_that_closes_the_connection_is_lost(server: Subject) -> Checked
     client.expect_bytes(stream, b"a").await?;
     client.connection.close_write().await;
     let report = run.report().await?;
-    equal(
-        "the event",
-        report.last(),
-        server.disconnect("Lost").as_str(),
-    )
+    let lost = server.outcome("http.disconnect Lost");
+    equal("the event", report.last(), lost)
 }
 
 async fn a_reset_is_reported_to_the_app_of_its_stream_alone(server: Subject) -> Checked {
@@ -269,8 +266,8 @@ async fn a_reset_is_reported_to_the_app_of_its_stream_alone(server: Subject) -> 
     client.reset_stream(first, code::CANCEL).await?;
     let report = left.report().await?;
     let outcomes = report.outcomes();
-    let reset = server.disconnect("Reset(8)");
-    equal("the reset", outcomes.get(3), Some(&reset.as_str()))?;
+    let reset = server.outcome("http.disconnect Reset(8)");
+    equal("the reset", outcomes.get(3), Some(&reset))?;
     if !server.is_python() {
         equal("the send after it", outcomes.get(4), Some(&"gone"))?;
         equal("its reason", report.detail(4), "Reset(8)")?;

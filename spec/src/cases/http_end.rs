@@ -31,11 +31,8 @@ async fn a_panic_is_logged_as_an_error(server: Subject) -> Checked {
     ));
     run.get().await?;
     run.report().await?;
-    expect_in_log(
-        &server,
-        &format!("cause-of-http-036-{}.", server.transport()),
-    )
-    .await
+    let cause = format!("cause-of-http-036-{}.", server.transport());
+    expect_in_log(&server, &cause).await
 }
 
 /// Waits until the log has a line with the text of a panic. A server may write it after the probe has
@@ -185,11 +182,8 @@ async fn a_reset_connection_is_lost(server: Subject) -> Checked {
     run.after_steps(3).await?;
     client.reset();
     let report = run.report().await?;
-    equal(
-        "the event",
-        report.last(),
-        server.disconnect("Lost").as_str(),
-    )
+    let lost = server.outcome("http.disconnect Lost");
+    equal("the event", report.last(), lost)
 }
 
 async fn the_end_of_a_complete_response_is_complete(server: Subject) -> Checked {

@@ -1,6 +1,7 @@
 //! The requirements that Python's ASGI can't express, or decides in another way.
 
 use crate::requirement::{Requirement, requirement};
+use crate::suite::matches;
 
 const REASONS: &str = "ASGI has no reasons for a disconnect, and does not tell a client that has \
                        closed its side from one that is gone";
@@ -8,6 +9,10 @@ const ABORTED: &str = "ASGI has no error with which an app breaks off its exchan
 const METHODS: &str = "it is about a method of the crate asgi";
 const ORDER: &str = "exceptions of ASGI do not tell these errors apart";
 
+const PUSH: &str = "push is another in ASGI: it comes after the start, its path is decoded, and a client \
+                    that takes none ignores it";
+
+/// An id, or the beginning of ids and `*`.
 const NOT_IN_PYTHON: &[(&str, &str)] = &[
     (
         "CORE-004",
@@ -28,6 +33,9 @@ const NOT_IN_PYTHON: &[(&str, &str)] = &[
     ),
     ("HTTP-042", REASONS),
     ("HTTP-046", REASONS),
+    ("HTTP-044", REASONS),
+    ("HTTP-057", PUSH),
+    ("HTTP-058", PUSH),
     (
         "HTTP-060",
         "ASGI says in its extensions what the events with files do",
@@ -37,6 +45,8 @@ const NOT_IN_PYTHON: &[(&str, &str)] = &[
     ("HTTP-081", REASONS),
     ("HTTP-083", REASONS),
     ("HTTP-085", METHODS),
+    ("PUSH-*", PUSH),
+    ("TLS-004", "ASGI has no server_name"),
     ("TRAIL-003", ORDER),
     ("WS-043", ABORTED),
 ];
@@ -55,7 +65,8 @@ pub(crate) fn basis_in_python(one: &Requirement) -> Vec<&'static str> {
 
 /// Why a requirement is not checked for a server of Python apps, if it is not.
 pub(crate) fn not_in_python(id: &str) -> Option<String> {
-    if let Some((_, reason)) = NOT_IN_PYTHON.iter().find(|(one, _)| *one == id) {
+    let mut rows = NOT_IN_PYTHON.iter();
+    if let Some((_, reason)) = rows.find(|(pattern, _)| matches(pattern, id)) {
         return Some((*reason).into());
     }
     let sources = requirement(id)?.sources.as_str();
@@ -67,12 +78,14 @@ pub(crate) fn not_in_python(id: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::requirements;
 
     #[test]
     fn each_row_is_about_a_requirement_of_the_spec() {
         let rows = NOT_IN_PYTHON.iter().map(|(id, _)| id);
-        for id in rows.chain(NARROWED) {
-            assert!(requirement(id).is_some(), "{id}");
+        for pattern in rows.chain(NARROWED) {
+            let found = requirements().iter().any(|one| matches(pattern, one.id));
+            assert!(found, "{pattern}");
         }
     }
 

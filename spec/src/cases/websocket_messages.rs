@@ -178,7 +178,8 @@ async fn a_panic_of_a_websocket_app_is_logged(server: Subject) -> Checked {
     let (run, mut socket) = open(&server, &steps).await?;
     socket.expect_close(1011).await?;
     run.report().await?;
-    expect_in_log(&server, &format!("cause-of-ws-027-{}.", server.transport())).await
+    let cause = format!("cause-of-ws-027-{}.", server.transport());
+    expect_in_log(&server, &cause).await
 }
 
 async fn a_close_is_answered_with_its_code(server: Subject) -> Checked {

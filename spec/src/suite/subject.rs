@@ -70,17 +70,9 @@ impl Subject {
         self.shared.place.interface == Interface::Python
     }
 
-    /// The outcome of `closed` with this reason. ASGI has no reasons.
-    pub(crate) fn closed(&self, reason: &'static str) -> &'static str {
-        if self.is_python() { "closed" } else { reason }
-    }
-
-    /// The text of a disconnect with this reason. ASGI has no reasons.
-    pub(crate) fn disconnect(&self, reason: &str) -> String {
-        if self.is_python() {
-            return "http.disconnect".into();
-        }
-        format!("http.disconnect {reason}")
+    /// How the probe of this server reports an outcome of the interface in Rust.
+    pub(crate) fn outcome<'a>(&self, outcome: &'a str) -> &'a str {
+        self.shared.place.interface.outcome(outcome)
     }
 
     /// Another reference to the same case.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::{Requirement, requirement};
+
 /// The results of one server.
 pub(super) struct Sheet {
     pub(super) name: String,
@@ -139,6 +141,11 @@ impl Entry {
         let basis = texts("basis");
         let goes_further = python && basis.iter().any(|kind| kind == "ours");
         let optional = |name: &str| one[name].as_str().map(str::to_owned);
+        let requirement = requirement(one["id"].as_str().unwrap_or_default());
+        // Results that are kept leave out what the spec has.
+        let or_spec = |name: &str, of_spec: fn(&Requirement) -> String| {
+            optional(name).unwrap_or_else(|| requirement.map(of_spec).unwrap_or_default())
+        };
         Self {
             shown: match one["grade"].as_str() {
                 Some("passed") => Shown::Passed,
@@ -148,9 +155,9 @@ impl Entry {
                 Some("not observable") => Shown::NotObservable,
                 _ => Shown::NoCase,
             },
-            chapter: text_of(one, "chapter"),
-            level: text_of(one, "level"),
-            text: text_of(one, "text"),
+            chapter: or_spec("chapter", |one| one.chapter.into()),
+            level: or_spec("level", |one| one.level.word().into()),
+            text: or_spec("text", |one| one.text.clone()),
             basis,
             reason: optional("reason"),
             expected: optional("expected"),

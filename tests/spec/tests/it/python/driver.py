@@ -57,8 +57,8 @@ class Call:
     async def run(self):
         try:
             await self.probe.app(self.scope, self.receive, self.send)
-        except self.probe.ProbeError:
-            pass
+        except (self.probe.ProbeError, SystemExit) as error:
+            self.error = error
         return self
 
 
@@ -315,8 +315,9 @@ async def the_values_of_tls_have_the_names_of_the_interface_in_rust(probe):
 async def a_failed_startup_that_raises_ends_the_app(probe):
     probe = load(probe.__file__, ASGI_SPEC_LIFESPAN="startup-failed=a&receive")
     call = Call(probe, "", "lifespan")
-    call.raises = {"lifespan.startup.failed": SystemExit()}
+    call.raises = {"lifespan.startup.failed": SystemExit(4)}
     await call.run()
+    equal(call.error, call.raises["lifespan.startup.failed"])
     record = await report(probe, "lifespan")
     equal([step[1] for step in record["steps"]], ["misuse"])
     equal(record["end"], "error")
