@@ -41,6 +41,7 @@ mod tls;
 mod websocket_deflate;
 mod websocket_drain;
 mod websocket_handshake;
+mod websocket_http2;
 mod websocket_messages;
 mod without;
 
@@ -116,6 +117,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         websocket_handshake::CASES,
         websocket_messages::CASES,
         websocket_deflate::CASES,
+        websocket_http2::CASES,
         websocket_drain::CASES,
         lifespan::CASES,
         abi::CASES,
