@@ -37,6 +37,7 @@ mod cases;
 #[doc(hidden)]
 pub mod cli;
 mod client;
+pub mod halves;
 mod lint;
 mod requirement;
 mod result;

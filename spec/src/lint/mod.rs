@@ -19,10 +19,12 @@ use std::sync::Arc;
 
 use asgi::{App, AppError, Receiver, Scope, Sender};
 
-use self::around::around;
-use self::call::Call;
-use self::process::Process;
-use self::violation::Report;
+pub(crate) use self::around::around;
+pub(crate) use self::call::Call;
+pub(crate) use self::process::Process;
+pub(crate) use self::response::ResponseModel;
+pub(crate) use self::socket::SocketModel;
+pub(crate) use self::violation::{Finding, Report};
 pub use self::violation::{Side, Violation};
 
 /// An app around any app or middleware that checks both sides as they run, and names the requirement

@@ -270,22 +270,17 @@ impl Call {
             {
                 self.process.not_ready();
             }
-            let Some(result) = result else {
-                if sending.gone_before.is_some() {
-                    found.push(Finding::server(
-                        "CORE-016",
-                        "`send` waits for a client that is gone",
-                    ));
-                }
-                drop(judged);
-                return self.report(found);
-            };
             match result {
-                Err(error) if error.is_over() => {}
-                Err(error) if error.is_disconnected() => {
+                None if sending.gone_before.is_some() => {
+                    let happened = "`send` waits for a client that is gone";
+                    found.push(Finding::server("CORE-016", happened));
+                }
+                None => {}
+                Some(Err(error)) if error.is_over() => {}
+                Some(Err(error)) if error.is_disconnected() => {
                     found.extend(state.send_failed(error));
                 }
-                result => {
+                Some(result) => {
                     let name = sending.name;
                     if let Some(rule) = &judged.app
                         && !sending.may_be_flush

@@ -5,6 +5,7 @@
 
 mod broken;
 mod command;
+mod halves;
 mod linked;
 mod lint;
 mod tiny;

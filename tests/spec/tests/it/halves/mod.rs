@@ -1,0 +1,4 @@
+//! The level without sockets, against the halves of this workspace and against broken ones.
+
+mod broken;
+mod rules;
