@@ -48,4 +48,4 @@ pub mod probe;
 pub use lint::{Lint, Side, Violation};
 pub use requirement::{Level, Requirement, requirement, requirements};
 pub use result::Mismatch;
-pub use suite::{Grade, Graded, Results, ServerUnderTest, Suite};
+pub use suite::{Grade, Graded, Results, ServerUnderTest, Suite, SuiteTls};

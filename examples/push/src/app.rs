@@ -180,7 +180,7 @@ mod tests {
         let paths = paths(&page);
         assert_eq!(paths.len(), 66);
         for path in paths {
-            assert_eq!(client().get(&path).await?.status(), 200, "{path}");
+            client().get(&path).await?.assert_status(200);
         }
         Ok(())
     }
@@ -192,8 +192,7 @@ mod tests {
         assert_eq!(pushed, paths(&page));
         assert!(page.headers().get(LINK).is_none());
         for push in page.pushes() {
-            let response = push.response().map_err(|broken| broken.to_string())?;
-            assert_eq!(response.status(), 200);
+            push.response().unwrap().assert_status(200);
         }
         Ok(())
     }
@@ -213,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn there_are_only_64_tiles() -> Result<(), AppError> {
         for path in ["/tile/64", "/tile/", "/tile/-1", "/nothing"] {
-            assert_eq!(client().get(path).await?.status(), 404, "{path}");
+            client().get(path).await?.assert_status(404);
         }
         Ok(())
     }

@@ -38,8 +38,8 @@ pub trait HttpClientSide {
     /// A poll of the app has returned `Pending`. (HTTP-024)
     fn app_waits(&mut self);
 
-    /// Whether [`take`](Self::take) also polls the app, as a client of a test does. What
-    /// [`app_waits`](Self::app_waits) does may then happen in `take` too. The default is false.
+    /// Whether [`take`](Self::take) polls the app if there is nothing else, as a client of a test does.
+    /// What [`app_waits`](Self::app_waits) does then happens in `take` too. The default is false.
     fn take_polls_the_app(&self) -> bool {
         false
     }
@@ -465,7 +465,8 @@ impl HttpRun {
     fn take(&mut self) -> Step {
         self.watch.did("the client reads");
         let sent = self.client.take();
-        if self.client.take_polls_the_app() {
+        let head = |sent: &SentToClient| matches!(sent, SentToClient::Head(_));
+        if self.client.take_polls_the_app() && (sent.is_empty() || sent.iter().any(head)) {
             self.expected.app_waits();
         }
         if !sent.is_empty() {

@@ -1,6 +1,5 @@
 //! The server as one case sees it.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +8,12 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use super::{Launch, Launcher, ServerUnderTest};
-use crate::client::{Http1, PATIENCE, Received, Trace, within, within_time};
+use crate::cases::Transport;
+use crate::client::http2::NO_PUSH;
+use crate::client::{
+    CaseClient, CaseRequest, Endpoint, Http1, Http2, PATIENCE, Received, RequestKind, Trace,
+    within, within_time,
+};
 use crate::result::{Checked, fail, not_observable, not_supported};
 
 /// How long a server may take to start or to stop.
@@ -23,6 +27,7 @@ pub(crate) struct Subject {
 struct SubjectShared {
     /// What the ids of this case's runs begin with.
     prefix: String,
+    transport: Transport,
     place: Place,
     trace: Trace,
     connections: AtomicU32,
@@ -31,18 +36,19 @@ struct SubjectShared {
 
 /// Where the server is, and what else the suite knows of it.
 pub(super) struct Place {
-    pub(super) address: SocketAddr,
-    /// The version of its answers, such as `HTTP/1.1`.
+    pub(super) endpoint: Endpoint,
+    /// The version of its answers over HTTP/1, such as `HTTP/1.1`.
     pub(super) version: String,
     pub(super) launcher: Arc<dyn Launcher>,
     pub(super) log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 impl Subject {
-    pub(super) fn new(prefix: String, place: Place) -> Self {
+    pub(super) fn new(prefix: String, transport: Transport, place: Place) -> Self {
         Self {
             shared: Arc::new(SubjectShared {
                 prefix,
+                transport,
                 place,
                 trace: Trace::new(),
                 connections: AtomicU32::new(0),
@@ -51,10 +57,10 @@ impl Subject {
         }
     }
 
-    /// Ends a case that needs HTTP/1.1 if the server answers with HTTP/1.0.
+    /// Ends a case that needs HTTP/1.1 or newer if the server answers with HTTP/1.0.
     pub(crate) fn needs_http_1_1(&self) -> Checked {
         match self.shared.place.version.as_str() {
-            "HTTP/1.0" => not_supported("the server speaks HTTP/1.0 only"),
+            "HTTP/1.0" if !self.is_http2() => not_supported("the server speaks HTTP/1.0 only"),
             _ => Ok(()),
         }
     }
@@ -70,11 +76,58 @@ impl Subject {
         &self.shared.trace
     }
 
-    /// Opens a connection for HTTP/1.
-    pub(crate) async fn connect(&self) -> Checked<Http1> {
+    /// The name of what the case speaks, such as `http2`.
+    pub(crate) fn transport(&self) -> &'static str {
+        self.shared.transport.name(false)
+    }
+
+    /// Whether the case speaks HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.shared.transport.is_http2()
+    }
+
+    /// Where the server under test listens.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.shared.place.endpoint
+    }
+
+    /// Whether the connections use TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.endpoint().tls.is_some()
+    }
+
+    /// Opens a connection for the protocol of the case.
+    pub(crate) async fn connect(&self) -> Checked<CaseClient> {
+        self.connect_to(self.endpoint()).await
+    }
+
+    /// The same to another server.
+    pub(crate) async fn connect_to(&self, endpoint: &Endpoint) -> Checked<CaseClient> {
+        let (name, trace) = (self.client_name(), self.trace().clone());
+        if !self.is_http2() {
+            return Ok(Http1::connect(endpoint, name, trace).await?.into());
+        }
+        let http2 = Http2::connect(endpoint, NO_PUSH, name, trace).await?;
+        if self.shared.transport == Transport::WebSocketHttp2 && !http2.connects() {
+            return not_supported("the server has no WebSockets over HTTP/2");
+        }
+        Ok(http2.into())
+    }
+
+    /// Opens a connection for HTTP/1, whatever the case speaks.
+    pub(crate) async fn connect_http1(&self) -> Checked<Http1> {
+        Http1::connect(self.endpoint(), self.client_name(), self.trace().clone()).await
+    }
+
+    /// Opens a connection for HTTP/2 with these settings, whatever the case speaks.
+    pub(crate) async fn connect_http2(&self, settings: &[(u16, u32)]) -> Checked<Http2> {
+        let (name, trace) = (self.client_name(), self.trace().clone());
+        Http2::connect(self.endpoint(), settings, name, trace).await
+    }
+
+    fn client_name(&self) -> String {
         let number = self.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = format!("client {number}");
-        Http1::connect(self.shared.place.address, name, self.trace().clone()).await
+        format!("client {number}")
     }
 
     /// Prepares a run of the probe with these steps.
@@ -107,7 +160,7 @@ impl Subject {
     pub(crate) async fn ask(&self, target: &str) -> Checked<String> {
         let name = String::from("control");
         let trace = Trace::new();
-        let mut client = Http1::connect(self.shared.place.address, name, trace).await?;
+        let mut client = Http1::connect(self.endpoint(), name, trace).await?;
         let request = format!("GET {target} HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n");
         client.send(request).await?;
         let received = client.response().await?;
@@ -144,6 +197,7 @@ impl Subject {
         let launch = Launch {
             lifespan: lifespan.into(),
             record: Some(record.0.clone()),
+            tls: self.endpoint().tls.clone(),
         };
         self.trace()
             .line(format!("starts a server with the lifespan {lifespan}"));
@@ -156,7 +210,10 @@ impl Subject {
         })
         .await?;
         let launched = launched.map(|server| Other {
-            address: server.address(),
+            endpoint: Endpoint {
+                address: server.address(),
+                tls: self.endpoint().tls.clone(),
+            },
             server,
         });
         if let Err(why) = &launched {
@@ -187,7 +244,7 @@ impl Subject {
 
 /// A server of one case.
 pub(crate) struct Other {
-    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
     server: Box<dyn ServerUnderTest>,
 }
 
@@ -256,22 +313,32 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A GET over HTTP/1.1 for this run.
-    pub(crate) fn request(&self) -> String {
+    /// A GET for this run.
+    pub(crate) fn request(&self) -> CaseRequest {
         self.request_with("")
     }
 
     /// A GET with more headers, each with its CR LF.
-    pub(crate) fn request_with(&self, headers: &str) -> String {
+    pub(crate) fn request_with(&self, headers: &str) -> CaseRequest {
         self.request_as("GET", headers)
     }
 
     /// A request with another method.
-    pub(crate) fn request_as(&self, method: &str, headers: &str) -> String {
-        format!(
-            "{method} {} HTTP/1.1\r\nhost: suite\r\n{headers}\r\n",
-            self.target
-        )
+    pub(crate) fn request_as(&self, method: &str, headers: &str) -> CaseRequest {
+        CaseRequest {
+            method: method.into(),
+            target: self.target.clone(),
+            headers: headers.into(),
+            kind: RequestKind::Http,
+        }
+    }
+
+    /// A handshake for a WebSocket, with more headers.
+    pub(crate) fn handshake(&self, headers: &str) -> CaseRequest {
+        CaseRequest {
+            kind: RequestKind::Handshake,
+            ..self.request_with(headers)
+        }
     }
 
     /// Sends a GET on a connection of its own, and returns the response.

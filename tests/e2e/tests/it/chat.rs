@@ -42,10 +42,14 @@ fn echoing(test: impl AsyncFn(Over, Server)) {
     in_each_form(|| DynApp::new(ws_echo::app), loaded, test);
 }
 
-async fn receive(peer: &mut Peer) -> Value {
-    let (first, payload) = peer.next_frame().await;
-    assert_eq!(first, 0x80 | TEXT, "{payload:?}");
-    serde_json::from_slice(&payload).unwrap()
+#[track_caller]
+fn receive(peer: &mut Peer) -> impl Future<Output = Value> {
+    let frame = peer.next_frame();
+    async move {
+        let (first, payload) = frame.await;
+        assert_eq!(first, 0x80 | TEXT, "{payload:?}");
+        serde_json::from_slice(&payload).unwrap()
+    }
 }
 
 async fn say(peer: &mut Peer, text: &str) {

@@ -35,27 +35,81 @@ fn message(address: SocketAddr) -> String {
     message
 }
 
-#[test]
-fn the_loaded_probe_passes_with_the_command_of_this_server() {
+/// Runs the suite with the command of this server and more options, and returns the results.
+fn results_of_ferricorn(server_options: &str, options: &[&str]) -> Value {
     let ferricorn = library::build_program("ferricorn-cli", "ferricorn", &[]);
     let probe = PROBE.display().to_string();
     let exec = format!(
-        "{} {{probe}} --bind 127.0.0.1:{{port}}",
+        "{} {{probe}} --bind 127.0.0.1:{{port}} {server_options}",
         ferricorn.display()
     );
-    let arguments = ["run", "--exec", &exec, "--probe", &probe, "--json", "-"];
+    let mut arguments = vec!["run", "--exec", &exec, "--probe", &probe, "--json", "-"];
+    arguments.extend(options);
     let output = asgi_spec(&arguments);
-    let results: Value =
+    let mut results: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    let failed: Vec<&Value> = results["results"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|result| result["grade"] == "failed")
-        .collect();
-    let ids: Vec<&str> = failed.iter().filter_map(|one| one["id"].as_str()).collect();
-    assert!(ids.is_empty(), "{failed:#?}");
+    let results = results["results"].take();
+    let all = results.as_array().unwrap();
+    let failed: Vec<&Value> = all.iter().filter(|one| one["grade"] == "failed").collect();
+    assert!(failed.is_empty(), "{failed:#?}");
     assert_eq!(output.status.code(), Some(0));
+    results
+}
+
+fn passed_over(results: &Value, transport: &str) -> usize {
+    let all = results.as_array().unwrap().iter();
+    let passed = all.filter(|one| one["grade"] == "passed" && one["transport"] == transport);
+    passed.count()
+}
+
+#[test]
+fn the_loaded_probe_passes_with_the_command_of_this_server() {
+    let results = results_of_ferricorn("", &[]);
+    for transport in ["http1", "http2", "websocket", "websocket-http2"] {
+        let passed = passed_over(&results, transport);
+        assert!(passed > 30, "{passed} over {transport}");
+    }
+}
+
+#[test]
+fn the_loaded_probe_passes_over_tls_with_certificates_of_the_suite() {
+    let server = "--certfile {cert} --keyfile {key} --verify-mode optional --ca-certs {client-ca}";
+    // The other chapters are the same as linked in, and take some seconds.
+    let options = ["--tls", "--http2", "--only", "TLS-*", "--only", "HTTP-00*"];
+    let results = results_of_ferricorn(server, &options);
+    for transport in ["http1-tls", "http2-tls"] {
+        let passed = passed_over(&results, transport);
+        assert!(passed >= 16, "{passed} over {transport}");
+    }
+}
+
+#[test]
+fn a_server_without_http_2_is_an_error_only_if_it_must_speak_it() {
+    let server = library::build("tiny-server");
+    let probe = PROBE.display().to_string();
+    let exec = format!("{} 127.0.0.1:{{port}} {{probe}}", server.display());
+    let run = |more: &[&str]| {
+        let mut arguments = vec!["run", "--exec", &exec, "--probe", &probe];
+        arguments.extend(["--only", "HTTP-001@http2"]);
+        arguments.extend(more);
+        asgi_spec(&arguments)
+    };
+    let output = run(&["--http2"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = text(&output.stderr);
+    assert!(message.contains("does not speak HTTP/2"), "{message}");
+
+    for options in [&[][..], &["--no-http2"]] {
+        let output = run(options);
+        assert_eq!(output.status.code(), Some(0));
+        let table = text(&output.stdout);
+        let http = table
+            .lines()
+            .find(|line| line.starts_with("http "))
+            .unwrap();
+        let counts: Vec<&str> = http.split_whitespace().collect();
+        assert_eq!(counts, ["http", "0", "0", "1", "0", "0"], "{table}");
+    }
 }
 
 #[test]
@@ -72,7 +126,7 @@ fn a_run_prints_a_table_and_how_to_repeat_a_failure() {
     let output = text(&output.stdout);
     assert!(output.starts_with("chapter"), "{output}");
     assert!(
-        output.contains("  repeat    asgi-spec run --only LIFE-013"),
+        output.contains("  repeat    asgi-spec run --only LIFE-013@http1 --trace"),
         "{output}"
     );
 }
@@ -136,7 +190,7 @@ fn a_requirement_is_explained() {
         "{output}"
     );
     assert!(
-        output.contains("Case over http1: an app that ends without a head gets a 500"),
+        output.contains("Case over http1 and http2: an app that ends without a head gets a 500"),
         "{output}"
     );
 }

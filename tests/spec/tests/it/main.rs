@@ -5,7 +5,9 @@
 
 mod broken;
 mod command;
+mod files;
 mod halves;
 mod linked;
 mod lint;
+mod streams;
 mod tiny;

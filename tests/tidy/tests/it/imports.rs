@@ -10,7 +10,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi", &["bytes", "bytestring", "http"]),
     ("asgi-rules", &["asgi", "bytes", "http"]),
     ("asgi-abi", &["asgi", ANY]),
-    ("asgi-testing", &["asgi", "asgi-rules", "bytes", "http"]),
+    // The last two are for the feature `json` only.
+    (
+        "asgi-testing",
+        &["asgi", "asgi-rules", "bytes", "http", "serde", "serde_json"],
+    ),
     (
         "asgi-util",
         &[
@@ -23,11 +27,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    ("asgi-tower", &["asgi", "asgi-rules", "asgi-util", ANY]),
     // It shares no code with a server, so that both cannot make the same mistake.
     ("asgi-spec", &["asgi", ANY]),
     ("asgi-spec-probe", &["asgi-abi", "asgi-spec"]),
     ("ferricorn", &["asgi", "asgi-rules", ANY]),
     ("ferricorn-cli", &["asgi", "asgi-abi", "ferricorn", ANY]),
+    ("axum-app", &["asgi-abi", "asgi-tower", "ferricorn", ANY]),
+    ("axum-hosts-asgi", &["asgi", "asgi-tower", "asgi-util", ANY]),
     ("calculator", &["asgi", "asgi-abi", "asgi-util", ANY]),
     ("hello", &["asgi", "asgi-abi", ANY]),
     ("proxy", &["asgi", "asgi-abi", "asgi-util", ANY]),
@@ -38,13 +45,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "tiny-server",
         &["asgi", "asgi-abi", "asgi-rules", "asgi-util", ANY],
     ),
-    ("adopters", &["asgi", "asgi-abi", "asgi-util", ANY]),
+    (
+        "adopters",
+        &["asgi", "asgi-abi", "asgi-tower", "asgi-util", ANY],
+    ),
     ("e2e", &[ANY]),
     ("test-support", &["asgi", "asgi-abi", "ferricorn", ANY]),
     // Its library shares no code with the server, so that both cannot make the same mistake.
     ("http2", &[ANY]),
     ("spec-tests", &[]),
     ("tidy", &[]),
+    ("tower-tests", &[]),
 ];
 
 /// What only the tests and examples of a package may depend on, of this workspace.
@@ -54,11 +65,17 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-abi", &["asgi-rules", "asgi-testing", "ferricorn"]),
     ("asgi-testing", &[]),
     ("asgi-util", &["asgi-testing"]),
+    (
+        "asgi-tower",
+        &["asgi-abi", "asgi-testing", "ferricorn", "test-support"],
+    ),
     ("asgi-spec", &[]),
     ("asgi-spec-probe", &[]),
     ("ferricorn", &["asgi-testing"]),
     ("ferricorn-cli", &[]),
     ("calculator", &["asgi-spec", "asgi-testing"]),
+    ("axum-app", &["asgi", "asgi-testing", "test-support"]),
+    ("axum-hosts-asgi", &["test-support"]),
     ("hello", &["asgi-testing"]),
     ("proxy", &["asgi-spec", "http2", "test-support"]),
     ("push", &["asgi-spec", "asgi-testing"]),
@@ -94,6 +111,10 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("tidy", &[]),
+    (
+        "tower-tests",
+        &["asgi", "asgi-tower", "ferricorn", "test-support"],
+    ),
 ];
 
 /// Any package that is not of this workspace.
