@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use asgi::Scope;
+use asgi::{Scope, SendError};
 
-use crate::lint::{Call, Finding, Process, Report};
+use crate::lint::{Finding, LintedCall, Process, Report};
 use crate::{Requirement, Side, Violation, requirement};
 
 /// A requirement that the halves of a server break.
@@ -16,7 +16,7 @@ pub struct HalvesFailure {
     pub id: &'static str,
     /// What happened, such as `the task that waits in receive is not woken`.
     pub happened: String,
-    /// The seed of the sequence: [`Halves::only_seed`](super::Halves::only_seed) repeats it.
+    /// The seed of the sequence: [`HalvesSuite::only_seed`](super::HalvesSuite::only_seed) repeats it.
     pub seed: u64,
     /// What the app, the client and the server did, in their order.
     pub steps: Vec<String>,
@@ -53,16 +53,16 @@ pub(crate) struct Breach {
     pub(crate) happened: String,
 }
 
-pub(crate) type Step<T = ()> = Result<T, Breach>;
+pub(crate) type RunResult<T = ()> = Result<T, Breach>;
 
-pub(crate) fn breach<T>(id: &'static str, happened: impl Into<String>) -> Step<T> {
+pub(crate) fn breach<T>(id: &'static str, happened: impl Into<String>) -> RunResult<T> {
     let happened = happened.into();
     Err(Breach { id, happened })
 }
 
 /// The part of a run that all protocols have: Lint around the halves, and what was done.
 pub(crate) struct Watch {
-    pub(crate) call: Arc<Call>,
+    pub(crate) call: Arc<LintedCall>,
     found: Arc<Mutex<Vec<Violation>>>,
     pub(crate) steps: Vec<String>,
 }
@@ -76,7 +76,7 @@ impl Watch {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(one)
         };
-        let call = Call::new(
+        let call = LintedCall::new(
             scope,
             Arc::new(Report::Tell(Box::new(tell))),
             Arc::new([]),
@@ -101,7 +101,7 @@ impl Watch {
     }
 
     /// What Lint has found at the halves. The app of a run breaks rules on purpose.
-    pub(crate) fn check(&self) -> Step {
+    pub(crate) fn check(&self) -> RunResult {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         match found.iter().find(|one| one.side == Side::Server) {
             Some(violation) => breach(violation.id, violation.happened.clone()),
@@ -125,5 +125,23 @@ impl From<Finding> for Breach {
             id: finding.id,
             happened: finding.happened,
         }
+    }
+}
+
+pub(crate) fn not_woken<T>(id: &'static str, what: &str) -> RunResult<T> {
+    breach(id, format!("the task that waits in `{what}` is not woken"))
+}
+
+pub(crate) fn told(what: &str, fresh: bool) -> String {
+    match fresh {
+        true => format!("{what}, in another task"),
+        false => what.to_owned(),
+    }
+}
+
+pub(crate) fn outcome(result: &Result<(), SendError>) -> String {
+    match result {
+        Ok(()) => "taken".into(),
+        Err(error) => error.to_string(),
     }
 }

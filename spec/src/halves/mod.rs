@@ -16,7 +16,7 @@
 //!   CORE-012 to CORE-015, CORE-027, HTTP-083);
 //! - everything that [`Lint`](crate::Lint) checks.
 //!
-//! A sequence has a seed. A failure shows it with all steps, and [`Halves::only_seed`] repeats it.
+//! A sequence has a seed. A failure shows it with all steps, and [`HalvesSuite::only_seed`] repeats it.
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -24,7 +24,7 @@
 //! # use std::task::{Context, Poll};
 //! use asgi::{AppError, DisconnectReason, HttpRequest, HttpScope, Receiver, Sender};
 //! # use asgi::{Closed, ReceiveEvent, SendError, SendEvent, SharedHalves};
-//! use asgi_spec::halves::{Halves, HttpClientSide, SentToClient};
+//! use asgi_spec::halves::{HalvesSuite, HttpClientSide, SentToClient};
 //!
 //! /// An exchange of the server, with the client's side of it.
 //! struct Connection {
@@ -59,7 +59,7 @@
 //!     # (receive, send, Connection { parts: VecDeque::new(), sent: Vec::new() })
 //! }
 //!
-//! let failures = Halves::http(make).run();
+//! let failures = HalvesSuite::http(make).run();
 //! println!("{}", failures[0]); // A test calls `assert` instead of `run`.
 //! ```
 
@@ -86,7 +86,7 @@ pub use self::socket::{SentToSocket, WebSocketClientSide};
 /// The halves of a server, to be checked without sockets. See the [module](self).
 #[derive(Clone)]
 #[must_use]
-pub struct Halves {
+pub struct HalvesSuite {
     make: Make,
     seeds: Range<u64>,
     expected: Vec<(&'static str, &'static str)>,
@@ -104,7 +104,7 @@ const SEQUENCES: u64 = 2_000;
 /// A sequence has fewer steps than this before the app ends.
 const MOST_STEPS: u64 = 60;
 
-impl Halves {
+impl HalvesSuite {
     /// Checks the halves of HTTP exchanges.
     ///
     /// `make` makes them for the scope of a request that came over HTTP/2, whose body is open. The
@@ -198,9 +198,9 @@ impl Halves {
     }
 }
 
-impl fmt::Debug for Halves {
+impl fmt::Debug for HalvesSuite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Halves")
+        f.debug_struct("HalvesSuite")
             .field("seeds", &self.seeds)
             .field("expected", &self.expected)
             .finish_non_exhaustive()

@@ -4,7 +4,7 @@ use asgi::bytes::Bytes;
 use asgi::http::{HeaderMap, HeaderValue, StatusCode};
 use asgi::{HttpResponseTrailers, SendEvent};
 
-use super::failure::{Step, breach};
+use super::failure::{RunResult, breach};
 
 /// What a server sends to a client of HTTP, without its framing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl ExpectedResponse {
         }
     }
 
-    pub(crate) fn sees(&mut self, sent: SentToClient) -> Step {
+    pub(crate) fn sees(&mut self, sent: SentToClient) -> RunResult {
         if self.seen.complete {
             return breach(
                 "HTTP-049",
@@ -156,7 +156,7 @@ impl ExpectedResponse {
         Ok(())
     }
 
-    fn sees_head(&mut self, status: StatusCode) -> Step {
+    fn sees_head(&mut self, status: StatusCode) -> RunResult {
         let Some(expected) = self.status else {
             return breach("CORE-010", "a head, and the app has sent no start");
         };
@@ -180,7 +180,7 @@ impl ExpectedResponse {
     }
 
     /// The client has taken everything that it can get now.
-    pub(crate) fn all_seen(&self) -> Step {
+    pub(crate) fn all_seen(&self) -> RunResult {
         let seen = &self.seen;
         if seen.hints < self.hints.len() {
             return breach("HTTP-054", "an early hint does not come");

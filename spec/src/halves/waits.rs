@@ -26,7 +26,7 @@ pub(crate) struct Waiting {
 }
 
 /// The result of a poll, and whether it is right that the task polled only now.
-pub(crate) enum Polled<T> {
+pub(crate) enum PollOutcome<T> {
     Pending,
     Ready(T),
     /// It is ready, but the task that waited was not woken.
@@ -39,7 +39,7 @@ impl Waiting {
         &mut self,
         fresh: bool,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
-    ) -> Polled<T> {
+    ) -> PollOutcome<T> {
         let woken = self.task.0.swap(false, Ordering::AcqRel);
         if fresh {
             self.task = Arc::default();
@@ -48,9 +48,9 @@ impl Waiting {
         let result = poll(&mut Context::from_waker(&waker));
         let waited = std::mem::replace(&mut self.waits, result.is_pending());
         match result {
-            Poll::Pending => Polled::Pending,
-            Poll::Ready(value) if waited && !woken => Polled::NotWoken(value),
-            Poll::Ready(value) => Polled::Ready(value),
+            Poll::Pending => PollOutcome::Pending,
+            Poll::Ready(value) if waited && !woken => PollOutcome::NotWoken(value),
+            Poll::Ready(value) => PollOutcome::Ready(value),
         }
     }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use asgi::{App, AppError, Receiver, Scope, Sender};
 
 pub(crate) use self::around::around;
-pub(crate) use self::call::Call;
+pub(crate) use self::call::LintedCall;
 pub(crate) use self::process::Process;
 pub(crate) use self::response::ResponseModel;
 pub(crate) use self::socket::SocketModel;
@@ -142,7 +142,7 @@ impl<A: App> Lint<A> {
 
 impl<A: App> App for Lint<A> {
     async fn call(&self, scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
-        let call = Arc::new(Call::new(
+        let call = Arc::new(LintedCall::new(
             &scope,
             Arc::clone(&self.report),
             Arc::clone(&self.skipped),
@@ -159,7 +159,7 @@ impl<A: App> App for Lint<A> {
 }
 
 /// Says that the call is over, also if the app panics or the server drops it.
-struct RunningCall(Arc<Call>);
+struct RunningCall(Arc<LintedCall>);
 
 impl Drop for RunningCall {
     fn drop(&mut self) {

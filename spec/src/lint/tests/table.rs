@@ -120,7 +120,7 @@ const REQUEST: &str = "Lint does not see the request as the client sent it";
 const TWO: &str = "it takes two Lints, one on each side of the middleware";
 const HALVES: &str = "the level without sockets checks it";
 const PERMISSION: &str = "a permission: both ways are right";
-const NOBODY: &str = "nobody can observe it";
+const HIDDEN: &str = "no one can observe it";
 const INTERFACE: &str = "the crate `asgi` does it, on the side of the app";
 const OTHERS: &str = "it follows from the others";
 const FILE: &str = "it is about the file, which Lint does not open";
@@ -135,7 +135,7 @@ const NOT: &[(&str, &str)] = &[
     ("CORE-003", PERMISSION),
     ("CORE-004", HALVES),
     ("CORE-005", TWO),
-    ("CORE-006", NOBODY),
+    ("CORE-006", HIDDEN),
     ("CORE-007", HALVES),
     ("CORE-009", HALVES),
     ("CORE-010", HALVES),

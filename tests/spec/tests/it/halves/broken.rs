@@ -10,7 +10,9 @@ use asgi::{
     HttpScope, Message, ReceiveEvent, Receiver, SendError, SendEvent, Sender, SharedHalves,
     WebSocketScope,
 };
-use asgi_spec::halves::{Halves, HttpClientSide, SentToClient, SentToSocket, WebSocketClientSide};
+use asgi_spec::halves::{
+    HalvesSuite, HttpClientSide, SentToClient, SentToSocket, WebSocketClientSide,
+};
 use http::StatusCode;
 
 use super::rules::{OfRules, SocketOfRules};
@@ -20,10 +22,10 @@ use super::rules::{OfRules, SocketOfRules};
 enum Fault {
     /// `receive` wakes the task that polled first.
     KeepsTheFirstWaker,
-    /// A method wakes nobody.
-    ReceiveWakesNobody,
-    SendWakesNobody,
-    ClosedWakesNobody,
+    /// A method wakes no task.
+    ReceiveNeverWakes,
+    SendNeverWakes,
+    ClosedNeverWakes,
     /// All handles of the close have one waker.
     HandlesShareAWaker,
     /// The room never ends.
@@ -70,9 +72,9 @@ use Fault::*;
 
 const HTTP: &[(Fault, &str)] = &[
     (KeepsTheFirstWaker, "CORE-009"),
-    (ReceiveWakesNobody, "CORE-009"),
-    (SendWakesNobody, "CORE-009"),
-    (ClosedWakesNobody, "CORE-009"),
+    (ReceiveNeverWakes, "CORE-009"),
+    (SendNeverWakes, "CORE-009"),
+    (ClosedNeverWakes, "CORE-009"),
     (HandlesShareAWaker, "CORE-030"),
     (NeverWaits, "CORE-011"),
     (WaitsForEver, "CORE-011"),
@@ -98,7 +100,7 @@ const HTTP: &[(Fault, &str)] = &[
 
 const SOCKETS: &[(Fault, &str)] = &[
     (KeepsTheFirstWaker, "CORE-009"),
-    (SendWakesNobody, "CORE-009"),
+    (SendNeverWakes, "CORE-009"),
     (HandlesShareAWaker, "CORE-030"),
     (ForgetsTheGone, "CORE-015"),
     (IsNeverOver, "CORE-004"),
@@ -130,7 +132,7 @@ fn broken(fault: Fault, receive: Receiver, send: Sender) -> (Receiver, Sender) {
     }))
 }
 
-fn wakes_nobody() -> Context<'static> {
+fn no_waker() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
@@ -141,7 +143,7 @@ impl SharedHalves for BrokenHalves {
             return Poll::Pending;
         }
         let event = match self.fault {
-            ReceiveWakesNobody => receive.poll_receive(&mut wakes_nobody()),
+            ReceiveNeverWakes => receive.poll_receive(&mut no_waker()),
             KeepsTheFirstWaker => {
                 let mut first = self.first.lock().unwrap();
                 let waker = first.get_or_insert_with(|| cx.waker().clone());
@@ -175,7 +177,7 @@ impl SharedHalves for BrokenHalves {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let mut send = self.send.lock().unwrap();
         let ready = match self.fault {
-            SendWakesNobody => send.poll_ready(&mut wakes_nobody()),
+            SendNeverWakes => send.poll_ready(&mut no_waker()),
             _ => send.poll_ready(cx),
         };
         match (self.fault, ready) {
@@ -223,7 +225,7 @@ impl SharedHalves for BrokenHalves {
             }
             send.start_send(event)?;
             if let Some(event) = held.take()
-                && send.poll_ready(&mut wakes_nobody()).is_ready()
+                && send.poll_ready(&mut no_waker()).is_ready()
             {
                 let _ = send.start_send(event);
             }
@@ -242,7 +244,7 @@ impl SharedHalves for BrokenHalves {
                 Err(error)
             }
             (SendsTheHeadAtOnce, Ok(())) if starts => {
-                let _ = send.poll_ready(&mut wakes_nobody());
+                let _ = send.poll_ready(&mut no_waker());
                 let _ = send.start_send(HttpResponseBody::more("").into());
                 Ok(())
             }
@@ -254,7 +256,7 @@ impl SharedHalves for BrokenHalves {
         let mut send = self.send.lock().unwrap();
         match self.fault {
             NeverCloses => Poll::Pending,
-            ClosedWakesNobody => send.poll_closed(&mut wakes_nobody()),
+            ClosedNeverWakes => send.poll_closed(&mut no_waker()),
             _ => send.poll_closed(cx),
         }
     }
@@ -362,8 +364,8 @@ impl WebSocketClientSide for BrokenClient<SocketOfRules> {
     }
 }
 
-fn http(fault: Fault) -> Halves {
-    Halves::http(move |scope: HttpScope| {
+fn http(fault: Fault) -> HalvesSuite {
+    HalvesSuite::http(move |scope: HttpScope| {
         let room = if fault == NeverWaits { usize::MAX } else { 1 };
         let (receive, send, client) = OfRules::make_with(scope, room);
         let (receive, send) = broken(fault, receive, send);
@@ -371,8 +373,8 @@ fn http(fault: Fault) -> Halves {
     })
 }
 
-fn socket(fault: Fault) -> Halves {
-    Halves::websocket(move |scope: WebSocketScope| {
+fn socket(fault: Fault) -> HalvesSuite {
+    HalvesSuite::websocket(move |scope: WebSocketScope| {
         let (receive, send, client) = SocketOfRules::make(scope);
         let (receive, send) = broken(fault, receive, send);
         (receive, send, BrokenClient::new(fault, client))
@@ -395,7 +397,7 @@ impl<C> BrokenClient<C> {
 const ENOUGH: u64 = 300;
 
 #[track_caller]
-fn expect_found(rows: &[(Fault, &str)], halves: fn(Fault) -> Halves) {
+fn expect_found(rows: &[(Fault, &str)], halves: fn(Fault) -> HalvesSuite) {
     let mut missed = Vec::new();
     for (fault, id) in rows {
         let failures = halves(*fault).sequences(ENOUGH).run();

@@ -5,7 +5,9 @@ use asgi::{
 };
 use asgi_rules::exchange::{HttpExchange, WebSocketExchange};
 use asgi_rules::{Ending, HttpRules, WebSocketRules, WebSocketWireEvent, WireEvent};
-use asgi_spec::halves::{Halves, HttpClientSide, SentToClient, SentToSocket, WebSocketClientSide};
+use asgi_spec::halves::{
+    HalvesSuite, HttpClientSide, SentToClient, SentToSocket, WebSocketClientSide,
+};
 use bytes::Bytes;
 
 /// The exchange that `asgi-rules` has for authors of servers.
@@ -133,7 +135,7 @@ const PUSHES: &str = "the exchange leaves pushes to the server";
 
 #[test]
 fn the_http_exchange_of_asgi_rules_keeps_the_rules() {
-    Halves::http(OfRules::make)
+    HalvesSuite::http(OfRules::make)
         .expect_fail("PUSH-013", PUSHES)
         .expect_fail("PUSH-014", PUSHES)
         .assert();
@@ -141,7 +143,7 @@ fn the_http_exchange_of_asgi_rules_keeps_the_rules() {
 
 #[test]
 fn more_room_changes_nothing_but_the_bound() {
-    Halves::http(|scope| OfRules::make_with(scope, 1 << 20))
+    HalvesSuite::http(|scope| OfRules::make_with(scope, 1 << 20))
         .expect_fail("PUSH-013", PUSHES)
         .expect_fail("PUSH-014", PUSHES)
         .assert();
@@ -149,5 +151,5 @@ fn more_room_changes_nothing_but_the_bound() {
 
 #[test]
 fn the_web_socket_exchange_of_asgi_rules_keeps_the_rules() {
-    Halves::websocket(SocketOfRules::make).assert();
+    HalvesSuite::websocket(SocketOfRules::make).assert();
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use asgi::{AppError, DisconnectReason, HttpRequest, HttpScope, Receiver, Scope, Sender};
-use asgi_spec::halves::{Halves, HttpClientSide, SentToClient};
+use asgi_spec::halves::{HalvesSuite, HttpClientSide, SentToClient};
 use asgi_testing::{Client, Event, Exchange};
 use http::StatusCode;
 use tokio::sync::oneshot;
@@ -139,7 +139,7 @@ impl HttpClientSide for OfTesting {
 
 #[test]
 fn the_halves_of_asgi_testing_keep_the_rules() {
-    Halves::http(OfTesting::make)
+    HalvesSuite::http(OfTesting::make)
         .expect_fail("PUSH-013", "the test sees each push that the app sends")
         .expect_fail("PUSH-014", "the test sees each push that the app sends")
         .assert();

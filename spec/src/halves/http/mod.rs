@@ -1,21 +1,23 @@
 //! Random sequences for the halves of an HTTP exchange.
 
+mod events;
+mod reader;
+mod send;
+
 use std::pin::Pin;
 
-use asgi::bytes::Bytes;
-use asgi::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use asgi::http::{Method, Version};
 use asgi::{
-    AppError, Closed, DisconnectReason, Extension, HttpRequest, HttpResponseBody,
-    HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart,
-    HttpResponseTrailers, HttpScope, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    State, WebSocketAccept,
+    AppError, Closed, DisconnectReason, Extension, HttpRequest, HttpScope, ReceiveEvent, Receiver,
+    Scope, Sender,
 };
 
+use self::events::headers;
 use super::MOST_STEPS;
-use super::failure::{HalvesFailure, Step, Watch, breach};
+use super::failure::{HalvesFailure, RunResult, Watch, breach, not_woken, told};
 use super::random::SeededRandom;
 use super::sent::{ExpectedResponse, SentToClient};
-use super::waits::{Polled, Waiting};
+use super::waits::{PollOutcome, Waiting};
 use crate::lint::{ResponseModel, around};
 
 /// The client's side of one HTTP exchange, and what the server does around the app.
@@ -78,9 +80,6 @@ pub(crate) struct HttpRun {
     read_all: bool,
     parts: u32,
 }
-
-/// The length of a part for a client that does not read.
-const PART: usize = 64 << 10;
 
 const REASONS: &[DisconnectReason] = &[
     DisconnectReason::Closed,
@@ -148,7 +147,7 @@ impl HttpRun {
     }
 
     /// Does random things, and ends the exchange.
-    fn run(&mut self) -> Step {
+    fn run(&mut self) -> RunResult {
         for _ in 0..self.random.below(MOST_STEPS) {
             let step = self.step();
             // Lint names the more special requirement.
@@ -158,7 +157,7 @@ impl HttpRun {
         self.end()
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> RunResult {
         match self.random.below(24) {
             0..=3 => self.receive(),
             4..=9 => self.send(),
@@ -182,19 +181,19 @@ impl HttpRun {
         self.ended || self.model.is_complete()
     }
 
-    fn receive(&mut self) -> Step {
+    fn receive(&mut self) -> RunResult {
         let fresh = self.fresh();
         let Some(receive) = &mut self.receive else {
             return Ok(());
         };
         self.watch.did(told("receive", fresh));
         let event = match self.receiving.poll(fresh, |cx| receive.poll_receive(cx)) {
-            Polled::NotWoken(_) => return not_woken("CORE-009", "receive"),
-            Polled::Pending => {
+            PollOutcome::NotWoken(_) => return not_woken("CORE-009", "receive"),
+            PollOutcome::Pending => {
                 self.watch.result("waits");
                 return self.may_wait_for_an_event();
             }
-            Polled::Ready(event) => event,
+            PollOutcome::Ready(event) => event,
         };
         match event {
             ReceiveEvent::HttpRequest(part) => {
@@ -222,7 +221,7 @@ impl HttpRun {
         }
     }
 
-    fn may_wait_for_an_event(&self) -> Step {
+    fn may_wait_for_an_event(&self) -> RunResult {
         if let Some(left) = self.gone.or(self.left) {
             let id = match left {
                 DisconnectReason::Closed => "HTTP-041",
@@ -244,7 +243,7 @@ impl HttpRun {
     }
 
     /// The app learns why the exchange is over.
-    fn check_reason(&self, reason: DisconnectReason, id: &'static str, from: &str) -> Step {
+    fn check_reason(&self, reason: DisconnectReason, id: &'static str, from: &str) -> RunResult {
         let known = [self.left, self.gone].contains(&Some(reason));
         let complete = reason == DisconnectReason::Complete && self.is_over();
         if known || complete {
@@ -257,149 +256,20 @@ impl HttpRun {
         )
     }
 
-    fn send(&mut self) -> Step {
-        let event = self.random_event();
-        let (fresh, together) = (self.fresh(), self.fresh());
-        let Some(send) = &mut self.send else {
-            return Ok(());
-        };
-        self.watch.did(told(&describe(&event), fresh));
-        let judged = self.model.judge(&event);
-        let mut waiting = Some(event.clone());
-        let result = match self.sending.poll(fresh, |cx| match together {
-            true => send.poll_send(cx, &mut waiting),
-            false => send.poll_ready(cx),
-        }) {
-            Polled::NotWoken(_) => return not_woken("CORE-009", "send"),
-            Polled::Pending => {
-                self.watch.result("waits");
-                if waiting.is_none() {
-                    return breach("CORE-012", "an event is taken while `send` waits");
-                }
-                return self.may_wait_for_room();
-            }
-            Polled::Ready(Ok(())) if !together => {
-                self.may_have_room()?;
-                let Some(send) = &mut self.send else {
-                    return Ok(());
-                };
-                send.start_send(event.clone())
-            }
-            Polled::Ready(result) => result,
-        };
-        self.watch.result(outcome(&result));
-        if let Err(error) = &result {
-            return self.check_error(error);
-        }
-        self.may_have_room()?;
-        if let Some(effect) = judged.effect {
-            self.model.apply(effect);
-        }
-        self.expected
-            .taken(&event, self.is_head, self.model.is_complete());
-        self.read_all = false;
-        Ok(())
-    }
-
-    fn respond_or_send(&mut self) -> Step {
-        // Halves that take no complete responses return at once, and wake nobody for that.
-        if self.sending.is_waiting() {
-            return self.send();
-        }
-        let start = HttpResponseStart::ok();
-        let body = Bytes::from(self.next_text());
-        let fresh = self.fresh();
-        let Some(send) = &mut self.send else {
-            return Ok(());
-        };
-        let mut response = Some((start.clone(), body.clone()));
-        self.watch.did(told("respond", fresh));
-        let result = match self
-            .sending
-            .poll(fresh, |cx| send.poll_respond(cx, &mut response))
-        {
-            Polled::NotWoken(_) => return not_woken("CORE-009", "respond"),
-            Polled::Pending => {
-                self.watch.result("waits");
-                return self.may_wait_for_room();
-            }
-            Polled::Ready(Ok(())) if response.is_some() => {
-                self.watch.result("in two events");
-                return self.send();
-            }
-            Polled::Ready(result) => result,
-        };
-        self.watch.result(outcome(&result));
-        if let Err(error) = &result {
-            return self.check_error(error);
-        }
-        self.may_have_room()?;
-        for event in [SendEvent::from(start), HttpResponseBody::last(body).into()] {
-            if let Some(effect) = self.model.judge(&event).effect {
-                self.model.apply(effect);
-            }
-            self.expected
-                .taken(&event, self.is_head, self.model.is_complete());
-        }
-        self.read_all = false;
-        Ok(())
-    }
-
-    fn may_wait_for_room(&self) -> Step {
-        if self.ended {
-            return breach("CORE-004", "`send` waits after the app has ended");
-        }
-        if self.gone.is_some() {
-            return breach("CORE-016", "`send` waits for a client that is gone");
-        }
-        if self.read_all {
-            return breach(
-                "CORE-011",
-                "`send` waits, and the client has read everything",
-            );
-        }
-        Ok(())
-    }
-
-    /// The server says that there is room, or takes an event.
-    fn may_have_room(&self) -> Step {
-        if self.ended {
-            return breach("CORE-004", "`send` does not fail after the app has ended");
-        }
-        match self.gone {
-            Some(reason) => breach("CORE-015", format!("`send` does not fail after {reason:?}")),
-            None => Ok(()),
-        }
-    }
-
-    fn check_error(&self, error: &SendError) -> Step {
-        if error.is_over() != self.ended {
-            return breach("CORE-004", format!("`send` fails with: {error}"));
-        }
-        if !self.ended && error.disconnect_reason() != self.gone {
-            let gone = self.gone;
-            return breach(
-                "CORE-015",
-                format!("{error:?} if the client is gone with {gone:?}"),
-            );
-        }
-        Ok(())
-    }
-
-    fn closed(&mut self) -> Step {
+    fn closed(&mut self) -> RunResult {
         let fresh = self.fresh();
         let Some(send) = &mut self.send else {
             return Ok(());
         };
         self.watch.did(told("closed", fresh));
         match self.closing.poll(fresh, |cx| send.poll_closed(cx)) {
-            Polled::NotWoken(_) => not_woken("CORE-009", "closed"),
-            Polled::Pending => self.may_wait_for_the_close(),
-            Polled::Ready(reason) => self.check_reason(reason, "CORE-017", "closed"),
+            PollOutcome::NotWoken(_) => not_woken("CORE-009", "closed"),
+            PollOutcome::Pending => self.may_wait_for_the_close(),
+            PollOutcome::Ready(reason) => self.check_reason(reason, "CORE-017", "closed"),
         }
     }
 
-    fn handle(&mut self) -> Step {
+    fn handle(&mut self) -> RunResult {
         let (fresh, number) = (self.fresh(), self.random.below(2) as usize);
         if self.handles[number].is_none() {
             let Some(send) = &self.send else {
@@ -413,17 +283,17 @@ impl HttpRun {
         };
         self.watch.did(told(&format!("handle {number}"), fresh));
         let polled = self.handles_wait[number].poll(fresh, |cx| handle.as_mut().poll(cx));
-        if self.random.one_in(6) || !matches!(polled, Polled::Pending) {
+        if self.random.one_in(6) || !matches!(polled, PollOutcome::Pending) {
             self.handles[number] = None;
         }
         match polled {
-            Polled::NotWoken(_) => not_woken("CORE-030", "a handle of the close"),
-            Polled::Pending => self.may_wait_for_the_close(),
-            Polled::Ready(reason) => self.check_reason(reason, "CORE-017", "closed_handle"),
+            PollOutcome::NotWoken(_) => not_woken("CORE-030", "a handle of the close"),
+            PollOutcome::Pending => self.may_wait_for_the_close(),
+            PollOutcome::Ready(reason) => self.check_reason(reason, "CORE-017", "closed_handle"),
         }
     }
 
-    fn may_wait_for_the_close(&mut self) -> Step {
+    fn may_wait_for_the_close(&mut self) -> RunResult {
         self.watch.result("waits");
         match self.left.is_some() || self.gone.is_some() || self.is_over() {
             true => breach("CORE-017", "`closed` waits after the end of the exchange"),
@@ -431,7 +301,7 @@ impl HttpRun {
         }
     }
 
-    fn body(&mut self) -> Step {
+    fn body(&mut self) -> RunResult {
         if self.last_pushed || self.left.is_some() || self.gone.is_some() {
             return Ok(());
         }
@@ -447,7 +317,7 @@ impl HttpRun {
         Ok(())
     }
 
-    fn leave(&mut self) -> Step {
+    fn leave(&mut self) -> RunResult {
         let reason = self.random.pick(REASONS);
         let closed = reason == DisconnectReason::Closed;
         if self.gone.is_some() || self.is_over() || closed && self.left.is_some() {
@@ -462,7 +332,7 @@ impl HttpRun {
         Ok(())
     }
 
-    fn take(&mut self) -> Step {
+    fn take(&mut self) -> RunResult {
         self.watch.did("the client reads");
         let sent = self.client.take();
         let head = |sent: &SentToClient| matches!(sent, SentToClient::Head(_));
@@ -485,7 +355,7 @@ impl HttpRun {
             .try_for_each(|sent| self.expected.sees(sent))
     }
 
-    fn app_waits(&mut self) -> Step {
+    fn app_waits(&mut self) -> RunResult {
         if self.ended {
             return Ok(());
         }
@@ -496,7 +366,7 @@ impl HttpRun {
         Ok(())
     }
 
-    fn drop_a_half(&mut self) -> Step {
+    fn drop_a_half(&mut self) -> RunResult {
         if self.random.one_in(2) {
             self.watch.did("the app drops its receiver");
             self.receive = None;
@@ -507,7 +377,7 @@ impl HttpRun {
         Ok(())
     }
 
-    fn end(&mut self) -> Step {
+    fn end(&mut self) -> RunResult {
         let result = match self.random.one_in(2) {
             true => Ok(()),
             false => Err("the end of the sequence".into()),
@@ -543,145 +413,5 @@ impl HttpRun {
             "HTTP-049",
             "the output does not end after the app has ended",
         )
-    }
-
-    fn next_text(&mut self) -> String {
-        self.parts += 1;
-        match self.random.below(4) {
-            0 => String::new(),
-            _ => format!("{};", self.parts),
-        }
-    }
-
-    fn random_event(&mut self) -> SendEvent {
-        match self.random.below(16) {
-            0..=3 => self.random_start().into(),
-            4..=7 => HttpResponseBody::more(self.next_text()).into(),
-            8 | 9 => HttpResponseBody::last(self.next_text()).into(),
-            10 => HttpResponseTrailers::new(headers("x-sum", "1")).into(),
-            11 => HttpResponseTrailers::more(headers("x-part", "1")).into(),
-            12 => {
-                let link = format!("</{}.css>", self.parts);
-                let link = HeaderValue::try_from(link).expect("a valid link");
-                HttpResponseEarlyHint::new([link]).into()
-            }
-            13 => {
-                let path = self.random.pick(&["/a.css", "/b.js", "/c.png", "*"]);
-                HttpResponsePush::new(path.parse().expect("a valid path")).into()
-            }
-            14 => HttpResponseDebug::new(State::new()).into(),
-            _ => WebSocketAccept::new().into(),
-        }
-    }
-
-    fn random_start(&mut self) -> HttpResponseStart {
-        let status = self.random.pick(&[200, 200, 200, 404, 204, 304, 799, 103]);
-        let mut start = HttpResponseStart::new(status.try_into().expect("a valid status"));
-        if self.random.one_in(4) {
-            let length = self.random.pick(&["0", "4", "7", "+4"]);
-            start = start.header("content-length", length);
-        }
-        start.trailers = self.random.one_in(4);
-        start
-    }
-}
-
-pub(crate) fn not_woken<T>(id: &'static str, what: &str) -> Step<T> {
-    breach(id, format!("the task that waits in `{what}` is not woken"))
-}
-
-pub(crate) fn told(what: &str, fresh: bool) -> String {
-    match fresh {
-        true => format!("{what}, in another task"),
-        false => what.to_owned(),
-    }
-}
-
-pub(crate) fn outcome(result: &Result<(), SendError>) -> String {
-    match result {
-        Ok(()) => "taken".into(),
-        Err(error) => error.to_string(),
-    }
-}
-
-fn describe(event: &SendEvent) -> String {
-    let name = event.name();
-    match event {
-        SendEvent::HttpResponseStart(start) => format!("{name} {}", start.status.as_u16()),
-        SendEvent::HttpResponseBody(part) => {
-            let more = if part.more_body { "more" } else { "last" };
-            format!("{name} {:?} {more}", part.body)
-        }
-        _ => name.into(),
-    }
-}
-
-fn headers(name: &'static str, value: &'static str) -> HeaderMap {
-    let (name, value) = (
-        HeaderName::from_static(name),
-        HeaderValue::from_static(value),
-    );
-    HeaderMap::from_iter([(name, value)])
-}
-
-/// While the client reads nothing, `send` must wait at some bound. (CORE-011, CORE-016)
-impl HttpRun {
-    fn run_without_a_reader(&mut self) -> Step {
-        self.watch
-            .did("the app sends parts of 64 KiB, and the client reads nothing");
-        self.send_until_it_waits(Some(HttpResponseStart::ok().into()))?;
-        self.watch.did("the client reads everything");
-        while !self.client.take().is_empty() {}
-        self.read_all = true;
-        self.watch.did("the app sends until it waits again");
-        self.send_until_it_waits(None)?;
-        self.watch.did("the client leaves");
-        self.client.leave(DisconnectReason::Lost);
-        match self.send_a_part(None) {
-            Polled::Ready(Err(error)) if error.is_disconnected() => Ok(()),
-            Polled::NotWoken(_) => not_woken("CORE-016", "send"),
-            Polled::Pending => breach("CORE-016", "`send` waits for a client that is gone"),
-            Polled::Ready(_) => breach("CORE-015", "`send` does not fail as disconnected"),
-        }
-    }
-
-    fn send_until_it_waits(&mut self, mut first: Option<SendEvent>) -> Step {
-        /// More than any server keeps for one client.
-        const MOST: usize = 64 << 20;
-        let mut bytes = 0;
-        loop {
-            match self.send_a_part(first.take()) {
-                Polled::Pending if self.read_all => {
-                    return breach(
-                        "CORE-011",
-                        "`send` waits, and the client has read everything",
-                    );
-                }
-                Polled::Pending => return Ok(()),
-                Polled::Ready(Ok(())) => {}
-                Polled::Ready(Err(error)) => return breach("HTTP-021", error.to_string()),
-                Polled::NotWoken(_) => return not_woken("CORE-009", "send"),
-            }
-            self.read_all = false;
-            bytes += PART;
-            if bytes > MOST {
-                return breach(
-                    "CORE-011",
-                    format!("`send` takes {bytes} bytes and does not wait"),
-                );
-            }
-        }
-    }
-
-    /// Sends an event, or a part of the body if there is none.
-    fn send_a_part(&mut self, event: Option<SendEvent>) -> Polled<Result<(), SendError>> {
-        let part = || HttpResponseBody::more(Bytes::from(vec![b'a'; PART])).into();
-        let mut event = Some(event.unwrap_or_else(part));
-        match &mut self.send {
-            Some(send) => self
-                .sending
-                .poll(false, |cx| send.poll_send(cx, &mut event)),
-            None => Polled::Pending,
-        }
     }
 }

@@ -1,66 +1,26 @@
 //! Random sequences for the halves of a WebSocket.
 
+mod client;
+mod events;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 
 use asgi::http::HeaderValue;
 use asgi::{
-    AppError, Closed, DisconnectReason, Extension, HttpResponseBody, Message, ReceiveEvent,
-    Receiver, Scope, SendError, SendEvent, Sender, WebSocketAccept, WebSocketClose,
-    WebSocketDisconnect, WebSocketHttpResponseBody, WebSocketHttpResponseStart, WebSocketScope,
-    WebSocketSend,
+    Closed, DisconnectReason, Extension, Message, ReceiveEvent, Receiver, Scope, SendError,
+    SendEvent, Sender, WebSocketDisconnect, WebSocketScope,
 };
 
+pub(crate) use self::client::MakeSocket;
+pub use self::client::{SentToSocket, WebSocketClientSide};
+use self::events::describe;
 use super::MOST_STEPS;
-use super::failure::{HalvesFailure, Step, Watch, breach};
-use super::http::{not_woken, outcome, told};
+use super::failure::{HalvesFailure, RunResult, Watch, breach, not_woken, outcome, told};
 use super::random::SeededRandom;
-use super::sent::{ExpectedResponse, SentToClient};
-use super::waits::{Polled, Waiting};
+use super::sent::ExpectedResponse;
+use super::waits::{PollOutcome, Waiting};
 use crate::lint::{SocketModel, around};
-
-/// The client's side of one WebSocket, and what the server does around the app.
-///
-/// The author of the halves implements it with what the server does when the same happens on a
-/// connection. No method may wait.
-pub trait WebSocketClientSide {
-    /// A message comes. None comes after the client's close, and none after it has left.
-    fn message(&mut self, message: Message);
-
-    /// The client sends a close frame. `code` is 1005 if it has none.
-    fn close(&mut self, code: u16, reason: &str);
-
-    /// The client leaves without a close frame.
-    fn leave(&mut self, reason: DisconnectReason);
-
-    /// The client reads: returns what has been sent since the last call, or a part of it. Empty if
-    /// there is nothing. This makes room for what the app sends.
-    fn take(&mut self) -> Vec<SentToSocket>;
-
-    /// A poll of the app has returned `Pending`. (HTTP-024)
-    fn app_waits(&mut self);
-
-    /// The app's future has returned. [`take`](Self::take) then returns the rest of what it has sent.
-    fn app_ended(&mut self, result: &Result<(), AppError>);
-}
-
-/// What a server sends to a client of a WebSocket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SentToSocket {
-    /// The handshake is accepted, with this subprotocol.
-    Accept(Option<String>),
-    /// A message.
-    Message(Message),
-    /// A close frame that the app has sent, with its code and its reason.
-    Close(u16, String),
-    /// A part of the response that denies the handshake.
-    Denial(SentToClient),
-}
-
-/// A function that makes halves for a handshake.
-pub(crate) type MakeSocket =
-    dyn Fn(WebSocketScope) -> (Receiver, Sender, Box<dyn WebSocketClientSide>) + Send + Sync;
 
 pub(crate) struct SocketRun {
     watch: Watch,
@@ -136,7 +96,7 @@ impl SocketRun {
         }
     }
 
-    fn run(&mut self) -> Step {
+    fn run(&mut self) -> RunResult {
         for _ in 0..self.random.below(MOST_STEPS) {
             let step = self.step();
             // Lint names the more special requirement.
@@ -146,7 +106,7 @@ impl SocketRun {
         self.end()
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> RunResult {
         match self.random.below(20) {
             0..=3 => self.receive(),
             4..=10 => self.send(),
@@ -168,17 +128,17 @@ impl SocketRun {
         self.ended || self.model.is_complete()
     }
 
-    fn receive(&mut self) -> Step {
+    fn receive(&mut self) -> RunResult {
         let fresh = self.fresh();
         self.watch.did(told("receive", fresh));
         let receive = &mut self.receive;
         let event = match self.receiving.poll(fresh, |cx| receive.poll_receive(cx)) {
-            Polled::NotWoken(_) => return not_woken("CORE-009", "receive"),
-            Polled::Pending => {
+            PollOutcome::NotWoken(_) => return not_woken("CORE-009", "receive"),
+            PollOutcome::Pending => {
                 self.watch.result("waits");
                 return self.may_wait_for_an_event();
             }
-            Polled::Ready(event) => event,
+            PollOutcome::Ready(event) => event,
         };
         match event {
             ReceiveEvent::WebSocketConnect(_) => {
@@ -201,7 +161,7 @@ impl SocketRun {
         }
     }
 
-    fn may_wait_for_an_event(&self) -> Step {
+    fn may_wait_for_an_event(&self) -> RunResult {
         if !self.connected {
             return breach("WS-004", "`receive` waits for the connect");
         }
@@ -214,7 +174,7 @@ impl SocketRun {
         Ok(())
     }
 
-    fn check_disconnect(&self, event: &WebSocketDisconnect) -> Step {
+    fn check_disconnect(&self, event: &WebSocketDisconnect) -> RunResult {
         if self.model.is_complete() {
             // Lint knows what must come.
             return Ok(());
@@ -236,7 +196,7 @@ impl SocketRun {
         Ok(())
     }
 
-    fn send(&mut self) -> Step {
+    fn send(&mut self) -> RunResult {
         let event = self.random_event();
         let (fresh, together) = (self.fresh(), self.fresh());
         self.watch.did(told(&describe(&event), fresh));
@@ -248,19 +208,19 @@ impl SocketRun {
             true => send.poll_send(cx, &mut waiting),
             false => send.poll_ready(cx),
         }) {
-            Polled::NotWoken(_) => return not_woken("CORE-009", "send"),
-            Polled::Pending => {
+            PollOutcome::NotWoken(_) => return not_woken("CORE-009", "send"),
+            PollOutcome::Pending => {
                 self.watch.result("waits");
                 if waiting.is_none() {
                     return breach("CORE-012", "an event is taken while `send` waits");
                 }
                 return self.may_wait_for_room();
             }
-            Polled::Ready(Ok(())) if !together => {
+            PollOutcome::Ready(Ok(())) if !together => {
                 self.may_have_room()?;
                 self.send.start_send(event.clone())
             }
-            Polled::Ready(result) => result,
+            PollOutcome::Ready(result) => result,
         };
         self.watch.result(outcome(&result));
         if let Err(error) = &result {
@@ -291,7 +251,7 @@ impl SocketRun {
         });
     }
 
-    fn may_wait_for_room(&self) -> Step {
+    fn may_wait_for_room(&self) -> RunResult {
         if self.ended {
             return breach("CORE-004", "`send` waits after the app has ended");
         }
@@ -307,7 +267,7 @@ impl SocketRun {
         Ok(())
     }
 
-    fn may_have_room(&self) -> Step {
+    fn may_have_room(&self) -> RunResult {
         if self.ended {
             return breach("CORE-004", "`send` does not fail after the app has ended");
         }
@@ -317,7 +277,7 @@ impl SocketRun {
         Ok(())
     }
 
-    fn check_error(&self, error: &SendError) -> Step {
+    fn check_error(&self, error: &SendError) -> RunResult {
         if error.is_over() != self.ended {
             return breach("CORE-004", format!("`send` fails with: {error}"));
         }
@@ -331,7 +291,7 @@ impl SocketRun {
         Ok(())
     }
 
-    fn closed(&mut self) -> Step {
+    fn closed(&mut self) -> RunResult {
         let fresh = self.fresh();
         self.watch.did(told("closed", fresh));
         let send = &mut self.send;
@@ -339,7 +299,7 @@ impl SocketRun {
         self.check_closed(polled, "CORE-009")
     }
 
-    fn handle(&mut self) -> Step {
+    fn handle(&mut self) -> RunResult {
         let fresh = self.fresh();
         if self.handle.is_none() {
             self.handle_waits = Waiting::default();
@@ -350,20 +310,24 @@ impl SocketRun {
             .get_or_insert_with(|| Box::pin(send.closed_handle()));
         self.watch.did(told("a handle of the close", fresh));
         let polled = self.handle_waits.poll(fresh, |cx| handle.as_mut().poll(cx));
-        if self.random.one_in(6) || !matches!(polled, Polled::Pending) {
+        if self.random.one_in(6) || !matches!(polled, PollOutcome::Pending) {
             self.handle = None;
         }
         self.check_closed(polled, "CORE-030")
     }
 
-    fn check_closed(&mut self, polled: Polled<DisconnectReason>, id: &'static str) -> Step {
+    fn check_closed(
+        &mut self,
+        polled: PollOutcome<DisconnectReason>,
+        id: &'static str,
+    ) -> RunResult {
         let over = self.is_over() || self.left.is_some();
         match polled {
-            Polled::NotWoken(_) => not_woken(id, "closed"),
-            Polled::Pending if over => {
+            PollOutcome::NotWoken(_) => not_woken(id, "closed"),
+            PollOutcome::Pending if over => {
                 breach("CORE-017", "`closed` waits after the end of the exchange")
             }
-            Polled::Ready(reason) if !over => breach(
+            PollOutcome::Ready(reason) if !over => breach(
                 "CORE-017",
                 format!("`closed` returns {reason:?} before the end"),
             ),
@@ -371,7 +335,7 @@ impl SocketRun {
         }
     }
 
-    fn message(&mut self) -> Step {
+    fn message(&mut self) -> RunResult {
         if self.left.is_some() || self.ended {
             return Ok(());
         }
@@ -388,7 +352,7 @@ impl SocketRun {
         Ok(())
     }
 
-    fn leave(&mut self) -> Step {
+    fn leave(&mut self) -> RunResult {
         if self.left.is_some() || self.is_over() {
             return Ok(());
         }
@@ -411,7 +375,7 @@ impl SocketRun {
         Ok(())
     }
 
-    fn take(&mut self) -> Step {
+    fn take(&mut self) -> RunResult {
         self.watch.did("the client reads");
         let sent = self.client.take();
         if !sent.is_empty() {
@@ -427,7 +391,7 @@ impl SocketRun {
         sent.into_iter().try_for_each(|sent| self.sees(sent))
     }
 
-    fn sees(&mut self, sent: SentToSocket) -> Step {
+    fn sees(&mut self, sent: SentToSocket) -> RunResult {
         if let SentToSocket::Denial(sent) = sent {
             return self.denial.sees(sent);
         }
@@ -437,14 +401,14 @@ impl SocketRun {
         }
     }
 
-    fn all_seen(&self) -> Step {
+    fn all_seen(&self) -> RunResult {
         match self.expected.front() {
             Some(expected) => breach("CORE-010", format!("the client does not get {expected:?}")),
             None => self.denial.all_seen(),
         }
     }
 
-    fn app_waits(&mut self) -> Step {
+    fn app_waits(&mut self) -> RunResult {
         if !self.ended {
             self.watch.did("the app waits");
             self.client.app_waits();
@@ -454,7 +418,7 @@ impl SocketRun {
         Ok(())
     }
 
-    fn end(&mut self) -> Step {
+    fn end(&mut self) -> RunResult {
         let result = match self.random.one_in(2) {
             true => Ok(()),
             false => Err("the end of the sequence".into()),
@@ -485,49 +449,5 @@ impl SocketRun {
             "HTTP-049",
             "the output does not end after the app has ended",
         )
-    }
-
-    fn next_text(&mut self) -> String {
-        self.texts += 1;
-        self.texts.to_string()
-    }
-
-    fn random_event(&mut self) -> SendEvent {
-        match self.random.below(14) {
-            0..=2 => {
-                let mut accept = WebSocketAccept::new();
-                accept.subprotocol = match self.random.below(4) {
-                    0 => Some("b".into()),
-                    1 => Some("other".into()),
-                    _ => None,
-                };
-                accept.into()
-            }
-            3..=7 => WebSocketSend::text(self.next_text()).into(),
-            8 => {
-                let code = self.random.pick(&[1000, 1001, 1006, 3000]);
-                WebSocketClose::new(code).reason("the end").into()
-            }
-            9 => {
-                let status = self.random.pick(&[401, 503, 200, 103]);
-                let status = status.try_into().expect("a valid status");
-                WebSocketHttpResponseStart::new(status).into()
-            }
-            10 | 11 => WebSocketHttpResponseBody::more(self.next_text()).into(),
-            12 => WebSocketHttpResponseBody::last(self.next_text()).into(),
-            _ => HttpResponseBody::last("in the wrong protocol").into(),
-        }
-    }
-}
-
-fn describe(event: &SendEvent) -> String {
-    let name = event.name();
-    match event {
-        SendEvent::WebSocketSend(send) => format!("{name} {:?}", send.message),
-        SendEvent::WebSocketClose(close) => format!("{name} {}", close.code),
-        SendEvent::WebSocketHttpResponseStart(start) => {
-            format!("{name} {}", start.status.as_u16())
-        }
-        _ => name.into(),
     }
 }
