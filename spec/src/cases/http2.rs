@@ -81,6 +81,10 @@ async fn a_send_that_waits_for_the_window_ends_with_a_reset(server: Subject) -> 
     comes_to_rest(&run).await?;
     client.reset_stream(stream, code::CANCEL).await?;
     let report = run.report().await?;
+    if server.is_python() {
+        // Before version 2.4 of ASGI, a send to a client that is gone does nothing.
+        return Ok(());
+    }
     equal("the flood", report.last(), "gone")?;
     let last = report.outcomes().len() - 1;
     equal("the reason", report.detail(last), "Reset(8)")
@@ -246,7 +250,8 @@ async fn a_client_that_closes_the_connection_is_lost(server: Subject) -> Checked
     client.expect_bytes(stream, b"a").await?;
     client.connection.close_write().await;
     let report = run.report().await?;
-    equal("the event", report.last(), "http.disconnect Lost")
+    let lost = server.outcome("http.disconnect Lost");
+    equal("the event", report.last(), lost)
 }
 
 async fn a_reset_is_reported_to_the_app_of_its_stream_alone(server: Subject) -> Checked {

@@ -1,6 +1,8 @@
 //! HTTP §5: ends and disconnects.
 
-use crate::client::{BodyEnd, ConnectionEnding};
+use std::time::Duration;
+
+use crate::client::{BodyEnd, ConnectionEnding, within};
 use crate::result::{Checked, ensure, equal, fail, not_observable};
 use crate::suite::{Run, RunReport, Subject};
 
@@ -29,10 +31,20 @@ async fn a_panic_is_logged_as_an_error(server: Subject) -> Checked {
     ));
     run.get().await?;
     run.report().await?;
-    let log = server.log()?;
     let cause = format!("cause-of-http-036-{}.", server.transport());
-    let found = log.lines().any(|line| line.contains(&cause));
-    ensure(found, "a line with the text of the panic", "none")
+    expect_in_log(&server, &cause).await
+}
+
+/// Waits until the log has a line with the text of a panic. A server may write it after the probe has
+/// recorded the end of the app.
+pub(super) async fn expect_in_log(server: &Subject, text: &str) -> Checked {
+    within("a line of the log with the text of the panic", async {
+        while !server.log()?.lines().any(|line| line.contains(text)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn an_error_after_the_client_has_left_is_not_logged(server: Subject) -> Checked {
@@ -60,6 +72,10 @@ async fn an_app_that_ends_without_a_head_gets_a_500(server: Subject) -> Checked 
         "start=200;x-held:1&return",
         "start=200;x-held:1&panic=early",
     ] {
+        if server.is_python() && (steps.contains("x-held") || steps == "return") {
+            // ASGI permits a server to send the head at once, and speaks only of exceptions.
+            continue;
+        }
         let received = server.get(steps).await?;
         equal(
             &format!("the status after {steps}"),
@@ -72,6 +88,9 @@ async fn an_app_that_ends_without_a_head_gets_a_500(server: Subject) -> Checked 
 }
 
 async fn an_incomplete_response_has_no_sign_of_a_complete_one(server: Subject) -> Checked {
+    if server.is_python() {
+        return an_exception_ends_the_connection(&server).await;
+    }
     for end in ["return", "error=e", "panic=p"] {
         let received = server.get(&format!("start=200&more=part&{end}")).await?;
         ensure(
@@ -102,12 +121,31 @@ async fn an_incomplete_response_has_no_sign_of_a_complete_one(server: Subject) -
     Ok(())
 }
 
+/// What ASGI asks for: an exception ends the connection of the app.
+async fn an_exception_ends_the_connection(server: &Subject) -> Checked {
+    for start in ["start=200", "start=200;content-length:9"] {
+        let run = server.run(&format!("{start}&more=part&error=e"));
+        let mut client = server.connect().await?;
+        client.send(run.request()).await?;
+        let (bytes, _) = client.end().await?;
+        let complete = bytes.ends_with(b"0\r\n\r\n");
+        let shown = bytes.escape_ascii().to_string();
+        ensure(!complete, "no sign of a complete body", shown)?;
+    }
+    Ok(())
+}
+
 async fn a_client_that_closes_its_side_is_reported(server: Subject) -> Checked {
     let run = server.run("receive&receive&start=200&last=ok");
     let mut client = server.connect().await?;
     client.send(run.request()).await?;
     run.after_steps(1).await?;
     client.close_write().await?;
+    if server.is_python() {
+        // ASGI permits later sends to fail.
+        let report = run.report().await?;
+        return equal("the event", report.outcomes()[1], "http.disconnect");
+    }
     let closed = "http.disconnect Closed";
     run.expect(&["http.request \"\" last", closed, "ok", "ok"])
         .await?;
@@ -144,10 +182,18 @@ async fn a_reset_connection_is_lost(server: Subject) -> Checked {
     run.after_steps(3).await?;
     client.reset();
     let report = run.report().await?;
-    equal("the event", report.last(), "http.disconnect Lost")
+    let lost = server.outcome("http.disconnect Lost");
+    equal("the event", report.last(), lost)
 }
 
 async fn the_end_of_a_complete_response_is_complete(server: Subject) -> Checked {
+    if server.is_python() {
+        // ASGI does not say whether an unread part of the body comes first.
+        let run = server.run("body&start=200&last=ok&receive");
+        run.get().await?;
+        let report = run.report().await?;
+        return equal("the event", report.last(), "http.disconnect");
+    }
     let run = server.run("start=200&last=ok&receive");
     run.get().await?;
     let complete = "http.disconnect Complete";

@@ -81,15 +81,15 @@ async fn trailers_without_a_body_are_taken_and_not_sent(server: Subject) -> Chec
     let headers = "te: trailers\r\nconnection: te\r\n";
     client.send(run.request_as("HEAD", headers)).await?;
     client.response_to("HEAD").await?;
+    if !run.report().await?.offers("http.response.trailers") {
+        return not_supported("the scope does not offer trailers");
+    }
     client.send(next.request()).await?;
     equal(
         "the next body",
         client.response().await?.text().as_str(),
         "next",
     )?;
-    if !run.report().await?.offers("http.response.trailers") {
-        return not_supported("the scope does not offer trailers");
-    }
     run.expect(&["ok", "ok", "ok"]).await.map(drop)
 }
 
@@ -131,9 +131,14 @@ async fn http_1_0_has_no_hints(server: Subject) -> Checked {
         .await?;
     let received = client.response().await?;
     equal("interim responses", received.interim.len(), 0)?;
-    let report = run.expect(&["refused", "ok", "ok"]).await?;
+    let report = run.report().await?;
     let offers = report.offers("http.response.early_hint");
-    equal("early hints are offered", offers, false)
+    equal("early hints are offered", offers, false)?;
+    if server.is_python() {
+        // CORE-025 checks what becomes of the event.
+        return Ok(());
+    }
+    run.expect(&["refused", "ok", "ok"]).await.map(drop)
 }
 
 async fn a_push_before_the_last_part_is_no_misuse(server: Subject) -> Checked {
@@ -147,15 +152,21 @@ async fn a_push_before_the_last_part_is_no_misuse(server: Subject) -> Checked {
 async fn debug_is_not_offered(server: Subject) -> Checked {
     let run = server.run("debug&start=200&last=ok");
     run.get().await?;
-    let report = run.expect(&["refused", "ok", "ok"]).await?;
+    let report = run.report().await?;
     let offers = report.offers("http.response.debug");
-    equal("debug is offered", offers, false)
+    equal("debug is offered", offers, false)?;
+    if server.is_python() {
+        return Ok(());
+    }
+    run.expect(&["refused", "ok", "ok"]).await.map(drop)
 }
 
 async fn a_hint_does_not_send_the_head(server: Subject) -> Checked {
     let run = server.run("start=200&hint=%3C/a%3E&error=early");
-    let received = run.get().await?;
+    let mut client = server.connect().await?;
+    client.send(run.request()).await?;
     need_hints(&run.report().await?)?;
+    let received = client.response().await?;
     equal("interim responses", received.interim.len(), 1)?;
     equal("the status", received.head.status, 500)
 }

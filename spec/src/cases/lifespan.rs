@@ -209,8 +209,10 @@ async fn a_failed_shutdown_is_the_end_of_the_server(server: Subject) -> Checked 
 }
 
 async fn an_app_may_return_instead_of_answering_the_shutdown(server: Subject) -> Checked {
-    let (other, _) = serves(&server, "receive&startup-complete&receive&return").await?;
-    equal("the end of the server", other.stop().await?, Ok(()))
+    let (other, record) = serves(&server, "receive&startup-complete&receive&return").await?;
+    equal("the end of the server", other.stop().await?, Ok(()))?;
+    let report = record.read()?;
+    equal("the last event", report.last(), "lifespan.shutdown")
 }
 
 async fn an_app_that_fails_after_the_shutdown_makes_it_fail(server: Subject) -> Checked {

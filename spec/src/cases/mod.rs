@@ -34,6 +34,7 @@ mod http_scope;
 mod lifespan;
 mod push;
 mod push_exchange;
+mod python;
 mod tls;
 mod websocket_deflate;
 mod websocket_drain;
@@ -43,6 +44,7 @@ mod without;
 
 use std::pin::Pin;
 
+pub(crate) use self::python::{basis_in_python, not_in_python};
 pub(crate) use self::without::missing;
 use crate::result::Checked;
 use crate::suite::Subject;

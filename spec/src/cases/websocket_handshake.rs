@@ -81,8 +81,8 @@ pub(super) async fn accept(server: &Subject, client: &mut CaseClient) -> Checked
 
 async fn the_scope_is_that_of_the_handshake(server: Subject) -> Checked {
     let headers = "x-many: 1\r\nx-many: 2\r\n";
-    let (run, _socket) = open_with(&server, "receive&accept&close=1000", headers).await?;
-    let report = run.after_steps(3).await?;
+    let (run, _socket) = open_with(&server, "receive&accept", headers).await?;
+    let report = run.after_steps(2).await?;
     equal("type", report.scope("type").as_str(), Some("websocket"))?;
     equal(
         "version",
@@ -148,7 +148,12 @@ async fn an_accept_has_the_subprotocol_and_headers_of_the_app(server: Subject) -
         head.header("sec-websocket-protocol"),
         Some("b"),
     )?;
+    need_headers(&run.after_steps(2).await?)?;
     equal("x-a", head.all("x-a"), ["1", "2"])
+}
+
+fn need_headers(report: &RunReport) -> Checked {
+    report.needs_asgi((2, 1), "headers of an accept")
 }
 
 async fn a_close_before_the_accept_is_a_403(server: Subject) -> Checked {
@@ -161,19 +166,24 @@ async fn a_close_before_the_accept_is_a_403(server: Subject) -> Checked {
 }
 
 async fn an_app_denies_with_its_own_response(server: Subject) -> Checked {
-    let run = server.run("receive&deny=200&deny=401;x-a:b&deny-more=not&deny-last=you");
+    // ASGI does not forbid a denial with a status of success.
+    let success = if server.is_python() { "" } else { "deny=200&" };
+    let steps = format!("receive&{success}deny=401;x-a:b&deny-more=not&deny-last=you");
+    let run = server.run(&steps);
     let mut client = server.connect().await?;
     client.send(run.handshake("")).await?;
-    let received = client.response().await?;
     let report = run.report().await?;
-    if !report.offers("websocket.http.response") {
-        return not_supported("the scope does not offer a response to a handshake");
-    }
+    need_denials(&report)?;
+    let received = client.response().await?;
     equal("the status", received.head.status, 401)?;
     equal("x-a", received.head.header("x-a"), Some("b"))?;
     equal("the body", received.text().as_str(), "notyou")?;
-    equal("the end", received.end, BodyEnd::Marked)?;
-    let outcomes = ["websocket.connect", "misuse", "ok", "ok", "ok"];
+    let complete = matches!(received.end, BodyEnd::Marked | BodyEnd::Length);
+    ensure(complete, "a complete body", received.end)?;
+    let mut outcomes = vec!["websocket.connect", "misuse", "ok", "ok", "ok"];
+    if server.is_python() {
+        outcomes.remove(1);
+    }
     equal("the outcomes", report.outcomes(), outcomes)
 }
 
@@ -319,6 +329,9 @@ async fn denied(server: &Subject, steps: &str) -> Checked<(Run, Received)> {
     let run = server.run(steps);
     let mut client = server.connect().await?;
     client.send(run.handshake("")).await?;
+    if steps.starts_with("receive&deny") {
+        need_denials(&run.report().await?)?;
+    }
     let received = client.response().await?;
     Ok((run, received))
 }
@@ -335,6 +348,7 @@ async fn an_accept_has_no_length_and_no_headers_of_the_connection(server: Subjec
     let mut client = server.connect().await?;
     client.send(run.handshake("")).await?;
     let head = accept(&server, &mut client).await?;
+    need_headers(&run.after_steps(2).await?)?;
     for name in ["content-length", "keep-alive", "te"] {
         equal(name, head.header(name), None)?;
     }
@@ -348,6 +362,12 @@ async fn no_message_comes_before_the_accept(server: Subject) -> Checked {
     http.raw(frame(FIN | TEXT, b"early")).await?;
     run.after_steps(1).await?;
     run.signal("go").await?;
+    if server.is_python() {
+        // ASGI does not say whether a message from before the accept is kept.
+        let report = run.after_steps(3).await?;
+        let expected = ["websocket.connect", "pending", "ok"];
+        return equal("the outcomes", report.outcomes()[..3].to_vec(), expected);
+    }
     let message = "websocket.receive text \"early\"";
     let report = run.after_steps(4).await?;
     let expected = ["websocket.connect", "pending", "ok", message];
@@ -359,6 +379,7 @@ async fn headers_of_an_accept_stay_separate_and_in_order(server: Subject) -> Che
     let mut client = server.connect().await?;
     client.send(run.handshake("")).await?;
     let head = client.head().await?;
+    need_headers(&run.after_steps(2).await?)?;
     equal("set-cookie", head.all("set-cookie"), ["b=2", "a=1"])
 }
 

@@ -1,5 +1,6 @@
 //! WebSocket §3 to §5 and §7: messages and closes.
 
+use super::http_end::expect_in_log;
 use super::websocket_handshake::open;
 use crate::client::websocket::{BINARY, CLOSE, PING, PONG, TEXT, close_payload, frame};
 use crate::client::{FIN, STALL};
@@ -177,10 +178,8 @@ async fn a_panic_of_a_websocket_app_is_logged(server: Subject) -> Checked {
     let (run, mut socket) = open(&server, &steps).await?;
     socket.expect_close(1011).await?;
     run.report().await?;
-    let log = server.log()?;
     let cause = format!("cause-of-ws-027-{}.", server.transport());
-    let found = log.lines().any(|line| line.contains(&cause));
-    ensure(found, "a line with the text of the panic", "none")
+    expect_in_log(&server, &cause).await
 }
 
 async fn a_close_is_answered_with_its_code(server: Subject) -> Checked {

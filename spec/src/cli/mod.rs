@@ -1,7 +1,9 @@
-//! The command line: `run`, `list` and `explain`.
+//! The command line: `run`, `compare`, `list` and `explain`.
 
 mod certificates;
+mod compare;
 mod formats;
+mod page;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
@@ -28,9 +30,10 @@ pub fn main() -> ExitCode {
     let arguments = command().get_matches();
     let result = match arguments.subcommand() {
         Some(("run", arguments)) => run(arguments),
+        Some(("compare", arguments)) => compare::run(arguments),
         Some(("list", arguments)) => list(arguments),
         Some(("explain", arguments)) => explain(arguments),
-        _ => Err("expected a command: run, list or explain".into()),
+        _ => Err("expected a command: run, compare, list or explain".into()),
     };
     match result {
         Ok(code) => code,
@@ -49,6 +52,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run_command())
+        .subcommand(compare::command())
         .subcommand(
             Command::new("list")
                 .about("Lists the requirements, and whether a case checks each")
@@ -116,6 +120,10 @@ fn run_command() -> Command {
             "FILE",
             "Write the results for JUnit readers",
         ))
+        .arg(value("html", "FILE", "Write the results as a page"))
+        .arg(
+            value("name", "NAME", "Name of the server in the results").default_value("this server"),
+        )
 }
 
 fn only() -> Arg {
@@ -154,11 +162,16 @@ fn run(arguments: &ArgMatches) -> Result<ExitCode, String> {
     }
     let results = suite.try_run(progress)?;
     clear_progress();
+    let name = text("name").unwrap_or_default();
     if let Some(file) = text("json") {
-        write(file, &formats::json(&results))?;
+        write(file, &formats::json(&results, name))?;
     }
     if let Some(file) = text("junit") {
         write(file, &formats::junit(&results))?;
+    }
+    if let Some(file) = text("html") {
+        let json = formats::json(&results, name);
+        write(file, &page::render(&[(name.into(), json)])?)?;
     }
     if text("json") != Some("-") {
         print(&table::render(&results));
@@ -182,7 +195,7 @@ fn suite(arguments: &ArgMatches, certificates: Option<&RunCertificates>) -> Resu
                 }
                 None => (command.to_owned(), None),
             };
-            let probe = probe(text("probe"))?;
+            let probe = probe_of(&command, text("probe"))?;
             let suite = match arguments.get_flag("stop-by-input") {
                 true => Suite::command_that_reads(&command, &probe),
                 false => Suite::command(&command, &probe),
@@ -237,6 +250,15 @@ fn repeat(one: &Graded, arguments: &ArgMatches) -> String {
     command
 }
 
+/// The library for a command that names it, or nothing for one that has its own probe.
+fn probe_of(command: &str, named: Option<&str>) -> Result<PathBuf, String> {
+    if command.contains("{probe}") {
+        probe(named)
+    } else {
+        Ok(PathBuf::new())
+    }
+}
+
 /// The library of the probe: the one that was named, or the one beside this program.
 fn probe(named: Option<&str>) -> Result<PathBuf, String> {
     let path = match named {
@@ -267,6 +289,7 @@ fn address(url: &str) -> Result<(SocketAddr, bool), String> {
     let host = rest.split('/').next().unwrap_or_default();
     let with_port = match host.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => host.to_owned(),
+        Some((_, port)) if !host.ends_with(']') && !port.is_empty() => return Err(expected()),
         _ if has_tls => format!("{host}:443"),
         _ => format!("{host}:80"),
     };

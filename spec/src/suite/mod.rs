@@ -1,7 +1,9 @@
 //! Runs the cases against a server.
 
 mod command;
+mod interface;
 mod launch;
+mod report;
 mod results;
 mod run;
 mod subject;
@@ -18,14 +20,16 @@ use crate::cases::{Case, Transport};
 use crate::client::ClientTls;
 
 use self::command::{ByCommand, StoppedBy};
+pub use self::interface::Interface;
 pub use self::launch::ServerUnderTest;
 use self::launch::{Elsewhere, InProcess};
 pub(crate) use self::launch::{Launch, Launcher};
+pub(crate) use self::report::RunReport;
 #[cfg(feature = "cli")]
 pub(crate) use self::results::describe;
 pub use self::results::{Grade, Graded, Results};
 use self::subject::Place;
-pub(crate) use self::subject::{Other, Record, Run, RunReport, Subject};
+pub(crate) use self::subject::{Other, Record, Run, Subject};
 pub use self::tls::SuiteTls;
 
 /// A server to check, and what to check.

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::names_case;
+use super::{Interface, names_case};
+use crate::cases::basis_in_python;
 use crate::requirement::{Level, Requirement};
 use crate::result::Mismatch;
 
@@ -70,17 +71,39 @@ impl Grade {
 pub struct Results {
     graded: Vec<Graded>,
     expected: Vec<(String, String)>,
+    interface: Interface,
 }
 
 impl Results {
-    pub(super) fn new(mut graded: Vec<Graded>, expected: Vec<(String, String)>) -> Self {
+    pub(super) fn new(
+        mut graded: Vec<Graded>,
+        expected: Vec<(String, String)>,
+        interface: Interface,
+    ) -> Self {
         let position = |one: &Graded| {
             let all = crate::requirements();
             all.iter().position(|other| other.id == one.requirement.id)
         };
         let key = |one: &Graded| (position(one), one.case.clone(), one.transport);
         graded.sort_by_key(key);
-        Self { graded, expected }
+        Self {
+            graded,
+            expected,
+            interface,
+        }
+    }
+
+    /// Returns the interface that the server gives to its app.
+    pub fn interface(&self) -> Interface {
+        self.interface
+    }
+
+    /// Returns what asks for the result's requirement: `ASGI`, `RFC` and `ours`, each at most once.
+    pub fn basis(&self, one: &Graded) -> Vec<&'static str> {
+        match self.interface {
+            Interface::Rust => one.requirement.basis(),
+            Interface::Python => basis_in_python(one.requirement),
+        }
     }
 
     /// Returns an iterator over all results.

@@ -1,6 +1,6 @@
 //! Runs cases side by side.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Builder;
@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::results::{Grade, Graded, Results};
-use super::{Launch, Launcher, Place, Selection, ServerUnderTest, Subject};
-use crate::cases::{Case, Transport, cases, missing};
+use super::{Interface, Launch, Launcher, Place, Selection, ServerUnderTest, Subject};
+use crate::cases::{Case, Transport, cases, missing, not_in_python};
 use crate::client::http2::NO_PUSH;
 use crate::client::{Endpoint, Http1, Http2, Trace};
 use crate::probe::DEFAULT_LIFESPAN;
@@ -22,6 +22,9 @@ const CASE_LIMIT: Duration = Duration::from_secs(20);
 
 /// How many cases run at once.
 const AT_ONCE: usize = 16;
+
+/// The same for Python, where one thread runs the server and the apps of all cases.
+const AT_ONCE_IN_PYTHON: usize = 3;
 
 /// How long a server may take for its first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
@@ -49,24 +52,31 @@ pub(super) fn run(
         address: server.address(),
         tls: selection.tls.clone(),
     };
-    let server: Arc<std::sync::Mutex<Box<dyn ServerUnderTest>>> = Arc::new(server.into());
+    let server: Arc<Mutex<Option<Box<dyn ServerUnderTest>>>> = Arc::new(Some(server).into());
     let log = {
         let server = Arc::clone(&server);
-        Arc::new(move || server.lock().ok().and_then(|server| server.log()))
+        Arc::new(move || server.lock().ok()?.as_ref()?.log())
     };
     let results = runtime.block_on(async {
-        let version = runs_the_probe(&endpoint).await?;
+        let (version, interface) = runs_the_probe(&endpoint).await?;
         let no_http2 = no_http2(selection, &endpoint).await?;
         let mut results = without_case(selection);
         // The server may run longer than the suite, so another run must not have the same ids.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let nonce = now.map_or(0, |now| now.subsec_nanos());
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let permits = Arc::new(Semaphore::new(match interface {
+            Interface::Rust => AT_ONCE,
+            Interface::Python => AT_ONCE_IN_PYTHON,
+        }));
         let mut running = JoinSet::new();
         for (number, (case, transport)) in selected_cases(selection).enumerate() {
+            let not_in_interface = match interface {
+                Interface::Rust => None,
+                Interface::Python => not_in_python(case.id),
+            };
             let reason = match &no_http2 {
                 Some(reason) if transport.is_http2() => Some(reason.clone()),
-                _ => selection.skips(case, transport),
+                _ => selection.skips(case, transport).or(not_in_interface),
             };
             if let Some(reason) = reason {
                 let grade = Grade::NotSupported(reason);
@@ -79,6 +89,7 @@ pub(super) fn run(
             let place = Place {
                 endpoint: endpoint.clone(),
                 version: version.clone(),
+                interface,
                 launcher: Arc::clone(launcher),
                 log: log.clone(),
             };
@@ -96,14 +107,16 @@ pub(super) fn run(
                 results.push(result);
             }
         }
-        Ok::<_, String>(results)
+        Ok::<_, String>((results, interface))
     });
     runtime.shutdown_background();
-    // The lock and the `Arc` are only ours now. A server that can't be stopped goes on.
-    if let Some(server) = Arc::into_inner(server).and_then(|server| server.into_inner().ok()) {
+    // A task of a case may still know the server. A server that can't be stopped goes on.
+    let server = server.lock().ok().and_then(|mut server| server.take());
+    if let Some(server) = server {
         server.stop();
     }
-    Ok(Results::new(results?, selection.expected.clone()))
+    let (results, interface) = results?;
+    Ok(Results::new(results, selection.expected.clone(), interface))
 }
 
 /// The selected cases, each once for each of its transports.
@@ -209,9 +222,9 @@ async fn no_http2(selection: &Selection, endpoint: &Endpoint) -> Result<Option<S
     Ok(Some("the server does not speak HTTP/2".into()))
 }
 
-/// Returns the version of HTTP with which the probe answers at this address, or a message for the
-/// operator.
-async fn runs_the_probe(endpoint: &Endpoint) -> Result<String, String> {
+/// Returns the version of HTTP with which the probe answers at this address and the interface that
+/// it uses, or a message for the operator.
+async fn runs_the_probe(endpoint: &Endpoint) -> Result<(String, Interface), String> {
     let address = endpoint.address;
     let asking = async {
         let trace = Trace::new();
@@ -230,14 +243,24 @@ async fn runs_the_probe(endpoint: &Endpoint) -> Result<String, String> {
         Ok(Err(Stop::Failed(mismatch))) if mismatch.got.contains("refused") => Err(format!(
             "no server listens on {address}; start one with the probe, or let --exec start it"
         )),
-        Ok(Err(stop)) => Err(format!(
-            "the server at {address} does not answer as HTTP/1.1: {stop:?}"
+        Ok(Err(Stop::Failed(mismatch))) => Err(format!(
+            "the server at {address} does not answer as HTTP/1.1: {mismatch}"
         )),
-        Ok(Ok(received)) if received.text().contains("\"probe\":1") => Ok(received.head.version),
-        Ok(Ok(received)) => Err(format!(
-            "the server at {address} runs another app: it answered {} to /report/hello, and the \
-             suite expected the probe; serve the library of asgi-spec-probe",
-            received.head.status
-        )),
+        Ok(Err(Stop::NotSupported(why) | Stop::NotObservable(why))) => {
+            Err(format!("the server at {address} can't be asked: {why}"))
+        }
+        Ok(Ok(received)) if received.text().contains("\"probe\":1") => {
+            let interface = Interface::of_report(&received.text());
+            Ok((received.head.version, interface))
+        }
+        Ok(Ok(received)) => {
+            let server = received.head.header("server").unwrap_or("no name");
+            Err(format!(
+                "the server at {address} ({server}) runs another app: it answered {} to \
+                 /report/hello; let it serve the probe: the library of asgi-spec-probe, or \
+                 probe.py for Python",
+                received.head.status
+            ))
+        }
     }
 }

@@ -161,8 +161,73 @@ fn a_server_of_static_files_gets_one_clear_message() {
     });
     let message = message(address);
     assert!(
-        message.contains("runs another app: it answered 404"),
+        message.contains("(files) runs another app: it answered 404"),
         "{message}"
+    );
+}
+
+#[test]
+fn a_server_of_another_protocol_gets_one_clear_message() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        let _ = client.read(&mut request);
+        client.write_all(b"220 mail.example ready\r\n\r\n").unwrap();
+    });
+    let message = message(address);
+    let expected = "does not answer as HTTP/1.1: expected a head of HTTP/1, got the status line";
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn a_url_without_a_valid_port_is_an_error() {
+    for url in [
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:x",
+        "https://127.0.0.1:x",
+        "127.0.0.1:1",
+    ] {
+        let output = asgi_spec(&["run", "--url", url]);
+        assert_eq!(output.status.code(), Some(2), "{url}");
+        let expected =
+            format!("asgi-spec: --url {url}: expected http://HOST:PORT or https://HOST:PORT\n");
+        assert_eq!(text(&output.stderr), expected);
+    }
+}
+
+#[test]
+fn the_results_of_a_run_are_written_as_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (page, json, both) = (file("page.html"), file("results.json"), file("both.html"));
+    let probe = PROBE.display().to_string();
+    let ferricorn = library::build_program("ferricorn-cli", "ferricorn", &[]);
+    let exec = format!(
+        "{} {{probe}} --bind 127.0.0.1:{{port}}",
+        ferricorn.display()
+    );
+    let arguments = [
+        "run", "--exec", &exec, "--probe", &probe, "--only", "HTTP-00*", "--name", "Ours",
+        "--html", &page, "--json", &json,
+    ];
+    let output = asgi_spec(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<title>Ours and the spec</title>"), "{page}");
+    assert!(
+        page.contains("data-id=\"HTTP-004\"") && !page.contains("CORE-"),
+        "{page}"
+    );
+
+    let output = asgi_spec(&["compare", "--html", &both, &json, &json]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let page = std::fs::read_to_string(both).unwrap();
+    assert!(page.contains("<title>What 2 servers do"), "{page}");
+    assert_eq!(
+        page.matches("<td class=\"result\"").count(),
+        2 * page.matches("<tr id=").count()
     );
 }
 

@@ -9,5 +9,6 @@ mod files;
 mod halves;
 mod linked;
 mod lint;
+mod python;
 mod streams;
 mod tiny;
