@@ -108,10 +108,9 @@ fn final_status(peer: &mut Peer, stream: u32) -> u16 {
     let mut status = 0;
     loop {
         match peer.next(stream) {
-            Event::Promise(..) => {}
+            Event::Promise(..) | Event::Data(_, false) => {}
             Event::Head(head) if head.end => return head.status,
             Event::Head(head) => status = head.status,
-            Event::Data(_, false) => {}
             Event::Data(_, true) => return status,
             other => panic!("{other:?}"),
         }

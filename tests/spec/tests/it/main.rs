@@ -6,6 +6,7 @@
 mod broken;
 mod command;
 mod files;
+mod halves;
 mod host;
 mod library;
 mod linked;
