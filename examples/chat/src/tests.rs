@@ -1,12 +1,13 @@
 //! Tests of the app, without a server: several clients in the same rooms.
 
+use asgi_spec::Lint;
 use asgi_testing::{Client, Started, WebSocket};
 use serde_json::{Value, json};
 
 use crate::app::app;
 
 async fn chat() -> Started {
-    Client::new(app).startup().await.unwrap()
+    Client::new(Lint::new(app)).startup().await.unwrap()
 }
 
 /// Joins a room. Also returns the welcome message.

@@ -154,6 +154,7 @@ fn html(resources: &[(String, Destination)]) -> String {
 #[cfg(test)]
 mod tests {
     use asgi::{AppError, Extension, Extensions};
+    use asgi_spec::Lint;
     use asgi_testing::{Client, Response};
     use http::header::LINK;
 
@@ -162,7 +163,7 @@ mod tests {
     fn client() -> Client {
         let all = [Extension::Push, Extension::EarlyHint];
         let none = Extensions::new();
-        Client::new(app).extensions(all.into_iter().fold(none, Extensions::with))
+        Client::new(Lint::new(app)).extensions(all.into_iter().fold(none, Extensions::with))
     }
 
     fn paths(response: &Response) -> Vec<String> {

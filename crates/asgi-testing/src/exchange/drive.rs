@@ -211,7 +211,7 @@ impl Exchange {
             pushed.client = scope.client.clone();
             pushed.server = scope.server.clone();
             pushed.state = scope.state.clone();
-            // RFC 9113 §8.4: "PUSH_PROMISE frames MUST NOT be sent on" a stream that was promised.
+            // RFC 9113 §6.6: "PUSH_PROMISE frames MUST only be sent on a peer-initiated stream".
             pushed.extensions = scope.extensions.clone().without(Extension::Push);
             let title = format!("the pushed GET {}", push.path);
             let record = CallRecord::new(title, Some(&self.waiter.record));

@@ -331,7 +331,7 @@ fn a_response_before_the_end_of_the_upload_is_followed_by_a_reset_with_no_error(
     let mut peer = server.connect();
     peer.post(1, "/");
     assert_eq!(peer.expect_response(1, 200).text(), "hello");
-    // RFC 9113 §8.1: "the server MAY request that the client abort transmission of a request
+    // RFC 9113 §8.1: "a server MAY request that the client abort transmission of a request
     // without error by sending a RST_STREAM with an error code of NO_ERROR after sending a
     // complete response".
     peer.expect_reset(1, code::NO_ERROR);

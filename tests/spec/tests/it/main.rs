@@ -7,6 +7,7 @@ mod broken;
 mod command;
 mod files;
 mod linked;
+mod lint;
 mod python;
 mod streams;
 mod tiny;

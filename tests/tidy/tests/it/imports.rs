@@ -27,11 +27,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    ("asgi-tower", &["asgi", "asgi-rules", "asgi-util", ANY]),
     // It shares no code with a server, so that both cannot make the same mistake.
     ("asgi-spec", &["asgi", ANY]),
     ("asgi-spec-probe", &["asgi-abi", "asgi-spec"]),
     ("ferricorn", &["asgi", "asgi-rules", ANY]),
     ("ferricorn-cli", &["asgi", "asgi-abi", "ferricorn", ANY]),
+    ("axum-app", &["asgi-abi", "asgi-tower", "ferricorn", ANY]),
+    ("axum-hosts-asgi", &["asgi", "asgi-tower", "asgi-util", ANY]),
     ("calculator", &["asgi", "asgi-abi", "asgi-util", ANY]),
     ("hello", &["asgi", "asgi-abi", ANY]),
     ("proxy", &["asgi", "asgi-abi", "asgi-util", ANY]),
@@ -42,13 +45,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "tiny-server",
         &["asgi", "asgi-abi", "asgi-rules", "asgi-util", ANY],
     ),
-    ("adopters", &["asgi", "asgi-abi", "asgi-util", ANY]),
+    (
+        "adopters",
+        &["asgi", "asgi-abi", "asgi-tower", "asgi-util", ANY],
+    ),
     ("e2e", &[ANY]),
     ("test-support", &["asgi", "asgi-abi", "ferricorn", ANY]),
     // Its library shares no code with the server, so that both cannot make the same mistake.
     ("http2", &[ANY]),
     ("spec-tests", &[]),
     ("tidy", &[]),
+    ("tower-tests", &[]),
 ];
 
 /// What only the tests and examples of a package may depend on, of this workspace.
@@ -58,16 +65,22 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-abi", &["asgi-rules", "asgi-testing", "ferricorn"]),
     ("asgi-testing", &[]),
     ("asgi-util", &["asgi-testing"]),
+    (
+        "asgi-tower",
+        &["asgi-abi", "asgi-testing", "ferricorn", "test-support"],
+    ),
     ("asgi-spec", &[]),
     ("asgi-spec-probe", &[]),
     ("ferricorn", &["asgi-testing"]),
     ("ferricorn-cli", &[]),
-    ("calculator", &["asgi-testing"]),
+    ("calculator", &["asgi-spec", "asgi-testing"]),
+    ("axum-app", &["asgi", "asgi-testing", "test-support"]),
+    ("axum-hosts-asgi", &["test-support"]),
     ("hello", &["asgi-testing"]),
-    ("proxy", &["http2", "test-support"]),
-    ("push", &["asgi-testing"]),
-    ("chat", &["asgi-testing"]),
-    ("ws-echo", &["asgi-testing"]),
+    ("proxy", &["asgi-spec", "http2", "test-support"]),
+    ("push", &["asgi-spec", "asgi-testing"]),
+    ("chat", &["asgi-spec", "asgi-testing"]),
+    ("ws-echo", &["asgi-spec", "asgi-testing"]),
     ("tiny-server", &["asgi-abi"]),
     ("adopters", &["asgi-testing", "test-support"]),
     (
@@ -76,6 +89,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
             "asgi",
             "asgi-abi",
             "asgi-rules",
+            "asgi-spec",
             "asgi-testing",
             "ferricorn",
             "http2",
@@ -86,9 +100,21 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http2", &["asgi", "ferricorn", "test-support"]),
     (
         "spec-tests",
-        &["asgi", "asgi-spec", "ferricorn", "test-support"],
+        &[
+            "asgi",
+            "asgi-rules",
+            "asgi-spec",
+            "asgi-testing",
+            "ferricorn",
+            "http2",
+            "test-support",
+        ],
     ),
     ("tidy", &[]),
+    (
+        "tower-tests",
+        &["asgi", "asgi-tower", "ferricorn", "test-support"],
+    ),
 ];
 
 /// Any package that is not of this workspace.

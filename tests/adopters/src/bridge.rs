@@ -1,4 +1,4 @@
-//! A router of axum. Nothing but [`app`] knows that it runs on a bridge.
+//! A router of axum. Nothing but [`app`] knows that it runs as an app.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -16,11 +16,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http::{StatusCode, header};
 
-use super::Axum;
-
 /// The app.
 pub fn app() -> impl asgi::App {
-    Axum(router())
+    asgi_tower::app(router())
 }
 
 /// How many handlers run, and what they have received last, by a name that the client gives.
