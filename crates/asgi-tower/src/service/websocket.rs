@@ -39,7 +39,7 @@ const ROOM: usize = 64 * 1024;
 /// How long a client may take to answer a close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type HostedSocket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// A handshake that the host can accept.
 pub(super) struct HostHandshake {
@@ -289,7 +289,7 @@ fn refusal(verdict: Option<WebSocketVerdict>) -> StatusCode {
 }
 
 /// Reads from the client. It reads one message ahead, so that a close or a ping before it is seen.
-async fn incoming(exchange: &WebSocketExchange, from_client: &mut SplitStream<Socket>) {
+async fn incoming(exchange: &WebSocketExchange, from_client: &mut SplitStream<HostedSocket>) {
     while let Some(Ok(message)) = from_client.next().await {
         let message = match message {
             WireMessage::Text(text) => match Text::try_from(Bytes::from(text)) {
@@ -317,7 +317,7 @@ async fn incoming(exchange: &WebSocketExchange, from_client: &mut SplitStream<So
 /// Writes to the client until the app has ended. Returns whether the closing handshake can complete.
 async fn outgoing(
     exchange: &WebSocketExchange,
-    mut to_client: SplitSink<Socket, WireMessage>,
+    mut to_client: SplitSink<HostedSocket, WireMessage>,
     mut verdict: oneshot::Receiver<WebSocketVerdict>,
 ) -> bool {
     loop {

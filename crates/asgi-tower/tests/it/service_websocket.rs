@@ -213,6 +213,30 @@ fn two_full_directions_do_not_wait_for_each_other() {
 }
 
 #[test]
+fn an_app_in_a_router_in_an_app_has_websockets() {
+    run(async {
+        let echo = websocket(async |mut socket: WebSocket| {
+            socket.accept().await?;
+            socket.echo().await?;
+            Ok(())
+        });
+        let router = axum::Router::new().nest_service("/in", asgi_tower::service(echo));
+        let server = test_support::Server::start(asgi_tower::app(router)).await;
+        for over in BOTH {
+            let mut peer = over.open(&server, "/in/side").await;
+            peer.text("hi").await;
+            peer.expect(TEXT, "hi").await;
+            peer.close(3000, "done").await;
+            let (opcode, payload) = peer.next_frame().await;
+            assert_eq!(
+                (opcode & 0x0f, &payload[..2]),
+                (CLOSE, &3000_u16.to_be_bytes()[..])
+            );
+        }
+    });
+}
+
+#[test]
 fn a_request_that_is_no_handshake_stays_a_request() {
     run(async {
         let host = serve(websocket(async |_: WebSocket| Ok(()))).await;
