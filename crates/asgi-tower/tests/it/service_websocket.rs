@@ -1,8 +1,12 @@
 //! WebSockets of an app in an axum program.
 
+use std::time::{Duration, Instant};
+
 use asgi::{AppError, DisconnectReason, Extension, WebSocketAccept, WebSocketClose};
 use test_support::app::{channel, websocket, websocket_with};
-use test_support::websocket_client::{BINARY, CLOSE, Over, PING, PONG, TEXT, close_payload};
+use test_support::websocket_client::{
+    BINARY, CLOSE, HANDSHAKE, Over, PING, PONG, TEXT, close_payload, frame,
+};
 use test_support::{WebSocket, logs, run, within};
 
 use crate::service::serve;
@@ -124,9 +128,11 @@ fn the_end_of_an_app_decides_how_its_socket_closes() {
                 logs::expect_error(&[&format!("GET {target}"), error]);
             }
         }
-        // No close frame.
+        // No close frame, and no wait for one of the client.
+        let began = Instant::now();
         let mut peer = Over::Http1.ask_at(host.0, "/aborts", &[]).await.peer;
         peer.expect_gone().await;
+        assert!(began.elapsed() < Duration::from_secs(4));
     });
 }
 
@@ -250,5 +256,72 @@ fn a_request_that_is_no_handshake_stays_a_request() {
             )
             .await;
         assert_eq!(client.expect_response(200).await.body, "http");
+    });
+}
+
+#[test]
+fn an_app_learns_that_its_client_has_left_before_the_answer() {
+    run(async {
+        let (reports, mut reported) = channel();
+        let waits = websocket_with(reports, async |reports, mut socket: WebSocket| {
+            reports.send(None)?;
+            reports.send(Some(socket.send.closed().await))?;
+            Ok(())
+        });
+        let host = serve(waits).await;
+        let stream = tokio::net::TcpStream::connect(host.0).await.unwrap();
+        let mut client = test_support::Client::tcp(stream);
+        client
+            .write(format!("GET / HTTP/1.1\r\nhost: a\r\n{HANDSHAKE}\r\n"))
+            .await;
+        assert_eq!(within("the start", reported.recv()).await, Some(None));
+        client.reset();
+        let reason = within("the close", reported.recv()).await;
+        assert_eq!(reason, Some(Some(DisconnectReason::Lost)));
+    });
+}
+
+#[test]
+fn a_client_waits_for_an_app_that_does_not_receive() {
+    /// Far more than the buffers of the kernel and of this crate.
+    const MOST: usize = 1024;
+    run(async {
+        let ignores = websocket(async |mut socket: WebSocket| {
+            socket.accept().await?;
+            std::future::pending().await
+        });
+        let host = serve(ignores).await;
+        let mut peer = Over::Http1.ask_at(host.0, "/", &[]).await.peer;
+        let message = frame(0x80 | BINARY, &vec![7; 64 * 1024]);
+        let patience = Duration::from_millis(200);
+        let written = peer.write_until_full(&message, MOST, patience).await;
+        assert!(
+            written < MOST * message.len(),
+            "the host took {written} bytes"
+        );
+    });
+}
+
+#[test]
+fn an_app_waits_for_a_client_that_does_not_read() {
+    /// Far more than the buffers of the kernel and of this crate.
+    const MOST: usize = 1024;
+    run(async {
+        let (reports, mut reported) = channel();
+        let floods = websocket_with(reports, async |reports, mut socket: WebSocket| {
+            socket.accept().await?;
+            for _ in 0..MOST {
+                let message = asgi::WebSocketSend::binary(vec![7; 64 * 1024]);
+                socket.send.send(message).await?;
+            }
+            reports.send(())?;
+            Ok(())
+        });
+        let host = serve(floods).await;
+        let peer = Over::Http1.ask_at(host.0, "/", &[]).await.peer;
+        let patience = Duration::from_millis(200);
+        let all_sent = tokio::time::timeout(patience, reported.recv()).await;
+        assert!(all_sent.is_err(), "the app did not wait");
+        drop(peer);
     });
 }
