@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use asgi::DynApp;
 
+use crate::client::ClientTls;
 use crate::probe::Probe;
 
 /// A server that serves the probe.
@@ -43,6 +44,8 @@ pub(crate) struct Launch {
     pub(crate) lifespan: String,
     /// The file for the lifespan's record.
     pub(crate) record: Option<PathBuf>,
+    /// How its clients speak TLS. `None` without TLS.
+    pub(crate) tls: Option<ClientTls>,
 }
 
 /// Starts servers of one kind.

@@ -237,6 +237,12 @@ impl Peer {
         )
     }
 
+    /// The next event on a stream, if it was received already.
+    pub fn try_next(&mut self, stream: u32) -> Option<Event> {
+        let at = self.inbox.iter().position(|(on, _)| *on == stream)?;
+        self.inbox.remove(at).map(|(_, event)| event)
+    }
+
     /// The next event on a stream, `None` if the connection ends first.
     #[track_caller]
     pub fn next_or_close(&mut self, stream: u32) -> Option<Event> {

@@ -197,8 +197,8 @@ impl Connection {
         Answer::App
     }
 
-    /// RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
-    /// request."
+    /// RFC 9110 §7.8: "A server that receives an Upgrade header field in an HTTP/1.0 request MUST
+    /// ignore that Upgrade field."
     fn is_handshake(&self, scope: &HttpScope) -> bool {
         self.server.config().ws
             && scope.version == Version::HTTP_11

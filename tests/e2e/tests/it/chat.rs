@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use asgi::DynApp;
 use asgi_abi::Library;
+use asgi_spec::Lint;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -23,8 +24,8 @@ fn in_each_form(
     test: impl AsyncFn(Over, Server),
 ) {
     over_both(async |over| {
-        test(over, Server::start(linked()).await).await;
-        test(over, Server::start(loaded()).await).await;
+        test(over, Server::start(Lint::new(linked())).await).await;
+        test(over, Server::start(Lint::new(loaded())).await).await;
     });
 }
 

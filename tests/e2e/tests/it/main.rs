@@ -21,6 +21,7 @@ mod fairness;
 mod framing;
 mod hello;
 mod malformed;
+mod musts;
 mod request;
 mod response;
 mod slow_reader;

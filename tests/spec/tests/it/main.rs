@@ -5,5 +5,9 @@
 
 mod broken;
 mod command;
+mod files;
 mod linked;
+mod lint;
+mod python;
+mod streams;
 mod tiny;

@@ -10,7 +10,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi", &["bytes", "bytestring", "http"]),
     ("asgi-rules", &["asgi", "bytes", "http"]),
     ("asgi-abi", &["asgi", ANY]),
-    ("asgi-testing", &["asgi", "asgi-rules", "bytes", "http"]),
+    // The last two are for the feature `json` only.
+    (
+        "asgi-testing",
+        &["asgi", "asgi-rules", "bytes", "http", "serde", "serde_json"],
+    ),
     (
         "asgi-util",
         &[
@@ -69,14 +73,14 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-spec-probe", &[]),
     ("ferricorn", &["asgi-testing"]),
     ("ferricorn-cli", &[]),
+    ("calculator", &["asgi-spec", "asgi-testing"]),
     ("axum-app", &["asgi", "asgi-testing", "test-support"]),
     ("axum-hosts-asgi", &["test-support"]),
-    ("calculator", &["asgi-testing"]),
     ("hello", &["asgi-testing"]),
-    ("proxy", &["http2", "test-support"]),
-    ("push", &["asgi-testing"]),
-    ("chat", &["asgi-testing"]),
-    ("ws-echo", &["asgi-testing"]),
+    ("proxy", &["asgi-spec", "http2", "test-support"]),
+    ("push", &["asgi-spec", "asgi-testing"]),
+    ("chat", &["asgi-spec", "asgi-testing"]),
+    ("ws-echo", &["asgi-spec", "asgi-testing"]),
     ("tiny-server", &["asgi-abi"]),
     ("adopters", &["asgi-testing", "test-support"]),
     (
@@ -85,6 +89,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
             "asgi",
             "asgi-abi",
             "asgi-rules",
+            "asgi-spec",
             "asgi-testing",
             "ferricorn",
             "http2",
@@ -95,7 +100,15 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http2", &["asgi", "ferricorn", "test-support"]),
     (
         "spec-tests",
-        &["asgi", "asgi-spec", "ferricorn", "test-support"],
+        &[
+            "asgi",
+            "asgi-rules",
+            "asgi-spec",
+            "asgi-testing",
+            "ferricorn",
+            "http2",
+            "test-support",
+        ],
     ),
     ("tidy", &[]),
     (

@@ -20,7 +20,7 @@ use crate::linked::Linked;
 
 /// The requirements that the layer can break. What a server does on the wire without its app, such
 /// as the framing, is not among them.
-const SWITCHES: &[&str] = &[
+pub(crate) const SWITCHES: &[&str] = &[
     "CORE-001", "CORE-007", "CORE-008", "CORE-010", "CORE-011", "CORE-012", "CORE-013", "CORE-014",
     "CORE-015", "CORE-016", "CORE-017", "CORE-020", "CORE-021", "CORE-022", "CORE-024", "CORE-025",
     "CORE-026", "CORE-027", "CORE-028", "CORE-030", "HTTP-001", "HTTP-002", "HTTP-003", "HTTP-004",
@@ -35,9 +35,9 @@ const SWITCHES: &[&str] = &[
 
 /// A layer that breaks one requirement.
 #[derive(Clone)]
-struct Broken {
-    app: DynApp,
-    id: &'static str,
+pub(crate) struct Broken {
+    pub(crate) app: DynApp,
+    pub(crate) id: &'static str,
 }
 
 impl App for Broken {
