@@ -50,4 +50,4 @@ pub mod probe;
 pub use lint::{Lint, Side, Violation};
 pub use requirement::{Level, Requirement, requirement, requirements};
 pub use result::Mismatch;
-pub use suite::{Grade, Graded, Interface, Results, ServerUnderTest, Suite, SuiteTls};
+pub use suite::{Grade, Graded, Interface, Results, ServerUnderTest, StatedLimit, Suite, SuiteTls};

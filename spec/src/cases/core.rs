@@ -236,7 +236,11 @@ async fn closed_resolves_after_the_response_and_after_the_client(server: Subject
         }
     };
     let report = run.report().await?;
-    equal("the reason", report.outcomes().get(1), Some(&reason))
+    equal(
+        "the reason",
+        report.outcomes().get(1),
+        Some(&server.outcome(reason)),
+    )
 }
 
 async fn an_error_is_logged_at_most_once(server: Subject) -> Checked {

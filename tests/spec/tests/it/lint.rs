@@ -8,7 +8,7 @@ use asgi_testing::Client;
 use http2::{Event, Peer};
 use test_support::{blocking, library, run};
 
-use crate::broken::{Broken, SWITCHES};
+use crate::broken::{BrokenServer, SWITCHES};
 use crate::linked::Linked;
 
 /// The violations of one side.
@@ -54,8 +54,7 @@ fn lint_finds_a_fault_of_each_broken_server_that_an_app_can_notice() {
         let suite = Suite::new(move |app| {
             let told = Arc::clone(&told);
             let lint = Lint::new(app).report(move |one| told.lock().unwrap().push(one));
-            let app = DynApp::new(lint);
-            Linked::start(DynApp::new(Broken { app, id }))
+            BrokenServer::start(id, DynApp::new(lint))
         });
         let _ = suite.only(id).run();
         let found = found(&violations, Side::Server);
