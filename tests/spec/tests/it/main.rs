@@ -8,6 +8,7 @@ mod command;
 mod host;
 mod library;
 mod linked;
+mod page;
 mod tiny;
 
 use std::sync::Mutex;
