@@ -14,7 +14,7 @@ use crate::probe::DEFAULT_LIFESPAN;
 use crate::result::{Checked, ensure, equal, fail, not_observable, not_supported};
 use crate::suite::{Launch, Subject};
 
-cases! { Http1:
+cases! { [Http1]
     "ABI-001" a_file_that_is_no_app_is_refused,
     "ABI-002" a_library_of_another_version_is_refused,
     "ABI-003" an_app_of_another_size_is_refused,
@@ -65,7 +65,7 @@ impl AbiReport {
 
 /// Asks the lint for its report.
 async fn report(server: &Subject) -> Checked<AbiReport> {
-    let mut client = server.connect().await?;
+    let mut client = server.connect_http1().await?;
     client
         .send("GET /report/abi HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n")
         .await?;
@@ -84,7 +84,7 @@ async fn needs_library(server: &Subject) -> Checked {
 /// Plays a script on the raw ABI.
 async fn script(server: &Subject, name: &str) -> Checked<Received> {
     needs_library(server).await?;
-    let mut client = server.connect().await?;
+    let mut client = server.connect_http1().await?;
     let request = format!("GET /abi/{name} HTTP/1.1\r\nhost: suite\r\nx-a: b\r\n\r\n");
     client.send(request).await?;
     client.response().await
@@ -102,8 +102,8 @@ async fn traffic_keeps(server: &Subject, id: &str) -> Checked {
     needs_library(server).await?;
     for _ in 0..4 {
         let run = server.run("receive-now&body&start=200&more=a&yield=3&last=b");
-        let mut client = server.connect().await?;
-        let head = run.request_as("POST", "content-length: 5\r\n");
+        let mut client = server.connect_http1().await?;
+        let head = run.request_as("POST", "content-length: 5\r\n").http1();
         client.send(head).await?;
         run.after_steps(1).await?;
         client.send("hello").await?;
@@ -156,7 +156,7 @@ async fn refuses(server: &Subject, bytes: &[u8]) -> Checked<(String, PathBuf)> {
     if let Err(error) = fs::write(&path, bytes) {
         return not_observable(format!("{} can't be written: {error}", path.display()));
     }
-    let mut launch = Launch::new(DEFAULT_LIFESPAN);
+    let mut launch = Launch::new(DEFAULT_LIFESPAN, server.endpoint().tls.clone());
     launch.library = Some(path.clone());
     let launched = server.launch_with(launch).await;
     fs::remove_file(&path).ok();
@@ -249,7 +249,7 @@ async fn init_comes_first_and_once(server: Subject) -> Checked {
 
 async fn an_app_whose_init_fails_is_not_served(server: Subject) -> Checked {
     library(&server).await?;
-    let mut launch = Launch::new(DEFAULT_LIFESPAN);
+    let mut launch = Launch::new(DEFAULT_LIFESPAN, server.endpoint().tls.clone());
     let message = "no-database-of-abi-006";
     launch.environment = vec![("ASGI_SPEC_ABI_INIT", message.into())];
     match server.launch_with(launch).await? {
@@ -268,7 +268,7 @@ async fn each_buffer_is_dropped_once(server: Subject) -> Checked {
 
 async fn the_bytes_of_a_buffer_stay(server: Subject) -> Checked {
     needs_library(&server).await?;
-    let mut client = server.connect().await?;
+    let mut client = server.connect_http1().await?;
     let head = "POST /abi/keep HTTP/1.1\r\nhost: suite\r\ncontent-length: 12\r\n\r\n";
     client.send(head).await?;
     for part in ["one ", "two ", "done"] {
@@ -291,8 +291,8 @@ async fn an_output_parameter_is_written_with_its_code_only(server: Subject) -> C
 
 async fn a_task_that_panics_ends_only_its_exchange(server: Subject) -> Checked {
     let other = server.run("start=200&more=a&wait=go&last=b");
-    let mut client = server.connect().await?;
-    client.send(other.request()).await?;
+    let mut client = server.connect_http1().await?;
+    client.send(other.request().http1()).await?;
     let head = client.head().await?;
     let received = script(&server, "panicked").await?;
     equal("the status", received.head.status, 500)?;
@@ -328,7 +328,7 @@ async fn the_waker_of_the_host_works_after_the_task(server: Subject) -> Checked 
 async fn nothing_is_called_after_the_shutdown(server: Subject) -> Checked {
     library(&server).await?;
     let file = server.file("abi");
-    let mut launch = Launch::new(DEFAULT_LIFESPAN);
+    let mut launch = Launch::new(DEFAULT_LIFESPAN, server.endpoint().tls.clone());
     let path = file.display().to_string();
     launch.environment = vec![("ASGI_SPEC_ABI_REPORT", path)];
     let other = match server.launch_with(launch).await? {
@@ -412,7 +412,7 @@ async fn an_error_reaches_the_host_with_its_causes(server: Subject) -> Checked {
     equal("the status", received.head.status, 500)?;
     let status = script(&server, "unsupported").await?.head.status;
     ensure(status >= 400, "a refusal", status)?;
-    let mut client = server.connect().await?;
+    let mut client = server.connect_http1().await?;
     client
         .send("GET /abi/aborted HTTP/1.1\r\nhost: suite\r\n\r\n")
         .await?;

@@ -6,7 +6,7 @@ use crate::client::{BodyEnd, Http1, within_time};
 use crate::result::{Checked, ensure, equal};
 use crate::suite::Subject;
 
-cases! { Http1:
+cases! { [Http1]
     "HTTP-048" an_app_that_is_dropped_leaves_a_response_without_its_end,
     "HTTP-074" a_head_that_does_not_come_has_a_limit,
     "HTTP-075" a_body_that_stops_has_a_limit,
@@ -33,7 +33,7 @@ async fn ends_after(client: &mut Http1, limit: Duration) -> Checked<Vec<u8>> {
 
 async fn a_head_that_does_not_come_has_a_limit(server: Subject) -> Checked {
     let limit = server.time("head-timeout")?;
-    let mut client = server.connect().await?;
+    let mut client = server.connect_http1().await?;
     client.send("GET / HTTP/1.1\r\nhost: su").await?;
     let answer = ends_after(&mut client, limit).await?;
     let right = answer.is_empty() || answer.starts_with(b"HTTP/1.1 408");
@@ -43,8 +43,8 @@ async fn a_head_that_does_not_come_has_a_limit(server: Subject) -> Checked {
 async fn a_body_that_stops_has_a_limit(server: Subject) -> Checked {
     let limit = server.time("body-timeout")?;
     let run = server.run("body&start=200&last=ok");
-    let mut client = server.connect().await?;
-    let head = run.request_as("POST", "content-length: 10\r\n");
+    let mut client = server.connect_http1().await?;
+    let head = run.request_as("POST", "content-length: 10\r\n").http1();
     client.send(head + "hello").await?;
     let report = within_time(limit + LATE, "the end of the body", run.report()).await?;
     let ended = report.outcomes().contains(&"http.disconnect TimedOut");
@@ -54,8 +54,8 @@ async fn a_body_that_stops_has_a_limit(server: Subject) -> Checked {
 async fn a_client_that_does_not_read_has_a_limit(server: Subject) -> Checked {
     let limit = server.time("write-timeout")?;
     let run = server.run("start=200&flood=4096");
-    let mut client = server.connect().await?;
-    client.send(run.request()).await?;
+    let mut client = server.connect_http1().await?;
+    client.send(run.request().http1()).await?;
     client.head().await?;
     tokio::time::sleep(limit + LATE / 2).await;
     let report = run.report().await?;
@@ -68,8 +68,8 @@ async fn an_idle_connection_is_closed(server: Subject) -> Checked {
     server.needs_http_1_1()?;
     let limit = server.time("idle-timeout")?;
     let run = server.run("start=200&last=ok");
-    let mut client = server.connect().await?;
-    client.send(run.request()).await?;
+    let mut client = server.connect_http1().await?;
+    client.send(run.request().http1()).await?;
     client.response().await?;
     let rest = ends_after(&mut client, limit).await?;
     equal("bytes before the end", rest.len(), 0)
@@ -95,8 +95,8 @@ async fn an_app_that_is_dropped_leaves_a_response_without_its_end(server: Subjec
     server.needs_http_1_1()?;
     let grace = server.time("disconnect-grace")?;
     let run = server.run("start=200&more=a&closed&wait=never");
-    let mut client = server.connect().await?;
-    client.send(run.request()).await?;
+    let mut client = server.connect_http1().await?;
+    client.send(run.request().http1()).await?;
     let head = client.head().await?;
     client.expect_bytes(b"a\r\n").await?;
     // It can still read.

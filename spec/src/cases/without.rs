@@ -1,6 +1,6 @@
 //! The requirements that no case checks, each with its reason.
 
-use super::without::Why::{Library, NoCase, NotObservable};
+use super::without::Why::{Library, NotObservable};
 #[cfg(any(test, feature = "cli"))]
 use crate::Requirement;
 use crate::suite::{Grade, matches};
@@ -10,14 +10,12 @@ enum Why {
     NotObservable(&'static str),
     /// `asgi-spec library` checks it.
     Library,
-    NoCase(&'static str),
 }
 
 const OF_APPS: Why = NotObservable("it is about apps, and a suite of servers brings its own app");
 const OF_OPERATORS: Why =
     NotObservable("it depends on a setting of the operator that the suite does not know");
 const PERMISSION: Why = NotObservable("a permission: both ways are right");
-const HTTP_2: Why = NoCase("it is about HTTP/2, and the suite has no client for it yet");
 
 /// An id, or the beginning of ids and `*`.
 const WITHOUT: &[(&str, Why)] = &[
@@ -32,42 +30,26 @@ const WITHOUT: &[(&str, Why)] = &[
         "CORE-031",
         NotObservable("logs mark their errors in different ways"),
     ),
-    ("HTTP-009", HTTP_2),
-    ("HTTP-040", HTTP_2),
-    ("HTTP-044", HTTP_2),
-    ("HTTP-057", HTTP_2),
-    ("HTTP-058", HTTP_2),
     ("HTTP-067", OF_OPERATORS),
     ("HTTP-071", PERMISSION),
-    ("HTTP-081", HTTP_2),
     (
         "HTTP-089",
         NotObservable("it holds if those of the two chapters hold"),
     ),
     ("WS-025", OF_OPERATORS),
     (
-        "WS-030",
-        NoCase("the case must hold a socket open while its server stops"),
-    ),
-    (
         "WS-033",
         NotObservable("the limit is the server's own, and the suite does not know it"),
     ),
-    ("WS-035", NoCase("the suite's client does not compress yet")),
     ("WS-037", OF_OPERATORS),
-    ("WS-040", HTTP_2),
-    ("WS-041", HTTP_2),
-    (
-        "WS-042",
-        NoCase("the case must hold a connection open while its server stops"),
-    ),
     ("LIFE-017", OF_OPERATORS),
-    ("PUSH-*", HTTP_2),
+    ("PUSH-003", PERMISSION),
+    ("PUSH-015", OF_OPERATORS),
+    ("PUSH-025", OF_OPERATORS),
+    ("PUSH-027", PERMISSION),
+    ("PUSH-028", PERMISSION),
     ("HINT-004", PERMISSION),
     ("TRAIL-007", PERMISSION),
-    ("TLS-*", NoCase("the suite has no client for TLS yet")),
-    ("PATH-*", NoCase("the probe sends no files yet")),
-    ("ZERO-*", NoCase("the probe sends no files yet")),
     (
         "DEBUG-*",
         NotObservable("it is about test clients, which have no socket"),
@@ -89,11 +71,10 @@ const WITHOUT: &[(&str, Why)] = &[
 /// Returns the grade of a requirement that no case checks.
 pub(crate) fn missing(id: &str) -> Option<Grade> {
     let (_, why) = WITHOUT.iter().find(|(pattern, _)| matches(pattern, id))?;
-    Some(match why {
-        Library => Grade::NotObservable("of libraries: `asgi-spec library` checks it".into()),
-        NotObservable(reason) => Grade::NotObservable((*reason).into()),
-        NoCase(reason) => Grade::NoCase((*reason).into()),
-    })
+    Some(Grade::NotObservable(match why {
+        Library => "of libraries: `asgi-spec library` checks it".into(),
+        NotObservable(reason) => (*reason).into(),
+    }))
 }
 
 /// The requirements that nothing here can observe: neither a case nor `asgi-spec library`.

@@ -1,4 +1,4 @@
-//! Responses of HTTP/1, as they stand in the bytes.
+//! Responses as a case sees them, and the heads of HTTP/1.
 
 /// The head of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,14 +90,23 @@ pub(crate) enum BodyEnd {
     None,
     /// All bytes of the `content-length` came.
     Length,
-    /// The last chunk came.
-    LastChunk,
+    /// The last chunk came, or END_STREAM, without a length.
+    Marked,
     /// The server closed the connection, and nothing else could show the end.
     Closed,
     /// The connection ended before the body.
     Cut,
     /// The connection was reset before the body's end.
     Reset,
+    /// The stream was reset before the body's end, with this code.
+    StreamReset(u32),
+}
+
+impl BodyEnd {
+    /// Whether the body has no sign of its end.
+    pub(crate) fn is_cut(self) -> bool {
+        matches!(self, Self::Cut | Self::Reset | Self::StreamReset(_))
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use asgi::DynApp;
 
+use crate::client::ClientTls;
 use crate::probe::Probe;
 
 /// A server that serves the probe.
@@ -43,6 +44,8 @@ pub(crate) struct Launch {
     pub(crate) lifespan: String,
     /// The file for the lifespan's record.
     pub(crate) record: Option<PathBuf>,
+    /// How its clients speak TLS. `None` without TLS.
+    pub(crate) tls: Option<ClientTls>,
     /// More variables of the environment, for a library.
     pub(crate) environment: Vec<(&'static str, String)>,
     /// Another file in place of the probe's library.
@@ -50,10 +53,11 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    pub(crate) fn new(lifespan: &str) -> Self {
+    pub(crate) fn new(lifespan: &str, tls: Option<ClientTls>) -> Self {
         Self {
             lifespan: lifespan.into(),
             record: None,
+            tls,
             environment: Vec::new(),
             library: None,
         }

@@ -1,7 +1,7 @@
 //! Programs that outside authors would write on `asgi` and `asgi-util`: each shows that the interface
 //! is enough for its kind.
 //!
-//! - [`bridge`] runs a router of axum that does not know `asgi`.
+//! - [`bridge`] runs a router of axum that does not know `asgi`, with `asgi-tower`.
 //! - [`mini`] is a small web framework and an app that uses it.
 //! - [`middleware`] has middleware that changes, drops, delays, splits and measures.
 //!

@@ -174,7 +174,7 @@ fn a_client_receives_the_close_of_its_handler() {
 }
 
 #[test]
-fn a_ping_of_a_handler_is_answered_by_the_bridge() {
+fn a_ping_of_a_handler_is_answered_before_it_reaches_the_client() {
     BRIDGE.in_memory(async |client| {
         let mut socket = client.websocket("/ws/pings").connect().await.unwrap();
         assert_eq!(socket.receive().await.unwrap(), Message::text("pong: true"));
@@ -189,7 +189,7 @@ fn a_denial_of_axum_reaches_the_client() {
         assert_eq!(response.status(), 401);
         assert_eq!(response.header("www-authenticate"), Some("Basic"));
         assert_eq!(response.text(), "who are you?");
-        for (target, status) in [("/ws/nothing", 404), ("/", 426)] {
+        for (target, status) in [("/ws/nothing", 404), ("/", 400)] {
             let denied = client.websocket(target).connect().await.unwrap_err();
             assert_eq!(denied.status().unwrap(), status, "{target}");
         }

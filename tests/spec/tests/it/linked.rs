@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use asgi::DynApp;
-use asgi_spec::{ServerUnderTest, StatedLimit, Suite};
-use ferricorn::{Bind, Config, Handle, ServeError};
+use asgi_spec::{Grade, Results, ServerUnderTest, StatedLimit, Suite, SuiteTls};
+use ferricorn::{Bind, ClientCertificates, Config, Handle, ServeError, Tls, TlsConfig};
 use test_support::blocking::logged_runtime;
+use test_support::certificates::Authority;
 use test_support::logs::Log;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -52,7 +53,11 @@ pub(crate) struct Linked {
 
 impl Linked {
     pub(crate) fn start(app: DynApp) -> Result<Self, String> {
-        Self::start_with(app, Config::default())
+        Self::start_with(app, None, Config::default())
+    }
+
+    pub(crate) fn start_tls(app: DynApp, tls: &Tls) -> Result<Self, String> {
+        Self::start_with(app, Some(tls), Config::default())
     }
 
     /// Starts a server with [`limits`].
@@ -67,15 +72,18 @@ impl Linked {
         config.ws_ping_interval = Some(LIMIT);
         config.ws_max_message_size = MAX_MESSAGE_SIZE;
         config.ws_max_frame_size = MAX_MESSAGE_SIZE;
-        Self::start_with(app, config)
+        Self::start_with(app, None, config)
     }
 
-    fn start_with(app: DynApp, config: Config) -> Result<Self, String> {
+    fn start_with(app: DynApp, tls: Option<&Tls>, config: Config) -> Result<Self, String> {
         let log = Log::default();
         let runtime = logged_runtime(&log);
         let inside = runtime.enter();
         let bind: Bind = "127.0.0.1:0".parse().unwrap();
-        let listener = bind.listen(&config).unwrap();
+        let mut listener = bind.listen(&config).unwrap();
+        if let Some(tls) = tls {
+            listener = listener.with_tls(tls).unwrap();
+        }
         let address = listener.address().as_ip().unwrap();
         let serve = ferricorn::serve(vec![listener], app, config);
         let handle = serve.handle();
@@ -139,6 +147,68 @@ impl ServerUnderTest for Linked {
 fn the_server_passes_the_suite_of_the_spec() {
     let results = Suite::new(Linked::start).run();
     assert!(results.count("passed") > 80, "{}", results.count("passed"));
+    // Each of the cases for exchanges runs over both.
+    for transport in ["http1", "http2", "websocket", "websocket-http2"] {
+        let passed = passed_over(&results, transport);
+        assert!(passed > 30, "{passed} over {transport}");
+    }
+    results.assert();
+}
+
+fn passed_over(results: &Results, transport: &str) -> usize {
+    let over = results.iter().filter(|one| one.transport == transport);
+    over.filter(|one| one.grade == Grade::Passed).count()
+}
+
+/// TLS of a server that asks for certificates, and of clients that have a valid one and another.
+pub(crate) fn test_tls(asks: ClientCertificates) -> (Tls, SuiteTls) {
+    let authority = Authority::new("authority");
+    let server = authority.server(&["localhost"]);
+    let client = authority.client("alice");
+    let stranger = Authority::new("another").client("mallory");
+    let tls = TlsConfig::new()
+        .certificate_pem(server.chain, server.key)
+        .client_certificates(asks)
+        .client_authorities_pem(authority.pem)
+        .load()
+        .unwrap();
+    let clients = SuiteTls::new()
+        .server_name("localhost")
+        .client_certificate(&client.chain, &client.key, "CN=alice,O=Rust\\, Inc.")
+        .invalid_client_certificate(&stranger.chain, &stranger.key);
+    (tls, clients)
+}
+
+#[test]
+fn a_server_that_lets_invalid_certificates_in_says_so() {
+    let (server, clients) = test_tls(ClientCertificates::DangerouslyUnverified);
+    let results = Suite::new(move |app| Linked::start_tls(app, &server))
+        .tls(clients)
+        .only("TLS-00*")
+        .run();
+    for one in results.iter() {
+        assert_eq!(one.grade, Grade::Passed, "{}", one.requirement.id);
+    }
+    results.assert();
+}
+
+#[test]
+fn the_server_passes_the_suite_over_tls() {
+    let (server, clients) = test_tls(ClientCertificates::Optional);
+    let results = Suite::new(move |app| Linked::start_tls(app, &server))
+        .tls(clients)
+        .http2(true)
+        .run();
+    for one in results
+        .iter()
+        .filter(|one| one.requirement.chapter == "tls")
+    {
+        assert_eq!(one.grade, Grade::Passed, "{}", one.requirement.id);
+    }
+    for transport in ["http1-tls", "http2-tls"] {
+        let passed = passed_over(&results, transport);
+        assert!(passed > 80, "{passed} over {transport}");
+    }
     results.assert();
 }
 

@@ -5,10 +5,15 @@
 
 mod broken;
 mod command;
+mod files;
+mod halves;
 mod host;
 mod library;
 mod linked;
+mod lint;
 mod page;
+mod python;
+mod streams;
 mod tiny;
 
 use std::sync::Mutex;

@@ -10,7 +10,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi", &["bytes", "bytestring", "http"]),
     ("asgi-rules", &["asgi", "bytes", "http"]),
     ("asgi-abi", &["asgi", ANY]),
-    ("asgi-testing", &["asgi", "asgi-rules", "bytes", "http"]),
+    // The last two are for the feature `json` only.
+    (
+        "asgi-testing",
+        &["asgi", "asgi-rules", "bytes", "http", "serde", "serde_json"],
+    ),
     (
         "asgi-util",
         &[
@@ -23,6 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tokio",
         ],
     ),
+    ("asgi-tower", &["asgi", "asgi-rules", "asgi-util", ANY]),
     // It shares no code with a server, so that both cannot make the same mistake.
     ("asgi-spec", &["asgi", "asgi-spec-abi", ANY]),
     // It shares no code with a host or a library either.
@@ -35,6 +40,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("broken-library", &["asgi", "asgi-abi", "asgi-spec-abi"]),
     ("ferricorn", &["asgi", "asgi-rules", ANY]),
     ("ferricorn-cli", &["asgi", "asgi-abi", "ferricorn", ANY]),
+    ("axum-app", &["asgi-abi", "asgi-tower", "ferricorn", ANY]),
+    ("axum-hosts-asgi", &["asgi", "asgi-tower", "asgi-util", ANY]),
     ("calculator", &["asgi", "asgi-abi", "asgi-util", ANY]),
     ("hello", &["asgi", "asgi-abi", ANY]),
     ("proxy", &["asgi", "asgi-abi", "asgi-util", ANY]),
@@ -45,13 +52,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "tiny-server",
         &["asgi", "asgi-abi", "asgi-rules", "asgi-util", ANY],
     ),
-    ("adopters", &["asgi", "asgi-abi", "asgi-util", ANY]),
+    (
+        "adopters",
+        &["asgi", "asgi-abi", "asgi-tower", "asgi-util", ANY],
+    ),
     ("e2e", &[ANY]),
     ("test-support", &["asgi", "asgi-abi", "ferricorn", ANY]),
     // Its library shares no code with the server, so that both cannot make the same mistake.
     ("http2", &[ANY]),
     ("spec-tests", &[]),
     ("tidy", &[]),
+    ("tower-tests", &[]),
 ];
 
 /// What only the tests and examples of a package may depend on, of this workspace.
@@ -61,6 +72,10 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("asgi-abi", &["asgi-rules", "asgi-testing", "ferricorn"]),
     ("asgi-testing", &[]),
     ("asgi-util", &["asgi-testing"]),
+    (
+        "asgi-tower",
+        &["asgi-abi", "asgi-testing", "ferricorn", "test-support"],
+    ),
     ("asgi-spec", &[]),
     ("asgi-spec-abi", &["asgi-abi"]),
     ("asgi-spec-probe", &[]),
@@ -68,12 +83,14 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("broken-library", &[]),
     ("ferricorn", &["asgi-testing"]),
     ("ferricorn-cli", &[]),
-    ("calculator", &["asgi-testing"]),
+    ("calculator", &["asgi-spec", "asgi-testing"]),
+    ("axum-app", &["asgi", "asgi-testing", "test-support"]),
+    ("axum-hosts-asgi", &["test-support"]),
     ("hello", &["asgi-testing"]),
-    ("proxy", &["http2", "test-support"]),
-    ("push", &["asgi-testing"]),
-    ("chat", &["asgi-testing"]),
-    ("ws-echo", &["asgi-testing"]),
+    ("proxy", &["asgi-spec", "http2", "test-support"]),
+    ("push", &["asgi-spec", "asgi-testing"]),
+    ("chat", &["asgi-spec", "asgi-testing"]),
+    ("ws-echo", &["asgi-spec", "asgi-testing"]),
     ("tiny-server", &["asgi-abi"]),
     ("adopters", &["asgi-testing", "test-support"]),
     (
@@ -82,6 +99,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
             "asgi",
             "asgi-abi",
             "asgi-rules",
+            "asgi-spec",
             "asgi-testing",
             "ferricorn",
             "http2",
@@ -92,9 +110,21 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http2", &["asgi", "ferricorn", "test-support"]),
     (
         "spec-tests",
-        &["asgi", "asgi-spec", "ferricorn", "test-support"],
+        &[
+            "asgi",
+            "asgi-rules",
+            "asgi-spec",
+            "asgi-testing",
+            "ferricorn",
+            "http2",
+            "test-support",
+        ],
     ),
     ("tidy", &[]),
+    (
+        "tower-tests",
+        &["asgi", "asgi-tower", "ferricorn", "test-support"],
+    ),
 ];
 
 /// Any package that is not of this workspace.

@@ -104,7 +104,7 @@ const SHARED_NAMES: &[(&str, &str)] = &[
     ),
     (
         "WebSocket",
-        "asgi-testing: of a client; asgi-util: of an app",
+        "asgi-testing: of a client; asgi-util: of an app; asgi-tower: of a handler of axum",
     ),
 ];
 

@@ -23,11 +23,12 @@ use tokio::net::TcpListener;
 
 use self::exchange::Process;
 use self::layer::Broken;
-use self::switches::{HINTS, SWITCHES, WITHOUT_SWITCH};
+pub(crate) use self::switches::SWITCHES;
+use self::switches::{HINTS, WITHOUT_SWITCH};
 use crate::linked::{LIMITED, Linked, limits};
 
 /// A server with a switch.
-struct BrokenServer {
+pub(crate) struct BrokenServer {
     inner: Linked,
     id: &'static str,
     wire: SocketAddr,
@@ -35,7 +36,7 @@ struct BrokenServer {
 
 impl BrokenServer {
     /// Starts a server that breaks the requirement with this id, or none.
-    fn start(id: &'static str, limited: bool, app: DynApp) -> Result<Self, String> {
+    pub(crate) fn start(id: &'static str, limited: bool, app: DynApp) -> Result<Self, String> {
         let process = Arc::new(Process::default());
         let broken = Broken {
             app,

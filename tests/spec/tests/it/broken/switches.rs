@@ -1,7 +1,7 @@
 //! The switches: one for each requirement that a broken server can break.
 
 /// The requirements with a switch.
-pub(super) const SWITCHES: &[&str] = &[
+pub(crate) const SWITCHES: &[&str] = &[
     "CORE-001",
     "CORE-004",
     "CORE-007",
