@@ -36,7 +36,7 @@ cases! {
 }
 
 /// More than a server and two kernels can hold for one connection.
-const FLOOD: usize = 4096;
+const FLOOD: usize = 1024;
 
 async fn the_app_is_called_once_for_a_request(server: Subject) -> Checked {
     let run = server.run("body&start=200&last=ok");
