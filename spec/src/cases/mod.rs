@@ -21,6 +21,7 @@ macro_rules! cases {
     (@over $transport:ident) => { &[$crate::cases::Transport::$transport] };
 }
 
+mod abi;
 mod core;
 mod file;
 mod file_parts;
@@ -32,6 +33,7 @@ mod http_own;
 mod http_response;
 mod http_scope;
 mod lifespan;
+mod limit;
 mod push;
 mod push_exchange;
 mod python;
@@ -46,7 +48,9 @@ mod without;
 use std::pin::Pin;
 
 pub(crate) use self::python::{basis_in_python, not_in_python};
-pub(crate) use self::without::missing;
+#[cfg(all(test, feature = "cli"))]
+pub(crate) use self::without::of_libraries;
+pub(crate) use self::without::{missing, not_observable};
 use crate::result::Checked;
 use crate::suite::Subject;
 
@@ -116,6 +120,8 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         websocket_http2::CASES,
         websocket_drain::CASES,
         lifespan::CASES,
+        abi::CASES,
+        limit::CASES,
     ];
     files.into_iter().flatten()
 }

@@ -6,7 +6,7 @@ use super::violation::Finding;
 
 /// What has come so far.
 #[derive(Debug, Default)]
-pub(crate) struct Received {
+pub(crate) struct ReceivedEvents {
     /// An event has come.
     any: bool,
     /// The last part of a request's body has come.
@@ -46,7 +46,7 @@ pub(crate) struct Done {
     pub(crate) accepted: bool,
 }
 
-impl Received {
+impl ReceivedEvents {
     pub(crate) fn of_request(scope: &HttpScope) -> Self {
         Self {
             length: scope.content_length(),

@@ -50,6 +50,7 @@
 //! | `wait=NAME` | waits for the signal NAME |
 //! | `keep` | parks the receiver and the sender for `/use`, and goes on without them |
 //! | `lend` | parks them and waits until one `/use` is over |
+//! | `last-report=ID` | sends the record of the run ID so far, as the last part |
 //! | `reply` | answers 200 with the record so far |
 //! | `return`, `error=TEXT`, `panic=TEXT`, `abort`, `unsupported` | ends the app |
 //!

@@ -34,15 +34,10 @@ pub(super) fn run(
     selection: &Selection,
     progress: &(dyn Fn(&Graded) + Send + Sync),
 ) -> Result<Results, String> {
-    let launch = Launch {
-        lifespan: DEFAULT_LIFESPAN.into(),
-        record: None,
-        tls: selection.tls.clone(),
-    };
     if let Some(tls) = &selection.tls {
         tls.check()?;
     }
-    let server = launcher.launch(launch)?;
+    let server = launcher.launch(Launch::new(DEFAULT_LIFESPAN, selection.tls.clone()))?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -92,6 +87,7 @@ pub(super) fn run(
                 interface,
                 launcher: Arc::clone(launcher),
                 log: log.clone(),
+                limits: selection.limits.clone(),
             };
             let subject = Subject::new(prefix, transport, place);
             let permits = Arc::clone(&permits);

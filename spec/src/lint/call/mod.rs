@@ -12,15 +12,15 @@ use asgi::http::uri::PathAndQuery;
 use asgi::{AppError, DisconnectReason, ReceiveEvent, Scope, SendError, SendEvent};
 
 use self::model::{InFlight, Model, ModelEffect};
-use super::judged::{Answer, Judged};
+use super::judged::{ExpectedAnswer, Judged};
 use super::lifespan::LifespanEffect;
 use super::process::Process;
-use super::received::{Before, Done, Received};
+use super::received::{Before, Done, ReceivedEvents};
 use super::response::ResponseEffect;
 use super::violation::{Finding, Report, Side, Violation};
 
 /// What one call of the app and its halves share.
-pub(crate) struct Call {
+pub(crate) struct LintedCall {
     kind: &'static str,
     target: Option<(Method, PathAndQuery)>,
     report: Arc<Report>,
@@ -31,7 +31,7 @@ pub(crate) struct Call {
 
 struct CallState {
     model: Model,
-    received: Received,
+    received: ReceivedEvents,
     /// An event that the server is taking at this moment.
     in_flight: Option<InFlight>,
     /// How the client left, as far as the app knows.
@@ -66,7 +66,7 @@ pub(crate) struct Sending {
     gone_before: Option<DisconnectReason>,
 }
 
-impl Call {
+impl LintedCall {
     pub(crate) fn new(
         scope: &Scope,
         report: Arc<Report>,
@@ -74,8 +74,8 @@ impl Call {
         process: Arc<Process>,
     ) -> Self {
         let received = match scope {
-            Scope::Http(http) => Received::of_request(http),
-            _ => Received::default(),
+            Scope::Http(http) => ReceivedEvents::of_request(http),
+            _ => ReceivedEvents::default(),
         };
         let target = match scope {
             Scope::Http(http) => Some((http.method.clone(), http.target.clone())),
@@ -185,7 +185,7 @@ impl Call {
                 return;
             }
             match event {
-                Poll::Pending => Vec::from_iter(Received::waits(before, self.kind)),
+                Poll::Pending => Vec::from_iter(ReceivedEvents::waits(before, self.kind)),
                 Poll::Ready(event) => self.check_event(state, before, event),
             }
         };
@@ -270,22 +270,17 @@ impl Call {
             {
                 self.process.not_ready();
             }
-            let Some(result) = result else {
-                if sending.gone_before.is_some() {
-                    found.push(Finding::server(
-                        "CORE-016",
-                        "`send` waits for a client that is gone",
-                    ));
-                }
-                drop(judged);
-                return self.report(found);
-            };
             match result {
-                Err(error) if error.is_over() => {}
-                Err(error) if error.is_disconnected() => {
+                None if sending.gone_before.is_some() => {
+                    let happened = "`send` waits for a client that is gone";
+                    found.push(Finding::server("CORE-016", happened));
+                }
+                None => {}
+                Some(Err(error)) if error.is_over() => {}
+                Some(Err(error)) if error.is_disconnected() => {
                     found.extend(state.send_failed(error));
                 }
-                result => {
+                Some(result) => {
                     let name = sending.name;
                     if let Some(rule) = &judged.app
                         && !sending.may_be_flush
@@ -438,23 +433,27 @@ impl CallState {
     }
 }
 
-fn check_answer(name: &str, answer: &Answer, result: &Result<(), SendError>) -> Option<Finding> {
+fn check_answer(
+    name: &str,
+    answer: &ExpectedAnswer,
+    result: &Result<(), SendError>,
+) -> Option<Finding> {
     let (id, what) = match (answer, result) {
-        (Answer::Take { misuse, .. }, Err(error)) if error.is_misuse() => (
+        (ExpectedAnswer::Take { misuse, .. }, Err(error)) if error.is_misuse() => (
             *misuse,
             format!("{name} is misuse, and it breaks no rule: {error}"),
         ),
-        (Answer::Take { refused, .. }, Err(error)) => {
+        (ExpectedAnswer::Take { refused, .. }, Err(error)) => {
             ((*refused)?, format!("{name} is refused: {error}"))
         }
-        (Answer::Misuse(rule) | Answer::Refuse(rule), Ok(())) => {
+        (ExpectedAnswer::Misuse(rule) | ExpectedAnswer::Refuse(rule), Ok(())) => {
             (rule.id, format!("{name} {}, and is taken", rule.what))
         }
-        (Answer::Misuse(rule), Err(error)) if !error.is_misuse() => (
+        (ExpectedAnswer::Misuse(rule), Err(error)) if !error.is_misuse() => (
             "CORE-027",
             format!("{name} {}, and is refused instead of misuse", rule.what),
         ),
-        (Answer::Refuse(rule), Err(error)) if !error.is_refused() => (
+        (ExpectedAnswer::Refuse(rule), Err(error)) if !error.is_refused() => (
             "CORE-027",
             format!("{name} {}, and is misuse instead of refused", rule.what),
         ),
@@ -469,7 +468,7 @@ fn panic_with(violations: &[Violation]) -> ! {
 }
 
 /// The exchange, for a message.
-impl fmt::Display for Call {
+impl fmt::Display for LintedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
             Some((_, target)) if self.kind == "websocket" => write!(f, "the WebSocket {target}"),

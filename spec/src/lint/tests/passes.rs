@@ -31,6 +31,7 @@ fn a_right_exchange_has_no_violation() {
                 receive(part("ab", true)),
                 receive(part("c", false)),
                 taken(start()),
+                Step::SendWaits(more("a").into()),
                 taken(more("a")),
                 taken(last("b")),
                 receive(left(Complete)),

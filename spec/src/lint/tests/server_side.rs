@@ -240,6 +240,10 @@ pub(super) fn events() -> Vec<Row> {
                 [closed(Lost), Step::Ready(Poll::Pending)],
             ))
         }),
+        row("CORE-016", || {
+            let waits = Step::SendWaits(start().into());
+            one(Script::new(http(), [closed(Lost), waits]))
+        }),
         row("CORE-017", || one(Script::new(http(), [closed(Complete)]))),
         row("CORE-017", || {
             let steps = [taken(start()), taken(last("")), Step::Closed(Poll::Pending)];

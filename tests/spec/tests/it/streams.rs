@@ -265,7 +265,7 @@ fn over_tls(id: &'static str) -> Suite {
     let (server, clients): (_, SuiteTls) = test_tls(ClientCertificates::DangerouslyUnverified);
     let start = move |app| {
         let app = DynApp::new(StreamLayer { app, id });
-        Linked::start_with(app, Some(&server))
+        Linked::start_tls(app, &server)
     };
     Suite::new(start).tls(clients)
 }
