@@ -51,7 +51,7 @@ async fn serve(
         "/large" => {
             send.send(HttpResponseStart::ok()).await?;
             loop {
-                send.send(HttpResponseBody::more(vec![b'x'; 64 * 1024]))
+                send.send(HttpResponseBody::more(vec![b'x'; 8 * 1024]))
                     .await?;
             }
         }

@@ -37,12 +37,14 @@ mod cases;
 #[doc(hidden)]
 pub mod cli;
 mod client;
+mod lint;
 mod requirement;
 mod result;
 mod suite;
 
 pub mod probe;
 
+pub use lint::{Lint, Side, Violation};
 pub use requirement::{Level, Requirement, requirement, requirements};
 pub use result::Mismatch;
-pub use suite::{Grade, Graded, Results, ServerUnderTest, Suite};
+pub use suite::{Grade, Graded, Interface, Results, ServerUnderTest, StatedLimit, Suite, SuiteTls};

@@ -40,6 +40,24 @@ pub struct Requirement {
     pub sources: String,
 }
 
+impl Requirement {
+    /// The kinds of its sources: `ASGI`, `RFC` and `ours`, each at most once.
+    pub(crate) fn basis(&self) -> Vec<&'static str> {
+        let sources = self.sources.split("; ");
+        let mut kinds = Vec::new();
+        for source in sources {
+            let kind = ["ASGI", "RFC"]
+                .into_iter()
+                .find(|kind| source.starts_with(kind));
+            let kind = kind.unwrap_or("ours");
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+}
+
 /// The strength of a requirement, as in RFC 2119.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -151,6 +169,14 @@ mod tests {
             sources: "ours.".into(),
         };
         assert_eq!(parse("a", text), [expected]);
+    }
+
+    #[test]
+    fn the_basis_names_each_kind_of_source_once() {
+        let basis = |id| requirement(id).map(Requirement::basis).unwrap_or_default();
+        assert_eq!(basis("CORE-014"), ["ours"]);
+        assert_eq!(basis("HTTP-021"), ["ASGI", "ours"]);
+        assert_eq!(basis("WS-029"), ["RFC"]);
     }
 
     #[test]

@@ -43,14 +43,44 @@
 //! }
 //! ```
 //!
+//! # Requests
+//!
+//! A [`Request`] has JSON (feature `json`), a form, a [`Multipart`] form or bytes as its body; a query,
+//! credentials, cookies, a version, a scheme and an address. A [`Client`] can keep cookies and follow
+//! redirects. The assertions of a [`Response`] print what happened if they fail.
+//!
+//! ```
+//! # use asgi::*;
+//! # async fn app(scope: Scope, mut receive: Receiver, mut send: Sender) -> Result<(), AppError> {
+//! #     let Scope::Http(http) = scope else { return Err(AppError::unsupported(&scope)) };
+//! #     if http.path() == "/login" {
+//! #         assert_eq!(receive.body(100).await?, "name=ann&password=a%26b");
+//! #         let start = HttpResponseStart::new(http::StatusCode::SEE_OTHER);
+//! #         let start = start.header("location", "/home").header("set-cookie", "id=7; Path=/");
+//! #         return Ok(send.respond(start, "").await?);
+//! #     }
+//! #     let id = http.headers["cookie"].to_str()?.to_owned();
+//! #     Ok(send.respond(HttpResponseStart::ok(), format!("home of {id}")).await?)
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), AppError> {
+//! # use asgi_testing::Client;
+//! let client = Client::new(app).keep_cookies().follow_redirects(5);
+//! let login = client.post("/login").form([("name", "ann"), ("password", "a&b")]).await?;
+//! login.assert_status(200).assert_text("home of id=7");
+//! assert_eq!(login.redirects()[0].status(), 303);
+//! # Ok(()) }
+//! ```
+//!
 //! # Event by event
 //!
 //! [`Request::start`] returns an [`Exchange`]. With it, a test can send the request body in parts,
-//! take the response event by event, and disconnect at any point.
+//! take the response event by event, see who waits for whom
+//! ([`until_app_waits`](Exchange::until_app_waits)), and disconnect at any point.
 //!
 //! ```
 //! use asgi::{AppError, DisconnectReason, HttpResponseStart, Receiver, Scope, Sender};
-//! use asgi_testing::Client;
+//! use asgi_testing::{AppWait, Client};
 //!
 //! /// Sends server-sent events until the client leaves.
 //! async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
@@ -67,6 +97,8 @@
 //! assert_eq!(status, 200);
 //! assert_eq!(exchange.data().await.unwrap(), "data: tick\n\n");
 //! assert_eq!(exchange.data().await.unwrap(), "data: tick\n\n");
+//! // The app waits until the client reads on.
+//! assert_eq!(exchange.until_app_waits().await, AppWait::Room);
 //!
 //! exchange.disconnect(DisconnectReason::Lost);
 //! let broken = exchange.finish().await.unwrap_err();
@@ -74,6 +106,46 @@
 //! assert!(broken.app_error().unwrap().is_disconnected());
 //! assert_eq!(broken.fault(), None);
 //! # }
+//! ```
+//!
+//! # Apps that misbehave
+//!
+//! A test fails if its app panics, is stuck, or has a fault that the response does not show: it
+//! answered twice, sent something after its end, failed after its response or left a task running.
+//! The failure has the line of the test and the [`History`] of the exchange.
+//! [`Client::allow_faults`] returns the response instead, and [`Client::limit`] says how long an app
+//! may do nothing.
+//!
+//! ```should_panic
+//! # use asgi::*;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+//!     send.respond(HttpResponseStart::ok(), "first").await?;
+//!     let _ = send.respond(HttpResponseStart::ok(), "second").await;
+//!     Ok(())
+//! }
+//! // "the app broke a rule: it sent http.response.start, expected nothing: the response is complete"
+//! let _ = asgi_testing::Client::new(app).get("/").await;
+//! # }
+//! ```
+//!
+//! # Paused time
+//!
+//! The limit is real time, so a test can pause the clock of tokio. While the test is idle, the paused
+//! clock moves on by itself, so an app that sleeps for an hour ends at once:
+//!
+//! ```
+//! # use asgi::*;
+//! # fn main() { tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+//! // In a test: #[tokio::test(start_paused = true)]
+//! async fn app(_: Scope, _: Receiver, mut send: Sender) -> Result<(), AppError> {
+//!     tokio::time::sleep(std::time::Duration::from_secs(3_600)).await;
+//!     Ok(send.respond(HttpResponseStart::ok(), "late").await?)
+//! }
+//! let response = asgi_testing::Client::new(app).get("/").await.unwrap();
+//! response.assert_text("late");
+//! # }) }
 //! ```
 //!
 //! # Startup and shutdown
@@ -133,6 +205,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`WebSocket::split`] makes two halves for two tasks.
+//!
 //! # Where to put the tests
 //!
 //! Files in `tests/` cannot use a crate that is only a `cdylib`. There are two solutions:
@@ -180,18 +254,31 @@
 //! # Notes
 //!
 //! - A test that returns `Result<(), asgi::AppError>` can use `?` on all errors of this crate.
-//! - If the app panics, the test panics.
-//! - If the app never returns, the test hangs. This crate has no clock, so use a time limit such as
-//!   `tokio::time::timeout`.
-//! - The app is polled only after its waker was called. An app that loses its waker hangs here, as
-//!   it does on a server.
+//! - The app is polled only after its waker was called. An app that loses its waker is stuck here, as
+//!   it is on a server.
+//! - An app that blocks its thread stops the test too. After the limit, a report with the history goes
+//!   to the standard error.
 //! - The client sees what the app sends. A server adds to that: `date`, `server` and the framing.
+//!
+//! # Features
+//!
+//! - `json`, off by default: bodies and messages in JSON. It brings `serde` and `serde_json`.
 
 #![forbid(unsafe_code)]
 
+mod alarm;
+mod assertions;
 mod client;
+mod cookies;
+mod describe;
 mod exchange;
+mod halves;
+mod history;
 mod lifespan;
+mod multipart;
+mod record;
+mod redirect;
+mod report;
 mod request;
 mod response;
 mod wake;
@@ -199,8 +286,11 @@ mod websocket;
 
 pub use asgi_rules::Fault;
 pub use client::{Client, Started};
-pub use exchange::{Event, Exchange};
+pub use cookies::CookieJar;
+pub use exchange::{AppWait, Event, Exchange};
+pub use history::History;
 pub use lifespan::LifespanError;
+pub use multipart::Multipart;
 pub use request::Request;
 pub use response::{Broken, Pushed, Response};
-pub use websocket::{Denied, Handshake, WebSocket, WebSocketClosed};
+pub use websocket::{Denied, Handshake, SocketReceiver, SocketSender, WebSocket, WebSocketClosed};

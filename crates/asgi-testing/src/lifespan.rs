@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::poll_fn;
+use std::panic::Location;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -10,14 +10,20 @@ use asgi::{AppError, DynApp, LifespanScope, State};
 use asgi_rules::exchange::LifespanExchange;
 use asgi_rules::{AppEnd, LifespanOutcome};
 
-use crate::wake::{AppTask, lock};
+use crate::halves::recorded;
+use crate::history::{Actor, History};
+use crate::record::CallRecord;
+use crate::report::{Checks, Waiter};
+use crate::wake::{AppReturn, AppTask, lock};
 
 /// The error of a startup or a shutdown.
-#[derive(Debug)]
+///
+/// `Debug` prints the app's error and the history too, because a test that calls `unwrap` prints it.
 pub struct LifespanError {
     stage: LifespanStage,
     message: String,
     app_error: Option<AppError>,
+    history: History,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +42,21 @@ impl LifespanError {
     /// Returns the error that the app returned, if any.
     pub fn app_error(&self) -> Option<&AppError> {
         self.app_error.as_ref()
+    }
+
+    /// Returns what happened in the lifespan.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+}
+
+impl fmt::Debug for LifespanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        if let Some(error) = &self.app_error {
+            write!(f, ": {}", error.chain())?;
+        }
+        write!(f, "\n{}", self.history)
     }
 }
 
@@ -63,23 +84,31 @@ pub(crate) struct LifespanTask {
     app: Mutex<Option<AppTask>>,
     exchange: LifespanExchange,
     app_error: Mutex<Option<AppError>>,
+    record: CallRecord,
+    checks: Checks,
 }
 
 impl LifespanTask {
-    pub(crate) fn start(app: &DynApp) -> Arc<Self> {
+    pub(crate) fn start(app: &DynApp, checks: Checks) -> Arc<Self> {
         let exchange = LifespanExchange::new();
-        let (receive, send) = exchange.halves();
+        let record = CallRecord::new(String::from("the lifespan"), None);
+        let (receive, send) = recorded(exchange.halves(), &record);
         let future = app.start(LifespanScope::new().into(), receive, send);
         Arc::new(Self {
             app: Mutex::new(Some(AppTask::new(future))),
             exchange,
             app_error: Mutex::new(None),
+            record,
+            checks,
         })
     }
 
     /// Waits until the app is ready. Returns `None` if the app does not support lifespans.
-    pub(crate) async fn startup(&self) -> Result<Option<State>, LifespanError> {
-        match poll_fn(|cx| self.poll_outcome(cx)).await {
+    pub(crate) async fn startup(
+        &self,
+        caller: &'static Location<'static>,
+    ) -> Result<Option<State>, LifespanError> {
+        match self.outcome("the startup", caller).await {
             LifespanOutcome::Serve(state) => Ok(Some(state)),
             LifespanOutcome::Refused(message) => Err(self.error(LifespanStage::Startup, message)),
             LifespanOutcome::StartupFailed => {
@@ -90,17 +119,35 @@ impl LifespanTask {
     }
 
     /// Waits until the app has cleaned up.
-    pub(crate) async fn shutdown(&self) -> Result<(), LifespanError> {
+    pub(crate) async fn shutdown(
+        &self,
+        caller: &'static Location<'static>,
+    ) -> Result<(), LifespanError> {
         // An outcome that is still here means that the app ended before the shutdown.
         let earlier_outcome = self.exchange.take_outcome();
+        self.record.note(Actor::Client, "asks for the shutdown");
         if earlier_outcome.is_some() || !self.exchange.shutdown() {
             return self.result_of_early_end();
         }
-        match poll_fn(|cx| self.poll_outcome(cx)).await {
+        match self.outcome("the shutdown", caller).await {
             LifespanOutcome::ShutdownFailed(message) => {
                 Err(self.error(LifespanStage::Shutdown, message))
             }
             _ => Ok(()),
+        }
+    }
+
+    async fn outcome(&self, what: &str, caller: &'static Location<'static>) -> LifespanOutcome {
+        self.waiter(caller)
+            .wait(what, |cx| self.poll_outcome(caller, cx))
+            .await
+    }
+
+    fn waiter(&self, caller: &'static Location<'static>) -> Waiter {
+        Waiter {
+            record: self.record.clone(),
+            checks: self.checks,
+            caller,
         }
     }
 
@@ -118,29 +165,56 @@ impl LifespanTask {
             stage,
             message,
             app_error: lock(&self.app_error).take(),
+            history: self.record.history().clone(),
         }
     }
 
-    fn poll_outcome(&self, cx: &mut Context<'_>) -> Poll<LifespanOutcome> {
-        self.poll_locked(&mut lock(&self.app), cx);
+    fn poll_outcome(
+        &self,
+        caller: &'static Location<'static>,
+        cx: &mut Context<'_>,
+    ) -> Poll<LifespanOutcome> {
+        self.poll_locked(&mut lock(&self.app), caller, cx);
         self.exchange.poll_outcome(cx)
     }
 
-    /// Polls the app while a request runs. Does nothing if another request polls it at this moment.
-    pub(crate) fn poll_in_background(&self, cx: &mut Context<'_>) {
+    /// Polls the app while a request runs, which the test at `caller` awaits. Does nothing if another
+    /// request polls it at this moment.
+    pub(crate) fn poll_in_background(
+        &self,
+        caller: &'static Location<'static>,
+        cx: &mut Context<'_>,
+    ) {
         if let Ok(mut app) = self.app.try_lock() {
-            self.poll_locked(&mut app, cx);
+            self.poll_locked(&mut app, caller, cx);
         }
     }
 
-    fn poll_locked(&self, app: &mut Option<AppTask>, cx: &mut Context<'_>) {
-        if let Some(task) = app
-            && let Poll::Ready(result) = task.poll(cx)
-        {
-            *app = None;
-            let end = AppEnd::from(&result);
-            *lock(&self.app_error) = result.err();
-            self.exchange.ended(end);
+    fn poll_locked(
+        &self,
+        app: &mut Option<AppTask>,
+        caller: &'static Location<'static>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(task) = app else {
+            return;
+        };
+        let waiter = self.waiter(caller);
+        let Poll::Ready(end) = task.poll(&waiter, cx) else {
+            return;
+        };
+        *app = None;
+        match end {
+            AppReturn::Returned(result) => {
+                waiter.note_return(&result);
+                let end = AppEnd::from(&result);
+                *lock(&self.app_error) = result.err();
+                self.exchange.ended(end);
+            }
+            AppReturn::Panicked(text) => {
+                self.exchange.ended(AppEnd::Panicked);
+                waiter.note_panic(&text);
+            }
         }
     }
 }

@@ -9,8 +9,10 @@ use asgi_rules::{Fault, WireEvent};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
+use crate::history::History;
+
 /// The parts of a response that the client has received so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ResponseRecord {
     pub(crate) head: Option<(StatusCode, HeaderMap)>,
     pub(crate) chunks: Vec<Bytes>,
@@ -21,9 +23,28 @@ pub(crate) struct ResponseRecord {
     pub(crate) complete: bool,
     pub(crate) app_error: Option<AppError>,
     pub(crate) fault: Option<Fault>,
+    pub(crate) history: History,
+    /// The redirects that led to this response.
+    redirects: Vec<Response>,
 }
 
 impl ResponseRecord {
+    pub(crate) fn new(history: History) -> Self {
+        Self {
+            head: None,
+            chunks: Vec::new(),
+            trailers: None,
+            early_hints: Vec::new(),
+            pushes: Vec::new(),
+            debug: None,
+            complete: false,
+            app_error: None,
+            fault: None,
+            history,
+            redirects: Vec::new(),
+        }
+    }
+
     /// Adds an event of the response.
     pub(crate) fn add(&mut self, event: WireEvent) {
         match event {
@@ -184,6 +205,16 @@ impl Response {
         &self.record.pushes
     }
 
+    /// Returns the redirects that led to this response, the first one first. See
+    /// [`Client::follow_redirects`](crate::Client::follow_redirects).
+    pub fn redirects(&self) -> &[Self] {
+        &self.record.redirects
+    }
+
+    pub(crate) fn set_redirects(&mut self, redirects: Vec<Self>) {
+        self.record.redirects = redirects;
+    }
+
     /// Returns the values that the app sent with [`HttpResponseDebug`](asgi::HttpResponseDebug).
     pub fn debug(&self) -> Option<&State> {
         self.record.debug.as_ref()
@@ -199,6 +230,11 @@ impl Response {
     pub fn fault(&self) -> Option<Fault> {
         self.record.fault
     }
+
+    /// Returns what happened in this exchange.
+    pub fn history(&self) -> &History {
+        &self.record.history
+    }
 }
 
 impl fmt::Debug for Response {
@@ -212,7 +248,6 @@ impl fmt::Debug for Response {
 }
 
 /// A promised request and its response.
-#[derive(Debug)]
 pub struct Pushed {
     promise: HttpResponsePush,
     result: Result<Response, Broken>,
@@ -243,6 +278,18 @@ impl Pushed {
     }
 }
 
+impl fmt::Debug for Pushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Pushed");
+        shown.field("promise", &self.promise);
+        match &self.result {
+            Ok(response) => shown.field("response", response),
+            Err(broken) => shown.field("broken", &format_args!("{broken}")),
+        };
+        shown.finish()
+    }
+}
+
 /// An incomplete response: the app did not finish it, or the client left before its end.
 ///
 /// It contains the parts that the client received.
@@ -270,6 +317,21 @@ impl Broken {
         &self.0.body
     }
 
+    /// Returns the parts of the body that the client received, as the app sent them.
+    pub fn chunks(&self) -> &[Bytes] {
+        &self.0.record.chunks
+    }
+
+    /// Returns the 103 responses that the client received.
+    pub fn early_hints(&self) -> &[HttpResponseEarlyHint] {
+        &self.0.record.early_hints
+    }
+
+    /// Returns the promised requests with their responses.
+    pub fn pushes(&self) -> &[Pushed] {
+        &self.0.record.pushes
+    }
+
     /// Returns the error that the app returned, if any.
     pub fn app_error(&self) -> Option<&AppError> {
         self.0.record.app_error.as_ref()
@@ -280,17 +342,25 @@ impl Broken {
     pub fn fault(&self) -> Option<Fault> {
         self.0.record.fault
     }
+
+    /// Returns what happened in this exchange.
+    pub fn history(&self) -> &History {
+        &self.0.record.history
+    }
 }
 
+/// Prints what is wrong, why, and the history, because a test that calls `unwrap` prints this.
 impl fmt::Debug for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Broken");
-        if let Some((status, headers)) = &self.0.head {
-            shown.field("status", status);
-            shown.field("headers", headers);
+        let record = &self.0.record;
+        write!(f, "{self}")?;
+        if let Some(fault) = record.fault {
+            write!(f, ": {fault}")?;
         }
-        shown.field("body", &self.0.body);
-        self.0.record.debug_rest(&mut shown)
+        if let Some(error) = &record.app_error {
+            write!(f, ": {}", error.chain())?;
+        }
+        write!(f, "\n{}", record.history)
     }
 }
 

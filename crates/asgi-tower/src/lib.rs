@@ -43,10 +43,13 @@
 //! [`service`](service()) makes a tower service of any app, to nest it in an axum router or to serve it with
 //! hyper.
 //!
+//! [Bring your axum app] says what works, what differs, and what it costs.
+//!
 //! # Features
 //!
 //! - `axum`: `ConnectInfo` and WebSockets for handlers of axum. Off by default.
 //!
+//! [Bring your axum app]: https://github.com/ferricorn/ferricorn/blob/main/docs/axum.md
 //! [axum]: https://docs.rs/axum
 //! [tower]: https://docs.rs/tower
 
@@ -70,3 +73,8 @@ pub use startup::{StartupApp, at_startup};
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct TowerReadme;
+
+// The package does not contain the page. Only its doctests need it.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../docs/axum.md")]
+struct BringYourAxumApp;

@@ -180,10 +180,19 @@ impl Receiver {
     /// Returns a receiver that passes each event through `f` before the app gets it.
     #[must_use]
     pub fn map(self, f: impl FnMut(ReceiveEvent) -> ReceiveEvent + Send + 'static) -> Self {
-        let progress = self.progress;
+        self.wrap(|receive| MapReceive { receive, f })
+    }
+
+    /// Returns a receiver for the half that `wrap` makes around this one.
+    ///
+    /// Unlike [`new`](Self::new), this keeps what is known about the body: if this receiver has
+    /// returned the last part, [`body`](Self::body) of the new one fails with
+    /// [`is_already_read`](BodyError::is_already_read) too. (HTTP-078)
+    #[must_use]
+    pub fn wrap<H: ReceiveHalf + 'static>(self, wrap: impl FnOnce(Self) -> H) -> Self {
         Self {
-            progress,
-            ..Self::new(MapReceive { receive: self, f })
+            progress: self.progress,
+            ..Self::new(wrap(self))
         }
     }
 }

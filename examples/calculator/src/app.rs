@@ -142,6 +142,7 @@ fn result(body: &[u8]) -> Result<f64, &'static str> {
 #[cfg(test)]
 mod tests {
     use asgi::{AppError, Extension, Extensions};
+    use asgi_spec::Lint;
     use asgi_testing::Client;
     use http::Method;
 
@@ -149,7 +150,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_page_pushes_its_style_sheet_and_its_script() -> Result<(), AppError> {
-        let client = Client::new(app).extensions(Extensions::new().with(Extension::Push));
+        let client =
+            Client::new(Lint::new(app)).extensions(Extensions::new().with(Extension::Push));
         let page = client.get("/").await?;
         let pushed: Vec<_> = page.pushes().iter().map(|push| push.path()).collect();
         assert_eq!(pushed, ["/calculator.css", "/calculator.js"]);
@@ -158,14 +160,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_without_push_gets_early_hints() -> Result<(), AppError> {
-        let page = Client::new(app).get("/").await?;
+        let page = Client::new(Lint::new(app)).get("/").await?;
         assert_eq!(page.early_hints().len(), 1);
         Ok(())
     }
 
     #[tokio::test]
     async fn it_calculates() -> Result<(), AppError> {
-        let client = Client::new(app);
+        let client = Client::new(Lint::new(app));
         for (sum, status, answer) in [
             (r#"{"operator":"+","a":2,"b":3}"#, 200, "5.0"),
             (r#"{"operator":"-","a":2,"b":3}"#, 200, "-1.0"),
@@ -193,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_paths_are_404_and_other_methods_405() -> Result<(), AppError> {
-        let client = Client::new(app);
+        let client = Client::new(Lint::new(app));
         assert_eq!(client.get("/nothing").await?.status(), 404);
         assert_eq!(client.request(Method::DELETE, "/").await?.status(), 405);
         Ok(())

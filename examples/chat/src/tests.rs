@@ -1,14 +1,13 @@
 //! Tests of the app, without a server: several clients in the same rooms.
 
-use asgi::Message;
+use asgi_spec::Lint;
 use asgi_testing::{Client, Started, WebSocket};
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::app::app;
 
 async fn chat() -> Started {
-    Client::new(app).startup().await.unwrap()
+    Client::new(Lint::new(app)).startup().await.unwrap()
 }
 
 /// Joins a room. Also returns the welcome message.
@@ -22,19 +21,12 @@ async fn join(client: &Client, place: &str) -> (WebSocket, Value) {
     (websocket, welcome)
 }
 
-#[track_caller]
-fn parse(message: Message) -> Value {
-    serde_json::from_slice(message.as_bytes()).unwrap()
-}
-
 async fn receive(websocket: &mut WebSocket) -> Value {
-    parse(websocket.receive().await.unwrap())
+    websocket.receive_json().await
 }
 
 async fn say(websocket: &mut WebSocket, text: &str) {
-    websocket
-        .send_text(json!({ "say": text }).to_string())
-        .await;
+    websocket.send_json(&json!({ "say": text })).await;
 }
 
 fn said(name: &str, text: &str) -> Value {
@@ -196,14 +188,10 @@ async fn a_slow_member_is_removed_and_the_others_miss_nothing() {
 async fn the_page_and_the_other_paths() {
     let chat = chat().await;
     let page = chat.get("/").await.unwrap();
-    assert_eq!(page.status(), 200);
-    assert_eq!(
-        page.header("content-type"),
-        Some("text/html; charset=utf-8")
-    );
+    page.assert_status(200)
+        .assert_header("content-type", "text/html; charset=utf-8");
     assert!(page.text().contains("new WebSocket("));
-    assert_eq!(chat.get("/nothing").await.unwrap().status(), 404);
-    let post = chat.request(Method::POST, "/").await.unwrap();
-    assert_eq!(post.status(), 405);
+    chat.get("/nothing").await.unwrap().assert_status(404);
+    chat.post("/").await.unwrap().assert_status(405);
     chat.shutdown().await.unwrap();
 }

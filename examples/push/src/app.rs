@@ -154,6 +154,7 @@ fn html(resources: &[(String, Destination)]) -> String {
 #[cfg(test)]
 mod tests {
     use asgi::{AppError, Extension, Extensions};
+    use asgi_spec::Lint;
     use asgi_testing::{Client, Response};
     use http::header::LINK;
 
@@ -162,7 +163,7 @@ mod tests {
     fn client() -> Client {
         let all = [Extension::Push, Extension::EarlyHint];
         let none = Extensions::new();
-        Client::new(app).extensions(all.into_iter().fold(none, Extensions::with))
+        Client::new(Lint::new(app)).extensions(all.into_iter().fold(none, Extensions::with))
     }
 
     fn paths(response: &Response) -> Vec<String> {
@@ -179,7 +180,7 @@ mod tests {
         let paths = paths(&page);
         assert_eq!(paths.len(), 66);
         for path in paths {
-            assert_eq!(client().get(&path).await?.status(), 200, "{path}");
+            client().get(&path).await?.assert_status(200);
         }
         Ok(())
     }
@@ -191,8 +192,7 @@ mod tests {
         assert_eq!(pushed, paths(&page));
         assert!(page.headers().get(LINK).is_none());
         for push in page.pushes() {
-            let response = push.response().map_err(|broken| broken.to_string())?;
-            assert_eq!(response.status(), 200);
+            push.response().unwrap().assert_status(200);
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn there_are_only_64_tiles() -> Result<(), AppError> {
         for path in ["/tile/64", "/tile/", "/tile/-1", "/nothing"] {
-            assert_eq!(client().get(path).await?.status(), 404, "{path}");
+            client().get(path).await?.assert_status(404);
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! Tests of the app, without a server.
 
 use asgi::Message;
+use asgi_spec::Lint;
 use asgi_testing::Client;
 
 use crate::app::app;
 
 #[tokio::test]
 async fn each_message_comes_back_unchanged() {
-    let client = Client::new(app);
+    let client = Client::new(Lint::new(app));
     let websocket = client.websocket("/").subprotocols(["b", "a"]);
     let mut websocket = websocket.connect().await.unwrap();
     assert_eq!(websocket.subprotocol(), Some("b"));
@@ -23,7 +24,7 @@ async fn each_message_comes_back_unchanged() {
 
 #[tokio::test]
 async fn an_http_request_gets_an_explanation() {
-    let response = Client::new(app).get("/").await.unwrap();
+    let response = Client::new(Lint::new(app)).get("/").await.unwrap();
     assert_eq!(response.status(), 200);
     assert!(response.text().contains("WebSocket"));
 }

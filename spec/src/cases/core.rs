@@ -4,7 +4,8 @@ use crate::client::{ConnectionEnding, STALL};
 use crate::result::{Checked, ensure, equal, fail, not_observable, not_supported};
 use crate::suite::Subject;
 
-cases! { Http1:
+cases! {
+    [Http]
     "CORE-001" the_app_is_called_once_for_a_request,
     "CORE-004" a_sender_of_an_app_that_has_ended_is_over,
     "CORE-007" a_dropped_receive_loses_no_event,
@@ -24,13 +25,14 @@ cases! { Http1:
     "CORE-021" the_text_of_an_error_stays_in_the_server,
     "CORE-022" each_scope_has_the_state_of_the_startup,
     "CORE-023" a_value_in_one_scope_is_not_in_another,
-    "CORE-024" a_scope_offers_no_push_on_http_1,
     "CORE-025" an_event_of_an_extension_that_is_not_offered_is_refused,
-    "CORE-026" a_scope_without_tls_holds_no_tls,
+    "CORE-026" a_scope_holds_tls_if_the_connection_uses_it,
     "CORE-027" the_first_error_in_the_order_of_the_spec_wins,
     "CORE-028" an_abort_breaks_the_exchange_off,
     "CORE-029" an_abort_is_not_in_the_log_of_the_operator,
     "CORE-030" each_handle_that_waits_for_the_close_is_woken,
+    [Http1]
+    "CORE-024" a_scope_offers_no_push_on_http_1,
 }
 
 /// More than a server and two kernels can hold for one connection.
@@ -57,12 +59,12 @@ async fn a_dropped_receive_loses_no_event(server: Subject) -> Checked {
         .send(run.request_as("POST", "content-length: 5\r\n"))
         .await?;
     run.after_steps(2).await?;
-    client.send("hello").await?;
+    client.part("hello").await?;
     client.response().await?;
     let report = run.report().await?;
     let received = report.outcomes().concat();
     ensure(
-        received.contains("\"hello\" last"),
+        received.contains("\"hello\"") && received.contains(" last"),
         "the whole body after two dropped receives",
         report.steps(),
     )
@@ -96,7 +98,7 @@ async fn a_wait_wakes_the_task_that_polled_last(server: Subject) -> Checked {
     let using = tokio::spawn(async move { other.ask(&target).await });
     // The second task has polled once its first step is recorded.
     run.after_steps(2).await?;
-    client.send("hello").await?;
+    client.part("hello").await?;
     match using.await {
         Ok(used) => used?,
         Err(error) => return fail("an answer", error),
@@ -158,6 +160,10 @@ async fn misuse_says_what_came_and_what_was_expected(server: Subject) -> Checked
     let run = server.run("last=early&start=200&last=ok");
     run.get().await?;
     let report = run.expect(&["misuse", "ok", "ok"]).await?;
+    if server.is_python() {
+        // ASGI asks for an exception and does not say which.
+        return Ok(());
+    }
     let detail = report.detail(0);
     let says = detail.contains("http.response.body") && detail.contains("http.response.start");
     ensure(
@@ -181,7 +187,12 @@ async fn a_send_to_a_client_that_is_gone_says_why(server: Subject) -> Checked {
     client.send(run.request()).await?;
     client.head().await?;
     client.reset();
-    let report = run.expect(&["ok", "ok", "Lost", "gone"]).await?;
+    let report = run.report().await?;
+    report.needs_asgi((2, 4), "an error of send after a disconnect")?;
+    run.expect(&["ok", "ok", "Lost", "gone"]).await?;
+    if server.is_python() {
+        return Ok(());
+    }
     equal("the reason", report.detail(3), "Lost")
 }
 
@@ -192,7 +203,12 @@ async fn a_send_that_waits_ends_once_the_client_is_gone(server: Subject) -> Chec
     client.head().await?;
     tokio::time::sleep(STALL).await;
     client.reset();
-    equal("the flood", run.report().await?.last(), "gone")
+    let report = run.report().await?;
+    if server.is_python() {
+        // Before version 2.4 of ASGI, a send to a client that is gone does nothing.
+        return Ok(());
+    }
+    equal("the flood", report.last(), "gone")
 }
 
 async fn closed_resolves_after_the_response_and_after_the_client(server: Subject) -> Checked {
@@ -201,27 +217,40 @@ async fn closed_resolves_after_the_response_and_after_the_client(server: Subject
     run.expect(&["ok", "ok", "Complete"]).await?;
 
     // Only the second byte of the body tells that nothing was taken.
-    let run = server.run("closed&start=200&last=ok");
+    let run = server.run("state=begun&closed&start=200&last=ok");
     let mut client = server.connect().await?;
     client
         .send(run.request_as("POST", "content-length: 2\r\n"))
         .await?;
-    client.send("a").await?;
-    client.close_write().await;
-    run.expect(&["Closed", "ok", "ok"]).await.map(drop)
+    run.after_steps(1).await?;
+    client.part("a").await?;
+    let reason = match client.as_http2() {
+        None => {
+            client.close_write().await?;
+            "Closed"
+        }
+        // A client has no way to close its side of HTTP/2 and to stay.
+        Some(_) => {
+            client.reset();
+            "Lost"
+        }
+    };
+    let report = run.report().await?;
+    equal("the reason", report.outcomes().get(1), Some(&reason))
 }
 
 async fn an_error_is_logged_at_most_once(server: Subject) -> Checked {
-    let run = server.run("error=cause%2dof-core-018");
+    let run = server.run(&format!(
+        "error=cause%2dof-core-018-{}.",
+        server.transport()
+    ));
     server.log()?;
     run.get().await?;
     run.report().await?;
     let log = server.log()?;
     // An access log may show the target of the request, where the dash is escaped.
-    let lines = log
-        .lines()
-        .filter(|line| line.contains("cause-of-core-018"));
-    let lines = lines.count();
+    let cause = format!("cause-of-core-018-{}.", server.transport());
+    let lines = log.lines().filter(|line| line.contains(&cause)).count();
     ensure(lines <= 1, "at most one line with the error", lines)
 }
 
@@ -276,6 +305,9 @@ async fn each_scope_has_the_state_of_the_startup(server: Subject) -> Checked {
 async fn a_value_in_one_scope_is_not_in_another(server: Subject) -> Checked {
     let changes = server.run("state=mine&start=200&last=ok");
     changes.get().await?;
+    if changes.report().await?.outcomes()[0] == "no state" {
+        return not_supported("the scope has no state");
+    }
     equal("the change", changes.report().await?.outcomes()[0], "set")?;
     let later = server.run("start=200&last=ok");
     later.get().await?;
@@ -297,6 +329,12 @@ async fn a_scope_offers_no_push_on_http_1(server: Subject) -> Checked {
 }
 
 async fn an_event_of_an_extension_that_is_not_offered_is_refused(server: Subject) -> Checked {
+    if server.is_python() {
+        // ASGI permits a server to offer push to a client that takes none.
+        let run = server.run("debug&start=200&last=ok");
+        run.get().await?;
+        return run.expect(&["refused", "ok", "ok"]).await.map(drop);
+    }
     let run = server.run("push=/x&debug&start=200&push=/x&last=ok");
     let received = run.get().await?;
     equal("the body", received.text().as_str(), "ok")?;
@@ -305,15 +343,15 @@ async fn an_event_of_an_extension_that_is_not_offered_is_refused(server: Subject
         .map(drop)
 }
 
-async fn a_scope_without_tls_holds_no_tls(server: Subject) -> Checked {
+async fn a_scope_holds_tls_if_the_connection_uses_it(server: Subject) -> Checked {
     let run = server.run("start=200&last=ok");
     run.get().await?;
     let report = run.report().await?;
-    equal(
-        "tls in the scope",
-        report.scope("tls").as_bool(),
-        Some(false),
-    )
+    let has = report.scope("tls").as_bool() == Some(true);
+    if server.is_python() && server.has_tls() && !has {
+        return not_supported("the scope does not offer tls");
+    }
+    equal("tls in the scope", has, server.has_tls())
 }
 
 async fn the_first_error_in_the_order_of_the_spec_wins(server: Subject) -> Checked {
@@ -340,23 +378,30 @@ async fn an_abort_breaks_the_exchange_off(server: Subject) -> Checked {
     let run = server.run("abort");
     let mut client = server.connect().await?;
     client.send(run.request()).await?;
-    let (bytes, _) = client.end().await?;
+    let bytes = client.broken_off().await?;
     ensure(
         bytes.is_empty(),
         "no answer",
         bytes.escape_ascii().to_string(),
     )?;
 
-    let run = server.run("start=200&more=part&abort");
+    let run = server.run("start=200&more=part&wait=go&abort");
     let mut client = server.connect().await?;
     client.send(run.request()).await?;
-    let (bytes, ending) = client.end().await?;
-    let complete = bytes.ends_with(b"0\r\n\r\n");
-    ensure(
-        !complete || ending == ConnectionEnding::Reset,
-        "no sign of a complete body",
-        bytes.escape_ascii().to_string(),
-    )
+    client.expect_bytes(b"part").await?;
+    run.signal("go").await?;
+    let complete = match client.as_http2() {
+        None => {
+            let (bytes, ending) = client.end().await?;
+            ending == ConnectionEnding::Closed && bytes.ends_with(b"0\r\n\r\n")
+        }
+        // The reset has another code than that of a complete response.
+        Some(_) => {
+            client.broken_off().await?;
+            false
+        }
+    };
+    ensure(!complete, "no sign of a complete body", "the last chunk")
 }
 
 async fn an_abort_is_not_in_the_log_of_the_operator(server: Subject) -> Checked {

@@ -4,14 +4,14 @@ use crate::client::{BodyEnd, Received};
 use crate::result::{Checked, ensure, equal, fail, not_supported};
 use crate::suite::{RunReport, Subject};
 
-cases! { Http1:
+cases! {
+    [Http]
     "HTTP-050" trailers_leave_out_the_headers_of_the_framing,
     "HTTP-051" trailers_are_one_section,
     "HTTP-052" a_response_with_trailers_has_no_content_length,
     "HTTP-053" trailers_without_a_body_are_taken_and_not_sent,
     "HTTP-054" a_hint_goes_out_at_once,
     "HTTP-055" a_hint_after_the_head_is_refused,
-    "HTTP-056" http_1_0_has_no_hints,
     "HTTP-082" a_hint_does_not_send_the_head,
     "HINT-001" each_hint_is_a_103_of_its_own,
     "HINT-002" a_103_has_the_links_alone,
@@ -23,8 +23,9 @@ cases! { Http1:
     "TRAIL-005" trailers_stay_separate_and_in_order,
     "TRAIL-006" the_trailer_header_stays,
     "HTTP-059" a_push_before_the_last_part_is_no_misuse,
-    "HTTP-060" files_are_not_offered,
     "HTTP-061" debug_is_not_offered,
+    [Http1]
+    "HTTP-056" http_1_0_has_no_hints,
 }
 
 /// Runs steps for a client that accepts trailers.
@@ -57,7 +58,7 @@ async fn trailers_are_one_section(server: Subject) -> Checked {
         .map(|(name, _)| name.as_str())
         .collect();
     equal("the trailers", names, ["x-a", "x-b"])?;
-    equal("the end", received.end, BodyEnd::LastChunk)
+    equal("the end", received.end, BodyEnd::Marked)
 }
 
 async fn a_response_with_trailers_has_no_content_length(server: Subject) -> Checked {
@@ -80,15 +81,15 @@ async fn trailers_without_a_body_are_taken_and_not_sent(server: Subject) -> Chec
     let headers = "te: trailers\r\nconnection: te\r\n";
     client.send(run.request_as("HEAD", headers)).await?;
     client.response_to("HEAD").await?;
+    if !run.report().await?.offers("http.response.trailers") {
+        return not_supported("the scope does not offer trailers");
+    }
     client.send(next.request()).await?;
     equal(
         "the next body",
         client.response().await?.text().as_str(),
         "next",
     )?;
-    if !run.report().await?.offers("http.response.trailers") {
-        return not_supported("the scope does not offer trailers");
-    }
     run.expect(&["ok", "ok", "ok"]).await.map(drop)
 }
 
@@ -124,15 +125,20 @@ async fn a_hint_after_the_head_is_refused(server: Subject) -> Checked {
 
 async fn http_1_0_has_no_hints(server: Subject) -> Checked {
     let run = server.run("hint=%3C/a%3E&start=200&last=ok");
-    let mut client = server.connect().await?;
+    let mut client = server.connect_http1().await?;
     client
         .send(format!("GET {} HTTP/1.0\r\n\r\n", run.target))
         .await?;
     let received = client.response().await?;
     equal("interim responses", received.interim.len(), 0)?;
-    let report = run.expect(&["refused", "ok", "ok"]).await?;
+    let report = run.report().await?;
     let offers = report.offers("http.response.early_hint");
-    equal("early hints are offered", offers, false)
+    equal("early hints are offered", offers, false)?;
+    if server.is_python() {
+        // CORE-025 checks what becomes of the event.
+        return Ok(());
+    }
+    run.expect(&["refused", "ok", "ok"]).await.map(drop)
 }
 
 async fn a_push_before_the_last_part_is_no_misuse(server: Subject) -> Checked {
@@ -143,28 +149,24 @@ async fn a_push_before_the_last_part_is_no_misuse(server: Subject) -> Checked {
     ensure(!misuse, "pushes that are refused", report.steps())
 }
 
-async fn files_are_not_offered(server: Subject) -> Checked {
-    let run = server.run("start=200&last=ok");
-    run.get().await?;
-    let report = run.report().await?;
-    for extension in ["http.response.pathsend", "http.response.zerocopysend"] {
-        equal(extension, report.offers(extension), false)?;
-    }
-    Ok(())
-}
-
 async fn debug_is_not_offered(server: Subject) -> Checked {
     let run = server.run("debug&start=200&last=ok");
     run.get().await?;
-    let report = run.expect(&["refused", "ok", "ok"]).await?;
+    let report = run.report().await?;
     let offers = report.offers("http.response.debug");
-    equal("debug is offered", offers, false)
+    equal("debug is offered", offers, false)?;
+    if server.is_python() {
+        return Ok(());
+    }
+    run.expect(&["refused", "ok", "ok"]).await.map(drop)
 }
 
 async fn a_hint_does_not_send_the_head(server: Subject) -> Checked {
     let run = server.run("start=200&hint=%3C/a%3E&error=early");
-    let received = run.get().await?;
+    let mut client = server.connect().await?;
+    client.send(run.request()).await?;
     need_hints(&run.report().await?)?;
+    let received = client.response().await?;
     equal("interim responses", received.interim.len(), 1)?;
     equal("the status", received.head.status, 500)
 }
@@ -202,7 +204,7 @@ async fn trailers_are_offered_only_to_clients_that_take_them(server: Subject) ->
     let run = server.run("respond=ok");
     let old = server.run("respond=ok");
     run.get().await?;
-    let mut client = server.connect().await?;
+    let mut client = server.connect_http1().await?;
     client
         .send(format!(
             "GET {} HTTP/1.0\r\nte: trailers\r\n\r\n",

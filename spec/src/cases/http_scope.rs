@@ -1,29 +1,32 @@
 //! HTTP §1: the scope.
 
+use crate::client::CaseRequest;
 use crate::result::{Checked, ensure, equal, fail};
 use crate::suite::{Run, RunReport, Subject};
 
-cases! { Http1:
+cases! {
+    [Http]
     "HTTP-001" the_version_is_that_of_the_request,
     "HTTP-002" the_method_keeps_its_case,
-    "HTTP-003" the_scheme_without_tls_is_http,
+    "HTTP-003" the_scheme_is_https_with_tls_and_http_without,
     "HTTP-004" the_target_is_what_came,
     "HTTP-005" the_path_is_decoded_after_the_root_path,
     "HTTP-006" a_percent_sign_without_digits_stays,
     "HTTP-007" bytes_that_are_not_utf_8_become_u_fffd,
     "HTTP-008" headers_are_all_there_in_their_order,
-    "HTTP-010" a_target_in_absolute_form_replaces_the_host,
     "HTTP-011" the_addresses_are_the_ends_of_the_connection,
     "HTTP-012" the_app_is_not_called_for_a_connect,
-    "HTTP-013" the_app_is_not_called_for_a_malformed_request,
     "HTTP-073" options_of_the_whole_server_have_the_target_star,
+    [Http1]
+    "HTTP-010" a_target_in_absolute_form_replaces_the_host,
+    "HTTP-013" the_app_is_not_called_for_a_malformed_request,
 }
 
 /// Answers 200, so that a case can look at the scope.
 const OK: &str = "start=200&last=ok";
 
 /// Sends a request and returns what the app saw.
-async fn report_on(server: &Subject, run: &Run, request: String) -> Checked<RunReport> {
+async fn report_on(server: &Subject, run: &Run, request: CaseRequest) -> Checked<RunReport> {
     let mut client = server.connect().await?;
     client.send(request).await?;
     let received = client.response().await?;
@@ -31,11 +34,25 @@ async fn report_on(server: &Subject, run: &Run, request: String) -> Checked<RunR
     run.report().await
 }
 
+/// The same with the bytes of a request over HTTP/1.
+async fn report_on_bytes(server: &Subject, run: &Run, request: String) -> Checked<RunReport> {
+    let mut client = server.connect_http1().await?;
+    client.send(request).await?;
+    let received = client.response().await?;
+    equal("the status", received.head.status, 200)?;
+    run.report().await
+}
+
 async fn the_version_is_that_of_the_request(server: Subject) -> Checked {
+    if server.is_http2() {
+        let run = server.run(OK);
+        let report = report_on(&server, &run, run.request()).await?;
+        return equal("version", report.scope("http_version").as_str(), Some("2"));
+    }
     for version in ["1.1", "1.0"] {
         let run = server.run(OK);
         let request = format!("GET {} HTTP/{version}\r\nhost: a\r\n\r\n", run.target);
-        let report = report_on(&server, &run, request).await?;
+        let report = report_on_bytes(&server, &run, request).await?;
         equal(
             "version",
             report.scope("http_version").as_str(),
@@ -55,10 +72,11 @@ async fn the_method_keeps_its_case(server: Subject) -> Checked {
     Ok(())
 }
 
-async fn the_scheme_without_tls_is_http(server: Subject) -> Checked {
+async fn the_scheme_is_https_with_tls_and_http_without(server: Subject) -> Checked {
     let run = server.run(OK);
     let report = report_on(&server, &run, run.request()).await?;
-    equal("scheme", report.scope("scheme").as_str(), Some("http"))
+    let scheme = if server.has_tls() { "https" } else { "http" };
+    equal("scheme", report.scope("scheme").as_str(), Some(scheme))
 }
 
 async fn the_target_is_what_came(server: Subject) -> Checked {
@@ -108,7 +126,7 @@ async fn a_target_in_absolute_form_replaces_the_host(server: Subject) -> Checked
         "GET http://other.example:81{} HTTP/1.1\r\nhost: suite\r\n\r\n",
         run.target
     );
-    let report = report_on(&server, &run, request).await?;
+    let report = report_on_bytes(&server, &run, request).await?;
     equal("host", report.headers("host"), vec!["other.example:81"])?;
     equal(
         "target",
@@ -138,11 +156,7 @@ async fn the_addresses_are_the_ends_of_the_connection(server: Subject) -> Checke
 async fn the_app_is_not_called_for_a_connect(server: Subject) -> Checked {
     let run = server.run(OK);
     let mut client = server.connect().await?;
-    let request = format!(
-        "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\nprobe-id: {}\r\n\r\n",
-        run.id
-    );
-    client.send(request).await?;
+    client.send(connect_to_elsewhere(&run)).await?;
     let received = client.response().await?;
     equal("calls of the app", run.report_now().await?.calls(), 0)?;
     let status = received.head.status;
@@ -152,8 +166,8 @@ async fn the_app_is_not_called_for_a_connect(server: Subject) -> Checked {
 async fn the_app_is_not_called_for_a_malformed_request(server: Subject) -> Checked {
     for headers in MALFORMED {
         let run = server.run("body&start=200&last=ok");
-        let mut client = server.connect().await?;
-        client.send(run.request_as("POST", headers)).await?;
+        let mut client = server.connect_http1().await?;
+        client.send(run.request_as("POST", headers).http1()).await?;
         client.close_write().await;
         client.end().await?;
         let calls = run.report_now().await?.calls();
@@ -162,7 +176,15 @@ async fn the_app_is_not_called_for_a_malformed_request(server: Subject) -> Check
     Ok(())
 }
 
-/// Headers that make a head malformed or its framing ambiguous (RFC 9112 §5.1, §6.3).
+/// A CONNECT for a tunnel.
+pub(super) fn connect_to_elsewhere(run: &Run) -> CaseRequest {
+    CaseRequest {
+        target: "example.com:443".into(),
+        ..run.request_as("CONNECT", &format!("probe-id: {}\r\n", run.id))
+    }
+}
+
+/// Headers that make a head of HTTP/1 malformed or its framing ambiguous (RFC 9112 §5.1, §6.3).
 pub(super) const MALFORMED: &[&str] = &[
     "content-length: 5\r\ncontent-length: 6\r\n",
     "content-length: +5\r\n",
@@ -175,10 +197,11 @@ pub(super) const MALFORMED: &[&str] = &[
 
 async fn options_of_the_whole_server_have_the_target_star(server: Subject) -> Checked {
     let run = server.run("");
-    let request = format!(
-        "OPTIONS * HTTP/1.1\r\nhost: a\r\nprobe-id: {}\r\nprobe-steps: {OK}\r\n\r\n",
-        run.id
-    );
+    let headers = format!("probe-id: {}\r\nprobe-steps: {OK}\r\n", run.id);
+    let request = CaseRequest {
+        target: "*".into(),
+        ..run.request_as("OPTIONS", &headers)
+    };
     let report = report_on(&server, &run, request).await?;
     let root = report
         .scope("root_path")

@@ -1,18 +1,19 @@
 //! Lifespan: each case starts a server of its own.
 
-use std::net::SocketAddr;
-
-use crate::client::Http1;
+use crate::client::{Endpoint, Http1};
+use crate::probe::LIFESPAN;
 use crate::result::{Checked, ensure, equal, fail, not_observable};
 use crate::suite::{Other, Record, Subject};
 
-cases! { Http1:
+cases! {
+    [Http1]
     "LIFE-001" the_app_is_called_with_one_lifespan,
     "LIFE-002" the_lifespan_runs_while_the_server_serves,
     "LIFE-003" no_request_is_read_before_the_startup_is_complete,
     "LIFE-004" the_startup_comes_first_and_once,
     "LIFE-005" an_answer_before_the_startup_is_taken,
     "LIFE-006" a_server_does_not_serve_after_a_failed_startup,
+    "LIFE-007" a_startup_that_takes_too_long_has_failed,
     "LIFE-008" an_error_after_a_failed_startup_is_no_other_failure,
     "LIFE-009" an_app_without_a_lifespan_is_served,
     "LIFE-010" an_app_that_ends_before_its_startup_is_not_served,
@@ -44,9 +45,9 @@ async fn refuses(server: &Subject, lifespan: &str) -> Checked<(String, Record)> 
 }
 
 /// Sends a request to another server than the one under test.
-async fn status_of(address: SocketAddr, server: &Subject) -> Checked<u16> {
+async fn status_of(endpoint: &Endpoint, server: &Subject) -> Checked<u16> {
     let trace = server.trace().clone();
-    let mut client = Http1::connect(address, "client".into(), trace).await?;
+    let mut client = Http1::connect(endpoint, "client".into(), trace).await?;
     client
         .send("GET /run/other?start=200&last=ok HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         .await?;
@@ -68,7 +69,11 @@ async fn no_request_is_read_before_the_startup_is_complete(server: Subject) -> C
     // that it serves. The step before the answer must be done then.
     let steps = "receive&busy=300&state=late&startup-complete&receive&shutdown-complete";
     let (other, record) = serves(&server, steps).await?;
-    equal("the status", status_of(other.address, &server).await?, 200)?;
+    equal(
+        "the status",
+        status_of(&other.endpoint, &server).await?,
+        200,
+    )?;
     let report = record.read()?;
     other.stop().await.ok();
     let late = report.outcomes().contains(&"set");
@@ -78,7 +83,11 @@ async fn no_request_is_read_before_the_startup_is_complete(server: Subject) -> C
 async fn the_startup_comes_first_and_once(server: Subject) -> Checked {
     let steps = "receive&receive-now&startup-complete&receive&shutdown-complete";
     let (other, record) = serves(&server, steps).await?;
-    equal("the status", status_of(other.address, &server).await?, 200)?;
+    equal(
+        "the status",
+        status_of(&other.endpoint, &server).await?,
+        200,
+    )?;
     let report = record.after_steps(3).await?;
     other.stop().await.ok();
     equal(
@@ -94,7 +103,7 @@ async fn an_answer_before_the_startup_is_taken(server: Subject) -> Checked {
         "startup-complete&receive&receive&shutdown-complete",
     )
     .await?;
-    let status = status_of(other.address, &server).await?;
+    let status = status_of(&other.endpoint, &server).await?;
     let report = record.after_steps(1).await?;
     other.stop().await.ok();
     equal("the status", status, 200)?;
@@ -110,6 +119,11 @@ async fn a_server_does_not_serve_after_a_failed_startup(server: Subject) -> Chec
     )
 }
 
+async fn a_startup_that_takes_too_long_has_failed(server: Subject) -> Checked {
+    server.time("startup-timeout")?;
+    refuses(&server, "receive&wait=never").await.map(drop)
+}
+
 async fn an_error_after_a_failed_startup_is_no_other_failure(server: Subject) -> Checked {
     let steps = "receive&startup-failed=no-database&error=cause-of-life-008";
     let (told, _) = refuses(&server, steps).await?;
@@ -123,7 +137,7 @@ async fn an_error_after_a_failed_startup_is_no_other_failure(server: Subject) ->
 async fn an_app_without_a_lifespan_is_served(server: Subject) -> Checked {
     for steps in ["unsupported", "return", "receive&return"] {
         let (other, _) = serves(&server, steps).await?;
-        let status = status_of(other.address, &server).await?;
+        let status = status_of(&other.endpoint, &server).await?;
         other.stop().await.ok();
         equal(&format!("the status after {steps}"), status, 200)?;
     }
@@ -140,7 +154,7 @@ async fn an_app_that_ends_before_its_startup_is_not_served(server: Subject) -> C
 async fn a_server_serves_on_after_the_lifespan_has_ended(server: Subject) -> Checked {
     for end in ["return", "error=late", "panic=late"] {
         let (other, _) = serves(&server, &format!("receive&startup-complete&{end}")).await?;
-        let status = status_of(other.address, &server).await?;
+        let status = status_of(&other.endpoint, &server).await?;
         other.stop().await.ok();
         equal(&format!("the status after {end}"), status, 200)?;
     }
@@ -151,15 +165,22 @@ async fn the_shutdown_comes_after_the_last_exchange(server: Subject) -> Checked 
     let steps = "receive&startup-complete&receive&shutdown-complete";
     let (other, record) = serves(&server, steps).await?;
     let trace = server.trace().clone();
-    let mut client = Http1::connect(other.address, "client".into(), trace).await?;
-    // The exchange runs on for a while after the server has begun to stop.
+    let mut client = Http1::connect(&other.endpoint, "client".into(), trace).await?;
+    // The exchange runs on for a while after the server has begun to stop. Its last part shows what the
+    // lifespan has received so far.
+    let steps = format!("start=200&more=first&busy=500&last-report={LIFESPAN}");
     client
-        .send("GET /run/other?start=200&more=first&busy=500&last=final HTTP/1.1\r\nhost: a\r\n\r\n")
+        .send(format!(
+            "GET /run/other?{steps} HTTP/1.1\r\nhost: a\r\n\r\n"
+        ))
         .await?;
     client.expect_bytes(b"first").await?;
     let stopping = tokio::spawn(other.stop());
-    client.expect_bytes(b"final").await?;
+    let (rest, _) = client.end().await?;
     drop(client);
+    let rest = String::from_utf8_lossy(&rest);
+    let running = rest.contains("lifespan.startup") && !rest.contains("lifespan.shutdown");
+    ensure(running, "no shutdown while an exchange runs", &rest)?;
     let stopped = match stopping.await {
         Ok(stopped) => stopped?,
         Err(error) => return fail("a stop", error),
@@ -202,8 +223,10 @@ async fn a_failed_shutdown_is_the_end_of_the_server(server: Subject) -> Checked 
 }
 
 async fn an_app_may_return_instead_of_answering_the_shutdown(server: Subject) -> Checked {
-    let (other, _) = serves(&server, "receive&startup-complete&receive&return").await?;
-    equal("the end of the server", other.stop().await?, Ok(()))
+    let (other, record) = serves(&server, "receive&startup-complete&receive&return").await?;
+    equal("the end of the server", other.stop().await?, Ok(()))?;
+    let report = record.read()?;
+    equal("the last event", report.last(), "lifespan.shutdown")
 }
 
 async fn an_app_that_fails_after_the_shutdown_makes_it_fail(server: Subject) -> Checked {

@@ -1,15 +1,18 @@
 //! WebSocket §3 to §5 and §7: messages and closes.
 
+use super::http_end::expect_in_log;
 use super::websocket_handshake::open;
 use crate::client::websocket::{BINARY, CLOSE, PING, PONG, TEXT, close_payload, frame};
 use crate::client::{FIN, STALL};
 use crate::result::{Checked, ensure, equal, fail};
 use crate::suite::Subject;
 
-cases! { WebSocket:
+cases! {
+    [Sockets]
     "WS-014" messages_after_the_close_of_the_app_are_dropped,
     "WS-015" a_message_in_parts_comes_whole,
     "WS-016" a_ping_is_answered_and_not_shown,
+    "WS-017" a_message_beyond_the_limit_closes_with_1009,
     "WS-018" a_close_with_a_code_of_the_protocol_is_misuse,
     "WS-019" a_close_with_a_long_reason_is_misuse,
     "WS-020" the_close_of_the_client_comes_after_its_messages,
@@ -22,6 +25,7 @@ cases! { WebSocket:
     "WS-028" a_close_is_answered_with_its_code,
     "WS-029" a_broken_frame_is_closed_with_the_code_for_it,
     "WS-031" a_close_of_the_server_is_reported,
+    "WS-032" a_silent_client_gets_a_ping,
     "WS-034" the_client_waits_while_the_app_does_not_take_messages,
     "WS-043" an_abort_sends_no_close_frame,
 }
@@ -45,10 +49,10 @@ async fn messages_after_the_close_of_the_app_are_dropped(server: Subject) -> Che
 async fn a_message_in_parts_comes_whole(server: Subject) -> Checked {
     let (run, mut socket) = open(&server, &accepted("receive&receive")).await?;
     // The parts split a character, and a ping comes between them.
-    socket.http.send(frame(TEXT, b"a\xe2\x82")).await?;
+    socket.http.raw(frame(TEXT, b"a\xe2\x82")).await?;
     socket.send(PING, "between").await?;
-    socket.http.send(frame(0, b"\xac")).await?;
-    socket.http.send(frame(FIN, b"b")).await?;
+    socket.http.raw(frame(0, b"\xac")).await?;
+    socket.http.raw(frame(FIN, b"b")).await?;
     socket.send(BINARY, [0, 255]).await?;
     run.expect(&[
         "websocket.connect",
@@ -69,6 +73,22 @@ async fn a_ping_is_answered_and_not_shown(server: Subject) -> Checked {
     run.expect(&["websocket.connect", "ok", message])
         .await
         .map(drop)
+}
+
+async fn a_message_beyond_the_limit_closes_with_1009(server: Subject) -> Checked {
+    let size = server.max_message_size()?;
+    let (run, mut socket) = open(&server, &accepted("receive&receive")).await?;
+    socket.send(TEXT, "x".repeat(size)).await?;
+    run.after_steps(3).await?;
+    socket.send(TEXT, "x".repeat(size + 1)).await?;
+    socket.expect_close(1009).await
+}
+
+async fn a_silent_client_gets_a_ping(server: Subject) -> Checked {
+    let interval = server.time("ping-interval")?;
+    let (_run, mut socket) = open(&server, &accepted("receive")).await?;
+    tokio::time::sleep(interval).await;
+    equal("the frame", socket.frame().await?.opcode, PING)
 }
 
 async fn a_close_with_a_code_of_the_protocol_is_misuse(server: Subject) -> Checked {
@@ -123,7 +143,7 @@ async fn a_client_that_leaves_is_1006(server: Subject) -> Checked {
     ensure(right, "websocket.disconnect 1006", end)?;
 
     let (run, mut socket) = open(&server, &accepted("receive")).await?;
-    socket.http.close_write().await;
+    socket.http.close_write().await?;
     let report = run.report().await?;
     let end = report.last();
     let right = end.starts_with("websocket.disconnect 1006");
@@ -139,8 +159,7 @@ async fn the_app_receives_its_own_close(server: Subject) -> Checked {
 
     let run = server.run("receive&close=4003&receive");
     let mut client = server.connect().await?;
-    let handshake = crate::client::websocket::HANDSHAKE;
-    client.send(run.request_with(handshake)).await?;
+    client.send(run.handshake("")).await?;
     client.response().await?;
     let report = run.report().await?;
     let end = report.last();
@@ -173,12 +192,12 @@ async fn the_server_waits_for_the_close_of_the_client(server: Subject) -> Checke
 
 async fn a_panic_of_a_websocket_app_is_logged(server: Subject) -> Checked {
     server.log()?;
-    let (run, mut socket) = open(&server, &accepted("panic=cause%2dof-ws-027")).await?;
+    let steps = accepted(&format!("panic=cause%2dof-ws-027-{}.", server.transport()));
+    let (run, mut socket) = open(&server, &steps).await?;
     socket.expect_close(1011).await?;
     run.report().await?;
-    let log = server.log()?;
-    let found = log.lines().any(|line| line.contains("cause-of-ws-027"));
-    ensure(found, "a line with the text of the panic", "none")
+    let cause = format!("cause-of-ws-027-{}.", server.transport());
+    expect_in_log(&server, &cause).await
 }
 
 async fn a_close_is_answered_with_its_code(server: Subject) -> Checked {
@@ -226,7 +245,7 @@ fn broken_frames() -> Vec<(&'static str, Vec<u8>, u16)> {
 async fn a_broken_frame_is_closed_with_the_code_for_it(server: Subject) -> Checked {
     for (what, bytes, code) in broken_frames() {
         let (_run, mut socket) = open(&server, &accepted("receive&receive")).await?;
-        socket.http.send(bytes).await?;
+        socket.http.raw(bytes).await?;
         let frame = socket.frame().await?;
         let right = frame.opcode == CLOSE && frame.payload.starts_with(&code.to_be_bytes());
         if !right {
@@ -242,7 +261,7 @@ async fn a_broken_frame_is_closed_with_the_code_for_it(server: Subject) -> Check
 async fn a_close_of_the_server_is_reported(server: Subject) -> Checked {
     let (run, mut socket) = open(&server, &accepted("wait=go&receive&receive")).await?;
     socket.send(TEXT, "before").await?;
-    socket.http.send(frame(FIN | TEXT, b"a\xff")).await?;
+    socket.http.raw(frame(FIN | TEXT, b"a\xff")).await?;
     socket.expect_close(1007).await?;
     run.signal("go").await?;
     let report = run.report().await?;
@@ -262,13 +281,15 @@ async fn the_client_waits_while_the_app_does_not_take_messages(server: Subject) 
     const MOST: usize = 64 << 20;
 
     let (_run, mut socket) = open(&server, &accepted("wait=never")).await?;
-    let message = frame(FIN | BINARY, &[0; 32 << 10]);
-    let sent = socket.http.send_until_it_waits_of(&message, MOST).await?;
+    let size = server.max_message_size().unwrap_or(32 << 10).min(32 << 10);
+    let message = frame(FIN | BINARY, &vec![0; size]);
+    let sent = socket.http.send_until_it_waits(&message, MOST).await?;
     socket.http.reset();
     ensure(sent < MOST, "a server that stops reading", sent)
 }
 
 async fn an_abort_sends_no_close_frame(server: Subject) -> Checked {
-    let (_run, mut socket) = open(&server, &accepted("abort")).await?;
+    let (run, mut socket) = open(&server, &accepted("wait=go&abort")).await?;
+    run.signal("go").await?;
     socket.expect_end().await.map(drop)
 }

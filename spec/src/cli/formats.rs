@@ -5,18 +5,28 @@ use serde_json::{Value, json};
 use crate::suite::{Grade, Graded, Results};
 
 /// All results as JSON.
-pub(super) fn json(results: &Results) -> String {
-    let graded: Vec<Value> = results.iter().map(value).collect();
-    let mut text = json!({ "results": graded }).to_string();
+pub(super) fn json(results: &Results, server: &str) -> String {
+    let graded: Vec<Value> = results
+        .iter()
+        .map(|one| value(one, results.basis(one)))
+        .collect();
+    let mut text = json!({
+        "server": server,
+        "version": env!("CARGO_PKG_VERSION"),
+        "interface": results.interface().name(),
+        "results": graded,
+    })
+    .to_string();
     text.push('\n');
     text
 }
 
-fn value(one: &Graded) -> Value {
+fn value(one: &Graded, basis: Vec<&'static str>) -> Value {
     let mut value = json!({
         "id": one.requirement.id,
         "level": one.requirement.level.word(),
         "chapter": one.requirement.chapter,
+        "basis": basis,
         "text": one.requirement.text,
         "case": one.case,
         "transport": one.transport,

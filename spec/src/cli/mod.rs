@@ -1,6 +1,10 @@
-//! The command line: `run`, `list` and `explain`.
+//! The command line: `run`, `library`, `compare`, `list` and `explain`.
 
+mod certificates;
+mod compare;
 mod formats;
+mod library;
+mod page;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
@@ -10,8 +14,11 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::cases::{cases, missing};
-use crate::suite::{Grade, Graded, Results, Suite, matches};
+use self::certificates::RunCertificates;
+use crate::cases::{cases, missing, not_observable};
+use crate::suite::{
+    Grade, Graded, Results, StatedLimit, Suite, SuiteTls, matches, names_case, split,
+};
 use crate::{Requirement, requirement, requirements};
 
 /// The exit code if a requirement with MUST failed.
@@ -26,9 +33,11 @@ pub fn main() -> ExitCode {
     let arguments = command().get_matches();
     let result = match arguments.subcommand() {
         Some(("run", arguments)) => run(arguments),
+        Some(("library", arguments)) => library::check(arguments),
+        Some(("compare", arguments)) => compare::run(arguments),
         Some(("list", arguments)) => list(arguments),
         Some(("explain", arguments)) => explain(arguments),
-        _ => Err("expected a command: run, list or explain".into()),
+        _ => Err("expected a command: run, library, compare, list or explain".into()),
     };
     match result {
         Ok(code) => code,
@@ -47,6 +56,8 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run_command())
+        .subcommand(library::command())
+        .subcommand(compare::command())
         .subcommand(
             Command::new("list")
                 .about("Lists the requirements, and whether a case checks each")
@@ -73,7 +84,8 @@ fn run_command() -> Command {
             value(
                 "exec",
                 "COMMAND",
-                "Command that starts the server; {probe} and {port} are filled in",
+                "Command that starts the server; {probe} and {port} are filled in, with --tls also \
+                 {cert}, {key} and {client-ca}",
             )
             .required_unless_present("url"),
         )
@@ -81,7 +93,7 @@ fn run_command() -> Command {
             value(
                 "url",
                 "URL",
-                "Server that already serves the probe, such as http://127.0.0.1:8000",
+                "Server that already serves the probe, such as http://127.0.0.1:8000; https uses TLS",
             )
             .conflicts_with("exec"),
         )
@@ -95,7 +107,21 @@ fn run_command() -> Command {
             "stop-by-input",
             "The server stops after a line on its standard input, not after SIGTERM",
         ))
+        .arg(
+            value(
+                "limit",
+                "NAME=VALUE",
+                "A limit that the server has, such as head-timeout=2s; may be repeated",
+            )
+            .action(ArgAction::Append),
+        )
         .arg(flag("no-websocket", "The server has no WebSockets"))
+        .arg(flag(
+            "http2",
+            "The server must speak HTTP/2 [default: the suite finds out]",
+        ))
+        .arg(flag("no-http2", "The server has no HTTP/2").conflicts_with("http2"))
+        .arg(flag("tls", "Use TLS on all connections"))
         .arg(flag("trace", "Print bytes and events of each failure"))
         .arg(value(
             "json",
@@ -107,6 +133,10 @@ fn run_command() -> Command {
             "FILE",
             "Write the results for JUnit readers",
         ))
+        .arg(value("html", "FILE", "Write the results as a page"))
+        .arg(
+            value("name", "NAME", "Name of the server in the results").default_value("this server"),
+        )
 }
 
 fn only() -> Arg {
@@ -114,7 +144,10 @@ fn only() -> Arg {
         .long("only")
         .value_name("ID")
         .action(ArgAction::Append)
-        .help("Only this requirement, or those that begin so: 'HTTP-02*'; may be repeated")
+        .help(
+            "Only this requirement, or those that begin so: 'HTTP-02*', or over one protocol: \
+             HTTP-024@http2; may be repeated",
+        )
 }
 
 fn flag(name: &'static str, help: &'static str) -> Arg {
@@ -126,26 +159,36 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
 
 fn run(arguments: &ArgMatches) -> Result<ExitCode, String> {
     let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str);
-    let mut suite = match (text("exec"), text("url")) {
-        (Some(command), _) if arguments.get_flag("stop-by-input") => {
-            Suite::command_that_reads(command, &probe(text("probe"))?)
-        }
-        (Some(command), _) => Suite::command(command, &probe(text("probe"))?),
-        (_, Some(url)) => Suite::at(address(url)?),
-        _ => return Err("expected --exec or --url".into()),
+    // Its files are needed until the end of the run.
+    let certificates = match arguments.get_flag("tls") {
+        true => Some(RunCertificates::new()?),
+        false => None,
     };
+    let mut suite = suite(arguments, certificates.as_ref())?;
     let patterns = patterns(arguments)?;
     for pattern in &patterns {
         suite = suite.only(pattern);
     }
     suite = suite.websocket(!arguments.get_flag("no-websocket"));
+    if arguments.get_flag("http2") || arguments.get_flag("no-http2") {
+        suite = suite.http2(arguments.get_flag("http2"));
+    }
+    for limit in arguments.get_many::<String>("limit").into_iter().flatten() {
+        let limit = StatedLimit::parse(limit).map_err(|why| format!("--limit {why}"))?;
+        suite = suite.limit(limit);
+    }
     let results = suite.try_run(progress)?;
     clear_progress();
+    let name = text("name").unwrap_or_default();
     if let Some(file) = text("json") {
-        write(file, &formats::json(&results))?;
+        write(file, &formats::json(&results, name))?;
     }
     if let Some(file) = text("junit") {
         write(file, &formats::junit(&results))?;
+    }
+    if let Some(file) = text("html") {
+        let json = formats::json(&results, name);
+        write(file, &page::render(&[(name.into(), json)])?)?;
     }
     if text("json") != Some("-") {
         print(&table::render(&results));
@@ -155,6 +198,40 @@ fn run(arguments: &ArgMatches) -> Result<ExitCode, String> {
         true => ExitCode::from(BREAKS_A_MUST),
         false => ExitCode::SUCCESS,
     })
+}
+
+/// The suite for the server that the arguments name.
+fn suite(arguments: &ArgMatches, certificates: Option<&RunCertificates>) -> Result<Suite, String> {
+    let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str);
+    match (text("exec"), text("url")) {
+        (Some(command), _) => {
+            let (command, tls) = match certificates {
+                Some(certificates) => {
+                    let (command, tls) = certificates.fill_in(command);
+                    (command, Some(tls))
+                }
+                None => (command.to_owned(), None),
+            };
+            let probe = probe_of(&command, text("probe"))?;
+            let suite = match arguments.get_flag("stop-by-input") {
+                true => Suite::command_that_reads(&command, &probe),
+                false => Suite::command(&command, &probe),
+            };
+            Ok(match tls {
+                Some(tls) => suite.tls(tls),
+                None => suite,
+            })
+        }
+        (_, Some(url)) => {
+            let (address, has_tls) = address(url)?;
+            let suite = Suite::at(address);
+            Ok(match has_tls || arguments.get_flag("tls") {
+                true => suite.tls(SuiteTls::new()),
+                false => suite,
+            })
+        }
+        _ => Err("expected --exec or --url".into()),
+    }
 }
 
 /// The failures, each with the command that repeats it.
@@ -168,19 +245,35 @@ fn failures(results: &Results, arguments: &ArgMatches) -> String {
         text.push('\n');
         crate::suite::describe(&one, &mut text);
         text.pop();
-        text += &format!("  repeat    {}\n", repeat(one.requirement.id, arguments));
+        text += &format!("  repeat    {}\n", repeat(&one, arguments));
     }
     text
 }
 
-fn repeat(id: &str, arguments: &ArgMatches) -> String {
-    let mut command = format!("asgi-spec run --only {id} --trace");
+fn repeat(one: &Graded, arguments: &ArgMatches) -> String {
+    let over = one.transport.trim_end_matches("-tls");
+    let id = one.requirement.id;
+    let mut command = format!("asgi-spec run --only {id}@{over} --trace");
+    for name in ["tls", "stop-by-input"] {
+        if arguments.get_flag(name) {
+            command += &format!(" --{name}");
+        }
+    }
     for name in ["exec", "url", "probe"] {
         if let Some(value) = arguments.get_one::<String>(name) {
             command += &format!(" --{name} '{value}'");
         }
     }
     command
+}
+
+/// The library for a command that names it, or nothing for one that has its own probe.
+fn probe_of(command: &str, named: Option<&str>) -> Result<PathBuf, String> {
+    if command.contains("{probe}") {
+        probe(named)
+    } else {
+        Ok(PathBuf::new())
+    }
 }
 
 /// The library of the probe: the one that was named, or the one beside this program.
@@ -202,18 +295,25 @@ fn probe(named: Option<&str>) -> Result<PathBuf, String> {
     ))
 }
 
-fn address(url: &str) -> Result<SocketAddr, String> {
-    let expected = || format!("--url {url}: expected http://HOST:PORT");
-    let rest = url.strip_prefix("http://").ok_or_else(expected)?;
+/// The address in a URL, and whether it asks for TLS.
+fn address(url: &str) -> Result<(SocketAddr, bool), String> {
+    let expected = || format!("--url {url}: expected http://HOST:PORT or https://HOST:PORT");
+    let (rest, has_tls) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, false),
+        (_, Some(rest)) => (rest, true),
+        _ => return Err(expected()),
+    };
     let host = rest.split('/').next().unwrap_or_default();
     let with_port = match host.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_ok() => host.to_owned(),
+        Some((_, port)) if !host.ends_with(']') && !port.is_empty() => return Err(expected()),
+        _ if has_tls => format!("{host}:443"),
         _ => format!("{host}:80"),
     };
     let mut addresses = with_port
         .to_socket_addrs()
         .map_err(|error| format!("--url {url}: {error}"))?;
-    addresses.next().ok_or_else(expected)
+    Ok((addresses.next().ok_or_else(expected)?, has_tls))
 }
 
 /// Shows the number of results on a terminal.
@@ -235,7 +335,8 @@ fn list(arguments: &ArgMatches) -> Result<ExitCode, String> {
     let patterns = patterns(arguments)?;
     let mut text = String::new();
     for one in selected(&patterns) {
-        let count = cases().filter(|case| case.id == one.id).count();
+        let of_it = cases().filter(|case| case.id == one.id);
+        let count: usize = of_it.map(|case| case.transports.len()).sum();
         let checked = match missing(one.id) {
             Some(grade) => grade.name().to_owned(),
             None if count == 1 => "1 case".into(),
@@ -243,6 +344,17 @@ fn list(arguments: &ArgMatches) -> Result<ExitCode, String> {
         };
         let level = one.level.word();
         text += &format!("{:<9} {level:<6} {checked:<14} {}\n", one.id, one.text);
+    }
+    if patterns.is_empty() {
+        let with_case = requirements()
+            .iter()
+            .filter(|one| missing(one.id).is_none());
+        text += &format!(
+            "\n{} requirements: {} with a case, {} not observable\n",
+            requirements().len(),
+            with_case.count(),
+            not_observable().count()
+        );
     }
     print(&text);
     Ok(ExitCode::SUCCESS)
@@ -266,7 +378,9 @@ fn explain(arguments: &ArgMatches) -> Result<ExitCode, String> {
     text.push('\n');
     for case in cases().filter(|case| case.id == one.id) {
         let rule = case.name.replace('_', " ");
-        text += &format!("Case over {}: {rule}\n", case.transport.name());
+        let over = case.transports.iter();
+        let over: Vec<&str> = over.map(|transport| transport.name(false)).collect();
+        text += &format!("Case over {}: {rule}\n", over.join(" and "));
     }
     if let Some(grade) = missing(one.id) {
         text += &format!("{}: {}\n", grade.name(), grade.reason().unwrap_or_default());
@@ -280,11 +394,19 @@ fn patterns(arguments: &ArgMatches) -> Result<Vec<String>, String> {
     let patterns = arguments.get_many::<String>("only").into_iter().flatten();
     let patterns: Vec<String> = patterns.cloned().collect();
     for pattern in &patterns {
-        let selects = requirements().iter().any(|one| matches(pattern, one.id));
+        let (ids, over) = split(pattern);
+        let selects = match over {
+            None => requirements().iter().any(|one| matches(ids, one.id)),
+            Some(_) => cases().any(|case| {
+                let mut over = case.transports.iter();
+                over.any(|over| names_case(pattern, case.id, over.name(false)))
+            }),
+        };
         if !selects {
             return Err(format!(
                 "--only {pattern}: no requirement has such an id; expected one such as HTTP-024, or \
-                 the beginning of one and *, such as 'HTTP-02*'"
+                 the beginning of one and *, such as 'HTTP-02*'; after an @ comes http1, http2, \
+                 websocket or websocket-http2"
             ));
         }
     }
@@ -293,7 +415,10 @@ fn patterns(arguments: &ArgMatches) -> Result<Vec<String>, String> {
 
 fn selected(patterns: &[String]) -> impl Iterator<Item = &'static Requirement> {
     requirements().iter().filter(move |one| {
-        patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, one.id))
+        patterns.is_empty()
+            || patterns
+                .iter()
+                .any(|pattern| matches(split(pattern).0, one.id))
     })
 }
 

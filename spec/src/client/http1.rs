@@ -1,113 +1,31 @@
 //! One connection for HTTP/1.
 
-use std::io;
-use std::net::SocketAddr;
+use super::parse::{self, BodyEnd, Head, Received};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
-use super::parse::{self, BodyEnd, Head, Received};
-use super::{Trace, within};
-use crate::result::{Stop, fail};
+use super::socket::{ConnectionEnding, Endpoint, RawConnection, STALL, WireProtocol};
+use super::{Trace, within, within_time};
+use crate::result::{Checked, Stop, fail};
 
 /// A raw connection. It sends bytes as they are, and reads responses.
 pub(crate) struct Http1 {
-    stream: TcpStream,
-    buffer: BytesMut,
-    trace: Trace,
-    name: String,
-}
-
-/// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConnectionEnding {
-    /// The server closed its side.
-    Closed,
-    /// The server reset the connection.
-    Reset,
+    pub(crate) connection: RawConnection,
 }
 
 impl Http1 {
-    pub(crate) async fn connect(
-        address: SocketAddr,
-        name: String,
-        trace: Trace,
-    ) -> Result<Self, Stop> {
-        let stream = within("a connection", async {
-            match TcpStream::connect(address).await {
-                Ok(stream) => Ok(stream),
-                Err(error) => fail("a connection", error),
-            }
-        })
-        .await?;
-        // A case decides itself how its bytes are split.
-        stream.set_nodelay(true).ok();
-        trace.line(format!("{name} connects"));
-        Ok(Self {
-            stream,
-            buffer: BytesMut::new(),
-            trace,
-            name,
-        })
-    }
-
-    /// The address of this client and that of the server.
-    pub(crate) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.stream.local_addr()?, self.stream.peer_addr()?))
+    pub(crate) async fn connect(endpoint: &Endpoint, name: String, trace: Trace) -> Checked<Self> {
+        let connection = RawConnection::connect(endpoint, WireProtocol::Http1, name, trace).await?;
+        Ok(Self { connection })
     }
 
     /// Sends bytes. If the server is gone, the reads that follow will tell.
-    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Stop> {
-        let bytes = bytes.as_ref();
-        self.trace.bytes(&format!("{} →", self.name), bytes);
-        within("the server to read", async {
-            if let Err(error) = self.stream.write_all(bytes).await {
-                self.trace
-                    .line(format!("{} can't write: {error}", self.name));
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Sends as much as the server takes until it makes the client wait, and returns how much that
-    /// was. At most a little more than `limit` bytes.
-    pub(crate) async fn send_until_it_waits(&mut self, limit: usize) -> Result<usize, Stop> {
-        self.send_until_it_waits_of(&[b'x'; 16 * 1024], limit).await
-    }
-
-    /// The same with a pattern that is repeated.
-    pub(crate) async fn send_until_it_waits_of(
-        &mut self,
-        pattern: &[u8],
-        limit: usize,
-    ) -> Result<usize, Stop> {
-        let mut sent = 0;
-        while sent < limit {
-            let rest = &pattern[sent % pattern.len()..];
-            match tokio::time::timeout(STALL, self.stream.write(rest)).await {
-                Err(_) => break,
-                Ok(Ok(count)) => sent += count,
-                Ok(Err(error)) => return fail("the server to read or to wait", error),
-            }
-        }
-        self.trace.line(format!("{} → {sent} bytes", self.name));
-        Ok(sent)
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> Checked {
+        self.connection.send(bytes.as_ref()).await
     }
 
     /// Closes the client's side. It can still read.
     pub(crate) async fn close_write(&mut self) {
-        self.trace.line(format!("{} closes its side", self.name));
-        // The connection may be gone already.
-        self.stream.shutdown().await.ok();
-    }
-
-    /// Resets the connection.
-    pub(crate) fn reset(self) {
-        self.trace.line(format!("{} resets", self.name));
-        self.stream.set_zero_linger().ok();
+        self.connection.close_write().await;
     }
 
     /// Reads the next head, also that of an interim response.
@@ -165,7 +83,7 @@ impl Http1 {
             received.body = self.take(length);
             received.end = complete.map_or(BodyEnd::Length, broken);
         } else {
-            let ending = within("the end of the body", self.read_to_end()).await?;
+            let ending = within("the end of the body", self.connection.read_to_end()).await?;
             received.body = self.take(usize::MAX);
             received.end = match ending {
                 ConnectionEnding::Closed => BodyEnd::Closed,
@@ -186,22 +104,40 @@ impl Http1 {
         match within(what, self.read_until(count)).await? {
             None => Ok(self.take(count)),
             Some(ending) => {
-                let came = self.buffer.escape_ascii().to_string();
+                let came = self.connection.buffer.escape_ascii().to_string();
                 fail(what, format!("{ending:?} after {came:?}"))
             }
         }
     }
 
+    /// Waits for the end of the connection for as long as this, and returns what came before.
+    pub(crate) async fn end_within(&mut self, limit: Duration) -> Result<Vec<u8>, Stop> {
+        within_time(
+            limit,
+            "the end of the connection",
+            self.connection.read_to_end(),
+        )
+        .await?;
+        Ok(self.take(usize::MAX))
+    }
+
     /// Waits for the end of the connection, and returns what came before.
     pub(crate) async fn end(&mut self) -> Result<(Vec<u8>, ConnectionEnding), Stop> {
-        let ending = within("the end of the connection", self.read_to_end()).await?;
+        let ending = within("the end of the connection", self.connection.read_to_end()).await?;
         Ok((self.take(usize::MAX), ending))
+    }
+
+    /// Waits for the first bytes, and returns what has come. `None` if the connection ends without any.
+    pub(crate) async fn first_bytes(&mut self) -> Checked<Option<Vec<u8>>> {
+        let ended = within("an answer or an end", self.read_until(1)).await?;
+        let bytes = self.take(usize::MAX);
+        Ok(ended.is_none().then_some(bytes))
     }
 
     /// Returns the bytes that have come, or come within a short time. For things that must not
     /// happen.
     pub(crate) async fn anything(&mut self) -> Result<Vec<u8>, Stop> {
-        let more = tokio::time::timeout(STALL, self.fill(self.buffer.len() + 1)).await;
+        let more = tokio::time::timeout(STALL, self.fill(self.connection.buffer.len() + 1)).await;
         if let Ok(more) = more {
             more?;
         }
@@ -237,7 +173,7 @@ impl Http1 {
         loop {
             match self.line().await? {
                 Err(ending) => return Ok(broken(ending)),
-                Ok(line) if line.is_empty() => return Ok(BodyEnd::LastChunk),
+                Ok(line) if line.is_empty() => return Ok(BodyEnd::Marked),
                 Ok(line) => match parse::header(&line) {
                     Ok(trailer) => received.trailers.push(trailer),
                     Err(wrong) => return fail("a trailer", wrong),
@@ -249,12 +185,12 @@ impl Http1 {
     /// Reads a line, or returns how the connection ended before.
     async fn line(&mut self) -> Result<Result<String, ConnectionEnding>, Stop> {
         loop {
-            if let Some(at) = find(&self.buffer, b"\r\n") {
+            if let Some(at) = find(&self.connection.buffer, b"\r\n") {
                 let line = self.take(at);
-                self.buffer.advance(2);
+                self.connection.skip(2);
                 return Ok(Ok(String::from_utf8_lossy(&line).into_owned()));
             }
-            if let Some(ending) = self.fill(self.buffer.len() + 1).await? {
+            if let Some(ending) = self.fill(self.connection.buffer.len() + 1).await? {
                 return Ok(Err(ending));
             }
         }
@@ -263,14 +199,14 @@ impl Http1 {
     /// Takes bytes up to the end of `pattern`, and returns those before it.
     async fn until(&mut self, pattern: &[u8], what: &str) -> Result<Vec<u8>, Stop> {
         loop {
-            if let Some(at) = find(&self.buffer, pattern) {
+            if let Some(at) = find(&self.connection.buffer, pattern) {
                 let before = self.take(at);
-                self.buffer.advance(pattern.len());
+                self.connection.skip(pattern.len());
                 return Ok(before);
             }
-            let wanted = self.buffer.len() + 1;
+            let wanted = self.connection.buffer.len() + 1;
             if let Some(ending) = within(what, self.read_until(wanted)).await? {
-                let came = self.buffer.escape_ascii().to_string();
+                let came = self.connection.buffer.escape_ascii().to_string();
                 return fail(what, format!("{ending:?} after {came:?}"));
             }
         }
@@ -283,51 +219,13 @@ impl Http1 {
     }
 
     async fn read_until(&mut self, wanted: usize) -> Result<Option<ConnectionEnding>, Stop> {
-        while self.buffer.len() < wanted {
-            if let Some(ending) = self.read().await {
-                return Ok(Some(ending));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn read_to_end(&mut self) -> Result<ConnectionEnding, Stop> {
-        loop {
-            if let Some(ending) = self.read().await {
-                return Ok(ending);
-            }
-        }
-    }
-
-    /// Reads once. Returns how the connection ended, if it did.
-    async fn read(&mut self) -> Option<ConnectionEnding> {
-        let old = self.buffer.len();
-        self.buffer.reserve(16 * 1024);
-        match self.stream.read_buf(&mut self.buffer).await {
-            Ok(0) => {
-                self.trace.line(format!("{} ← the end", self.name));
-                Some(ConnectionEnding::Closed)
-            }
-            Ok(_) => {
-                let direction = format!("{} ←", self.name);
-                self.trace.bytes(&direction, &self.buffer[old..]);
-                None
-            }
-            Err(error) => {
-                self.trace.line(format!("{} ← {error}", self.name));
-                Some(ConnectionEnding::Reset)
-            }
-        }
+        self.connection.read_until(wanted).await
     }
 
     fn take(&mut self, most: usize) -> Vec<u8> {
-        let count = most.min(self.buffer.len());
-        self.buffer.split_to(count).to_vec()
+        self.connection.take(most)
     }
 }
-
-/// How long a peer that makes no progress is taken for one that waits.
-pub(crate) const STALL: Duration = Duration::from_millis(400);
 
 fn broken(ending: ConnectionEnding) -> BodyEnd {
     match ending {

@@ -1,12 +1,22 @@
 //! Clients that send exactly the bytes that a case asks for, and may break every rule.
 
+mod exchange;
 mod http1;
+pub(crate) mod http2;
 mod parse;
+mod request;
+mod socket;
+mod tls;
 mod trace;
 pub(crate) mod websocket;
 
-pub(crate) use self::http1::{ConnectionEnding, Http1, STALL};
-pub(crate) use self::parse::{BodyEnd, Received};
+pub(crate) use self::exchange::CaseClient;
+pub(crate) use self::http1::Http1;
+pub(crate) use self::http2::Http2;
+pub(crate) use self::parse::{BodyEnd, Head, Received};
+pub(crate) use self::request::{CHUNKED, CaseRequest, RequestKind};
+pub(crate) use self::socket::{ConnectionEnding, Endpoint, STALL};
+pub(crate) use self::tls::{ClientCertificate, ClientTls, TLS_1_2, TLS_1_3, der_of_pem};
 pub(crate) use self::trace::Trace;
 pub(crate) use self::websocket::FIN;
 

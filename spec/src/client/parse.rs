@@ -1,4 +1,4 @@
-//! Responses of HTTP/1, as they stand in the bytes.
+//! Responses as a case sees them, and the heads of HTTP/1.
 
 /// The head of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,10 @@ impl Head {
         let (version, rest) = first
             .split_once(' ')
             .ok_or_else(|| format!("the status line {first:?}"))?;
+        // Bytes that no response may have before it would stand before the version.
+        if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
+            return Err(format!("the status line {first:?}"));
+        }
         let status = rest.get(..3).and_then(|status| status.parse().ok());
         let mut headers = Vec::new();
         for line in lines {
@@ -86,14 +90,23 @@ pub(crate) enum BodyEnd {
     None,
     /// All bytes of the `content-length` came.
     Length,
-    /// The last chunk came.
-    LastChunk,
+    /// The last chunk came, or END_STREAM, without a length.
+    Marked,
     /// The server closed the connection, and nothing else could show the end.
     Closed,
     /// The connection ended before the body.
     Cut,
     /// The connection was reset before the body's end.
     Reset,
+    /// The stream was reset before the body's end, with this code.
+    StreamReset(u32),
+}
+
+impl BodyEnd {
+    /// Whether the body has no sign of its end.
+    pub(crate) fn is_cut(self) -> bool {
+        matches!(self, Self::Cut | Self::Reset | Self::StreamReset(_))
+    }
 }
 
 #[cfg(test)]
@@ -113,5 +126,6 @@ mod tests {
         let wrong = Head::parse(b"HTTP/1.1 200 OK\r\nno colon").unwrap_err();
         assert_eq!(wrong, "the header line \"no colon\"");
         assert!(Head::parse(b"hello").is_err());
+        assert!(Head::parse(b"evilHTTP/1.1 200 OK\r\na: 1").is_err());
     }
 }

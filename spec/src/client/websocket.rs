@@ -1,9 +1,9 @@
-//! A WebSocket over HTTP/1.1, frame by frame (RFC 6455).
+//! A WebSocket, frame by frame (RFC 6455), over HTTP/1.1 or HTTP/2 (RFC 8441).
 
-use super::{ConnectionEnding, Http1};
+use super::{CaseClient, ConnectionEnding};
 use crate::result::{Checked, equal, fail};
 
-/// The headers of a handshake. The key is the RFC's own example.
+/// The headers of a handshake over HTTP/1.1. The key is the RFC's own example.
 pub(crate) const HANDSHAKE: &str = "upgrade: websocket\r\nconnection: upgrade\r\n\
      sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
@@ -19,17 +19,25 @@ pub(crate) const PONG: u8 = 0xa;
 /// The bit that says that a frame is the last one of its message.
 pub(crate) const FIN: u8 = 0x80;
 
+/// The bit that says that a frame begins a compressed message (RFC 7692 §6).
+pub(crate) const COMPRESSED: u8 = 0x40;
+
 /// The key of each masked frame. Any key is as good as another here.
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
 /// An open WebSocket.
 pub(crate) struct RawSocket {
-    pub(crate) http: Http1,
+    pub(crate) http: CaseClient,
+    /// Whether the server may compress its messages.
+    pub(crate) compressed: bool,
 }
 
 /// A frame of the server, which has no mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawFrame {
+    pub(crate) fin: bool,
+    /// Whether the frame begins a compressed message.
+    pub(crate) compressed: bool,
     pub(crate) opcode: u8,
     pub(crate) payload: Vec<u8>,
 }
@@ -62,7 +70,7 @@ pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 impl RawSocket {
     /// Sends a whole message or a control frame.
     pub(crate) async fn send(&mut self, opcode: u8, payload: impl AsRef<[u8]>) -> Checked {
-        self.http.send(frame(FIN | opcode, payload.as_ref())).await
+        self.http.raw(frame(FIN | opcode, payload.as_ref())).await
     }
 
     /// Sends a close frame.
@@ -73,7 +81,8 @@ impl RawSocket {
     /// Reads the next frame.
     pub(crate) async fn frame(&mut self) -> Checked<RawFrame> {
         let head = self.http.exactly(2, "a frame").await?;
-        if head[0] & 0x70 != 0 || head[1] & 0x80 != 0 {
+        let allowed = if self.compressed { COMPRESSED } else { 0 };
+        if head[0] & 0x70 & !allowed != 0 || head[1] & 0x80 != 0 {
             return fail(
                 "a frame without reserved bits and mask",
                 format!("{head:x?}"),
@@ -85,6 +94,8 @@ impl RawSocket {
             short => usize::from(short),
         };
         Ok(RawFrame {
+            fin: head[0] & FIN != 0,
+            compressed: head[0] & COMPRESSED != 0,
             opcode: head[0] & 0xf,
             payload: self.http.exactly(length, "the rest of a frame").await?,
         })
@@ -103,7 +114,12 @@ impl RawSocket {
         equal(
             "the frame",
             self.frame().await?,
-            RawFrame { opcode, payload },
+            RawFrame {
+                fin: true,
+                compressed: false,
+                opcode,
+                payload,
+            },
         )
     }
 
@@ -117,7 +133,7 @@ impl RawSocket {
         fail(format!("a close frame with {code}"), format!("{frame:?}"))
     }
 
-    /// Fails unless the server closes the connection without another frame.
+    /// Fails unless the server closes the connection or the stream without another frame.
     pub(crate) async fn expect_end(&mut self) -> Checked<ConnectionEnding> {
         let (bytes, ending) = self.http.end().await?;
         equal("bytes before the end", bytes.len(), 0)?;

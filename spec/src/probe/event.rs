@@ -1,13 +1,16 @@
 //! The events that steps send.
 
+use std::fs::File;
+use std::sync::Arc;
+
 use asgi::http::uri::PathAndQuery;
 use asgi::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use asgi::{
     HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
-    HttpResponsePush, HttpResponseStart, HttpResponseTrailers, LifespanShutdownComplete,
-    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, SendEvent, State,
-    WebSocketAccept, WebSocketClose, WebSocketHttpResponseBody, WebSocketHttpResponseStart,
-    WebSocketSend,
+    HttpResponsePush, HttpResponseStart, HttpResponseTrailers, HttpResponseZeroCopySend,
+    LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed, SendEvent, State, WebSocketAccept, WebSocketClose,
+    WebSocketHttpResponseBody, WebSocketHttpResponseStart, WebSocketSend,
 };
 use bytes::Bytes;
 
@@ -84,6 +87,19 @@ pub(super) fn event(step: &Step) -> Option<SendEvent> {
         "shutdown-failed" => LifespanShutdownFailed::new(step.text()).into(),
         _ => return None,
     })
+}
+
+/// A part of an open file: `zerocopy=more;offset:N;count:N`.
+pub(super) fn zero_copy(file: Arc<File>, step: &Step) -> HttpResponseZeroCopySend {
+    let number = |wanted: &[u8]| {
+        let (_, value) = step.headers().find(|(name, _)| *name == wanted)?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    };
+    let mut event = HttpResponseZeroCopySend::new(file);
+    event.offset = number(b"offset");
+    event.count = number(b"count");
+    event.more_body = step.argument == b"more";
+    event
 }
 
 fn number(step: &Step) -> u16 {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use asgi::http::{HeaderMap, Version};
-use asgi::{Address, Extensions, Message, ReceiveEvent, Scope, State};
+use asgi::{Address, Extensions, Message, ReceiveEvent, Scope, State, Tls};
 use serde_json::{Value, json};
 
 use super::event::StateText;
@@ -26,6 +26,7 @@ pub(super) fn scope(scope: &Scope) -> Value {
                 "state": state(&$scope.state),
                 "extensions": extensions(&$scope.extensions),
                 "tls": $scope.extensions.tls.is_some(),
+                "tls_values": $scope.extensions.tls.as_deref().map(tls),
             })
         };
     }
@@ -85,6 +86,18 @@ fn extensions(extensions: &Extensions) -> Value {
         .iter()
         .map(|extension| extension.name())
         .collect()
+}
+
+fn tls(tls: &Tls) -> Value {
+    json!({
+        "version": tls.version,
+        "cipher_suite": tls.cipher_suite,
+        "server_cert": tls.server_cert,
+        "server_name": tls.server_name,
+        "client_cert_chain": tls.client_cert_chain,
+        "client_cert_name": tls.client_cert_name,
+        "client_cert_error": tls.client_cert_error,
+    })
 }
 
 /// Reports an event in one line.

@@ -36,6 +36,9 @@
 //! | `flush` | calls `Sender::flush` |
 //! | `trailers=;HEADERS`, `more-trailers=;HEADERS`, `hint=LINK;LINK`, `push=PATH;HEADERS` | events of extensions |
 //! | `pathsend=PATH`, `debug` | events of extensions |
+//! | `open=PATH`, `close-file` | opens a file for the following steps, and closes the app's handle |
+//! | `zerocopy=last;offset:N;count:N`, `zerocopy=more;…` | sends a part of the open file; both numbers may be missing |
+//! | `position`, `position=N` | records the position of the open file, the second after setting it |
 //! | `accept=SUBPROTOCOL;HEADERS`, `text=TEXT`, `binary=TEXT`, `close=CODE;REASON` | events of a WebSocket |
 //! | `text-fill=N`, `text-flood=N` | a text of N bytes, N texts of 64 KiB |
 //! | `deny=STATUS;HEADERS`, `deny-more=TEXT`, `deny-last=TEXT` | a response that denies a handshake |
@@ -46,6 +49,7 @@
 //! | `wait=NAME` | waits for the signal NAME |
 //! | `keep` | parks the receiver and the sender for `/use`, and goes on without them |
 //! | `lend` | parks them and waits until one `/use` is over |
+//! | `last-report=ID` | sends the record of the run ID so far, as the last part |
 //! | `reply` | answers 200 with the record so far |
 //! | `return`, `error=TEXT`, `panic=TEXT`, `abort`, `unsupported` | ends the app |
 //!
@@ -55,6 +59,10 @@
 //! `ok`, `error`, `panic` or `dropped`. A step is a list of its text, its outcome and details. The
 //! outcome of an event that is sent is `ok`, `misuse`, `refused`, `gone`, `over`. That of an event
 //! that is received is its text, such as `http.request "hello" last` or `http.disconnect Closed`.
+//!
+//! In `scope`, `tls` says whether the scope has the extension, and `tls_values` has its members or is
+//! null. A file that a step names is opened by the server's process, so a suite that writes files runs
+//! on the same machine.
 
 mod event;
 mod json;

@@ -1,6 +1,8 @@
 //! Plays steps.
 
+use std::fs::File;
 use std::future::poll_fn;
+use std::io::{Seek, SeekFrom};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +15,7 @@ use asgi::{
 };
 use bytes::Bytes;
 
-use super::event::{StateText, event};
+use super::event::{StateText, event, zero_copy};
 use super::json;
 use super::record::{Halves, Runs};
 use super::script::{Script, Step};
@@ -26,6 +28,8 @@ pub(super) struct Player {
     runs: Arc<Runs>,
     id: String,
     halves: Option<Halves>,
+    /// What the steps `zerocopy` send from.
+    file: Option<Arc<File>>,
     /// That of the scope.
     pub(super) state: State,
 }
@@ -36,6 +40,7 @@ impl Player {
             runs,
             id: id.into(),
             halves,
+            file: None,
             state: State::new(),
         }
     }
@@ -56,18 +61,48 @@ impl Player {
                     self.state.insert(StateText(step.text()));
                     self.runs.step(&self.id, &step.text, "set", None);
                 }
+                "open" => {
+                    self.file = File::open(step.text()).ok().map(Arc::new);
+                    let outcome = if self.file.is_some() { "ok" } else { "no file" };
+                    self.runs.step(&self.id, &step.text, outcome, None);
+                }
+                "close-file" => self.file = None,
+                "position" => self.position(&step),
                 "keep" => self.runs.park(&self.id, self.halves.take(), false),
                 "lend" => {
                     self.runs.park(&self.id, self.halves.take(), false);
                     self.halves = self.runs.take_back(&self.id).await;
                 }
                 _ => match &mut self.halves {
+                    Some((_, send)) if step.name == "zerocopy" => {
+                        let event = self.file.clone().map(|file| zero_copy(file, &step));
+                        let (outcome, detail) = match event {
+                            Some(event) => sent(&send.send(event).await),
+                            None => ("no file", None),
+                        };
+                        self.runs.step(&self.id, &step.text, outcome, detail);
+                    }
                     Some(halves) => step_with(&self.runs, &self.id, halves, &step).await,
                     None => self.runs.step(&self.id, &step.text, "parked", None),
                 },
             }
         }
         Ok(())
+    }
+
+    /// Sets the position of the open file if the step has a number, and records the position.
+    fn position(&self, step: &Step) {
+        let position = self.file.as_deref().map(|mut file| {
+            if !step.argument.is_empty() {
+                file.seek(SeekFrom::Start(step.number() as u64))?;
+            }
+            file.stream_position()
+        });
+        let outcome = match position {
+            Some(Ok(position)) => position.to_string(),
+            _ => "no file".into(),
+        };
+        self.runs.step(&self.id, &step.text, &outcome, None);
     }
 
     /// Gives the halves back to the run that has parked them.
@@ -115,6 +150,10 @@ async fn step_with(runs: &Runs, id: &str, halves: &mut Halves, step: &Step) {
             let report = runs.report(id, "").await;
             let start = HttpResponseStart::ok().content_type("application/json");
             record_sent(record, send.respond(start, report).await);
+        }
+        "last-report" => {
+            let report = runs.report(&step.text(), "").await;
+            record_sent(record, send.send(HttpResponseBody::last(report)).await);
         }
         _ => match event(step) {
             Some(event) => record_sent(record, send.send(event).await),

@@ -1,18 +1,27 @@
 //! Servers that a command starts.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Builder;
+use tokio::time::sleep;
+
 use super::{Launch, Launcher, ServerUnderTest};
+use crate::client::{Endpoint, Http1, Trace};
 use crate::probe::{LIFESPAN_VARIABLE, RECORD_VARIABLE};
 
 /// How long a server may take until it listens, and until it ends.
 const LIMIT: Duration = Duration::from_secs(8);
+
+/// The signal that asks a server to stop.
+const SIGTERM: i32 = 15;
 
 /// How often the suite looks whether that is so.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -48,14 +57,16 @@ impl ByCommand {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
+        let library = launch.library.as_ref().unwrap_or(&self.probe);
         let command = self
             .command
             .replace("{port}", &port.to_string())
-            .replace("{probe}", &self.probe.display().to_string());
+            .replace("{probe}", &library.display().to_string());
         let mut process = Command::new("sh");
         process
             .args(["-c", &format!("exec {command}")])
             .env(LIFESPAN_VARIABLE, &launch.lifespan)
+            .envs(launch.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -77,42 +88,41 @@ impl ByCommand {
 }
 
 impl Launcher for ByCommand {
+    fn library(&self) -> Option<PathBuf> {
+        Some(self.probe.clone())
+    }
+
     fn launch(&self, launch: Launch) -> Result<Box<dyn ServerUnderTest>, String> {
-        let mut process = self
-            .spawn(&launch)
-            .map_err(|error| format!("the command {:?} could not start: {error}", self.command))?;
-        let began = Instant::now();
+        let could_not =
+            |error: io::Error| format!("the command {:?} could not start: {error}", self.command);
+        let mut process = self.spawn(&launch).map_err(could_not)?;
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let endpoint = Endpoint {
+            address: process.address,
+            tls: launch.tls,
+        };
+        let connected = Cell::new(false);
         // A server may listen before its app has started. It serves once it answers.
-        let mut waiting: Option<TcpStream> = None;
-        loop {
-            match &mut waiting {
-                None => waiting = first_request(process.address).ok(),
-                Some(client) => match client.read(&mut [0]) {
-                    Ok(1..) => break,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // A server that does not serve closes the connections that wait.
-                    Ok(0) | Err(_) => waiting = None,
-                },
+        let serves = runtime.map_err(could_not)?.block_on(async {
+            tokio::select! {
+                () = answers(&endpoint, &connected) => Some(Ok(())),
+                status = process.end() => Some(Err(status)),
+                () = sleep(LIMIT) => None,
             }
-            if let Ok(Some(status)) = process.child.try_wait() {
-                return Err(process.ended(status));
-            }
-            if began.elapsed() > LIMIT {
-                if waiting.is_some() {
-                    // The first check says what is wrong.
-                    break;
-                }
-                return Err(format!(
-                    "the command {:?} did not listen on {} within {} s; it printed:\n{}",
-                    process.command,
-                    process.address,
-                    LIMIT.as_secs(),
-                    process.printed()
-                ));
-            }
-            thread::sleep(INTERVAL);
+        });
+        match serves {
+            Some(Ok(())) => Ok(Box::new(process)),
+            Some(Err(status)) => Err(process.ended(status)),
+            // The first check says what is wrong.
+            None if connected.get() => Ok(Box::new(process)),
+            None => Err(format!(
+                "the command {:?} did not listen on {} within {} s; it printed:\n{}",
+                process.command,
+                process.address,
+                LIMIT.as_secs(),
+                process.printed()
+            )),
         }
-        Ok(Box::new(process))
     }
 }
 
@@ -139,6 +149,16 @@ impl ServerProcess {
             self.command,
             self.printed()
         )
+    }
+
+    /// Waits for the end of the process.
+    async fn end(&mut self) -> ExitStatus {
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status;
+            }
+            sleep(INTERVAL).await;
+        }
     }
 
     fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
@@ -169,7 +189,8 @@ impl ServerUnderTest for ServerProcess {
         }
         let status = self.wait(LIMIT);
         Some(match status {
-            Some(status) if status.success() => Ok(()),
+            // Some servers end by the signal that they were sent, after their shutdown.
+            Some(status) if status.success() || status.signal() == Some(SIGTERM) => Ok(()),
             Some(status) => Err(self.ended(status)),
             None => Err(format!("no end within {} s after SIGTERM", LIMIT.as_secs())),
         })
@@ -188,12 +209,20 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Connects and asks for an answer, without waiting for it.
-fn first_request(address: SocketAddr) -> io::Result<TcpStream> {
-    let mut client = TcpStream::connect(address)?;
-    client.write_all(b"GET /report/hello HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n")?;
-    client.set_nonblocking(true)?;
-    Ok(client)
+/// Asks for an answer until one comes. A server that does not serve closes the connections that wait.
+async fn answers(endpoint: &Endpoint, connected: &Cell<bool>) {
+    loop {
+        let (name, trace) = ("control".into(), Trace::new());
+        if let Ok(mut client) = Http1::connect(endpoint, name, trace).await {
+            connected.set(true);
+            let request = "GET /report/hello HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n";
+            if client.send(request).await.is_ok() && client.head().await.is_ok() {
+                return;
+            }
+            connected.set(false);
+        }
+        sleep(INTERVAL).await;
+    }
 }
 
 /// Adds all that a process prints to the log, from a thread.

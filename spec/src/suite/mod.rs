@@ -1,10 +1,14 @@
 //! Runs the cases against a server.
 
 mod command;
+mod interface;
 mod launch;
+mod limit;
+mod report;
 mod results;
 mod run;
 mod subject;
+mod tls;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -14,20 +18,27 @@ use std::sync::Arc;
 use asgi::DynApp;
 
 use crate::cases::{Case, Transport};
+use crate::client::ClientTls;
 
 use self::command::{ByCommand, StoppedBy};
+pub use self::interface::Interface;
 pub use self::launch::ServerUnderTest;
 use self::launch::{Elsewhere, InProcess};
 pub(crate) use self::launch::{Launch, Launcher};
+pub use self::limit::StatedLimit;
+pub(crate) use self::report::RunReport;
 #[cfg(feature = "cli")]
 pub(crate) use self::results::describe;
 pub use self::results::{Grade, Graded, Results};
 use self::subject::Place;
-pub(crate) use self::subject::{Other, Record, Run, RunReport, Subject};
+pub(crate) use self::subject::{Other, Record, Run, Subject};
+pub use self::tls::SuiteTls;
 
 /// A server to check, and what to check.
 ///
-/// See the example of this crate. By default, a suite checks all requirements that HTTP/1.1 shows.
+/// See the example of this crate. A case runs over each protocol for which its requirement holds:
+/// `http1`, `http2`, `websocket` (over HTTP/1.1) and `websocket-http2`. The methods that take the id of
+/// a requirement take one of these names too, after an `@`: `HTTP-064@http2`.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Suite {
@@ -39,27 +50,55 @@ pub struct Suite {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
     pub(crate) websocket: bool,
+    /// `None` if the suite finds out itself.
+    pub(crate) http2: Option<bool>,
+    pub(crate) tls: Option<ClientTls>,
     pub(crate) only: Vec<String>,
     pub(crate) expected: Vec<(String, String)>,
     pub(crate) skipped: Vec<(String, String)>,
+    pub(crate) limits: Vec<StatedLimit>,
 }
 
 impl Selection {
-    /// Why the cases of a requirement do not run, if they don't.
-    pub(crate) fn skips(&self, case: &Case) -> Option<String> {
-        if case.transport == Transport::WebSocket && !self.websocket {
+    /// Why a case does not run, if it doesn't.
+    pub(crate) fn skips(&self, case: &Case, transport: Transport) -> Option<String> {
+        if transport.is_websocket() && !self.websocket {
             return Some("the server has no WebSockets".into());
         }
-        let skipped = self.skipped.iter().find(|(id, _)| id == case.id);
+        let mut skipped = self.skipped.iter();
+        let skipped = skipped.find(|(name, _)| names_case(name, case.id, transport.name(false)));
         skipped.map(|(_, reason)| reason.clone())
     }
 
-    /// Whether a pattern of `only` selects this id. `*` at the end of a pattern is any text.
-    pub(crate) fn selects(&self, id: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|pattern| matches(pattern, id))
+    /// Whether a pattern of `only` selects this case.
+    pub(crate) fn selects(&self, id: &str, transport: Transport) -> bool {
+        let selects = |pattern: &String| names_case(pattern, id, transport.name(false));
+        self.only.is_empty() || self.only.iter().any(selects)
+    }
+
+    /// Whether a pattern of `only` selects this requirement, over any protocol.
+    pub(crate) fn selects_requirement(&self, id: &str) -> bool {
+        let selects = |pattern: &String| matches(split(pattern).0, id);
+        self.only.is_empty() || self.only.iter().any(selects)
     }
 }
 
+/// Whether text such as `HTTP-001` or `HTTP-00*@http2` names a case with this id and transport.
+pub(crate) fn names_case(text: &str, id: &str, transport: &str) -> bool {
+    let (pattern, over) = split(text);
+    let plain = transport.strip_suffix("-tls").unwrap_or(transport);
+    matches(pattern, id) && over.is_none_or(|over| over == plain)
+}
+
+/// The pattern of the id, and the transport after an `@`.
+pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('@') {
+        Some((pattern, over)) => (pattern, Some(over)),
+        None => (text, None),
+    }
+}
+
+/// Whether a pattern names an id. `*` at the end of a pattern is any text.
 pub(crate) fn matches(pattern: &str, id: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => id.starts_with(start),
@@ -128,6 +167,28 @@ impl Suite {
         self
     }
 
+    /// Sets whether the server speaks HTTP/2, over TLS with ALPN and otherwise with prior knowledge. By
+    /// default, the suite finds out. With true, a server that does not speak it is an error. With
+    /// false, the cases over HTTP/2 are not supported.
+    pub fn http2(mut self, http2: bool) -> Self {
+        self.options.http2 = Some(http2);
+        self
+    }
+
+    /// Speaks TLS on all connections. HTTP/2 is then chosen with ALPN. By default, the suite uses no
+    /// TLS, and the requirements about TLS are not supported.
+    ///
+    /// ```no_run
+    /// # use asgi_spec::{Suite, SuiteTls};
+    /// # use std::net::SocketAddr;
+    /// let address = SocketAddr::from(([127, 0, 0, 1], 8443));
+    /// Suite::at(address).tls(SuiteTls::new()).run().assert();
+    /// ```
+    pub fn tls(mut self, tls: SuiteTls) -> Self {
+        self.options.tls = Some(tls.0);
+        self
+    }
+
     /// Runs only the requirements with this id, or whose ids begin with the text before a `*`. May be
     /// called several times.
     pub fn only(mut self, pattern: &str) -> Self {
@@ -147,6 +208,12 @@ impl Suite {
     /// [`expect_fail`](Self::expect_fail), which shows when the server improves.
     pub fn skip(mut self, id: &str, reason: &str) -> Self {
         self.options.skipped.push((id.into(), reason.into()));
+        self
+    }
+
+    /// States a limit that the server has, for the cases that need it. May be called several times.
+    pub fn limit(mut self, limit: StatedLimit) -> Self {
+        self.options.limits.push(limit);
         self
     }
 

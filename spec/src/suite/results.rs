@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::{Interface, names_case};
+use crate::cases::basis_in_python;
 use crate::requirement::{Level, Requirement};
 use crate::result::Mismatch;
 
@@ -14,7 +16,8 @@ pub struct Graded {
     pub requirement: &'static Requirement,
     /// What the case shows, in words. `None` if the requirement has no case.
     pub case: Option<String>,
-    /// Over which protocol: `http1` or `websocket`. Empty without a case.
+    /// Over which protocol: `http1`, `http2`, `websocket` or `websocket-http2`, with `-tls` after it if
+    /// the connections use TLS. Empty without a case.
     pub transport: &'static str,
     /// The grade.
     pub grade: Grade,
@@ -36,7 +39,8 @@ pub enum Grade {
     NotSupported(String),
     /// It can't be seen from outside, or not with this server, with the reason.
     NotObservable(String),
-    /// The suite has no case for the requirement yet, with the reason.
+    /// The suite has no case for the requirement yet, with the reason. Today each requirement has a
+    /// case, or can't be seen by any.
     NoCase(String),
 }
 
@@ -67,16 +71,39 @@ impl Grade {
 pub struct Results {
     graded: Vec<Graded>,
     expected: Vec<(String, String)>,
+    interface: Interface,
 }
 
 impl Results {
-    pub(super) fn new(mut graded: Vec<Graded>, expected: Vec<(String, String)>) -> Self {
+    pub(super) fn new(
+        mut graded: Vec<Graded>,
+        expected: Vec<(String, String)>,
+        interface: Interface,
+    ) -> Self {
         let position = |one: &Graded| {
             let all = crate::requirements();
             all.iter().position(|other| other.id == one.requirement.id)
         };
-        graded.sort_by(|a, b| (position(a), &a.case).cmp(&(position(b), &b.case)));
-        Self { graded, expected }
+        let key = |one: &Graded| (position(one), one.case.clone(), one.transport);
+        graded.sort_by_key(key);
+        Self {
+            graded,
+            expected,
+            interface,
+        }
+    }
+
+    /// Returns the interface that the server gives to its app.
+    pub fn interface(&self) -> Interface {
+        self.interface
+    }
+
+    /// Returns what asks for the result's requirement: `ASGI`, `RFC` and `ours`, each at most once.
+    pub fn basis(&self, one: &Graded) -> Vec<&'static str> {
+        match self.interface {
+            Interface::Rust => one.requirement.basis(),
+            Interface::Python => basis_in_python(one.requirement),
+        }
     }
 
     /// Returns an iterator over all results.
@@ -102,7 +129,7 @@ impl Results {
             let mut failed = self
                 .iter()
                 .filter(|one| matches!(one.grade, Grade::Failed(_)));
-            !failed.any(|one| one.requirement.id == *id)
+            !failed.any(|one| names_case(id, one.requirement.id, one.transport))
         })
     }
 
@@ -133,7 +160,8 @@ impl Results {
     }
 
     fn is_failure(&self, one: &Graded) -> bool {
-        let expected = self.expected.iter().any(|(id, _)| id == one.requirement.id);
+        let mut expected = self.expected.iter();
+        let expected = expected.any(|(id, _)| names_case(id, one.requirement.id, one.transport));
         matches!(one.grade, Grade::Failed(_)) && !expected
     }
 }

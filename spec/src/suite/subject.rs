@@ -1,15 +1,19 @@
 //! The server as one case sees it.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use super::{Launch, Launcher, ServerUnderTest};
-use crate::client::{Http1, PATIENCE, Received, Trace, within, within_time};
+use super::{Interface, Launch, Launcher, RunReport, ServerUnderTest, StatedLimit};
+use crate::cases::Transport;
+use crate::client::http2::NO_PUSH;
+use crate::client::{
+    CaseClient, CaseRequest, Endpoint, Http1, Http2, PATIENCE, Received, RequestKind, Trace,
+    within, within_time,
+};
 use crate::result::{Checked, fail, not_observable, not_supported};
 
 /// How long a server may take to start or to stop.
@@ -23,6 +27,7 @@ pub(crate) struct Subject {
 struct SubjectShared {
     /// What the ids of this case's runs begin with.
     prefix: String,
+    transport: Transport,
     place: Place,
     trace: Trace,
     connections: AtomicU32,
@@ -31,18 +36,21 @@ struct SubjectShared {
 
 /// Where the server is, and what else the suite knows of it.
 pub(super) struct Place {
-    pub(super) address: SocketAddr,
-    /// The version of its answers, such as `HTTP/1.1`.
+    pub(super) endpoint: Endpoint,
+    /// The version of its answers over HTTP/1, such as `HTTP/1.1`.
     pub(super) version: String,
+    pub(super) interface: Interface,
     pub(super) launcher: Arc<dyn Launcher>,
     pub(super) log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    pub(super) limits: Vec<StatedLimit>,
 }
 
 impl Subject {
-    pub(super) fn new(prefix: String, place: Place) -> Self {
+    pub(super) fn new(prefix: String, transport: Transport, place: Place) -> Self {
         Self {
             shared: Arc::new(SubjectShared {
                 prefix,
+                transport,
                 place,
                 trace: Trace::new(),
                 connections: AtomicU32::new(0),
@@ -51,11 +59,43 @@ impl Subject {
         }
     }
 
-    /// Ends a case that needs HTTP/1.1 if the server answers with HTTP/1.0.
+    /// Ends a case that needs HTTP/1.1 or newer if the server answers with HTTP/1.0.
     pub(crate) fn needs_http_1_1(&self) -> Checked {
         match self.shared.place.version.as_str() {
-            "HTTP/1.0" => not_supported("the server speaks HTTP/1.0 only"),
+            "HTTP/1.0" if !self.is_http2() => not_supported("the server speaks HTTP/1.0 only"),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the app is a Python app. ASGI then decides what a case can ask for.
+    pub(crate) fn is_python(&self) -> bool {
+        self.shared.place.interface == Interface::Python
+    }
+
+    /// How the probe of this server reports an outcome of the interface in Rust.
+    pub(crate) fn outcome<'a>(&self, outcome: &'a str) -> &'a str {
+        self.shared.place.interface.outcome(outcome)
+    }
+
+    /// The limit with this name, or the end of a case that needs it.
+    pub(crate) fn time(&self, name: &str) -> Checked<Duration> {
+        let limits = &self.shared.place.limits;
+        match limits.iter().find_map(|limit| limit.time(name)) {
+            Some(time) if time <= Duration::from_secs(5) => Ok(time),
+            Some(time) => not_observable(format!("the {name} of {time:?} is longer than 5 s")),
+            None => not_observable(format!("no {name} is stated, with --limit or Suite::limit")),
+        }
+    }
+
+    /// How large a message of a WebSocket may be.
+    pub(crate) fn max_message_size(&self) -> Checked<usize> {
+        let size = |limit: &StatedLimit| match limit {
+            StatedLimit::MaxMessageSize(size) => Some(*size),
+            _ => None,
+        };
+        match self.shared.place.limits.iter().find_map(size) {
+            Some(size) => Ok(size),
+            None => not_observable("no max-message-size is stated, with --limit or Suite::limit"),
         }
     }
 
@@ -70,11 +110,58 @@ impl Subject {
         &self.shared.trace
     }
 
-    /// Opens a connection for HTTP/1.
-    pub(crate) async fn connect(&self) -> Checked<Http1> {
+    /// The name of what the case speaks, such as `http2`.
+    pub(crate) fn transport(&self) -> &'static str {
+        self.shared.transport.name(false)
+    }
+
+    /// Whether the case speaks HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.shared.transport.is_http2()
+    }
+
+    /// Where the server under test listens.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.shared.place.endpoint
+    }
+
+    /// Whether the connections use TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.endpoint().tls.is_some()
+    }
+
+    /// Opens a connection for the protocol of the case.
+    pub(crate) async fn connect(&self) -> Checked<CaseClient> {
+        self.connect_to(self.endpoint()).await
+    }
+
+    /// The same to another server.
+    pub(crate) async fn connect_to(&self, endpoint: &Endpoint) -> Checked<CaseClient> {
+        let (name, trace) = (self.client_name(), self.trace().clone());
+        if !self.is_http2() {
+            return Ok(Http1::connect(endpoint, name, trace).await?.into());
+        }
+        let http2 = Http2::connect(endpoint, NO_PUSH, name, trace).await?;
+        if self.shared.transport == Transport::WebSocketHttp2 && !http2.connects() {
+            return not_supported("the server has no WebSockets over HTTP/2");
+        }
+        Ok(http2.into())
+    }
+
+    /// Opens a connection for HTTP/1, whatever the case speaks.
+    pub(crate) async fn connect_http1(&self) -> Checked<Http1> {
+        Http1::connect(self.endpoint(), self.client_name(), self.trace().clone()).await
+    }
+
+    /// Opens a connection for HTTP/2 with these settings, whatever the case speaks.
+    pub(crate) async fn connect_http2(&self, settings: &[(u16, u32)]) -> Checked<Http2> {
+        let (name, trace) = (self.client_name(), self.trace().clone());
+        Http2::connect(self.endpoint(), settings, name, trace).await
+    }
+
+    fn client_name(&self) -> String {
         let number = self.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = format!("client {number}");
-        Http1::connect(self.shared.place.address, name, self.trace().clone()).await
+        format!("client {number}")
     }
 
     /// Prepares a run of the probe with these steps.
@@ -107,7 +194,7 @@ impl Subject {
     pub(crate) async fn ask(&self, target: &str) -> Checked<String> {
         let name = String::from("control");
         let trace = Trace::new();
-        let mut client = Http1::connect(self.shared.place.address, name, trace).await?;
+        let mut client = Http1::connect(self.endpoint(), name, trace).await?;
         let request = format!("GET {target} HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n");
         client.send(request).await?;
         let received = client.response().await?;
@@ -123,7 +210,11 @@ impl Subject {
     /// Returns the report on the lifespan of the server.
     pub(crate) async fn lifespan(&self) -> Checked<RunReport> {
         let text = self.ask("/report/lifespan").await?;
-        RunReport::parse(&text)
+        let report = RunReport::parse(&text)?;
+        if self.is_python() && report.calls() == 0 {
+            return not_supported("the server has no lifespan");
+        }
+        Ok(report)
     }
 
     /// Returns what the server has logged.
@@ -140,13 +231,32 @@ impl Subject {
         if !self.shared.place.launcher.starts() {
             return not_observable("the suite did not start this server");
         }
+        if self.is_python() {
+            // It ends the case if the server has none.
+            self.lifespan().await?;
+        }
         let record = Record::new(&self.shared.prefix);
-        let launch = Launch {
-            lifespan: lifespan.into(),
-            record: Some(record.0.clone()),
-        };
-        self.trace()
-            .line(format!("starts a server with the lifespan {lifespan}"));
+        let mut launch = Launch::new(lifespan, self.endpoint().tls.clone());
+        launch.record = Some(record.0.clone());
+        Ok((self.launch_with(launch).await?, record))
+    }
+
+    /// The library of the probe, if the server loads one.
+    pub(crate) fn library(&self) -> Option<PathBuf> {
+        self.shared.place.launcher.library()
+    }
+
+    /// The name of a file that no other case has.
+    pub(crate) fn file(&self, end: &str) -> PathBuf {
+        Record::new(&self.shared.prefix).0.with_extension(end)
+    }
+
+    /// Starts another server. The errors are those of [`launch`](Self::launch).
+    pub(crate) async fn launch_with(&self, launch: Launch) -> Checked<Result<Other, String>> {
+        self.trace().line(format!(
+            "starts a server with the lifespan {}",
+            launch.lifespan
+        ));
         let launcher = Arc::clone(&self.shared.place.launcher);
         let launched = within_time(LAUNCH, "the server to start or to refuse", async {
             match spawn_blocking(move || launcher.launch(launch)).await {
@@ -156,14 +266,17 @@ impl Subject {
         })
         .await?;
         let launched = launched.map(|server| Other {
-            address: server.address(),
+            endpoint: Endpoint {
+                address: server.address(),
+                tls: self.endpoint().tls.clone(),
+            },
             server,
         });
         if let Err(why) = &launched {
             self.trace()
                 .line(format!("the server did not start: {why}"));
         }
-        Ok((launched, record))
+        Ok(launched)
     }
 
     fn run_ids(&self) -> Vec<String> {
@@ -187,7 +300,7 @@ impl Subject {
 
 /// A server of one case.
 pub(crate) struct Other {
-    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
     server: Box<dyn ServerUnderTest>,
 }
 
@@ -206,7 +319,7 @@ impl Other {
 }
 
 /// The file that gets the record of a lifespan.
-pub(crate) struct Record(std::path::PathBuf);
+pub(crate) struct Record(PathBuf);
 
 impl Record {
     fn new(prefix: &str) -> Self {
@@ -256,22 +369,32 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// A GET over HTTP/1.1 for this run.
-    pub(crate) fn request(&self) -> String {
+    /// A GET for this run.
+    pub(crate) fn request(&self) -> CaseRequest {
         self.request_with("")
     }
 
     /// A GET with more headers, each with its CR LF.
-    pub(crate) fn request_with(&self, headers: &str) -> String {
+    pub(crate) fn request_with(&self, headers: &str) -> CaseRequest {
         self.request_as("GET", headers)
     }
 
     /// A request with another method.
-    pub(crate) fn request_as(&self, method: &str, headers: &str) -> String {
-        format!(
-            "{method} {} HTTP/1.1\r\nhost: suite\r\n{headers}\r\n",
-            self.target
-        )
+    pub(crate) fn request_as(&self, method: &str, headers: &str) -> CaseRequest {
+        CaseRequest {
+            method: method.into(),
+            target: self.target.clone(),
+            headers: headers.into(),
+            kind: RequestKind::Http,
+        }
+    }
+
+    /// A handshake for a WebSocket, with more headers.
+    pub(crate) fn handshake(&self, headers: &str) -> CaseRequest {
+        CaseRequest {
+            kind: RequestKind::Handshake,
+            ..self.request_with(headers)
+        }
     }
 
     /// Sends a GET on a connection of its own, and returns the response.
@@ -324,6 +447,14 @@ impl Run {
     /// Fails unless the steps had these outcomes, once the app has ended.
     pub(crate) async fn expect(&self, outcomes: &[&str]) -> Checked<RunReport> {
         let report = self.report().await?;
+        let interface = self.subject.shared.place.interface;
+        if report.is_older_than((2, 5)) {
+            return report.expect_without_reasons(outcomes);
+        }
+        let outcomes: Vec<&str> = outcomes
+            .iter()
+            .map(|outcome| interface.outcome(outcome))
+            .collect();
         if report.outcomes() != outcomes {
             return fail(
                 format!("the outcomes {outcomes:?}"),
@@ -331,71 +462,5 @@ impl Run {
             );
         }
         Ok(report)
-    }
-}
-
-/// What the probe reports of a run.
-#[derive(Debug)]
-pub(crate) struct RunReport(Value);
-
-impl RunReport {
-    fn parse(text: &str) -> Checked<Self> {
-        match serde_json::from_str::<Value>(text) {
-            Ok(value) if value["probe"] == 1 => Ok(Self(value)),
-            _ => fail("a report of the probe", format!("{text:?}")),
-        }
-    }
-
-    /// How often the app was called.
-    pub(crate) fn calls(&self) -> u64 {
-        self.0["calls"].as_u64().unwrap_or(0)
-    }
-
-    /// A member of the scope.
-    pub(crate) fn scope(&self, name: &str) -> &Value {
-        &self.0["scope"][name]
-    }
-
-    /// The values of a header in the scope.
-    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
-        let headers = self.scope("headers").as_array().into_iter().flatten();
-        let named = headers.filter(|pair| pair[0] == *name);
-        named.filter_map(|pair| pair[1].as_str()).collect()
-    }
-
-    /// Whether the scope offers an extension.
-    pub(crate) fn offers(&self, extension: &str) -> bool {
-        let offered = self.scope("extensions").as_array();
-        offered.is_some_and(|all| all.iter().any(|one| one == extension))
-    }
-
-    /// How the app ended: `ok`, `error`, `panic` or `dropped`. `None` if it still runs.
-    pub(crate) fn end(&self) -> Option<&str> {
-        self.0["end"].as_str()
-    }
-
-    /// The steps and their outcomes.
-    pub(crate) fn steps(&self) -> Vec<(&str, &str)> {
-        let steps = self.0["steps"].as_array().into_iter().flatten();
-        steps
-            .filter_map(|step| Some((step[0].as_str()?, step[1].as_str()?)))
-            .collect()
-    }
-
-    pub(crate) fn outcomes(&self) -> Vec<&str> {
-        self.steps()
-            .into_iter()
-            .map(|(_, outcome)| outcome)
-            .collect()
-    }
-
-    /// The outcome of the last step.
-    pub(crate) fn last(&self) -> &str {
-        self.outcomes().last().copied().unwrap_or("no step")
-    }
-
-    /// The detail of the step with this number.
-    pub(crate) fn detail(&self, number: usize) -> &str {
-        self.0["steps"][number][2].as_str().unwrap_or_default()
     }
 }

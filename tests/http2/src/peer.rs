@@ -14,7 +14,7 @@ use crate::response::Head;
 use crate::socket::{Closed, Read, Socket};
 
 /// How long one step may take. Only a failing script waits that long.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// A received frame, as a script sees it.
 ///
@@ -235,6 +235,12 @@ impl Peer {
             |_| true,
             format_args!("an event on stream {stream}"),
         )
+    }
+
+    /// The next event on a stream, if it was received already.
+    pub fn try_next(&mut self, stream: u32) -> Option<Event> {
+        let at = self.inbox.iter().position(|(on, _)| *on == stream)?;
+        self.inbox.remove(at).map(|(_, event)| event)
     }
 
     /// The next event on a stream, `None` if the connection ends first.

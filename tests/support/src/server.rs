@@ -11,11 +11,11 @@ use tokio::task::JoinHandle;
 use crate::raw::Client;
 use crate::{eventually, within};
 
-/// A server on a free port of 127.0.0.1.
+/// A server, by default on a free port of 127.0.0.1.
 ///
 /// Dropping it aborts the server. At its end the test checks that the server has ended.
 pub struct Server {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     handle: Handle,
     serving: Option<JoinHandle<Result<(), ServeError>>>,
 }
@@ -56,8 +56,16 @@ impl Server {
         Self::start_on(listener, config, app).until_ready()
     }
 
+    /// Starts a server on any kind of socket, and waits until it accepts connections. A Unix socket has no
+    /// [`address`](Self::address).
+    #[track_caller]
+    pub fn start_bound(bind: &Bind, config: Config, app: impl App) -> impl Future<Output = Self> {
+        let listener = bind.listen(&config).unwrap();
+        Self::start_on(listener, config, app).until_ready()
+    }
+
     fn start_on(listener: Listener, config: Config, app: impl App) -> Self {
-        let address = listener.address().as_ip().unwrap();
+        let address = listener.address().as_ip();
         let serve = ferricorn::serve(vec![listener], app, config);
         let handle = serve.handle();
         let serving = Some(tokio::spawn(serve));
@@ -79,8 +87,9 @@ impl Server {
     }
 
     /// The address that the server listens on.
+    #[track_caller]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("the server has an IP address")
     }
 
     /// The server's handle.
@@ -109,7 +118,7 @@ impl Server {
     /// A client that has connected.
     #[track_caller]
     pub fn connect(&self) -> impl Future<Output = Client> + use<> {
-        let connecting = within("a connection", TcpStream::connect(self.address));
+        let connecting = within("a connection", TcpStream::connect(self.address()));
         async move { Client::tcp(connecting.await.unwrap()) }
     }
 

@@ -1,6 +1,7 @@
 //! A WebSocket client that sends exactly the frames that a test gives it, over HTTP/1.1 or HTTP/2.
 
 use std::io;
+use std::net::SocketAddr;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -86,7 +87,17 @@ impl Over {
         target: &str,
         headers: &[(&'static str, &str)],
     ) -> impl Future<Output = Answer> + use<> {
-        let address = server.address();
+        self.ask_at(server.address(), target, headers)
+    }
+
+    /// [`ask`](Self::ask) for a server of any kind.
+    #[track_caller]
+    pub fn ask_at(
+        self,
+        address: SocketAddr,
+        target: &str,
+        headers: &[(&'static str, &str)],
+    ) -> impl Future<Output = Answer> + use<> {
         let target = target.to_owned();
         let headers: Vec<(&'static str, String)> = headers
             .iter()

@@ -6,7 +6,13 @@
     reason = "this crate contains only tests and their helpers"
 )]
 
+mod cookies;
+mod faults;
 mod http;
 mod lifespan;
+mod redirects;
+mod request;
+mod split;
+mod streaming;
 mod traps;
 mod websocket;

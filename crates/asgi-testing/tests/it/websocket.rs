@@ -128,7 +128,12 @@ async fn the_apps_close_reaches_the_client() {
         );
         Ok::<_, AppError>(())
     });
-    let mut socket = client.websocket("/").connect().await.unwrap();
+    let mut socket = client
+        .allow_faults()
+        .websocket("/")
+        .connect()
+        .await
+        .unwrap();
     assert_eq!(socket.receive().await.unwrap(), Message::text("last"));
     for _ in 0..2 {
         let WebSocketClosed { code, reason, .. } = socket.receive().await.unwrap_err();
@@ -237,5 +242,10 @@ async fn an_event_of_another_protocol_is_misuse() {
         send.send(WebSocketClose::default()).await?;
         Ok::<_, AppError>(())
     });
-    client.websocket("/").connect().await.unwrap_err();
+    client
+        .allow_faults()
+        .websocket("/")
+        .connect()
+        .await
+        .unwrap_err();
 }

@@ -19,7 +19,6 @@
 //!   the handler goes no further than this crate, which answers it.
 //! - A response with a status below 300 cannot deny a handshake. The client gets 400 in its place.
 //! - If the server does not offer `websocket.http.response`, each denial is a 403.
-//! - A middleware that answers a handshake itself with 101 opens no WebSocket.
 
 mod private_connection;
 mod pump;

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use asgi::{AppError, Message, Receiver, Sender, Text, WebSocketAccept, WebSocketClose};
@@ -27,15 +28,21 @@ pub(super) async fn pump(
 ) -> Result<(), AppError> {
     let (receive, send) = WebSocket::accept(receive, send, accept).await?.split();
     let (to_handler, from_handler) = handler.split();
-    let mut incoming = pin!(incoming(receive, to_handler));
+    let client_has_closed = AtomicBool::new(false);
+    let mut incoming = pin!(incoming(receive, to_handler, &client_has_closed));
     let mut outgoing = pin!(outgoing(from_handler, send));
-    tokio::select! {
+    let result = tokio::select! {
         result = &mut outgoing => result,
         end = &mut incoming => match end? {
             // The handler sees the close and may end by itself. The server's grace limits that.
             Departure::Told => outgoing.await,
             Departure::Lost => Ok(()),
         },
+    };
+    match result {
+        // A handler that ends at the close of its client often sends no reply. The server has sent one.
+        Err(error) if error.is_aborted() && client_has_closed.load(Ordering::Relaxed) => Ok(()),
+        result => result,
     }
 }
 
@@ -50,6 +57,7 @@ enum Departure {
 async fn incoming(
     mut receive: WebSocketReceiver,
     mut to_handler: SplitSink<Handler, WireMessage>,
+    client_has_closed: &AtomicBool,
 ) -> Result<Departure, AppError> {
     while let Some(message) = receive.receive().await {
         let message = match message {
@@ -73,6 +81,7 @@ async fn incoming(
             }),
         },
     };
+    client_has_closed.store(true, Ordering::Relaxed);
     // It fails if the handler has ended.
     let _ = to_handler.send(WireMessage::Close(close)).await;
     Ok(Departure::Told)

@@ -7,6 +7,8 @@
 )]
 
 mod app;
+mod axum_upgrade;
 mod hints;
 mod service;
+mod service_websocket;
 mod upgrade;

@@ -225,6 +225,7 @@
 //! # async fn main() -> Result<(), AppError> {
 //! let lines = Arc::new(Mutex::new(Vec::new()));
 //! let client = asgi_testing::Client::new(Log { inner: hello, lines: Arc::clone(&lines) });
+//! # let client = client.allow_faults(); // `hello` sends an event too early.
 //! client.get("/").await?;
 //! let mut exchange = client.get("/wait").start();
 //! exchange.head().await;

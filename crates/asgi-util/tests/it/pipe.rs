@@ -99,15 +99,21 @@ async fn the_head_is_held_back_so_that_an_app_can_still_fail() {
 #[tokio::test]
 async fn misuse_is_an_error_of_its_event() {
     let response = Client::new(PassThrough(misuse_first))
+        .allow_faults()
         .get("/")
         .await
         .unwrap();
     assert_eq!(response.text(), "hello");
     let response = Client::new(PassThrough(mapped(misuse_first)))
+        .allow_faults()
         .get("/")
         .await;
     assert_eq!(response.unwrap().text(), "hello");
-    let response = Client::new(delayed(misuse_first)).get("/").await.unwrap();
+    let response = Client::new(delayed(misuse_first))
+        .allow_faults()
+        .get("/")
+        .await
+        .unwrap();
     assert_eq!(response.text(), "hello");
 }
 
@@ -204,7 +210,11 @@ async fn an_error_that_comes_too_late_for_its_event_is_not_lost() {
         send.send(HttpResponseBody::last("late")).await?;
         Ok::<(), AppError>(())
     };
-    let response = Client::new(delayed(mapped(app))).get("/").await.unwrap();
+    let response = Client::new(delayed(mapped(app)))
+        .allow_faults()
+        .get("/")
+        .await
+        .unwrap();
     assert_eq!(response.text(), "hello");
     // The error of the last event, which the app has not waited for.
     let error = response.app_error().unwrap().as_error();
@@ -293,11 +303,22 @@ async fn the_app_may_send_from_another_task() {
     let app = async |scope: Scope, receive: Receiver, send: Sender| -> Result<(), AppError> {
         tokio::spawn(misuse_first(scope, receive, send)).await?
     };
-    let response = Client::new(PassThrough(app)).get("/").await.unwrap();
+    let response = Client::new(PassThrough(app))
+        .allow_faults()
+        .get("/")
+        .await
+        .unwrap();
     assert_eq!(response.text(), "hello");
-    let response = Client::new(delayed(app)).get("/").await.unwrap();
+    let response = Client::new(delayed(app))
+        .allow_faults()
+        .get("/")
+        .await
+        .unwrap();
     assert_eq!(response.text(), "hello");
-    let response = Client::new(PassThrough(mapped(app))).get("/").await;
+    let response = Client::new(PassThrough(mapped(app)))
+        .allow_faults()
+        .get("/")
+        .await;
     assert_eq!(response.unwrap().text(), "hello");
 }
 
@@ -313,7 +334,11 @@ async fn after_the_app_has_returned_its_sender_is_over() {
             Ok::<(), AppError>(())
         }
     };
-    Client::new(PassThrough(app)).get("/").await.unwrap();
+    Client::new(PassThrough(app))
+        .allow_faults()
+        .get("/")
+        .await
+        .unwrap();
     let mut send = kept.lock().unwrap().take().unwrap();
     let error = send.send(HttpResponseBody::last("")).await.unwrap_err();
     assert!(error.is_over());

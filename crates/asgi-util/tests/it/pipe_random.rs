@@ -12,7 +12,7 @@ use asgi::{
     HttpResponseEarlyHint, HttpResponsePush, HttpResponseStart, HttpResponseTrailers, Receiver,
     Scope, SendError, SendEvent, Sender, WebSocketClose,
 };
-use asgi_testing::{Client, Exchange};
+use asgi_testing::{Broken, Client, Exchange};
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::pipe::PassThrough;
@@ -275,7 +275,9 @@ impl Case {
             steps: self.app.clone(),
             log: Arc::clone(&seen),
         });
-        let client = Client::new(app).extensions(self.extensions.clone());
+        let client = Client::new(app)
+            .allow_faults()
+            .extensions(self.extensions.clone());
         let request = client.request(self.method.clone(), "/").open_body();
         let mut exchange = request.start();
         for step in &self.client {
@@ -289,13 +291,22 @@ impl Case {
         exchange.disconnect(DisconnectReason::Lost);
         let mut context = Context::from_waker(Waker::noop());
         let end = match pin!(exchange.finish()).poll(&mut context) {
-            Poll::Ready(result) => format!("{result:?}"),
+            Poll::Ready(Ok(response)) => format!("Ok({response:?})"),
+            Poll::Ready(Err(broken)) => received(&broken),
             Poll::Pending => "the app hangs".to_owned(),
         };
         let mut text = seen.lock().unwrap().join("\n");
         write!(text, "\nend: {end}").unwrap();
         text
     }
+}
+
+/// What the client received. The history of the exchange also has what the app tried.
+fn received(broken: &Broken) -> String {
+    let head = (broken.status(), broken.headers());
+    let content = (broken.chunks(), broken.early_hints(), broken.pushes());
+    let end = (broken.fault(), broken.app_error());
+    format!("Err({head:?} {content:?} {end:?})")
 }
 
 fn poll(exchange: &mut Exchange) -> String {

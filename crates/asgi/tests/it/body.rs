@@ -1,7 +1,10 @@
 //! `Receiver::body` and `Receiver::with_body`.
 
+use std::task::{Context, Poll};
+
 use asgi::{
-    DisconnectReason, HttpDisconnect, HttpRequest, LifespanStartup, ReceiveEvent, WebSocketConnect,
+    DisconnectReason, HttpDisconnect, HttpRequest, LifespanStartup, ReceiveEvent, ReceiveHalf,
+    Receiver, WebSocketConnect,
 };
 
 use crate::support::{change, now, poll_once, receiver};
@@ -45,6 +48,23 @@ fn a_body_that_was_read_can_be_given_once_more() {
         now(inner.receive()),
         ReceiveEvent::HttpDisconnect(event) if event == disconnect
     ));
+}
+
+/// HTTP-078
+#[test]
+fn a_half_around_a_receiver_keeps_what_was_read() {
+    struct Around(Receiver);
+    impl ReceiveHalf for Around {
+        fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            self.0.poll_receive(cx)
+        }
+    }
+
+    let mut receive = receiver([HttpRequest::last("a"), HttpRequest::last("b")]);
+    now(receive.receive());
+    let mut receive = receive.wrap(Around);
+    assert!(now(receive.body(10)).unwrap_err().is_already_read());
+    assert_eq!(now(receive.receive()).name(), "http.request");
 }
 
 /// HTTP-080

@@ -5,7 +5,7 @@
 
 use super::settings::CommandSettings;
 use crate::config::Config;
-use crate::http1::READ_BUFFER;
+use crate::http1::{MOST_TAKEN, READ_BUFFER};
 use crate::http2::{SEND_BUFFER, SMALL_DATA_FRAMES};
 use crate::net::WRITE_BUFFER;
 use crate::websocket::{ANSWERS_AHEAD, BYTES_AHEAD, LARGEST_READ};
@@ -23,6 +23,9 @@ const TLS: usize = (24 << 10) + 2 * (16 << 10) + (64 << 10);
 
 /// The compressors and the inflater of a thread, and the buffers that it keeps.
 const THREAD_ZLIB: usize = 4 * (270 << 10) + (48 << 10) + 2 * (64 << 10);
+
+/// The share of a connection that belongs to WebSockets.
+const ITS_WEBSOCKETS: &str = "a WebSocket on each of them";
 
 /// Something that holds memory for a peer.
 struct Holder {
@@ -48,7 +51,12 @@ const fn share(what: &'static str, bytes: usize, options: &'static [&'static str
 
 impl Holder {
     fn total(&self) -> usize {
-        let bytes = self.shares.iter().map(|share| share.bytes);
+        self.total_without("")
+    }
+
+    fn total_without(&self, what: &str) -> usize {
+        let counted = self.shares.iter().filter(|share| share.what != what);
+        let bytes = counted.map(|share| share.bytes);
         bytes.fold(0, usize::saturating_add)
     }
 }
@@ -88,25 +96,30 @@ fn holders(settings: &CommandSettings) -> Vec<Holder> {
     let http1 = http1(config);
     let stream = stream(config);
     let websocket = websocket(config);
-    let http2 = http2(config, stream.total(), websocket.total());
+    let websockets = if config.ws { websocket.total() } else { 0 };
+    let http2 = http2(config, stream.total(), websockets);
     let tls = Holder {
         name: "TLS, on top of a connection",
         shares: vec![share("a session and its records", TLS, &[])],
     };
-    let largest = http1
-        .total()
-        .max(http2.total())
-        .max(websocket.total().saturating_add(CONNECTION));
-    let connections = largest
+    // Each WebSocket is an exchange, and the process has a limit for those.
+    let without_websockets = http2.total_without(ITS_WEBSOCKETS);
+    let connections = without_websockets
+        .max(http1.total())
         .saturating_add(TLS)
         .saturating_mul(config.max_connections);
     let process = Holder {
         name: "The process",
         shares: vec![
             share(
-                "every connection at its most, with TLS",
+                "every connection at its most, with TLS and without WebSockets",
                 connections,
                 &["max-connections"],
+            ),
+            share(
+                "as many WebSockets as apps may run",
+                websockets.saturating_mul(config.max_exchanges),
+                &["max-exchanges", "ws"],
             ),
             share(
                 "compression, for each thread",
@@ -139,7 +152,11 @@ fn http1(config: &Config) -> Holder {
                 buffer,
                 &["max-head-size"],
             ),
-            share("what the socket has not taken", buffer + WRITE_BUFFER, &[]),
+            share(
+                "what the socket has not taken",
+                MOST_TAKEN + WRITE_BUFFER,
+                &[],
+            ),
             share("the server's state", CONNECTION, &[]),
         ],
     }
@@ -147,7 +164,6 @@ fn http1(config: &Config) -> Holder {
 
 fn http2(config: &Config, stream: usize, websocket: usize) -> Holder {
     let streams = config.h2_max_concurrent_streams as usize;
-    let websocket = if config.ws { websocket } else { 0 };
     Holder {
         name: "A connection of HTTP/2",
         shares: vec![
@@ -157,7 +173,7 @@ fn http2(config: &Config, stream: usize, websocket: usize) -> Holder {
                 &["h2-max-concurrent-streams"],
             ),
             share(
-                "a WebSocket on each of them",
+                ITS_WEBSOCKETS,
                 websocket.saturating_mul(streams),
                 &["h2-max-concurrent-streams", "ws"],
             ),
@@ -276,6 +292,12 @@ mod tests {
         let before = total(&settings, stream);
         settings.config.h2_stream_window += 1 << 20;
         assert_eq!(total(&settings, stream), before + (1 << 20));
+        let before = total(&settings, process);
+        settings.config.max_exchanges += 1;
+        assert_eq!(
+            total(&settings, process),
+            before + total(&settings, "A WebSocket, on top of its connection or stream")
+        );
         settings.config.ws_max_message_size = usize::MAX;
         assert_eq!(total(&settings, process), usize::MAX);
     }

@@ -146,10 +146,12 @@ impl ResponseQueue {
             || self.end.is_some()
     }
 
-    /// A response of the server's own, in place of what the app had begun.
+    /// A response of the server's own, in place of what the app had begun. What the app sent before its
+    /// response still goes out.
     pub(super) fn whole(&mut self, status: StatusCode, method: &Method) {
         let refusal = Refusal::new(status, "the app has no answer");
         *self = Self {
+            interim: self.interim.take(),
             head: Some(refusal.head()),
             data: Some(refusal.body(method)),
             end: Some(ResponseEnd::Complete),

@@ -51,6 +51,10 @@ impl ExchangeState {
         &mut self,
         cx: &Context<'_>,
     ) -> Option<Result<ResponseStart, BrokenOff>> {
+        // An app may send a hint or a push and fail at once: the 500 comes after it (HTTP-082).
+        if self.response.interim.is_some() {
+            return None;
+        }
         if self.request.owes_continue()
             && self.response.head.is_some()
             && self.response.end.is_none()

@@ -77,7 +77,7 @@ impl Driver {
             if let Poll::Ready(result) = hyper {
                 return Poll::Ready(ConnectionEnd::Finished(result));
             }
-            if !more {
+            if !(more | self.connection.transport.can_take_body()) {
                 break status;
             }
             turns += 1;

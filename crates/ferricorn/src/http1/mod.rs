@@ -47,6 +47,10 @@ use crate::websocket::{check_http1, is_upgrade_request, start as start_websocket
 /// hyper's read buffer may grow to this size: a fast upload holds as much memory.
 pub(crate) const READ_BUFFER: usize = 128 * 1024;
 
+/// The most bytes of a response's body that hyper takes before it writes. hyper itself would take as many
+/// as its read buffer may have, and hold them for a client that does not read.
+pub(crate) const MOST_TAKEN: usize = 32 * 1024;
+
 /// hyper sends a 100 and the `content-length` itself. When a body is dropped, hyper reads on or closes.
 const EXCHANGE_OPTIONS: ExchangeOptions = ExchangeOptions {
     sends_interim: false,
@@ -193,8 +197,8 @@ impl Connection {
         Answer::App
     }
 
-    /// RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0
-    /// request."
+    /// RFC 9110 §7.8: "A server that receives an Upgrade header field in an HTTP/1.0 request MUST
+    /// ignore that Upgrade field."
     fn is_handshake(&self, scope: &HttpScope) -> bool {
         self.server.config().ws
             && scope.version == Version::HTTP_11

@@ -161,11 +161,16 @@ impl StreamedBody {
         if self.breaking_off {
             return self.poll_break_off();
         }
+        if !current::with_current(|connection| connection.transport.takes_body()) {
+            // The driver polls again after hyper has written what it has.
+            return Poll::Pending;
+        }
         let Poll::Ready(part) = self.exchange.poll_part(cx) else {
             return Poll::Pending;
         };
         match part {
             ResponsePart::Data(data) => {
+                current::with_current(|connection| connection.transport.took_body(data.len()));
                 if let Some(left) = &mut self.left {
                     *left = left.saturating_sub(data.len() as u64);
                 }

@@ -12,6 +12,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, ReadBuf};
 
+use super::MOST_TAKEN;
 use super::request_framing::{FramingError, LineLimits, Position, RequestFraming, SeenHeaders};
 use crate::deadlines::WriteWait;
 use crate::lifecycle::Phase;
@@ -29,6 +30,10 @@ pub(crate) struct Transport {
     /// When bytes of a request's body were last read, and how many on this connection.
     body_read: Option<Instant>,
     body_bytes: u64,
+    /// How many bytes of a response's body hyper took since it last wrote all it has.
+    taken: usize,
+    /// The body of a response waits until hyper has written.
+    body_waits: bool,
 }
 
 /// The state of both directions at the end of a turn.
@@ -47,6 +52,8 @@ impl Transport {
             withheld: Bytes::new(),
             body_read: None,
             body_bytes: 0,
+            taken: 0,
+            body_waits: false,
         }
     }
 
@@ -94,6 +101,27 @@ impl Transport {
     /// Adds bytes after those that hyper wrote. Only right between two responses.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.socket.push(bytes);
+    }
+
+    /// Whether hyper may take more of a response's body now. If not, the body waits for another turn.
+    pub(crate) fn takes_body(&mut self) -> bool {
+        self.body_waits = self.taken >= MOST_TAKEN || self.stuck_since().is_some();
+        !self.body_waits
+    }
+
+    /// Counts bytes of a response's body that hyper took.
+    pub(crate) fn took_body(&mut self, bytes: usize) {
+        self.taken += bytes;
+    }
+
+    /// Whether a body waited, and hyper can take more of it now. Right at the end of a turn: if the socket is
+    /// not stuck then, hyper has written all it has.
+    pub(crate) fn can_take_body(&mut self) -> bool {
+        if self.stuck_since().is_some() {
+            return false;
+        }
+        self.taken = 0;
+        std::mem::take(&mut self.body_waits)
     }
 
     /// Sends what the socket takes of the collected writes. Returns the state after that.

@@ -6,6 +6,7 @@ use asgi::{DisconnectReason, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 
+use super::request::has_white_space_around;
 use crate::exchange::RequestBody;
 
 /// A shorter frame is gathered with those after it, up to so many bytes in one part.
@@ -29,6 +30,9 @@ impl RequestBody for RecvStream {
         let Some(data) = ready!(self.poll_data(cx)) else {
             let trailers = ready!(self.poll_trailers(cx));
             return Poll::Ready(match trailers {
+                Ok(Some(trailers)) if trailers.values().any(has_white_space_around) => {
+                    Err(DisconnectReason::ProtocolError)
+                }
                 Ok(trailers) => {
                     let mut last = HttpRequest::last(Bytes::new());
                     last.trailers = trailers.map(Box::new);

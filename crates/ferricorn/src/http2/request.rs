@@ -140,12 +140,8 @@ impl HeaderSurvey {
     fn in_headers(headers: &HeaderMap) -> Result<Self, RequestFault> {
         let mut seen = Self::default();
         let mut lengths = 0;
-        let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         for (name, value) in headers {
-            let value = value.as_bytes();
-            // RFC 9113 §8.2.1: "A field value MUST NOT start or end with an ASCII whitespace
-            // character".
-            if blank(value.first()) || blank(value.last()) {
+            if has_white_space_around(value) {
                 return Err(RequestFault::Malformed(
                     "white space around a header's value",
                 ));
@@ -169,6 +165,13 @@ impl HeaderSurvey {
     }
 }
 
+/// RFC 9113 §8.2.1: "A field value MUST NOT start or end with an ASCII whitespace character". h2 does
+/// not look.
+pub(super) fn has_white_space_around(value: &HeaderValue) -> bool {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    blank(value.as_bytes().first()) || blank(value.as_bytes().last())
+}
+
 /// The target of a request. Its authority becomes the `host`, so that apps need not know the version.
 ///
 /// The scheme does not matter. A gateway that ends TLS passes on the scheme of its own client, and the
@@ -179,6 +182,14 @@ fn target(
     headers: &mut HeaderMap,
 ) -> Result<PathAndQuery, RequestFault> {
     let parts = uri.into_parts();
+    // RFC 9113 §8.3.1: "exactly one valid value". h2 takes any characters that a scheme may have.
+    if let Some(scheme) = &parts.scheme
+        && !scheme
+            .as_str()
+            .starts_with(|first: char| first.is_ascii_alphabetic())
+    {
+        return Err(RequestFault::Malformed("a malformed scheme"));
+    }
     if method == Method::CONNECT {
         // RFC 9113 §8.5: "A CONNECT request that does not conform to these restrictions is
         // malformed". h2 checks the other restrictions.

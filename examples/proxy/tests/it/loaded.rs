@@ -1,5 +1,6 @@
 //! The proxy as a loaded library. The other tests link it in.
 
+use asgi_spec::Lint;
 use test_support::websocket_client::{Over, TEXT};
 use test_support::{Server, library, run, websocket};
 
@@ -14,7 +15,7 @@ fn a_loaded_proxy_passes_requests_and_web_sockets() {
         .await;
         let config = format!("http://{}", upstream.address());
         let library = library::load_configured("proxy", &config);
-        let proxy = Server::start(library.app()).await;
+        let proxy = Server::start(Lint::new(library.app())).await;
         let mut client = proxy.connect().await;
         for _ in 0..3 {
             client.get("/").await;

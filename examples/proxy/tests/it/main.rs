@@ -12,13 +12,14 @@ mod websocket;
 
 use std::net::SocketAddr;
 
+use asgi_spec::Lint;
 use proxy::Proxy;
 use test_support::Server;
 
 /// A server that serves a proxy for this upstream. `words` are more of its configuration.
 async fn proxied(upstream: SocketAddr, words: &str) -> Server {
     let proxy = Proxy::new(&format!("http://{upstream} {words}")).unwrap();
-    Server::start(proxy).await
+    Server::start(Lint::new(proxy)).await
 }
 
 #[test]

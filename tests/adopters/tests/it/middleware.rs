@@ -61,6 +61,7 @@ fn middleware_in_middleware_does_what_each_does() {
 #[test]
 fn misuse_stays_an_error_of_the_event_that_broke_a_rule() {
     MIDDLEWARE.in_memory(async |client| {
+        let client = client.allow_faults();
         for place in ["plain", "upper", "slow", "chopped", "timed", "all"] {
             let response = client.get(&format!("/{place}/misuse")).await.unwrap();
             let text = response.text().to_lowercase();
@@ -89,7 +90,8 @@ fn a_head_is_held_back_through_middleware_that_does_not_wait() {
 fn a_measurement_counts_what_was_sent_and_sees_an_app_that_is_dropped() {
     MIDDLEWARE.in_memory(async |client| {
         client.get("/measured/parts").await.unwrap();
-        client.get("/measured/misuse").await.unwrap();
+        let misusing = client.clone().allow_faults();
+        misusing.get("/measured/misuse").await.unwrap();
         let mut waiting = client.get("/measured/wait").start();
         assert_eq!(waiting.data().await.unwrap(), "wait");
         drop(waiting);

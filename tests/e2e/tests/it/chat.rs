@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use asgi::DynApp;
 use asgi_abi::Library;
+use asgi_spec::Lint;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -23,8 +24,8 @@ fn in_each_form(
     test: impl AsyncFn(Over, Server),
 ) {
     over_both(async |over| {
-        test(over, Server::start(linked()).await).await;
-        test(over, Server::start(loaded()).await).await;
+        test(over, Server::start(Lint::new(linked())).await).await;
+        test(over, Server::start(Lint::new(loaded())).await).await;
     });
 }
 
@@ -41,10 +42,14 @@ fn echoing(test: impl AsyncFn(Over, Server)) {
     in_each_form(|| DynApp::new(ws_echo::app), loaded, test);
 }
 
-async fn receive(peer: &mut Peer) -> Value {
-    let (first, payload) = peer.next_frame().await;
-    assert_eq!(first, 0x80 | TEXT, "{payload:?}");
-    serde_json::from_slice(&payload).unwrap()
+#[track_caller]
+fn receive(peer: &mut Peer) -> impl Future<Output = Value> {
+    let frame = peer.next_frame();
+    async move {
+        let (first, payload) = frame.await;
+        assert_eq!(first, 0x80 | TEXT, "{payload:?}");
+        serde_json::from_slice(&payload).unwrap()
+    }
 }
 
 async fn say(peer: &mut Peer, text: &str) {

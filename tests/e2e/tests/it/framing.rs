@@ -1,18 +1,23 @@
-//! Sends each row of `tests/conformance/framing.txt` to a server, and compares `musts.txt` with its rows.
+//! Sends each row of `tests/conformance/framing.txt` to a server: over TCP, over a Unix socket and over TLS.
 //!
-//! Each row is sent in one piece, then in two pieces, split at every byte. The pieces are two writes on a
-//! real socket: client and server share one thread, and the server reads the first piece before the client
-//! sends the second one.
+//! Each row is sent in one piece, then in two pieces; over TCP it is split at nearly every byte. The pieces are
+//! two writes on a real socket: client and server share one thread, and the server reads the first piece
+//! before the client sends the second one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use asgi::AppError;
-use ferricorn::Config;
+use asgi::{App, AppError};
+use ferricorn::{Bind, Config};
+use tempfile::TempDir;
 
-use test_support::{Client, Http, Server, http, run};
+use test_support::app::channel;
+use test_support::certificates::Authority;
+use test_support::server::Server;
+use test_support::tls_client::TlsClient;
+use test_support::{Client, Http, http, http_with, run, within};
 
 /// Follows each row in the same segment. A server that answers it has found the end of the row's requests.
 const PROBE: &str = "GET /probe HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -20,12 +25,12 @@ const PROBE: &str = "GET /probe HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n
 /// Rows that are longer than this are split only near their ends.
 const LONG: usize = 1_000;
 
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
 /// The rows of a file, as columns.
-fn rows(path: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(path: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string(folder(path)).unwrap();
     let rows = text
         .lines()
@@ -34,10 +39,10 @@ fn rows(path: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-struct Row {
-    id: String,
-    level: String,
-    clause: String,
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) level: String,
+    pub(crate) clause: String,
     what: String,
     bytes: Vec<u8>,
     /// The client closes its side after the bytes.
@@ -45,7 +50,7 @@ struct Row {
     answer: String,
 }
 
-fn framing_rows() -> Vec<Row> {
+pub(crate) fn framing_rows() -> Vec<Row> {
     let parse = |columns: Vec<String>| {
         let [id, rule, what, bytes, answer] = &columns[..] else {
             panic!("not five columns: {columns:?}");
@@ -138,9 +143,86 @@ async fn app(mut http: Http) -> Result<(), AppError> {
     }
 }
 
+/// A server, and how to reach it.
+struct Endpoint {
+    server: Server,
+    transport: Transport,
+}
+
+enum Transport {
+    Tcp,
+    Tls(TlsClient),
+    /// The socket is in this folder.
+    Unix(TempDir),
+}
+
+impl Endpoint {
+    async fn tcp() -> Self {
+        Self {
+            server: Server::start(http(app)).await,
+            transport: Transport::Tcp,
+        }
+    }
+
+    /// `protocol` is the only one that the client offers in ALPN.
+    async fn tls(protocol: &str, app: impl App) -> Self {
+        let authority = Authority::new("The authority");
+        let tls = crate::tls::tls(&authority.server(&["localhost"]));
+        Self {
+            server: Server::start_tls(Config::default(), &tls, app).await,
+            transport: Transport::Tls(TlsClient::new(&authority).speaking(protocol)),
+        }
+    }
+
+    async fn unix() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let bind = format!("unix:{}", folder.path().join("socket").display());
+        let bind: Bind = bind.parse().unwrap();
+        Self {
+            server: Server::start_bound(&bind, Config::default(), http(app)).await,
+            transport: Transport::Unix(folder),
+        }
+    }
+
+    async fn connect(&self) -> Client {
+        match &self.transport {
+            Transport::Tcp => self.server.connect().await,
+            Transport::Tls(client) => client.connect(&self.server, "localhost").await,
+            Transport::Unix(folder) => {
+                let path = folder.path().join("socket");
+                within("a connection", Client::unix(&path)).await
+            }
+        }
+    }
+
+    /// Sends each row in two pieces, with the first piece as long as each of `splits`. Fails if an answer
+    /// is another one than the table's.
+    async fn expect_answers(&self, mut splits: impl FnMut(&[u8]) -> Vec<usize>) {
+        let mut wrong = Vec::new();
+        for row in framing_rows() {
+            for split in splits(&row.bytes) {
+                let got = answer(self, &row, split).await;
+                if got != row.answer {
+                    let Row {
+                        id, what, answer, ..
+                    } = row;
+                    wrong.push(format!("{id} {what}, at {split}: {got}, expected {answer}"));
+                    break;
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
+
 /// Sends a row in two pieces, the first of which may be empty. Returns the answer in the form of the table.
-async fn answer(server: &Server, row: &Row, split: usize) -> String {
-    let mut client = server.connect().await;
+async fn answer(endpoint: &Endpoint, row: &Row, split: usize) -> String {
+    in_the_form_of_the_table(&exchange(endpoint, row, split).await)
+}
+
+/// Sends a row in two pieces, and then the probe. Returns all that the server sends, and whether it closes.
+async fn exchange(endpoint: &Endpoint, row: &Row, split: usize) -> (Vec<u8>, bool) {
+    let mut client = endpoint.connect().await;
     let (first, second) = row.bytes.split_at(split);
     if !first.is_empty() && client.try_write(first).await.is_ok() {
         // The server's task is on this thread. It is ready as soon as the runtime has looked at the socket.
@@ -154,13 +236,13 @@ async fn answer(server: &Server, row: &Row, split: usize) -> String {
     if row.eof {
         client.half_close().await;
     }
-    read_answer(client).await
-}
-
-async fn read_answer(mut client: Client) -> String {
     // The probe asks for a close, so each connection ends.
     let (bytes, closed) = client.read_for(PATIENCE).await;
-    let text = String::from_utf8_lossy(&bytes);
+    (bytes.to_vec(), closed)
+}
+
+fn in_the_form_of_the_table((bytes, closed): &(Vec<u8>, bool)) -> String {
+    let text = String::from_utf8_lossy(bytes);
     let mut statuses: Vec<_> = text
         .match_indices("HTTP/1.")
         .map(|(at, _)| {
@@ -188,99 +270,82 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn each_row_of_framing_txt_is_answered_as_it_says() {
-    run(async {
-        let server = Server::start_with(Config::default(), http(app)).await;
-        let mut wrong = Vec::new();
-        for row in framing_rows() {
-            let answer = answer(&server, &row, 0).await;
-            if answer != row.answer {
-                let Row {
-                    id,
-                    what,
-                    answer: expected,
-                    ..
-                } = row;
-                wrong.push(format!("{id} {what}: {answer}, expected {expected}"));
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    });
+    run(async { Endpoint::tcp().await.expect_answers(|_| vec![0]).await });
 }
 
 #[test]
 fn the_answer_does_not_depend_on_how_the_bytes_are_split() {
     run(async {
-        let server = Server::start_with(Config::default(), http(app)).await;
-        let mut wrong = Vec::new();
-        for row in framing_rows() {
-            let length = row.bytes.len();
-            let splits = (1..length).filter(|split| {
-                length < LONG || *split < 50 || length - *split < 50 || split % 8_191 == 0
+        let endpoint = Endpoint::tcp().await;
+        // After the same first piece as of an earlier row, the server is in the same state. So few of
+        // those splits are tried.
+        let mut tried = HashSet::new();
+        let splits = |bytes: &[u8]| {
+            let length = bytes.len();
+            let mut splits: Vec<_> = (1..length).collect();
+            splits.retain(|split| {
+                length < LONG || *split < 50 || length - split < 50 || split % 8_191 == 0
             });
-            for split in splits {
-                let answer = answer(&server, &row, split).await;
-                if answer != row.answer {
-                    let Row {
-                        id,
-                        what,
-                        answer: expected,
-                        ..
-                    } = row;
-                    wrong.push(format!(
-                        "{id} {what}, at {split}: {answer}, expected {expected}"
-                    ));
-                    break;
-                }
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
+            splits.retain(|split| tried.insert(bytes[..*split].to_vec()) || split % 8 == 0);
+            splits
+        };
+        endpoint.expect_answers(splits).await;
     });
 }
 
 #[test]
-fn every_must_has_rows_and_every_row_of_a_must_is_listed() {
-    let framing: BTreeMap<_, _> = framing_rows()
-        .into_iter()
-        .map(|row| (row.id, (row.level, row.clause)))
-        .collect();
-    let edges: BTreeMap<_, _> = rows("http2/edges.txt")
-        .into_iter()
-        .map(|columns| (columns[0].clone(), columns[2].clone()))
-        .collect();
-    let mut listed = BTreeSet::new();
-    for columns in rows("conformance/musts.txt") {
-        let [clause, rule, ids] = &columns[..] else {
-            panic!("not three columns: {columns:?}");
-        };
-        assert!(!rule.is_empty(), "{clause} has no rule");
-        for id in ids.split(' ') {
-            if let Some((level, of_row)) = framing.get(id) {
-                assert_eq!(level, "MUST", "{id}");
-                assert_eq!(of_row, clause, "{id}");
-                listed.insert(id.to_owned());
-            } else if let Some(test) = id.strip_prefix("e2e::") {
-                assert_eq!(find_test("e2e", test), Some(Kept::Yes), "{id}");
-            } else {
-                let (id, kept) = match id.strip_suffix('!') {
-                    Some(id) => (id, Kept::NotYet),
-                    None => (id, Kept::Yes),
-                };
-                let test = edges
-                    .get(id)
-                    .unwrap_or_else(|| panic!("{clause}: no row {id}"));
-                assert_eq!(find_test("http2", test), Some(kept), "{id}");
-            }
+fn over_a_unix_socket_each_row_has_the_same_answer() {
+    run(async {
+        let endpoint = Endpoint::unix().await;
+        endpoint
+            .expect_answers(|bytes| vec![0, bytes.len() / 2])
+            .await;
+    });
+}
+
+#[test]
+fn over_tls_each_row_has_the_same_answer() {
+    run(async {
+        let endpoint = Endpoint::tls("http/1.1", http(app)).await;
+        endpoint
+            .expect_answers(|bytes| vec![0, bytes.len() / 2])
+            .await;
+    });
+}
+
+/// RFC 9113 §3.4: "Clients and servers MUST treat an invalid connection preface as a connection error".
+#[test]
+fn over_tls_with_h2_no_row_is_a_request() {
+    run(async {
+        let (calls, mut called) = channel();
+        let app = http_with(calls, async |calls, mut http: Http| {
+            calls.send(http.scope.target.clone())?;
+            http.respond("").await
+        });
+        let endpoint = Endpoint::tls("h2", app).await;
+        let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        for row in framing_rows() {
+            let (bytes, closed) = exchange(&endpoint, &row, 0).await;
+            assert!(closed && bytes.ends_with(&goaway), "{}: {bytes:?}", row.id);
         }
-    }
-    let musts = framing.iter().filter(|(_, (level, _))| level == "MUST");
-    let missing: Vec<_> = musts
-        .map(|(id, _)| id)
-        .filter(|id| !listed.contains(*id))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "rows of a MUST that musts.txt does not have: {missing:?}"
-    );
+        assert!(called.try_recv().is_err(), "the app was called");
+    });
+}
+
+/// RFC 9110 §6.6.1, also for the answers that no app and no hyper makes.
+#[test]
+fn each_response_of_framing_txt_has_a_date() {
+    run(async {
+        let endpoint = Endpoint::tcp().await;
+        for row in framing_rows() {
+            let (bytes, _) = exchange(&endpoint, &row, 0).await;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let interim = text.matches("HTTP/1.1 100 ").count();
+            let responses = text.matches("HTTP/1.").count() - interim;
+            let dates = text.matches("\r\ndate: ").count();
+            assert_eq!(dates, responses, "{}: {text}", row.id);
+        }
+    });
 }
 
 #[test]
@@ -289,31 +354,6 @@ fn every_row_has_an_id_of_its_own() {
     for row in framing_rows() {
         assert!(ids.insert(row.id.clone()), "{} is repeated", row.id);
     }
-}
-
-/// Whether the server keeps a rule: its test runs, or is ignored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    Yes,
-    NotYet,
-}
-
-/// Looks for a test, as `module::name`, in the source of a package.
-fn find_test(package: &str, path: &str) -> Option<Kept> {
-    let (modules, name) = path.rsplit_once("::")?;
-    let file = folder(package)
-        .join("tests/it")
-        .join(modules.replace("::", "/") + ".rs");
-    let text = fs::read_to_string(file).ok()?;
-    let (before, _) = text.split_once(&format!("\nfn {name}() {{"))?;
-    let attributes = before
-        .lines()
-        .rev()
-        .take_while(|line| line.starts_with("#["));
-    let is_ignored = attributes
-        .into_iter()
-        .any(|line| line.starts_with("#[ignore"));
-    Some(if is_ignored { Kept::NotYet } else { Kept::Yes })
 }
 
 #[test]

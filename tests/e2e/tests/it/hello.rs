@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use asgi::DynApp;
 use asgi_abi::Library;
+use asgi_spec::Lint;
 use serde_json::Value;
 
 use test_support::server::Server;
@@ -21,10 +22,10 @@ const FOREIGN: &str = "FOREIGN_APP";
 /// is one.
 fn in_each_form(test: impl AsyncFn(&'static str, Server)) {
     run(async {
-        test("linked in", Server::start(app::app).await).await;
-        test("loaded", Server::start(loaded()).await).await;
+        test("linked in", Server::start(Lint::new(app::app)).await).await;
+        test("loaded", Server::start(Lint::new(loaded())).await).await;
         if let Some(foreign) = foreign() {
-            test("foreign", Server::start(foreign).await).await;
+            test("foreign", Server::start(Lint::new(foreign)).await).await;
         }
     });
 }

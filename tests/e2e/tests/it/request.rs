@@ -332,6 +332,26 @@ fn a_100_is_sent_when_the_app_receives() {
 }
 
 /// HTTP-018
+/// RFC 9110 §10.1.1: `Expect` is a list, and §5.6.1.2: empty elements of a list are ignored.
+#[test]
+#[ignore = "hyper sends a 100 only if the value is exactly 100-continue"]
+fn a_100_is_sent_for_a_list_of_expectations() {
+    run(async {
+        let server = Server::start(echo()).await;
+        for value in ["100-continue, 100-continue", ",100-continue,"] {
+            let mut client = server.connect().await;
+            client
+                .write(format!(
+                    "POST / HTTP/1.1\r\nhost: a\r\nexpect: {value}\r\ncontent-length: 1\r\n\r\n"
+                ))
+                .await;
+            client.expect_head(100).await;
+            client.write("x").await;
+            client.expect_response(200).await;
+        }
+    });
+}
+
 #[test]
 fn no_100_is_sent_when_the_app_answers_without_the_body() {
     run(async {

@@ -278,6 +278,21 @@ fn early_hints_come_before_the_head() {
     assert_eq!(peer.expect_response(1, 200).text(), "hello");
 }
 
+/// HTTP-082: the 500 was sent at once, and the hint was lost.
+#[test]
+fn a_hint_before_a_failure_is_sent_before_the_500() {
+    let server = Server::start(http(async |mut http: Http| {
+        http.begin().await?;
+        http.send.send(hint("</a.css>")).await?;
+        Err("on purpose".into())
+    }));
+    let mut peer = server.connect();
+    peer.get(1, "/");
+    peer.expect_status(1, 103);
+    peer.expect_response(1, 500);
+    server.expect_error(&["on purpose"]);
+}
+
 #[test]
 fn a_hint_after_the_head_is_refused() {
     let server = Server::start(http(async |mut http: Http| {
@@ -316,7 +331,7 @@ fn a_response_before_the_end_of_the_upload_is_followed_by_a_reset_with_no_error(
     let mut peer = server.connect();
     peer.post(1, "/");
     assert_eq!(peer.expect_response(1, 200).text(), "hello");
-    // RFC 9113 §8.1: "the server MAY request that the client abort transmission of a request
+    // RFC 9113 §8.1: "a server MAY request that the client abort transmission of a request
     // without error by sending a RST_STREAM with an error code of NO_ERROR after sending a
     // complete response".
     peer.expect_reset(1, code::NO_ERROR);

@@ -1,15 +1,46 @@
 //! The suite of the spec against this server.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use asgi::DynApp;
-use asgi_spec::{ServerUnderTest, Suite};
-use ferricorn::{Bind, Config, Handle, ServeError};
+use asgi_spec::{Grade, Results, ServerUnderTest, StatedLimit, Suite, SuiteTls};
+use ferricorn::{Bind, ClientCertificates, Config, Handle, ServeError, Tls, TlsConfig};
 use test_support::blocking::logged_runtime;
+use test_support::certificates::Authority;
 use test_support::logs::Log;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tracing::Level;
+
+/// The limits of time of a server for [`LIMITED`].
+const LIMIT: Duration = Duration::from_millis(1500);
+
+/// How large a message such a server takes.
+const MAX_MESSAGE_SIZE: usize = 1000;
+
+/// The requirements whose cases need limits that the suite is told.
+pub(crate) const LIMITED: &[&str] = &[
+    "HTTP-047", "HTTP-048", "HTTP-074", "HTTP-075", "HTTP-076", "HTTP-077", "HTTP-084", "WS-017",
+    "WS-032", "LIFE-007",
+];
+
+/// Tells a suite the limits of [`Linked::start_limited`].
+pub(crate) fn limits(mut suite: Suite) -> Suite {
+    for limit in [
+        StatedLimit::HeadTimeout(LIMIT),
+        StatedLimit::BodyTimeout(LIMIT),
+        StatedLimit::WriteTimeout(LIMIT),
+        StatedLimit::IdleTimeout(LIMIT),
+        StatedLimit::DisconnectGrace(LIMIT),
+        StatedLimit::StartupTimeout(LIMIT),
+        StatedLimit::PingInterval(LIMIT),
+        StatedLimit::MaxMessageSize(MAX_MESSAGE_SIZE),
+    ] {
+        suite = suite.limit(limit);
+    }
+    suite
+}
 
 /// A server with a runtime and a log of its own.
 pub(crate) struct Linked {
@@ -22,12 +53,37 @@ pub(crate) struct Linked {
 
 impl Linked {
     pub(crate) fn start(app: DynApp) -> Result<Self, String> {
+        Self::start_with(app, None, Config::default())
+    }
+
+    pub(crate) fn start_tls(app: DynApp, tls: &Tls) -> Result<Self, String> {
+        Self::start_with(app, Some(tls), Config::default())
+    }
+
+    /// Starts a server with [`limits`].
+    pub(crate) fn start_limited(app: DynApp) -> Result<Self, String> {
+        let mut config = Config::default();
+        config.header_timeout = LIMIT;
+        config.body_timeout = LIMIT;
+        config.write_timeout = LIMIT;
+        config.keep_alive_timeout = LIMIT;
+        config.disconnect_grace = Some(LIMIT);
+        config.startup_timeout = Some(LIMIT);
+        config.ws_ping_interval = Some(LIMIT);
+        config.ws_max_message_size = MAX_MESSAGE_SIZE;
+        config.ws_max_frame_size = MAX_MESSAGE_SIZE;
+        Self::start_with(app, None, config)
+    }
+
+    fn start_with(app: DynApp, tls: Option<&Tls>, config: Config) -> Result<Self, String> {
         let log = Log::default();
         let runtime = logged_runtime(&log);
-        let config = Config::default();
         let inside = runtime.enter();
         let bind: Bind = "127.0.0.1:0".parse().unwrap();
-        let listener = bind.listen(&config).unwrap();
+        let mut listener = bind.listen(&config).unwrap();
+        if let Some(tls) = tls {
+            listener = listener.with_tls(tls).unwrap();
+        }
         let address = listener.address().as_ip().unwrap();
         let serve = ferricorn::serve(vec![listener], app, config);
         let handle = serve.handle();
@@ -45,6 +101,11 @@ impl Linked {
             runtime,
             log,
         })
+    }
+
+    /// Runs a future in the runtime of the server.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 }
 
@@ -86,5 +147,78 @@ impl ServerUnderTest for Linked {
 fn the_server_passes_the_suite_of_the_spec() {
     let results = Suite::new(Linked::start).run();
     assert!(results.count("passed") > 80, "{}", results.count("passed"));
+    // Each of the cases for exchanges runs over both.
+    for transport in ["http1", "http2", "websocket", "websocket-http2"] {
+        let passed = passed_over(&results, transport);
+        assert!(passed > 30, "{passed} over {transport}");
+    }
+    results.assert();
+}
+
+fn passed_over(results: &Results, transport: &str) -> usize {
+    let over = results.iter().filter(|one| one.transport == transport);
+    over.filter(|one| one.grade == Grade::Passed).count()
+}
+
+/// TLS of a server that asks for certificates, and of clients that have a valid one and another.
+pub(crate) fn test_tls(asks: ClientCertificates) -> (Tls, SuiteTls) {
+    let authority = Authority::new("authority");
+    let server = authority.server(&["localhost"]);
+    let client = authority.client("alice");
+    let stranger = Authority::new("another").client("mallory");
+    let tls = TlsConfig::new()
+        .certificate_pem(server.chain, server.key)
+        .client_certificates(asks)
+        .client_authorities_pem(authority.pem)
+        .load()
+        .unwrap();
+    let clients = SuiteTls::new()
+        .server_name("localhost")
+        .client_certificate(&client.chain, &client.key, "CN=alice,O=Rust\\, Inc.")
+        .invalid_client_certificate(&stranger.chain, &stranger.key);
+    (tls, clients)
+}
+
+#[test]
+fn a_server_that_lets_invalid_certificates_in_says_so() {
+    let (server, clients) = test_tls(ClientCertificates::DangerouslyUnverified);
+    let results = Suite::new(move |app| Linked::start_tls(app, &server))
+        .tls(clients)
+        .only("TLS-00*")
+        .run();
+    for one in results.iter() {
+        assert_eq!(one.grade, Grade::Passed, "{}", one.requirement.id);
+    }
+    results.assert();
+}
+
+#[test]
+fn the_server_passes_the_suite_over_tls() {
+    let (server, clients) = test_tls(ClientCertificates::Optional);
+    let results = Suite::new(move |app| Linked::start_tls(app, &server))
+        .tls(clients)
+        .http2(true)
+        .run();
+    for one in results
+        .iter()
+        .filter(|one| one.requirement.chapter == "tls")
+    {
+        assert_eq!(one.grade, Grade::Passed, "{}", one.requirement.id);
+    }
+    for transport in ["http1-tls", "http2-tls"] {
+        let passed = passed_over(&results, transport);
+        assert!(passed > 80, "{passed} over {transport}");
+    }
+    results.assert();
+}
+
+#[test]
+fn the_server_keeps_its_limits() {
+    let mut suite = limits(Suite::new(Linked::start_limited));
+    for id in LIMITED {
+        suite = suite.only(id);
+    }
+    let results = suite.run();
+    assert_eq!(results.count("passed"), LIMITED.len());
     results.assert();
 }

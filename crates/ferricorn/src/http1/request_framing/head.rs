@@ -143,8 +143,8 @@ fn version(line: &[u8]) -> Result<RequestVersion, FramingError> {
     match check_beginning(line)? {
         Some(b"HTTP/1.1") => Ok(RequestVersion::Http11),
         Some(b"HTTP/1.0") => Ok(RequestVersion::Http10),
-        // RFC 9110 §2.5: a recipient of a higher minor version "SHOULD process the message as if it
-        // was in the highest minor version within that major version to which the recipient is
+        // RFC 9110 §6.2: a recipient of a higher minor version "SHOULD process the message as if it
+        // were in the highest minor version within that major version to which the recipient is
         // conformant".
         Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) => {
             Ok(RequestVersion::NewerMinor)
@@ -183,7 +183,7 @@ pub(super) fn check_beginning(line: &[u8]) -> Result<Option<&[u8]>, FramingError
     let known = version.len().min(HTTP_1.len());
     match version {
         _ if version[..known] == HTTP_1[..known] => {}
-        // Whatever follows, it is not HTTP/1.
+        // Whatever follows, it is not HTTP/1. hyper must not see more: it would answer 400 at once.
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..] if version[5] != b'1' => {
             return Err(FramingError::UnsupportedVersion);
         }

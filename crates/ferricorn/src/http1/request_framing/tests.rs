@@ -322,7 +322,7 @@ fn the_request_line_of_a_refused_head_is_known_however_it_is_split() {
     }
 }
 
-/// RFC 9110 §2.5
+/// RFC 9110 §6.2
 #[test]
 fn a_newer_minor_version_becomes_1_however_it_is_split() {
     let all = b"GET / HTTP/1.2\r\n\r\nGET HTTP/1.3 HTTP/1.9\r\n\r\nGET /3 HTTP/1.1\r\n\r\n";

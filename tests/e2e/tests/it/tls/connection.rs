@@ -10,6 +10,7 @@ use super::Secure;
 use test_support::app::{channel, echo_path};
 use test_support::logs;
 use test_support::raw::Closed;
+use test_support::tls_client::TlsClient;
 use test_support::{Client, Http, http, http_with, run, within};
 use tracing::Level;
 
@@ -163,6 +164,38 @@ fn a_client_that_selects_h2_and_sends_http_1_gets_a_goaway() {
         let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
         assert!(received.ends_with(&goaway), "{received:?}");
         assert_eq!(closed, Closed::Eof);
+    });
+}
+
+#[test]
+fn a_client_that_offers_only_h2c_gets_no_connection() {
+    run(async {
+        let secure = Secure::start().await;
+        let client = secure.client().speaking("h2c");
+        let connecting = client.try_connect(secure.server.address(), "localhost");
+        let error = within("the end of the handshake", connecting)
+            .await
+            .err()
+            .unwrap();
+        assert!(
+            error.to_string().contains("NoApplicationProtocol"),
+            "{error}"
+        );
+    });
+}
+
+/// RFC 9113 §3.3: "HTTP/2 connections over TLS MUST use protocol negotiation in TLS".
+#[test]
+fn http_2_without_alpn_is_refused() {
+    run(async {
+        let secure = Secure::start().await;
+        let client = TlsClient::trusting_anything();
+        let mut client = client.connect(&secure.server, "localhost").await;
+        let mut preface = http2::PREFACE.to_vec();
+        http2::Frame::settings(&[]).write_to(&mut preface);
+        client.write(preface).await;
+        let (received, _) = client.read_until_closed().await;
+        assert!(received.starts_with(b"HTTP/1.1 505 "), "{received:?}");
     });
 }
 
@@ -399,7 +432,7 @@ fn a_server_can_have_tls_and_plain_listeners() {
         let mut client = Client::tcp(socket);
         client.get("/p").await;
         assert_eq!(client.expect_response(200).await.body, "/p");
-        let client = test_support::tls_client::TlsClient::new(&authority);
+        let client = TlsClient::new(&authority);
         let mut client = client.connect_to(secure, "localhost").await;
         client.get("/s").await;
         assert_eq!(client.expect_response(200).await.body, "/s");

@@ -42,7 +42,7 @@ impl Secure {
 }
 
 /// TLS with one certificate.
-fn tls(pem: &Pem) -> Tls {
+pub(crate) fn tls(pem: &Pem) -> Tls {
     config(pem).load().unwrap()
 }
 
