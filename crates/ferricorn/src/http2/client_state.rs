@@ -19,7 +19,7 @@ pub(crate) struct ClientState {
     pub(crate) field_block: u32,
     /// The last stream that the client opened, or 0.
     pub(crate) last_stream: u32,
-    pub(crate) ended: EndedStreams,
+    ended: EndedStreams,
 }
 
 impl ClientState {
@@ -42,6 +42,11 @@ impl ClientState {
     pub(crate) fn open(&mut self, stream: u32) {
         self.ended.reuse(stream);
         self.last_stream = stream;
+    }
+
+    /// Notes that the client has ended this stream, with END_STREAM or RST_STREAM.
+    pub(crate) fn end(&mut self, stream: u32) {
+        self.ended.insert(self.last_stream, stream);
     }
 
     /// Checks a DATA or HEADERS frame on a stream that it does not open. (§5.1)
@@ -97,7 +102,7 @@ pub(crate) struct EndedStreams {
 }
 
 impl EndedStreams {
-    /// In streams; more than a client has open at once.
+    /// In streams.
     pub(crate) const SPAN: u32 = 512;
 
     fn place(stream: u32) -> (usize, u64) {
@@ -105,14 +110,21 @@ impl EndedStreams {
         (slot as usize / 64, 1 << (slot % 64))
     }
 
-    pub(crate) fn insert(&mut self, stream: u32) {
-        let (word, bit) = Self::place(stream);
-        self.bits[word] |= bit;
+    /// Whether `stream` is among the latest ones: the place of an older one belongs to a newer one.
+    fn has_place(last: u32, stream: u32) -> bool {
+        last.saturating_sub(stream) / 2 < Self::SPAN
+    }
+
+    fn insert(&mut self, last: u32, stream: u32) {
+        if Self::has_place(last, stream) {
+            let (word, bit) = Self::place(stream);
+            self.bits[word] |= bit;
+        }
     }
 
     fn contains(&self, last: u32, stream: u32) -> bool {
         let (word, bit) = Self::place(stream);
-        last.saturating_sub(stream) / 2 < Self::SPAN && self.bits[word] & bit != 0
+        Self::has_place(last, stream) && self.bits[word] & bit != 0
     }
 
     /// Gives the place of an old stream to `stream`.

@@ -52,6 +52,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "tiny-server",
         &["asgi", "asgi-abi", "asgi-rules", "asgi-util", ANY],
     ),
+    ("tonic-app", &["asgi", "asgi-abi", "asgi-tower", ANY]),
     (
         "adopters",
         &["asgi", "asgi-abi", "asgi-tower", "asgi-util", ANY],
@@ -92,6 +93,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("chat", &["asgi-spec", "asgi-testing"]),
     ("ws-echo", &["asgi-spec", "asgi-testing"]),
     ("tiny-server", &["asgi-abi"]),
+    ("tonic-app", &["asgi-util", "ferricorn", "test-support"]),
     ("adopters", &["asgi-testing", "test-support"]),
     (
         "e2e",

@@ -298,7 +298,7 @@ impl FrameCheck {
         let padded = usize::from(header.has(PADDED));
         has_at_least(header, padded)?;
         if header.has(END_STREAM) {
-            self.client.ended.insert(header.stream);
+            self.client.end(header.stream);
         } else if header.length == 0 {
             self.spend(Flood::EmptyData, now)?;
         } else {
@@ -319,7 +319,7 @@ impl FrameCheck {
         let prefix = usize::from(header.has(PADDED)) + 5 * usize::from(header.has(PRIORITY));
         has_at_least(header, prefix)?;
         if header.has(END_STREAM) {
-            self.client.ended.insert(header.stream);
+            self.client.end(header.stream);
         }
         if !header.has(END_HEADERS) {
             self.client.field_block = header.stream;
@@ -351,7 +351,7 @@ impl FrameCheck {
             return Err(ConnectionFault::protocol("RST_STREAM on an idle stream"));
         }
         if is_client_stream(header.stream) {
-            self.client.ended.insert(header.stream);
+            self.client.end(header.stream);
         }
         self.spend(Flood::Reset, now)
     }

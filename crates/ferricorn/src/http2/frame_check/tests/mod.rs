@@ -319,6 +319,25 @@ fn a_stream_does_not_inherit_the_end_of_an_old_stream() {
     }
 }
 
+/// A long stream among many short ones, or more than 512 open streams: the end of an old stream once
+/// counted as that of the stream 512 later, and the client's next frame there broke the connection.
+#[test]
+fn a_stream_does_not_end_when_an_old_stream_ends() {
+    for end in [frame(DATA, END_STREAM, 1, b""), request(1), cancel(1)] {
+        let now = Instant::now();
+        let mut check = after_preface(now);
+        let newest = 2 * EndedStreams::SPAN + 1;
+        let streams = (1..=newest).step_by(2).flat_map(upload);
+        check
+            .check_received(&streams.collect::<Vec<_>>(), now)
+            .unwrap();
+        for frame in [end, data(newest), request(newest)] {
+            check.check_received(&frame, now).unwrap();
+        }
+        check.check_received(&data(newest), now).unwrap_err();
+    }
+}
+
 /// xorshift: the same sequence in every run.
 struct Random(u64);
 
