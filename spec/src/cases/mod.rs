@@ -41,15 +41,18 @@ mod tls;
 mod websocket_deflate;
 mod websocket_drain;
 mod websocket_handshake;
+mod websocket_http2;
 mod websocket_messages;
 mod without;
 
 use std::pin::Pin;
 
 pub(crate) use self::python::{basis_in_python, not_in_python};
+pub(crate) use self::without::missing;
+#[cfg(feature = "cli")]
+pub(crate) use self::without::not_observable;
 #[cfg(all(test, feature = "cli"))]
 pub(crate) use self::without::of_libraries;
-pub(crate) use self::without::{missing, not_observable};
 use crate::result::Checked;
 use crate::suite::Subject;
 
@@ -116,6 +119,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         websocket_handshake::CASES,
         websocket_messages::CASES,
         websocket_deflate::CASES,
+        websocket_http2::CASES,
         websocket_drain::CASES,
         lifespan::CASES,
         abi::CASES,

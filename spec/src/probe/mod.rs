@@ -8,6 +8,7 @@
 //! | `/run/ID?STEPS` | plays the steps, for a request or a WebSocket, and records them under ID |
 //! | `/use/ID?STEPS` | plays the steps with the receiver and the sender that the run ID has parked, then answers 200 |
 //! | `/signal/ID?NAME` | ends the steps `wait=NAME` of the run ID, now and later |
+//! | `/release` | ends all steps `wait`, now and later, so that the server can stop |
 //! | `/report/ID` | answers with the record of a run, as JSON |
 //! | `/report/ID?ended` | waits until the app's call has ended; `?steps=N` waits for N steps |
 //!
@@ -151,6 +152,10 @@ impl Probe {
             }
             "signal" => {
                 self.runs.signal(&request.id, &request.steps);
+                (StatusCode::OK, Bytes::from_static(b"{}"))
+            }
+            "release" => {
+                self.runs.release();
                 (StatusCode::OK, Bytes::from_static(b"{}"))
             }
             "report" => {

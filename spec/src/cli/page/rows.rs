@@ -1,7 +1,7 @@
 //! The rows of the table.
 
 use super::sheet::{Entry, Key, Sheet};
-use super::{escape, marked, sign};
+use super::{escape, marked};
 use crate::requirement;
 
 /// One requirement and one case of it.
@@ -79,11 +79,9 @@ impl Row {
             let name = escape(&sheet.name);
             *page += &match sheet.shown(&self.key) {
                 Some(shown) => format!(
-                    "<td class=\"result\" data-server=\"{name}\" data-grade=\"{}\" title=\"{name}: {}\">{} \
-                     <span class=\"word\">{}</span></td>\n",
+                    "<td class=\"result {}\" data-server=\"{name}\"><b aria-hidden=\"true\">{}</b> <i>{}</i></td>\n",
                     shown.class(),
-                    shown.name(),
-                    sign(shown),
+                    shown.sign(),
                     shown.name()
                 ),
                 None => format!("<td class=\"result\" data-server=\"{name}\"></td>\n"),

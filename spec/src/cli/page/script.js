@@ -13,7 +13,7 @@
     if (wanted.grade) {
       const results = [...row.querySelectorAll("td.result")];
       const found = results.some(
-        (cell) => cell.dataset.grade === wanted.grade && (!wanted.server || cell.dataset.server === wanted.server)
+        (cell) => cell.classList.contains(wanted.grade) && (!wanted.server || cell.dataset.server === wanted.server)
       );
       if (!found) return false;
     }

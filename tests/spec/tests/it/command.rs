@@ -226,7 +226,7 @@ fn the_results_of_a_run_are_written_as_a_page() {
     let page = std::fs::read_to_string(both).unwrap();
     assert!(page.contains("<title>What 2 servers do"), "{page}");
     assert_eq!(
-        page.matches("<td class=\"result\"").count(),
+        page.matches("<td class=\"result ").count(),
         2 * page.matches("<tr id=").count()
     );
 }

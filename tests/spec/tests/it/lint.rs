@@ -54,7 +54,7 @@ fn lint_finds_a_fault_of_each_broken_server_that_an_app_can_notice() {
         let suite = Suite::new(move |app| {
             let told = Arc::clone(&told);
             let lint = Lint::new(app).report(move |one| told.lock().unwrap().push(one));
-            BrokenServer::start(id, DynApp::new(lint))
+            BrokenServer::start(id, false, DynApp::new(lint))
         });
         let _ = suite.only(id).run();
         let found = found(&violations, Side::Server);
@@ -108,10 +108,9 @@ fn final_status(peer: &mut Peer, stream: u32) -> u16 {
     let mut status = 0;
     loop {
         match peer.next(stream) {
-            Event::Promise(..) => {}
+            Event::Promise(..) | Event::Data(_, false) => {}
             Event::Head(head) if head.end => return head.status,
             Event::Head(head) => status = head.status,
-            Event::Data(_, false) => {}
             Event::Data(_, true) => return status,
             other => panic!("{other:?}"),
         }

@@ -6,10 +6,12 @@
 mod broken;
 mod command;
 mod files;
+mod halves;
 mod host;
 mod library;
 mod linked;
 mod lint;
+mod page;
 mod python;
 mod streams;
 mod tiny;

@@ -172,7 +172,8 @@ async def events_of_a_websocket_become_outcomes(probe):
 
 @check
 async def an_exception_of_send_is_gone_refused_or_misuse(probe):
-    call = Call(probe, "/run/a?start=200&push=/&hint=x&more=a&last=b&push=/", extensions={"http.response.early_hint": {}})
+    steps = "start=200&push=/&hint=x&more=a&last=b&push=/"
+    call = Call(probe, f"/run/a?{steps}", extensions={"http.response.early_hint": {}})
     call.raises = {
         "http.response.start": BrokenPipeError(),
         "http.response.push": ValueError(),
