@@ -4,6 +4,8 @@
 //! - [`probe::Probe`] is an app that does what each request tells it and reports what it saw.
 //! - [`Suite`] starts a server with that app and checks it from the wire, one case for each
 //!   requirement.
+//! - [`Lint`] is an app around any app that checks both sides as they run.
+//! - [`halves`] drives the halves of a server without sockets.
 //! - The command `asgi-spec` (feature `cli`) does the same to a server that runs elsewhere.
 //!
 //! This crate shares no code with a server, so that both cannot make the same mistake.
@@ -37,6 +39,7 @@ mod cases;
 #[doc(hidden)]
 pub mod cli;
 mod client;
+pub mod halves;
 mod lint;
 mod requirement;
 mod result;
@@ -47,4 +50,4 @@ pub mod probe;
 pub use lint::{Lint, Side, Violation};
 pub use requirement::{Level, Requirement, requirement, requirements};
 pub use result::Mismatch;
-pub use suite::{Grade, Graded, Interface, Results, ServerUnderTest, Suite, SuiteTls};
+pub use suite::{Grade, Graded, Interface, Results, ServerUnderTest, StatedLimit, Suite, SuiteTls};

@@ -15,8 +15,8 @@ use crate::hints::WaitingSender;
 
 /// Makes an app of a tower service.
 ///
-/// The service is cloned for each request, and `poll_ready` and `call` of that clone are called. A
-/// service that is not `Sync` becomes so in `tower::buffer::Buffer`.
+/// The service is cloned for each request, and `poll_ready` and `call` of that clone are called. To box
+/// a service, use `tower::util::BoxCloneSyncService`: `BoxCloneService` is not `Sync`.
 ///
 /// - The request has an [`asgi_util::RequestContext`] in its extensions. With the feature `axum`, it
 ///   also has axum's `ConnectInfo<SocketAddr>` if the client has an IP address. If the connection

@@ -1,6 +1,7 @@
 //! Lifespan: each case starts a server of its own.
 
 use crate::client::{Endpoint, Http1};
+use crate::probe::LIFESPAN;
 use crate::result::{Checked, ensure, equal, fail, not_observable};
 use crate::suite::{Other, Record, Subject};
 
@@ -12,6 +13,7 @@ cases! {
     "LIFE-004" the_startup_comes_first_and_once,
     "LIFE-005" an_answer_before_the_startup_is_taken,
     "LIFE-006" a_server_does_not_serve_after_a_failed_startup,
+    "LIFE-007" a_startup_that_takes_too_long_has_failed,
     "LIFE-008" an_error_after_a_failed_startup_is_no_other_failure,
     "LIFE-009" an_app_without_a_lifespan_is_served,
     "LIFE-010" an_app_that_ends_before_its_startup_is_not_served,
@@ -117,6 +119,11 @@ async fn a_server_does_not_serve_after_a_failed_startup(server: Subject) -> Chec
     )
 }
 
+async fn a_startup_that_takes_too_long_has_failed(server: Subject) -> Checked {
+    server.time("startup-timeout")?;
+    refuses(&server, "receive&wait=never").await.map(drop)
+}
+
 async fn an_error_after_a_failed_startup_is_no_other_failure(server: Subject) -> Checked {
     let steps = "receive&startup-failed=no-database&error=cause-of-life-008";
     let (told, _) = refuses(&server, steps).await?;
@@ -159,14 +166,21 @@ async fn the_shutdown_comes_after_the_last_exchange(server: Subject) -> Checked 
     let (other, record) = serves(&server, steps).await?;
     let trace = server.trace().clone();
     let mut client = Http1::connect(&other.endpoint, "client".into(), trace).await?;
-    // The exchange runs on for a while after the server has begun to stop.
+    // The exchange runs on for a while after the server has begun to stop. Its last part shows what the
+    // lifespan has received so far.
+    let steps = format!("start=200&more=first&busy=500&last-report={LIFESPAN}");
     client
-        .send("GET /run/other?start=200&more=first&busy=500&last=final HTTP/1.1\r\nhost: a\r\n\r\n")
+        .send(format!(
+            "GET /run/other?{steps} HTTP/1.1\r\nhost: a\r\n\r\n"
+        ))
         .await?;
     client.expect_bytes(b"first").await?;
     let stopping = tokio::spawn(other.stop());
-    client.expect_bytes(b"final").await?;
+    let (rest, _) = client.end().await?;
     drop(client);
+    let rest = String::from_utf8_lossy(&rest);
+    let running = rest.contains("lifespan.startup") && !rest.contains("lifespan.shutdown");
+    ensure(running, "no shutdown while an exchange runs", &rest)?;
     let stopped = match stopping.await {
         Ok(stopped) => stopped?,
         Err(error) => return fail("a stop", error),

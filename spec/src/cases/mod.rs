@@ -21,6 +21,7 @@ macro_rules! cases {
     (@over $transport:ident) => { &[$crate::cases::Transport::$transport] };
 }
 
+mod abi;
 mod core;
 mod file;
 mod file_parts;
@@ -32,6 +33,7 @@ mod http_own;
 mod http_response;
 mod http_scope;
 mod lifespan;
+mod limit;
 mod push;
 mod push_exchange;
 mod python;
@@ -39,6 +41,7 @@ mod tls;
 mod websocket_deflate;
 mod websocket_drain;
 mod websocket_handshake;
+mod websocket_http2;
 mod websocket_messages;
 mod without;
 
@@ -46,6 +49,10 @@ use std::pin::Pin;
 
 pub(crate) use self::python::{basis_in_python, not_in_python};
 pub(crate) use self::without::missing;
+#[cfg(feature = "cli")]
+pub(crate) use self::without::not_observable;
+#[cfg(all(test, feature = "cli"))]
+pub(crate) use self::without::of_libraries;
 use crate::result::Checked;
 use crate::suite::Subject;
 
@@ -112,8 +119,11 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
         websocket_handshake::CASES,
         websocket_messages::CASES,
         websocket_deflate::CASES,
+        websocket_http2::CASES,
         websocket_drain::CASES,
         lifespan::CASES,
+        abi::CASES,
+        limit::CASES,
     ];
     files.into_iter().flatten()
 }

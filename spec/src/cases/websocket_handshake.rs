@@ -1,8 +1,7 @@
 //! WebSocket §1, §2 and §6: handshakes.
 
-use crate::client::http2::NO_PUSH;
 use crate::client::websocket::{ACCEPT, HANDSHAKE, RawSocket, TEXT, frame};
-use crate::client::{BodyEnd, CaseClient, ConnectionEnding, Endpoint, FIN, Head, Received};
+use crate::client::{BodyEnd, CaseClient, Endpoint, FIN, Head, Received};
 use crate::result::{Checked, ensure, equal, not_supported};
 use crate::suite::{Run, RunReport, Subject};
 
@@ -28,10 +27,6 @@ cases! {
     "DENY-003" a_denial_after_another_answer_is_misuse,
     "DENY-004" an_incomplete_denial_is_broken_off,
     "HTTP-080" a_websocket_has_no_body_to_read,
-    [WebSocketHttp2]
-    "WS-012" the_app_is_not_called_for_malformed_headers_of_a_handshake,
-    "WS-040" a_websocket_over_http_2_is_a_stream,
-    "WS-041" a_connect_for_another_protocol_gets_a_501,
     [WebSocket]
     "WS-012" the_app_is_not_called_for_a_malformed_handshake,
     "WS-036" a_malformed_handshake_gets_the_status_for_it,
@@ -424,65 +419,4 @@ async fn an_incomplete_denial_is_broken_off(server: Subject) -> Checked {
         "a body without its end",
         received.end,
     )
-}
-
-/// The headers of a handshake over HTTP/2 for another run.
-fn connect_headers<'a>(scheme: &'a str, run: &'a Run) -> Vec<(&'a str, &'a str)> {
-    vec![
-        (":method", "CONNECT"),
-        (":protocol", "websocket"),
-        (":scheme", scheme),
-        (":authority", "suite"),
-        (":path", &run.target),
-        ("sec-websocket-version", "13"),
-    ]
-}
-
-async fn the_app_is_not_called_for_malformed_headers_of_a_handshake(server: Subject) -> Checked {
-    for missing in [":scheme", ":authority", ":path"] {
-        let run = server.run("receive&accept");
-        let mut client = server.connect_http2(NO_PUSH).await?;
-        let mut headers = connect_headers(client.scheme(), &run);
-        headers.retain(|(name, _)| *name != missing);
-        if missing == ":path" {
-            headers.push(("probe-id", &run.id));
-        }
-        let stream = client.begin(&headers, false).await?;
-        let status = client.status_or_end(stream).await?;
-        let right = status.is_none_or(|status| status >= 400);
-        ensure(right, &format!("an error without {missing}"), status)?;
-        let calls = run.report_now().await?.calls();
-        equal(&format!("calls of the app without {missing}"), calls, 0)?;
-    }
-    Ok(())
-}
-
-async fn a_websocket_over_http_2_is_a_stream(server: Subject) -> Checked {
-    let (_run, mut socket) = open(&server, "receive&accept&close=1000").await?;
-    socket.expect_close(1000).await?;
-    socket.close(1000, "").await?;
-    equal(
-        "the end",
-        socket.expect_end().await?,
-        ConnectionEnding::Closed,
-    )?;
-
-    let (_run, mut socket) = open(&server, "receive&accept&receive&receive").await?;
-    socket.close(1000, "").await?;
-    socket.expect_close(1000).await?;
-    equal(
-        "the end",
-        socket.expect_end().await?,
-        ConnectionEnding::Closed,
-    )
-}
-
-async fn a_connect_for_another_protocol_gets_a_501(server: Subject) -> Checked {
-    let run = server.run("receive&accept");
-    let mut client = server.connect_http2(NO_PUSH).await?;
-    let mut headers = connect_headers(client.scheme(), &run);
-    headers[1].1 = "other";
-    let stream = client.begin(&headers, false).await?;
-    let status = client.status_or_end(stream).await?;
-    equal("the status", status, Some(501))
 }

@@ -12,6 +12,7 @@ cases! {
     "WS-014" messages_after_the_close_of_the_app_are_dropped,
     "WS-015" a_message_in_parts_comes_whole,
     "WS-016" a_ping_is_answered_and_not_shown,
+    "WS-017" a_message_beyond_the_limit_closes_with_1009,
     "WS-018" a_close_with_a_code_of_the_protocol_is_misuse,
     "WS-019" a_close_with_a_long_reason_is_misuse,
     "WS-020" the_close_of_the_client_comes_after_its_messages,
@@ -24,6 +25,7 @@ cases! {
     "WS-028" a_close_is_answered_with_its_code,
     "WS-029" a_broken_frame_is_closed_with_the_code_for_it,
     "WS-031" a_close_of_the_server_is_reported,
+    "WS-032" a_silent_client_gets_a_ping,
     "WS-034" the_client_waits_while_the_app_does_not_take_messages,
     "WS-043" an_abort_sends_no_close_frame,
 }
@@ -71,6 +73,22 @@ async fn a_ping_is_answered_and_not_shown(server: Subject) -> Checked {
     run.expect(&["websocket.connect", "ok", message])
         .await
         .map(drop)
+}
+
+async fn a_message_beyond_the_limit_closes_with_1009(server: Subject) -> Checked {
+    let size = server.max_message_size()?;
+    let (run, mut socket) = open(&server, &accepted("receive&receive")).await?;
+    socket.send(TEXT, "x".repeat(size)).await?;
+    run.after_steps(3).await?;
+    socket.send(TEXT, "x".repeat(size + 1)).await?;
+    socket.expect_close(1009).await
+}
+
+async fn a_silent_client_gets_a_ping(server: Subject) -> Checked {
+    let interval = server.time("ping-interval")?;
+    let (_run, mut socket) = open(&server, &accepted("receive")).await?;
+    tokio::time::sleep(interval).await;
+    equal("the frame", socket.frame().await?.opcode, PING)
 }
 
 async fn a_close_with_a_code_of_the_protocol_is_misuse(server: Subject) -> Checked {
@@ -263,7 +281,8 @@ async fn the_client_waits_while_the_app_does_not_take_messages(server: Subject) 
     const MOST: usize = 64 << 20;
 
     let (_run, mut socket) = open(&server, &accepted("wait=never")).await?;
-    let message = frame(FIN | BINARY, &[0; 32 << 10]);
+    let size = server.max_message_size().unwrap_or(32 << 10).min(32 << 10);
+    let message = frame(FIN | BINARY, &vec![0; size]);
     let sent = socket.http.send_until_it_waits(&message, MOST).await?;
     socket.http.reset();
     ensure(sent < MOST, "a server that stops reading", sent)

@@ -1,8 +1,9 @@
-//! The command line: `run`, `compare`, `list` and `explain`.
+//! The command line: `run`, `library`, `compare`, `list` and `explain`.
 
 mod certificates;
 mod compare;
 mod formats;
+mod library;
 mod page;
 mod table;
 
@@ -14,8 +15,10 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use self::certificates::RunCertificates;
-use crate::cases::{cases, missing};
-use crate::suite::{Grade, Graded, Results, Suite, SuiteTls, matches, names_case, split};
+use crate::cases::{cases, missing, not_observable};
+use crate::suite::{
+    Grade, Graded, Results, StatedLimit, Suite, SuiteTls, matches, names_case, split,
+};
 use crate::{Requirement, requirement, requirements};
 
 /// The exit code if a requirement with MUST failed.
@@ -30,10 +33,11 @@ pub fn main() -> ExitCode {
     let arguments = command().get_matches();
     let result = match arguments.subcommand() {
         Some(("run", arguments)) => run(arguments),
+        Some(("library", arguments)) => library::check(arguments),
         Some(("compare", arguments)) => compare::run(arguments),
         Some(("list", arguments)) => list(arguments),
         Some(("explain", arguments)) => explain(arguments),
-        _ => Err("expected a command: run, compare, list or explain".into()),
+        _ => Err("expected a command: run, library, compare, list or explain".into()),
     };
     match result {
         Ok(code) => code,
@@ -52,6 +56,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run_command())
+        .subcommand(library::command())
         .subcommand(compare::command())
         .subcommand(
             Command::new("list")
@@ -102,6 +107,14 @@ fn run_command() -> Command {
             "stop-by-input",
             "The server stops after a line on its standard input, not after SIGTERM",
         ))
+        .arg(
+            value(
+                "limit",
+                "NAME=VALUE",
+                "A limit that the server has, such as head-timeout=2s; may be repeated",
+            )
+            .action(ArgAction::Append),
+        )
         .arg(flag("no-websocket", "The server has no WebSockets"))
         .arg(flag(
             "http2",
@@ -159,6 +172,10 @@ fn run(arguments: &ArgMatches) -> Result<ExitCode, String> {
     suite = suite.websocket(!arguments.get_flag("no-websocket"));
     if arguments.get_flag("http2") || arguments.get_flag("no-http2") {
         suite = suite.http2(arguments.get_flag("http2"));
+    }
+    for limit in arguments.get_many::<String>("limit").into_iter().flatten() {
+        let limit = StatedLimit::parse(limit).map_err(|why| format!("--limit {why}"))?;
+        suite = suite.limit(limit);
     }
     let results = suite.try_run(progress)?;
     clear_progress();
@@ -327,6 +344,17 @@ fn list(arguments: &ArgMatches) -> Result<ExitCode, String> {
         };
         let level = one.level.word();
         text += &format!("{:<9} {level:<6} {checked:<14} {}\n", one.id, one.text);
+    }
+    if patterns.is_empty() {
+        let with_case = requirements()
+            .iter()
+            .filter(|one| missing(one.id).is_none());
+        text += &format!(
+            "\n{} requirements: {} with a case, {} not observable\n",
+            requirements().len(),
+            with_case.count(),
+            not_observable().count()
+        );
     }
     print(&text);
     Ok(ExitCode::SUCCESS)

@@ -214,16 +214,13 @@ impl CaseClient {
         }
     }
 
-    /// Waits for the end of the connection or of the stream, and returns what came before. An end
-    /// with RST_STREAM counts as a reset.
+    /// Waits for the end of the connection, or of the stream if that comes first, and returns what came
+    /// before. An end with RST_STREAM counts as a reset.
     pub(crate) async fn end(&mut self) -> Checked<(Vec<u8>, ConnectionEnding)> {
         match &mut self.wire {
             ClientWire::Http1(http1) => http1.end().await,
             ClientWire::Http2 { http2, stream } => {
-                let ending = match http2.ending(*stream).await? {
-                    StreamEnding::EndStream => ConnectionEnding::Closed,
-                    StreamEnding::Reset(_) => ConnectionEnding::Reset,
-                };
+                let ending = http2.ending_of_either(*stream).await?;
                 Ok((take_all(http2, *stream), ending))
             }
         }

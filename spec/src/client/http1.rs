@@ -1,8 +1,10 @@
 //! One connection for HTTP/1.
 
 use super::parse::{self, BodyEnd, Head, Received};
+use std::time::Duration;
+
 use super::socket::{ConnectionEnding, Endpoint, RawConnection, STALL, WireProtocol};
-use super::{Trace, within};
+use super::{Trace, within, within_time};
 use crate::result::{Checked, Stop, fail};
 
 /// A raw connection. It sends bytes as they are, and reads responses.
@@ -106,6 +108,17 @@ impl Http1 {
                 fail(what, format!("{ending:?} after {came:?}"))
             }
         }
+    }
+
+    /// Waits for the end of the connection for as long as this, and returns what came before.
+    pub(crate) async fn end_within(&mut self, limit: Duration) -> Result<Vec<u8>, Stop> {
+        within_time(
+            limit,
+            "the end of the connection",
+            self.connection.read_to_end(),
+        )
+        .await?;
+        Ok(self.take(usize::MAX))
     }
 
     /// Waits for the end of the connection, and returns what came before.

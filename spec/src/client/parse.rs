@@ -37,6 +37,10 @@ impl Head {
         let (version, rest) = first
             .split_once(' ')
             .ok_or_else(|| format!("the status line {first:?}"))?;
+        // Bytes that no response may have before it would stand before the version.
+        if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
+            return Err(format!("the status line {first:?}"));
+        }
         let status = rest.get(..3).and_then(|status| status.parse().ok());
         let mut headers = Vec::new();
         for line in lines {
@@ -122,5 +126,6 @@ mod tests {
         let wrong = Head::parse(b"HTTP/1.1 200 OK\r\nno colon").unwrap_err();
         assert_eq!(wrong, "the header line \"no colon\"");
         assert!(Head::parse(b"hello").is_err());
+        assert!(Head::parse(b"evilHTTP/1.1 200 OK\r\na: 1").is_err());
     }
 }

@@ -9,10 +9,14 @@ use asgi::{
     SendEvent, Sender, SharedHalves,
 };
 
-use super::call::Call;
+use super::call::LintedCall;
 
 /// Returns halves that check what passes through them.
-pub(crate) fn around(call: &Arc<Call>, receive: Receiver, send: Sender) -> (Receiver, Sender) {
+pub(crate) fn around(
+    call: &Arc<LintedCall>,
+    receive: Receiver,
+    send: Sender,
+) -> (Receiver, Sender) {
     let receive = receive.wrap(|receive| CheckedReceive {
         receive,
         call: Arc::clone(call),
@@ -28,7 +32,7 @@ pub(crate) fn around(call: &Arc<Call>, receive: Receiver, send: Sender) -> (Rece
 
 struct CheckedReceive {
     receive: Receiver,
-    call: Arc<Call>,
+    call: Arc<LintedCall>,
 }
 
 impl ReceiveHalf for CheckedReceive {
@@ -42,7 +46,7 @@ impl ReceiveHalf for CheckedReceive {
 
 struct CheckedSend {
     send: Mutex<Sender>,
-    call: Arc<Call>,
+    call: Arc<LintedCall>,
 }
 
 impl CheckedSend {

@@ -19,7 +19,7 @@ impl BrokenRule {
 
 /// How the server must answer an event while the client is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ExpectedAnswer {
     /// It takes the event.
     Take {
         /// Which requirement it breaks if it calls the event misuse.
@@ -40,7 +40,7 @@ pub(crate) enum Answer {
 pub(crate) struct Judged<E> {
     /// What the app did wrong.
     pub(crate) app: Option<BrokenRule>,
-    pub(crate) answer: Answer,
+    pub(crate) answer: ExpectedAnswer,
     /// What the event does if the server takes it; `None` if the server must not take it.
     pub(crate) effect: Option<E>,
 }
@@ -50,7 +50,7 @@ impl<E> Judged<E> {
     pub(crate) fn taken(effect: E) -> Self {
         Self::allowed(
             effect,
-            Answer::Take {
+            ExpectedAnswer::Take {
                 misuse: "CORE-013",
                 refused: None,
             },
@@ -58,7 +58,7 @@ impl<E> Judged<E> {
     }
 
     /// The app may send it.
-    pub(crate) fn allowed(effect: E, answer: Answer) -> Self {
+    pub(crate) fn allowed(effect: E, answer: ExpectedAnswer) -> Self {
         Self {
             app: None,
             answer,
@@ -71,7 +71,7 @@ impl<E> Judged<E> {
         let rule = BrokenRule::new(id, what);
         Self {
             app: Some(rule.clone()),
-            answer: Answer::Misuse(rule),
+            answer: ExpectedAnswer::Misuse(rule),
             effect: None,
         }
     }
@@ -81,7 +81,7 @@ impl<E> Judged<E> {
         let rule = BrokenRule::new(id, what);
         Self {
             app: Some(rule.clone()),
-            answer: Answer::Refuse(rule),
+            answer: ExpectedAnswer::Refuse(rule),
             effect: None,
         }
     }

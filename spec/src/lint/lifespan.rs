@@ -2,7 +2,7 @@
 
 use asgi::SendEvent;
 
-use super::judged::{Answer, BrokenRule, Judged};
+use super::judged::{BrokenRule, ExpectedAnswer, Judged};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LifespanStep {
@@ -62,7 +62,7 @@ impl LifespanModel {
                     "before the app has received lifespan.shutdown",
                 )),
                 // The server may have asked for the shutdown already.
-                answer: Answer::Unknown,
+                answer: ExpectedAnswer::Unknown,
                 effect: Some(LifespanEffect::Over),
             },
             (LifespanStep::Starting, _) => Judged::misuse("CORE-013", "before the startup"),

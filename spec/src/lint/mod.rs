@@ -19,10 +19,12 @@ use std::sync::Arc;
 
 use asgi::{App, AppError, Receiver, Scope, Sender};
 
-use self::around::around;
-use self::call::Call;
-use self::process::Process;
-use self::violation::Report;
+pub(crate) use self::around::around;
+pub(crate) use self::call::LintedCall;
+pub(crate) use self::process::Process;
+pub(crate) use self::response::ResponseModel;
+pub(crate) use self::socket::SocketModel;
+pub(crate) use self::violation::{LintFinding, Report};
 pub use self::violation::{Side, Violation};
 
 /// An app around any app or middleware that checks both sides as they run, and names the requirement
@@ -140,7 +142,7 @@ impl<A: App> Lint<A> {
 
 impl<A: App> App for Lint<A> {
     async fn call(&self, scope: Scope, receive: Receiver, send: Sender) -> Result<(), AppError> {
-        let call = Arc::new(Call::new(
+        let call = Arc::new(LintedCall::new(
             &scope,
             Arc::clone(&self.report),
             Arc::clone(&self.skipped),
@@ -157,7 +159,7 @@ impl<A: App> App for Lint<A> {
 }
 
 /// Says that the call is over, also if the app panics or the server drops it.
-struct RunningCall(Arc<Call>);
+struct RunningCall(Arc<LintedCall>);
 
 impl Drop for RunningCall {
     fn drop(&mut self) {

@@ -7,11 +7,11 @@ use asgi::{
     HttpResponseZeroCopySend, SendEvent,
 };
 
-use super::judged::{Answer, Judged};
+use super::judged::{ExpectedAnswer, Judged};
 
 /// How far a response is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ResponseStage {
+enum ResponseStep {
     /// No start yet.
     Begin,
     /// The start, but no part of the body.
@@ -51,7 +51,7 @@ pub(crate) enum ResponseEffect {
 pub(crate) struct ResponseModel {
     head: bool,
     extensions: Extensions,
-    stage: ResponseStage,
+    stage: ResponseStep,
     /// The server does not send the body. (HTTP-026)
     discards: bool,
     /// How many bytes are missing to the content-length.
@@ -65,7 +65,7 @@ impl ResponseModel {
         Self {
             head: *method == Method::HEAD,
             extensions,
-            stage: ResponseStage::Begin,
+            stage: ResponseStep::Begin,
             discards: false,
             left: None,
             promised: false,
@@ -74,21 +74,21 @@ impl ResponseModel {
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        self.stage == ResponseStage::Complete
+        self.stage == ResponseStep::Complete
     }
 
     /// Why an app that returns `Ok` now has not done its work.
     pub(crate) fn unfinished(&self) -> Option<&'static str> {
         match self.stage {
-            ResponseStage::Begin => Some("the app returns without a response"),
-            ResponseStage::Started | ResponseStage::Body => {
+            ResponseStep::Begin => Some("the app returns without a response"),
+            ResponseStep::Started | ResponseStep::Body => {
                 Some("the app returns before the last part of the body")
             }
-            ResponseStage::Trailers { begun: true } => {
+            ResponseStep::Trailers { begun: true } => {
                 Some("the app returns before the trailers that it has announced")
             }
             // HTTP-079
-            ResponseStage::Trailers { begun: false } | ResponseStage::Complete => None,
+            ResponseStep::Trailers { begun: false } | ResponseStep::Complete => None,
         }
     }
 
@@ -111,7 +111,7 @@ impl ResponseModel {
                 self.part("HTTP-021", Some(part.body.len() as u64), !part.more_body)
             }
             SendEvent::HttpResponseTrailers(trailers) => match self.stage {
-                ResponseStage::Trailers { .. } => Judged::taken(ResponseEffect::Trailers {
+                ResponseStep::Trailers { .. } => Judged::taken(ResponseEffect::Trailers {
                     last: !trailers.more_trailers,
                 }),
                 _ if !self.offers(Extension::Trailers) => not_offered(Extension::Trailers),
@@ -125,7 +125,7 @@ impl ResponseModel {
                 not_offered(Extension::Debug)
             }
             SendEvent::HttpResponseDebug(_) => match self.stage {
-                ResponseStage::Begin => Judged::taken(ResponseEffect::Nothing),
+                ResponseStep::Begin => Judged::taken(ResponseEffect::Nothing),
                 _ => Judged::misuse("DEBUG-002", "after the start"),
             },
             _ => Judged::misuse("CORE-013", "in an HTTP exchange"),
@@ -143,7 +143,7 @@ impl ResponseModel {
         headers: &HeaderMap,
         trailers: bool,
     ) -> Judged<ResponseEffect> {
-        if self.stage != ResponseStage::Begin {
+        if self.stage != ResponseStep::Begin {
             return Judged::misuse("HTTP-021", "a second time");
         }
         if status.is_informational() {
@@ -171,8 +171,8 @@ impl ResponseModel {
             trailers,
         };
         let answer = match announced {
-            Announced::TooLarge => Answer::Unknown,
-            _ => Answer::Take {
+            Announced::TooLarge => ExpectedAnswer::Unknown,
+            _ => ExpectedAnswer::Take {
                 misuse: "HTTP-062",
                 refused: Some("HTTP-062"),
             },
@@ -188,8 +188,8 @@ impl ResponseModel {
         last: bool,
     ) -> Judged<ResponseEffect> {
         match self.stage {
-            ResponseStage::Started | ResponseStage::Body => {}
-            ResponseStage::Begin => return Judged::misuse(order, "before the start"),
+            ResponseStep::Started | ResponseStep::Body => {}
+            ResponseStep::Begin => return Judged::misuse(order, "before the start"),
             _ => return Judged::misuse(order, "after the last part"),
         }
         let effect = ResponseEffect::Part { bytes, last };
@@ -197,7 +197,7 @@ impl ResponseModel {
             return Judged::taken(effect);
         };
         match bytes {
-            None => Judged::allowed(effect, Answer::Unknown),
+            None => Judged::allowed(effect, ExpectedAnswer::Unknown),
             Some(bytes) if bytes > left => Judged::misuse(
                 "HTTP-030",
                 format!("has {bytes} bytes, and only {left} are left of the content-length"),
@@ -214,14 +214,14 @@ impl ResponseModel {
         if !self.offers(Extension::Push) {
             return not_offered(Extension::Push);
         }
-        if let ResponseStage::Trailers { .. } = self.stage {
+        if let ResponseStep::Trailers { .. } = self.stage {
             return Judged::misuse("CORE-013", "after the last part of the body");
         }
         let path = push.path.as_str();
         if !path.starts_with('/') {
             return Judged::refused("PUSH-014", format!("has the path {path}"));
         }
-        if self.stage == ResponseStage::Body && self.discards {
+        if self.stage == ResponseStep::Body && self.discards {
             return Judged::refused_by_chance("HTTP-059", "after the head without content");
         }
         if self.pushed.iter().any(|pushed| pushed == path) {
@@ -229,7 +229,7 @@ impl ResponseModel {
         }
         Judged::allowed(
             ResponseEffect::Push(path.into()),
-            Answer::Take {
+            ExpectedAnswer::Take {
                 misuse: "HTTP-059",
                 refused: None,
             },
@@ -241,16 +241,16 @@ impl ResponseModel {
             return not_offered(Extension::EarlyHint);
         }
         match self.stage {
-            ResponseStage::Begin => Judged::allowed(
+            ResponseStep::Begin => Judged::allowed(
                 ResponseEffect::Nothing,
-                Answer::Take {
+                ExpectedAnswer::Take {
                     misuse: "HTTP-054",
                     refused: Some("HTTP-054"),
                 },
             ),
             // Only the server knows whether it still holds the head back.
-            ResponseStage::Started => Judged::taken(ResponseEffect::Nothing),
-            ResponseStage::Body => Judged::refused("HTTP-055", "after a part of the body"),
+            ResponseStep::Started => Judged::taken(ResponseEffect::Nothing),
+            ResponseStep::Body => Judged::refused("HTTP-055", "after a part of the body"),
             _ => Judged::misuse("CORE-013", "after the last part of the body"),
         }
     }
@@ -260,8 +260,8 @@ impl ResponseModel {
             return not_offered(Extension::PathSend);
         }
         match self.stage {
-            ResponseStage::Started => {}
-            ResponseStage::Body => return Judged::misuse("PATH-002", "after a part of the body"),
+            ResponseStep::Started => {}
+            ResponseStep::Body => return Judged::misuse("PATH-002", "after a part of the body"),
             _ => return Judged::misuse("PATH-001", "in place of no body"),
         }
         if !file.path.is_absolute() {
@@ -289,7 +289,7 @@ impl ResponseModel {
                 length,
                 trailers,
             } => {
-                self.stage = ResponseStage::Started;
+                self.stage = ResponseStep::Started;
                 self.discards = discards;
                 self.left = length;
                 self.promised = trailers;
@@ -301,15 +301,15 @@ impl ResponseModel {
                     _ => None,
                 };
                 self.stage = match (last, self.promised) {
-                    (false, _) => ResponseStage::Body,
-                    (true, true) => ResponseStage::Trailers { begun: false },
-                    (true, false) => ResponseStage::Complete,
+                    (false, _) => ResponseStep::Body,
+                    (true, true) => ResponseStep::Trailers { begun: false },
+                    (true, false) => ResponseStep::Complete,
                 };
             }
             ResponseEffect::Trailers { last } => {
                 self.stage = match last {
-                    true => ResponseStage::Complete,
-                    false => ResponseStage::Trailers { begun: true },
+                    true => ResponseStep::Complete,
+                    false => ResponseStep::Trailers { begun: true },
                 };
             }
             ResponseEffect::Push(path) => self.pushed.push(path),

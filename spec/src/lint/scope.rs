@@ -8,10 +8,10 @@ use asgi::http::header::{
 use asgi::http::{HeaderMap, HeaderName, Method, Version};
 use asgi::{Extension, Extensions, HttpScope, Scope, Tls, WebSocketScope};
 
-use super::violation::Finding;
+use super::violation::LintFinding;
 
 /// Returns what is wrong with a scope.
-pub(crate) fn check_scope(scope: &Scope) -> Vec<Finding> {
+pub(crate) fn check_scope(scope: &Scope) -> Vec<LintFinding> {
     let mut found = Found(Vec::new());
     match scope {
         Scope::Http(http) => found.http(http),
@@ -22,7 +22,7 @@ pub(crate) fn check_scope(scope: &Scope) -> Vec<Finding> {
 }
 
 /// What the scopes of requests and WebSockets have in common.
-struct Connection<'a> {
+struct CommonScope<'a> {
     version: Version,
     scheme: &'a str,
     secure: &'static str,
@@ -34,11 +34,11 @@ struct Connection<'a> {
     is_test: bool,
 }
 
-struct Found(Vec<Finding>);
+struct Found(Vec<LintFinding>);
 
 impl Found {
     fn add(&mut self, id: &'static str, happened: impl Into<String>) {
-        self.0.push(Finding::server(id, happened));
+        self.0.push(LintFinding::server(id, happened));
     }
 
     fn http(&mut self, scope: &HttpScope) {
@@ -48,7 +48,7 @@ impl Found {
             self.add("HTTP-001", format!("the version is {:?}", scope.version));
         }
         self.connection(
-            &Connection {
+            &CommonScope {
                 version: scope.version,
                 scheme: &scope.scheme,
                 secure: "https",
@@ -98,7 +98,7 @@ impl Found {
             self.add("WS-001", format!("the version is {:?}", scope.version));
         }
         self.connection(
-            &Connection {
+            &CommonScope {
                 version: scope.version,
                 scheme: &scope.scheme,
                 secure: "wss",
@@ -130,7 +130,7 @@ impl Found {
         }
     }
 
-    fn connection(&mut self, one: &Connection<'_>, scheme_id: &'static str) {
+    fn connection(&mut self, one: &CommonScope<'_>, scheme_id: &'static str) {
         let (scheme, secure) = (one.scheme, one.secure);
         if scheme != secure && scheme != one.plain {
             self.add(scheme_id, format!("the scheme is {scheme}"));

@@ -5,14 +5,14 @@ use asgi::{
     Extension, Extensions, SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
 
-use super::judged::{Answer, Judged};
+use super::judged::{ExpectedAnswer, Judged};
 use super::response::{ResponseEffect, ResponseModel};
 
 /// A close frame has room for a reason of this many bytes. (RFC 6455 §5.5)
 const LONGEST_REASON: usize = 123;
 
 #[derive(Debug)]
-enum SocketStage {
+enum SocketStep {
     Handshake,
     Denial(Box<ResponseModel>),
     Open,
@@ -31,7 +31,7 @@ pub(crate) enum SocketEffect {
 
 #[derive(Debug)]
 pub(crate) struct SocketModel {
-    stage: SocketStage,
+    stage: SocketStep,
     subprotocols: Vec<String>,
     extensions: Extensions,
 }
@@ -39,28 +39,28 @@ pub(crate) struct SocketModel {
 impl SocketModel {
     pub(crate) fn new(subprotocols: Vec<String>, extensions: Extensions) -> Self {
         Self {
-            stage: SocketStage::Handshake,
+            stage: SocketStep::Handshake,
             subprotocols,
             extensions,
         }
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        matches!(self.stage, SocketStage::Complete(_))
+        matches!(self.stage, SocketStep::Complete(_))
     }
 
     pub(crate) fn is_accepted(&self) -> bool {
         match &self.stage {
-            SocketStage::Open => true,
-            SocketStage::Complete(disconnect) => disconnect.code != 1006,
-            SocketStage::Handshake | SocketStage::Denial(_) => false,
+            SocketStep::Open => true,
+            SocketStep::Complete(disconnect) => disconnect.code != 1006,
+            SocketStep::Handshake | SocketStep::Denial(_) => false,
         }
     }
 
     /// The disconnect that the app must receive after its last event.
     pub(crate) fn own_disconnect(&self) -> Option<&WebSocketDisconnect> {
         match &self.stage {
-            SocketStage::Complete(disconnect) => Some(disconnect),
+            SocketStep::Complete(disconnect) => Some(disconnect),
             _ => None,
         }
     }
@@ -68,22 +68,22 @@ impl SocketModel {
     /// Why an app that returns `Ok` now has not done its work, and the requirement that says so.
     pub(crate) fn unfinished(&self) -> Option<(&'static str, &'static str)> {
         match &self.stage {
-            SocketStage::Handshake => Some((
+            SocketStep::Handshake => Some((
                 "WS-011",
                 "the app returns without an answer to the handshake",
             )),
-            SocketStage::Denial(_) => {
+            SocketStep::Denial(_) => {
                 Some(("DENY-004", "the app returns before the end of its denial"))
             }
             // WS-023
-            SocketStage::Open | SocketStage::Complete(_) => None,
+            SocketStep::Open | SocketStep::Complete(_) => None,
         }
     }
 
     pub(crate) fn would_complete(&self, effect: &SocketEffect) -> bool {
         match (effect, &self.stage) {
             (SocketEffect::Close(..), _) => true,
-            (SocketEffect::Denial(effect), SocketStage::Denial(denial)) => {
+            (SocketEffect::Denial(effect), SocketStep::Denial(denial)) => {
                 denial.would_complete(effect)
             }
             _ => false,
@@ -102,8 +102,8 @@ impl SocketModel {
             return Judged::not_offered(Extension::WebSocketHttpResponse.name());
         }
         match (&self.stage, event) {
-            (SocketStage::Handshake, SendEvent::WebSocketAccept(accept)) => self.accept(accept),
-            (SocketStage::Handshake, SendEvent::WebSocketHttpResponseStart(start)) => {
+            (SocketStep::Handshake, SendEvent::WebSocketAccept(accept)) => self.accept(accept),
+            (SocketStep::Handshake, SendEvent::WebSocketHttpResponseStart(start)) => {
                 if start.status.is_success() {
                     let status = start.status.as_u16();
                     return Judged::misuse("WS-008", format!("with the status {status}"));
@@ -112,34 +112,32 @@ impl SocketModel {
                 let judged = denial.head(start.status, &start.headers, false);
                 judged.map(SocketEffect::Denial)
             }
-            (SocketStage::Denial(denial), SendEvent::WebSocketHttpResponseBody(part)) => denial
+            (SocketStep::Denial(denial), SendEvent::WebSocketHttpResponseBody(part)) => denial
                 .part("HTTP-021", Some(part.body.len() as u64), !part.more_body)
                 .map(SocketEffect::Denial),
-            (SocketStage::Handshake, SendEvent::WebSocketHttpResponseBody(_)) => {
+            (SocketStep::Handshake, SendEvent::WebSocketHttpResponseBody(_)) => {
                 Judged::misuse("HTTP-021", "before the start of a denial")
             }
-            (SocketStage::Denial(_), SendEvent::WebSocketHttpResponseStart(_)) => {
+            (SocketStep::Denial(_), SendEvent::WebSocketHttpResponseStart(_)) => {
                 Judged::misuse("HTTP-021", "a second time")
             }
             (
-                SocketStage::Denial(_),
+                SocketStep::Denial(_),
                 SendEvent::WebSocketAccept(_)
                 | SendEvent::WebSocketSend(_)
                 | SendEvent::WebSocketClose(_),
             ) => Judged::misuse("DENY-002", "after the start of a denial"),
-            (SocketStage::Open, SendEvent::WebSocketHttpResponseStart(_)) => {
+            (SocketStep::Open, SendEvent::WebSocketHttpResponseStart(_)) => {
                 Judged::misuse("DENY-003", "after the accept")
             }
-            (SocketStage::Open, SendEvent::WebSocketSend(_)) => {
-                Judged::taken(SocketEffect::Message)
-            }
-            (SocketStage::Handshake | SocketStage::Open, SendEvent::WebSocketClose(close)) => {
+            (SocketStep::Open, SendEvent::WebSocketSend(_)) => Judged::taken(SocketEffect::Message),
+            (SocketStep::Handshake | SocketStep::Open, SendEvent::WebSocketClose(close)) => {
                 judge_close(close)
             }
-            (SocketStage::Handshake, SendEvent::WebSocketSend(_)) => {
+            (SocketStep::Handshake, SendEvent::WebSocketSend(_)) => {
                 Judged::misuse("CORE-013", "before the accept")
             }
-            (SocketStage::Open, SendEvent::WebSocketAccept(_)) => {
+            (SocketStep::Open, SendEvent::WebSocketAccept(_)) => {
                 Judged::misuse("CORE-013", "a second time")
             }
             _ => Judged::misuse("CORE-013", "is not expected now"),
@@ -159,7 +157,7 @@ impl SocketModel {
         }
         Judged::allowed(
             SocketEffect::Accept,
-            Answer::Take {
+            ExpectedAnswer::Take {
                 misuse: "WS-006",
                 refused: Some("WS-006"),
             },
@@ -168,24 +166,24 @@ impl SocketModel {
 
     pub(crate) fn apply(&mut self, effect: SocketEffect) {
         match effect {
-            SocketEffect::Accept => self.stage = SocketStage::Open,
+            SocketEffect::Accept => self.stage = SocketStep::Open,
             SocketEffect::Message => {}
             SocketEffect::Close(code, reason) => {
                 let disconnect = match self.stage {
-                    SocketStage::Open => WebSocketDisconnect::new(code, reason),
+                    SocketStep::Open => WebSocketDisconnect::new(code, reason),
                     _ => denied(),
                 };
-                self.stage = SocketStage::Complete(disconnect);
+                self.stage = SocketStep::Complete(disconnect);
             }
             SocketEffect::Denial(effect) => {
-                if let SocketStage::Handshake = self.stage {
+                if let SocketStep::Handshake = self.stage {
                     let denial = ResponseModel::new(&Method::GET, Extensions::new());
-                    self.stage = SocketStage::Denial(Box::new(denial));
+                    self.stage = SocketStep::Denial(Box::new(denial));
                 }
-                if let SocketStage::Denial(denial) = &mut self.stage {
+                if let SocketStep::Denial(denial) = &mut self.stage {
                     denial.apply(effect);
                     if denial.is_complete() {
-                        self.stage = SocketStage::Complete(denied());
+                        self.stage = SocketStep::Complete(denied());
                     }
                 }
             }

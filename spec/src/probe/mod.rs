@@ -8,6 +8,7 @@
 //! | `/run/ID?STEPS` | plays the steps, for a request or a WebSocket, and records them under ID |
 //! | `/use/ID?STEPS` | plays the steps with the receiver and the sender that the run ID has parked, then answers 200 |
 //! | `/signal/ID?NAME` | ends the steps `wait=NAME` of the run ID, now and later |
+//! | `/release` | ends all steps `wait`, now and later, so that the server can stop |
 //! | `/report/ID` | answers with the record of a run, as JSON |
 //! | `/report/ID?ended` | waits until the app's call has ended; `?steps=N` waits for N steps |
 //!
@@ -49,6 +50,7 @@
 //! | `wait=NAME` | waits for the signal NAME |
 //! | `keep` | parks the receiver and the sender for `/use`, and goes on without them |
 //! | `lend` | parks them and waits until one `/use` is over |
+//! | `last-report=ID` | sends the record of the run ID so far, as the last part |
 //! | `reply` | answers 200 with the record so far |
 //! | `return`, `error=TEXT`, `panic=TEXT`, `abort`, `unsupported` | ends the app |
 //!
@@ -150,6 +152,10 @@ impl Probe {
             }
             "signal" => {
                 self.runs.signal(&request.id, &request.steps);
+                (StatusCode::OK, Bytes::from_static(b"{}"))
+            }
+            "release" => {
+                self.runs.release();
                 (StatusCode::OK, Bytes::from_static(b"{}"))
             }
             "report" => {

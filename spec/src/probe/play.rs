@@ -151,6 +151,10 @@ async fn step_with(runs: &Runs, id: &str, halves: &mut Halves, step: &Step) {
             let start = HttpResponseStart::ok().content_type("application/json");
             record_sent(record, send.respond(start, report).await);
         }
+        "last-report" => {
+            let report = runs.report(&step.text(), "").await;
+            record_sent(record, send.send(HttpResponseBody::last(report)).await);
+        }
         _ => match event(step) {
             Some(event) => record_sent(record, send.send(event).await),
             None => record("unknown step", None),

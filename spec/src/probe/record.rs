@@ -21,6 +21,8 @@ pub(super) struct Runs(Mutex<RunsState>);
 struct RunsState {
     runs: HashMap<String, RunRecord>,
     signals: HashSet<String>,
+    /// Whether no run waits for a signal any more.
+    released: bool,
     waiting: Vec<Waker>,
     file: Option<(&'static str, PathBuf)>,
 }
@@ -79,8 +81,15 @@ impl Runs {
 
     pub(super) async fn signalled(&self, id: &str, name: &str) {
         let signal = format!("{id}?{name}");
-        self.until(|state| state.signals.contains(&signal).then_some(()))
+        self.until(|state| (state.released || state.signals.contains(&signal)).then_some(()))
             .await;
+    }
+
+    /// Ends all waits for signals, now and later.
+    pub(super) fn release(&self) {
+        let mut state = self.lock();
+        state.released = true;
+        wake(state);
     }
 
     /// Parks both halves of a run for [`take_parked`](Self::take_parked).

@@ -57,14 +57,16 @@ impl ByCommand {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
+        let library = launch.library.as_ref().unwrap_or(&self.probe);
         let command = self
             .command
             .replace("{port}", &port.to_string())
-            .replace("{probe}", &self.probe.display().to_string());
+            .replace("{probe}", &library.display().to_string());
         let mut process = Command::new("sh");
         process
             .args(["-c", &format!("exec {command}")])
             .env(LIFESPAN_VARIABLE, &launch.lifespan)
+            .envs(launch.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -86,6 +88,10 @@ impl ByCommand {
 }
 
 impl Launcher for ByCommand {
+    fn library(&self) -> Option<PathBuf> {
+        Some(self.probe.clone())
+    }
+
     fn launch(&self, launch: Launch) -> Result<Box<dyn ServerUnderTest>, String> {
         let could_not =
             |error: io::Error| format!("the command {:?} could not start: {error}", self.command);

@@ -35,6 +35,7 @@ impl Interface {
             (Self::Python, "Complete" | "Closed" | "Lost" | "TimedOut" | "ProtocolError") => {
                 "closed"
             }
+            (Self::Python, reset) if reset.starts_with("Reset(") => "closed",
             (Self::Python, expected) if expected.starts_with("http.disconnect ") => {
                 "http.disconnect"
             }

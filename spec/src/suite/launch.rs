@@ -46,6 +46,22 @@ pub(crate) struct Launch {
     pub(crate) record: Option<PathBuf>,
     /// How its clients speak TLS. `None` without TLS.
     pub(crate) tls: Option<ClientTls>,
+    /// More variables of the environment, for a library.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// Another file in place of the probe's library.
+    pub(crate) library: Option<PathBuf>,
+}
+
+impl Launch {
+    pub(crate) fn new(lifespan: &str, tls: Option<ClientTls>) -> Self {
+        Self {
+            lifespan: lifespan.into(),
+            record: None,
+            tls,
+            environment: Vec::new(),
+            library: None,
+        }
+    }
 }
 
 /// Starts servers of one kind.
@@ -56,6 +72,11 @@ pub(crate) trait Launcher: Debug + Send + Sync + 'static {
     /// Whether each launch starts another server.
     fn starts(&self) -> bool {
         true
+    }
+
+    /// The library of the probe, if the server loads one.
+    fn library(&self) -> Option<PathBuf> {
+        None
     }
 }
 

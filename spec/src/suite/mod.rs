@@ -3,6 +3,7 @@
 mod command;
 mod interface;
 mod launch;
+mod limit;
 mod report;
 mod results;
 mod run;
@@ -24,6 +25,7 @@ pub use self::interface::Interface;
 pub use self::launch::ServerUnderTest;
 use self::launch::{Elsewhere, InProcess};
 pub(crate) use self::launch::{Launch, Launcher};
+pub use self::limit::StatedLimit;
 pub(crate) use self::report::RunReport;
 #[cfg(feature = "cli")]
 pub(crate) use self::results::describe;
@@ -54,6 +56,7 @@ pub(crate) struct Selection {
     pub(crate) only: Vec<String>,
     pub(crate) expected: Vec<(String, String)>,
     pub(crate) skipped: Vec<(String, String)>,
+    pub(crate) limits: Vec<StatedLimit>,
 }
 
 impl Selection {
@@ -205,6 +208,12 @@ impl Suite {
     /// [`expect_fail`](Self::expect_fail), which shows when the server improves.
     pub fn skip(mut self, id: &str, reason: &str) -> Self {
         self.options.skipped.push((id.into(), reason.into()));
+        self
+    }
+
+    /// States a limit that the server has, for the cases that need it. May be called several times.
+    pub fn limit(mut self, limit: StatedLimit) -> Self {
+        self.options.limits.push(limit);
         self
     }
 

@@ -18,7 +18,7 @@ use crate::requirement::{requirement, requirements};
 use crate::result::{Mismatch, Stop};
 
 /// How long one case may take.
-const CASE_LIMIT: Duration = Duration::from_secs(20);
+const CASE_LIMIT: Duration = Duration::from_secs(60);
 
 /// How many cases run at once.
 const AT_ONCE: usize = 16;
@@ -34,15 +34,10 @@ pub(super) fn run(
     selection: &Selection,
     progress: &(dyn Fn(&Graded) + Send + Sync),
 ) -> Result<Results, String> {
-    let launch = Launch {
-        lifespan: DEFAULT_LIFESPAN.into(),
-        record: None,
-        tls: selection.tls.clone(),
-    };
     if let Some(tls) = &selection.tls {
         tls.check()?;
     }
-    let server = launcher.launch(launch)?;
+    let server = launcher.launch(Launch::new(DEFAULT_LIFESPAN, selection.tls.clone()))?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -92,6 +87,7 @@ pub(super) fn run(
                 interface,
                 launcher: Arc::clone(launcher),
                 log: log.clone(),
+                limits: selection.limits.clone(),
             };
             let subject = Subject::new(prefix, transport, place);
             let permits = Arc::clone(&permits);
@@ -107,6 +103,9 @@ pub(super) fn run(
                 results.push(result);
             }
         }
+        if launcher.starts() {
+            release(&endpoint).await;
+        }
         Ok::<_, String>((results, interface))
     });
     runtime.shutdown_background();
@@ -117,6 +116,19 @@ pub(super) fn run(
     }
     let (results, interface) = results?;
     Ok(Results::new(results, selection.expected.clone(), interface))
+}
+
+/// Lets the apps that still wait for a signal go on. A server that stops would wait for them.
+async fn release(endpoint: &Endpoint) {
+    let asking = async {
+        let mut client = Http1::connect(endpoint, "control".into(), Trace::new()).await?;
+        client
+            .send("GET /release HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n")
+            .await?;
+        client.response().await
+    };
+    // A server that can't be asked any more only takes longer to stop.
+    timeout(FIRST_ANSWER, asking).await.ok();
 }
 
 /// The selected cases, each once for each of its transports.

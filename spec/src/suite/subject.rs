@@ -1,12 +1,13 @@
 //! The server as one case sees it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
-use super::{Interface, Launch, Launcher, RunReport, ServerUnderTest};
+use super::{Interface, Launch, Launcher, RunReport, ServerUnderTest, StatedLimit};
 use crate::cases::Transport;
 use crate::client::http2::NO_PUSH;
 use crate::client::{
@@ -41,6 +42,7 @@ pub(super) struct Place {
     pub(super) interface: Interface,
     pub(super) launcher: Arc<dyn Launcher>,
     pub(super) log: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    pub(super) limits: Vec<StatedLimit>,
 }
 
 impl Subject {
@@ -73,6 +75,28 @@ impl Subject {
     /// How the probe of this server reports an outcome of the interface in Rust.
     pub(crate) fn outcome<'a>(&self, outcome: &'a str) -> &'a str {
         self.shared.place.interface.outcome(outcome)
+    }
+
+    /// The limit with this name, or the end of a case that needs it.
+    pub(crate) fn time(&self, name: &str) -> Checked<Duration> {
+        let limits = &self.shared.place.limits;
+        match limits.iter().find_map(|limit| limit.time(name)) {
+            Some(time) if time <= Duration::from_secs(5) => Ok(time),
+            Some(time) => not_observable(format!("the {name} of {time:?} is longer than 5 s")),
+            None => not_observable(format!("no {name} is stated, with --limit or Suite::limit")),
+        }
+    }
+
+    /// How large a message of a WebSocket may be.
+    pub(crate) fn max_message_size(&self) -> Checked<usize> {
+        let size = |limit: &StatedLimit| match limit {
+            StatedLimit::MaxMessageSize(size) => Some(*size),
+            _ => None,
+        };
+        match self.shared.place.limits.iter().find_map(size) {
+            Some(size) => Ok(size),
+            None => not_observable("no max-message-size is stated, with --limit or Suite::limit"),
+        }
     }
 
     /// Another reference to the same case.
@@ -212,13 +236,27 @@ impl Subject {
             self.lifespan().await?;
         }
         let record = Record::new(&self.shared.prefix);
-        let launch = Launch {
-            lifespan: lifespan.into(),
-            record: Some(record.0.clone()),
-            tls: self.endpoint().tls.clone(),
-        };
-        self.trace()
-            .line(format!("starts a server with the lifespan {lifespan}"));
+        let mut launch = Launch::new(lifespan, self.endpoint().tls.clone());
+        launch.record = Some(record.0.clone());
+        Ok((self.launch_with(launch).await?, record))
+    }
+
+    /// The library of the probe, if the server loads one.
+    pub(crate) fn library(&self) -> Option<PathBuf> {
+        self.shared.place.launcher.library()
+    }
+
+    /// The name of a file that no other case has.
+    pub(crate) fn file(&self, end: &str) -> PathBuf {
+        Record::new(&self.shared.prefix).0.with_extension(end)
+    }
+
+    /// Starts another server. The errors are those of [`launch`](Self::launch).
+    pub(crate) async fn launch_with(&self, launch: Launch) -> Checked<Result<Other, String>> {
+        self.trace().line(format!(
+            "starts a server with the lifespan {}",
+            launch.lifespan
+        ));
         let launcher = Arc::clone(&self.shared.place.launcher);
         let launched = within_time(LAUNCH, "the server to start or to refuse", async {
             match spawn_blocking(move || launcher.launch(launch)).await {
@@ -238,7 +276,7 @@ impl Subject {
             self.trace()
                 .line(format!("the server did not start: {why}"));
         }
-        Ok((launched, record))
+        Ok(launched)
     }
 
     fn run_ids(&self) -> Vec<String> {
@@ -281,7 +319,7 @@ impl Other {
 }
 
 /// The file that gets the record of a lifespan.
-pub(crate) struct Record(std::path::PathBuf);
+pub(crate) struct Record(PathBuf);
 
 impl Record {
     fn new(prefix: &str) -> Self {

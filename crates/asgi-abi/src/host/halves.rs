@@ -8,16 +8,14 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use asgi::{
-    Closed, DisconnectReason, HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend,
-    HttpResponsePush, HttpResponseStart, HttpResponseTrailers, HttpResponseZeroCopySend,
-    LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
-    LifespanStartupFailed, Message, ReceiveEvent, Receiver, SendError, SendEvent, Sender, Text,
-    WebSocketAccept, WebSocketClose, WebSocketHttpResponseBody, WebSocketHttpResponseStart,
-    WebSocketSend,
+    HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend, HttpResponsePush,
+    HttpResponseStart, HttpResponseTrailers, HttpResponseZeroCopySend, LifespanShutdownComplete,
+    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent,
+    Receiver, SendError, SendEvent, Sender, Text, WebSocketAccept, WebSocketClose,
+    WebSocketHttpResponseBody, WebSocketHttpResponseStart, WebSocketSend,
 };
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -52,9 +50,19 @@ pub(super) fn receive_to_abi(receive: Receiver) -> abi::Receive {
     }
 }
 
+/// A half for sending.
+pub(super) struct HostSend {
+    pub(super) send: Sender,
+    /// Whether there is room for one event: the last `send_poll_ready` has returned READY.
+    has_room: bool,
+}
+
 pub(super) fn send_to_abi(send: Sender) -> abi::Send {
     abi::Send {
-        store: inline_storage::put(send),
+        store: inline_storage::put(HostSend {
+            send,
+            has_room: false,
+        }),
     }
 }
 
@@ -156,8 +164,8 @@ impl HostReceive {
 ///
 /// [`send_to_abi`] must have made `send`, it must not be dropped, and only this thread may use it
 /// during `'a`.
-unsafe fn sender<'a>(send: *mut abi::Send) -> &'a mut Sender {
-    // SAFETY: the caller promises that a `Sender` is there and that nothing else uses it.
+pub(super) unsafe fn half<'a>(send: *mut abi::Send) -> &'a mut HostSend {
+    // SAFETY: the caller promises that a `HostSend` is there and that nothing else uses it.
     unsafe { inline_storage::get(&raw mut (*send).store) }
 }
 
@@ -170,7 +178,10 @@ pub(super) unsafe extern "C" fn send_poll_ready(
     // `error` is a valid output parameter.
     let code = catch(|| unsafe {
         waker::with_rust_waker(waker, |waker| {
-            match sender(send).poll_ready(&mut Context::from_waker(waker)) {
+            let half = half(send);
+            let polled = half.send.poll_ready(&mut Context::from_waker(waker));
+            half.has_room = matches!(polled, Poll::Ready(Ok(())));
+            match polled {
                 Poll::Pending => abi::PENDING,
                 Poll::Ready(ready) => write_result(ready, error),
             }
@@ -189,8 +200,14 @@ pub(super) unsafe extern "C" fn send_start(
     // valid output parameter.
     let code = catch(|| unsafe {
         let body = (&raw const (*event).body).read();
+        let half = half(send);
         let sent = match event_from_abi(&*event, body) {
-            Ok(event) => sender(send).start_send(event),
+            // Each READY is good for one event. (ABI-025)
+            Ok(event) if !std::mem::take(&mut half.has_room) => Err(SendError::misuse(
+                event.name(),
+                "send_poll_ready first, once for each event",
+            )),
+            Ok(event) => half.send.start_send(event),
             Err(malformed) => Err(malformed),
         };
         write_result(sent, error)
@@ -208,14 +225,15 @@ pub(super) unsafe extern "C" fn send_respond(
     // is valid during this call, and its body stays there unless it is taken. `error` is a valid
     // output parameter.
     let code = catch(|| unsafe {
-        let send = sender(send);
+        let half = half(send);
         let Ok(start) = start_from_abi(&*event) else {
             return abi::DECLINED; // `send_start` reports it
         };
         let body = Bytes::from(std::mem::replace(&mut (*event).body, Buffer::EMPTY));
         let mut response = Some((start, body));
         let polled = waker::with_rust_waker(waker, |waker| {
-            send.poll_respond(&mut Context::from_waker(waker), &mut response)
+            half.send
+                .poll_respond(&mut Context::from_waker(waker), &mut response)
         });
         if let Some((_, body)) = response {
             (*event).body = body.into();
@@ -232,89 +250,9 @@ pub(super) unsafe extern "C" fn send_respond(
     code.unwrap_or(abi::PANICKED)
 }
 
-pub(super) unsafe extern "C" fn send_poll_closed(
-    send: *mut abi::Send,
-    waker: *const abi::Waker,
-    disconnect: *mut abi::Disconnect,
-) -> u32 {
-    // SAFETY: the library keeps the rules for handles; its waker is valid during this call.
-    let polled = catch(|| unsafe {
-        waker::with_rust_waker(waker, |waker| {
-            sender(send).poll_closed(&mut Context::from_waker(waker))
-        })
-    });
-    // SAFETY: the library passes a valid output parameter.
-    unsafe { write_closed(polled, disconnect) }
-}
-
-pub(super) unsafe extern "C" fn send_closed_handle(
-    send: *const abi::Send,
-    closed: *mut abi::Closed,
-) -> u32 {
-    // SAFETY: the library keeps the rules for handles, so a `Sender` is there and nothing changes it
-    // during this call.
-    let made = catch(|| unsafe {
-        inline_storage::get_shared::<Sender, _>(&raw const (*send).store).closed_handle()
-    });
-    match made {
-        Ok(handle) => {
-            let store = inline_storage::put::<Closed, _>(handle);
-            // SAFETY: the library passes a valid output parameter.
-            unsafe { closed.write(abi::Closed { store }) };
-            abi::READY
-        }
-        Err(_) => abi::PANICKED,
-    }
-}
-
-pub(super) unsafe extern "C" fn closed_poll(
-    closed: *mut abi::Closed,
-    waker: *const abi::Waker,
-    disconnect: *mut abi::Disconnect,
-) -> u32 {
-    // SAFETY: the library keeps the rules for handles, and passes one that `send_closed_handle` has
-    // made. Its waker is valid during this call.
-    let polled = catch(|| unsafe {
-        waker::with_rust_waker(waker, |waker| {
-            let handle: &mut Closed = inline_storage::get(&raw mut (*closed).store);
-            Pin::new(handle).poll(&mut Context::from_waker(waker))
-        })
-    });
-    // SAFETY: the library passes a valid output parameter.
-    unsafe { write_closed(polled, disconnect) }
-}
-
-pub(super) unsafe extern "C" fn closed_drop(closed: *mut abi::Closed) {
-    // SAFETY: the library passes a handle that `send_closed_handle` has made, and drops it only
-    // once.
-    let handle: Closed = unsafe { inline_storage::take(&raw mut (*closed).store) };
-    // As in `send_drop`.
-    let _ = catch(|| drop(handle));
-}
-
-/// Returns the code of a poll for the end of an exchange, and writes the reason.
-///
-/// # Safety
-///
-/// `disconnect` must be valid for a write.
-unsafe fn write_closed<E>(
-    polled: Result<Poll<DisconnectReason>, E>,
-    disconnect: *mut abi::Disconnect,
-) -> u32 {
-    match polled {
-        Ok(Poll::Pending) => abi::PENDING,
-        Ok(Poll::Ready(reason)) => {
-            // SAFETY: the caller promises that `disconnect` is valid for a write.
-            unsafe { disconnect.write(reason.into()) };
-            abi::READY
-        }
-        Err(_) => abi::PANICKED,
-    }
-}
-
 pub(super) unsafe extern "C" fn send_drop(send: *mut abi::Send) {
     // SAFETY: the library passes a handle that `send_to_abi` has made, and drops it only once.
-    let half: Sender = unsafe { inline_storage::take(&raw mut (*send).store) };
+    let half: HostSend = unsafe { inline_storage::take(&raw mut (*send).store) };
     // The panic hook has reported a panic. The half is gone in both cases.
     let _ = catch(|| drop(half));
 }

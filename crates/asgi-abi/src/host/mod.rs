@@ -1,5 +1,6 @@
 //! The server's side: [`LoadedApp`] is an [`App`] that calls a library.
 
+mod closed;
 mod halves;
 mod log;
 mod outcome;
@@ -28,11 +29,11 @@ pub(crate) static HOST: abi::Host = abi::Host {
     send_poll_ready: halves::send_poll_ready,
     send_start: halves::send_start,
     send_respond: halves::send_respond,
-    send_poll_closed: halves::send_poll_closed,
-    send_closed_handle: halves::send_closed_handle,
+    send_poll_closed: closed::send_poll_closed,
+    send_closed_handle: closed::send_closed_handle,
     send_drop: halves::send_drop,
-    closed_poll: halves::closed_poll,
-    closed_drop: halves::closed_drop,
+    closed_poll: closed::closed_poll,
+    closed_drop: closed::closed_drop,
     log_enabled: log::log_enabled,
     log: log::log,
 };

@@ -86,6 +86,8 @@ unsafe extern "C" fn poll_to_send(
         ..event(abi::SEND_HTTP_RESPONSE_START)
     };
     let events = [
+        // Well-formed, and without a READY of `send_poll_ready`.
+        start(200),
         start(99),
         start(70_000),
         abi::SendEvent {
@@ -183,9 +185,9 @@ fn an_app_that_cannot_take_a_call_fails_it() {
     assert!(state.receive_dropped && state.send_dropped);
 }
 
-/// ABI-027
+/// ABI-025 ABI-027
 #[test]
-fn invalid_events_are_misuse() {
+fn invalid_events_and_events_without_room_are_misuse() {
     static DECLARATION: abi::App = abi::App {
         call: call_to_send,
         poll: poll_to_send,
@@ -198,7 +200,7 @@ fn invalid_events_are_misuse() {
         .unwrap_err();
     assert_eq!(
         error.chain().to_string(),
-        "a status outside of 100 to 999: a status outside of 100 to 999: an invalid header name: a \
+        "http.response.start: a status outside of 100 to 999: a status outside of 100 to 999: an invalid header name: a \
          push with an invalid path: an invalid file descriptor: a text message that is not UTF-8: \
          a close code above 65535: an event of kind 77"
     );

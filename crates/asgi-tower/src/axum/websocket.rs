@@ -37,13 +37,13 @@ pub struct WebSocket {
     receiving: Option<Waker>,
     /// A task waits for room to send.
     sending: bool,
-    stage: SocketStage,
+    stage: HandlerStage,
     /// The app waits until this is dropped.
     _open: oneshot::Sender<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SocketStage {
+enum HandlerStage {
     Open,
     /// The handler has sent a close frame.
     Closing,
@@ -72,7 +72,7 @@ impl WebSocket {
             pong: None,
             receiving: None,
             sending: false,
-            stage: SocketStage::Open,
+            stage: HandlerStage::Open,
             _open: open,
         }
     }
@@ -100,7 +100,7 @@ impl WebSocket {
 
     /// Ends the stream with its last item.
     fn end(&mut self, last: Result<Message, Error>) -> Option<Result<Message, Error>> {
-        self.stage = SocketStage::Ended;
+        self.stage = HandlerStage::Ended;
         Some(last)
     }
 
@@ -144,7 +144,7 @@ impl Stream for WebSocket {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if this.stage == SocketStage::Ended {
+            if this.stage == HandlerStage::Ended {
                 return Poll::Ready(None);
             }
             if let Some(payload) = this.pong.take() {
@@ -170,7 +170,7 @@ impl Stream for WebSocket {
 
 impl FusedStream for WebSocket {
     fn is_terminated(&self) -> bool {
-        self.stage == SocketStage::Ended
+        self.stage == HandlerStage::Ended
     }
 }
 
@@ -196,8 +196,8 @@ impl Sink<Message> for WebSocket {
                     WebSocketClose::new(frame.code).reason(frame.reason.as_str())
                 });
                 this.send.start_send(close.into()).map_err(Error::new)?;
-                if this.stage == SocketStage::Open {
-                    this.stage = SocketStage::Closing;
+                if this.stage == HandlerStage::Open {
+                    this.stage = HandlerStage::Closing;
                 }
                 return Ok(());
             }
@@ -219,7 +219,7 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.stage != SocketStage::Open {
+        if self.stage != HandlerStage::Open {
             return Poll::Ready(Ok(()));
         }
         ready!(self.as_mut().poll_ready(cx))?;

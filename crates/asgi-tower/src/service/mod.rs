@@ -3,6 +3,8 @@
 mod exchange;
 mod response;
 mod scope;
+#[cfg(feature = "axum")]
+mod websocket;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -42,7 +44,10 @@ const GRACE: Duration = Duration::from_secs(30);
 /// A host cannot do everything that a server does, so this is missing from the scope:
 ///
 /// - Early hints, push, files by path or descriptor, and TLS properties are not offered.
-/// - There are no WebSockets. A handshake is an HTTP request like any other.
+/// - WebSockets need the feature `axum`, and a host that offers hyper's upgrade. Otherwise a handshake is
+///   an HTTP request like any other. A handshake can be accepted, or denied with 403, and not with a
+///   response of the app's own. There are no pings, no compression and no drain: the host does not
+///   know of the socket any more. A message of a client has 16 MiB at most.
 /// - `client` is the [`asgi::Address`] in the extensions of the request. With the feature `axum`, it
 ///   also is the address in axum's `ConnectInfo<SocketAddr>`. `server` is unknown.
 /// - `scheme` comes from the URI, so it is `http` on HTTP/1.1, also over TLS.
@@ -185,7 +190,17 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let state = self.shared.state.get().cloned().unwrap_or_default();
+        #[cfg(feature = "axum")]
+        let (mut parts, body) = request.into_parts();
+        #[cfg(not(feature = "axum"))]
         let (parts, body) = request.into_parts();
+        #[cfg(feature = "axum")]
+        if let Some(handshake) = websocket::HostHandshake::take(&mut parts) {
+            let scope = scope::http_scope(parts, state, true);
+            let app = self.shared.app.clone();
+            let serving = websocket::serve(app, scope, handshake, self.grace);
+            return Box::pin(async move { Ok(serving.await) });
+        }
         let scope = scope::http_scope(parts, state, body.is_end_stream());
         let started = exchange::start(&self.shared.app, scope, body, self.grace);
         Box::pin(async move { Ok(started.into_response().await) })

@@ -65,7 +65,7 @@ impl StartedExchange {
                     // An app that breaks off before its head gets 500 too: a service of axum cannot fail.
                     let status = verdict.and_then(|verdict| verdict.answer);
                     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    let mut response = Response::new(AppBody::new(Bytes::new(), Some(0), None));
+                    let mut response = Response::new(AppBody::empty());
                     *response.status_mut() = status;
                     return response;
                 }
@@ -118,6 +118,11 @@ impl AppBody {
             left: length,
             rest,
         }
+    }
+
+    /// Makes an empty body.
+    pub(super) fn empty() -> Self {
+        Self::new(Bytes::new(), Some(0), None)
     }
 
     /// Makes a frame of data, if there is data.

@@ -68,6 +68,13 @@ async fn each_request_waits_until_a_clone_of_the_service_is_ready() {
 }
 
 #[tokio::test]
+async fn a_boxed_service_is_an_app_too() {
+    let boxed = tower::util::BoxCloneSyncService::new(Strict::default());
+    let client = Client::new(asgi_tower::app(boxed));
+    assert_eq!(client.get("/").await.unwrap().text(), "ready");
+}
+
+#[tokio::test]
 async fn trailers_pass_in_both_directions() {
     let echo = service_fn(async |request: Request<TowerBody>| {
         let (parts, body) = request.into_parts();

@@ -10,4 +10,5 @@ mod app;
 mod axum_upgrade;
 mod hints;
 mod service;
+mod service_websocket;
 mod upgrade;

@@ -36,7 +36,7 @@ fn get(target: &str) -> Request<Body> {
 }
 
 /// A program that hosts a router on a port of its own.
-struct HostProgram(SocketAddr, tokio::task::JoinHandle<()>);
+pub(crate) struct HostProgram(pub(crate) SocketAddr, tokio::task::JoinHandle<()>);
 
 impl HostProgram {
     async fn start(router: Router) -> Self {
@@ -58,7 +58,7 @@ impl Drop for HostProgram {
     }
 }
 
-async fn serve(app: impl App) -> HostProgram {
+pub(crate) async fn serve(app: impl App) -> HostProgram {
     HostProgram::start(Router::new().fallback_service(asgi_tower::service(app))).await
 }
 
@@ -152,9 +152,11 @@ fn trailers_pass_in_both_directions_if_the_client_accepts_them() {
         let sums = app(async |mut http: Http| {
             let (_, trailers) = http.body().await.unwrap();
             let sum = trailers.unwrap()["x-sum"].clone();
-            if !http.scope.extensions.has(Extension::Trailers) {
+            let offered: Vec<_> = http.scope.extensions.iter().collect();
+            if offered.is_empty() {
                 return http.respond("no trailers").await;
             }
+            assert_eq!(offered, [Extension::Trailers]);
             http.send
                 .send(HttpResponseStart::ok().with_trailers())
                 .await?;
@@ -206,6 +208,23 @@ fn the_scope_says_what_the_host_knows_and_offers_nothing_else() {
         client.get("/").await;
         let body = client.expect_response(200).await.body;
         assert_eq!(body, "http true false HTTP/1.1 []");
+    });
+}
+
+#[test]
+fn a_host_inside_an_app_offers_no_more_than_any_other_host() {
+    run(async {
+        let inner = app(async |mut http: Http| {
+            let offered: Vec<_> = http.scope.extensions.iter().collect();
+            let (root, client) = (&http.scope.root_path, &http.scope.client);
+            let text = format!("{offered:?} {root} {}", client.is_some());
+            http.respond(text).await
+        });
+        let router = Router::new().nest_service("/in", asgi_tower::service(inner));
+        // It offers everything.
+        let client = asgi_testing::Client::new(asgi_tower::app(router)).mounted_at("/api");
+        let response = client.get("/in/page").await.unwrap();
+        assert_eq!(response.text(), "[] /api/in true");
     });
 }
 

@@ -1,5 +1,7 @@
 //! Our own extractor for WebSockets.
 
+use std::future::poll_fn;
+
 use asgi::{Extensions, Message as AsgiMessage};
 use asgi_testing::Client;
 use asgi_tower::axum::{WebSocket, WebSocketUpgrade};
@@ -12,7 +14,8 @@ use axum::routing::any;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, StatusCode, Version};
-use tokio::sync::mpsc;
+use test_support::within;
+use tokio::sync::{mpsc, oneshot};
 
 /// A client for a router with one WebSocket at `/`.
 fn client<F, Fut>(handler: F) -> Client
@@ -186,16 +189,25 @@ async fn a_reserved_close_code_is_an_error_for_the_handler() {
 async fn a_ping_of_the_handler_is_answered_also_while_its_other_half_waits() {
     let client = client(async |socket: WebSocket| {
         let (mut send, mut receive) = socket.split();
-        let pong = tokio::spawn(async move { receive.next().await.unwrap().unwrap() });
-        // The other half waits now.
-        tokio::task::yield_now().await;
+        let (waiting, waits) = oneshot::channel();
+        let mut waiting = Some(waiting);
+        let pong = tokio::spawn(poll_fn(move |cx| {
+            let polled = receive.poll_next_unpin(cx);
+            if polled.is_pending()
+                && let Some(waiting) = waiting.take()
+            {
+                waiting.send(()).unwrap();
+            }
+            polled
+        }));
+        waits.await.unwrap();
         let ping = Message::Ping(Bytes::from_static(b"now"));
         send.send(ping).await.unwrap();
-        let pong = pong.await.unwrap();
+        let pong = pong.await.unwrap().unwrap().unwrap();
         send.send(format!("{pong:?}").into()).await.unwrap();
     });
     let mut socket = client.websocket("/").connect().await.unwrap();
-    let message = socket.receive().await.unwrap();
+    let message = within("the pong", socket.receive()).await.unwrap();
     assert_eq!(message, AsgiMessage::text("Pong(b\"now\")"));
 }
 

@@ -25,6 +25,21 @@ impl Http2 {
             .await
     }
 
+    /// Waits for the end of a stream or of the connection.
+    pub(crate) async fn ending_of_either(&mut self, stream: u32) -> Checked<ConnectionEnding> {
+        loop {
+            match self.stream(stream).ending {
+                Some(StreamEnding::EndStream) => return Ok(ConnectionEnding::Closed),
+                Some(StreamEnding::Reset(_)) => return Ok(ConnectionEnding::Reset),
+                None => {}
+            }
+            if let Some(ending) = self.ending {
+                return Ok(ending);
+            }
+            within("the end of the stream", self.read()).await?;
+        }
+    }
+
     /// Waits for a final head or the end of the stream or the connection. Returns the status, or `None`
     /// if there was no head.
     pub(crate) async fn status_or_end(&mut self, stream: u32) -> Checked<Option<u16>> {

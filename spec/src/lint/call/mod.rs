@@ -12,15 +12,15 @@ use asgi::http::uri::PathAndQuery;
 use asgi::{AppError, DisconnectReason, ReceiveEvent, Scope, SendError, SendEvent};
 
 use self::model::{InFlight, Model, ModelEffect};
-use super::judged::{Answer, Judged};
+use super::judged::{ExpectedAnswer, Judged};
 use super::lifespan::LifespanEffect;
 use super::process::Process;
-use super::received::{Before, Done, Received};
+use super::received::{Before, Done, ReceivedEvents};
 use super::response::ResponseEffect;
-use super::violation::{Finding, Report, Side, Violation};
+use super::violation::{LintFinding, Report, Side, Violation};
 
 /// What one call of the app and its halves share.
-pub(crate) struct Call {
+pub(crate) struct LintedCall {
     kind: &'static str,
     target: Option<(Method, PathAndQuery)>,
     report: Arc<Report>,
@@ -31,7 +31,7 @@ pub(crate) struct Call {
 
 struct CallState {
     model: Model,
-    received: Received,
+    received: ReceivedEvents,
     /// An event that the server is taking at this moment.
     in_flight: Option<InFlight>,
     /// How the client left, as far as the app knows.
@@ -66,7 +66,7 @@ pub(crate) struct Sending {
     gone_before: Option<DisconnectReason>,
 }
 
-impl Call {
+impl LintedCall {
     pub(crate) fn new(
         scope: &Scope,
         report: Arc<Report>,
@@ -74,8 +74,8 @@ impl Call {
         process: Arc<Process>,
     ) -> Self {
         let received = match scope {
-            Scope::Http(http) => Received::of_request(http),
-            _ => Received::default(),
+            Scope::Http(http) => ReceivedEvents::of_request(http),
+            _ => ReceivedEvents::default(),
         };
         let target = match scope {
             Scope::Http(http) => Some((http.method.clone(), http.target.clone())),
@@ -112,10 +112,10 @@ impl Call {
     /// # Panics
     ///
     /// Panics with all that is new, if Lint reports by panics.
-    pub(crate) fn report(&self, found: impl IntoIterator<Item = Finding>) {
+    pub(crate) fn report(&self, found: impl IntoIterator<Item = LintFinding>) {
         let mut violations = Vec::new();
         for finding in found {
-            let Finding { id, side, happened } = finding;
+            let LintFinding { id, side, happened } = finding;
             let mut state = self.lock();
             if self.skipped.contains(&id) || state.seen.contains(&(side, id)) {
                 continue;
@@ -158,7 +158,7 @@ impl Call {
             // An app whose client has left may end in any way.
             unfinished.filter(|_| result.is_ok() && !state.lost && state.left.is_none())
         };
-        self.report(found.map(|(id, happened)| Finding::app(id, happened)));
+        self.report(found.map(|(id, happened)| LintFinding::app(id, happened)));
         let caught = std::mem::take(&mut self.lock().panicked);
         if !caught.is_empty() {
             panic_with(&caught);
@@ -185,7 +185,7 @@ impl Call {
                 return;
             }
             match event {
-                Poll::Pending => Vec::from_iter(Received::waits(before, self.kind)),
+                Poll::Pending => Vec::from_iter(ReceivedEvents::waits(before, self.kind)),
                 Poll::Ready(event) => self.check_event(state, before, event),
             }
         };
@@ -197,7 +197,7 @@ impl Call {
         state: &mut CallState,
         before: Before,
         event: &ReceiveEvent,
-    ) -> Vec<Finding> {
+    ) -> Vec<LintFinding> {
         let done = state.done();
         let CallState {
             model, received, ..
@@ -270,31 +270,26 @@ impl Call {
             {
                 self.process.not_ready();
             }
-            let Some(result) = result else {
-                if sending.gone_before.is_some() {
-                    found.push(Finding::server(
-                        "CORE-016",
-                        "`send` waits for a client that is gone",
-                    ));
-                }
-                drop(judged);
-                return self.report(found);
-            };
             match result {
-                Err(error) if error.is_over() => {}
-                Err(error) if error.is_disconnected() => {
+                None if sending.gone_before.is_some() => {
+                    let happened = "`send` waits for a client that is gone";
+                    found.push(LintFinding::server("CORE-016", happened));
+                }
+                None => {}
+                Some(Err(error)) if error.is_over() => {}
+                Some(Err(error)) if error.is_disconnected() => {
                     found.extend(state.send_failed(error));
                 }
-                result => {
+                Some(result) => {
                     let name = sending.name;
                     if let Some(rule) = &judged.app
                         && !sending.may_be_flush
                     {
-                        found.push(Finding::app(rule.id, format!("{name} {}", rule.what)));
+                        found.push(LintFinding::app(rule.id, format!("{name} {}", rule.what)));
                     }
                     if let Some(reason) = sending.gone_before {
                         let happened = format!("`send` does not fail after the reason {reason:?}");
-                        found.push(Finding::server("CORE-015", happened));
+                        found.push(LintFinding::server("CORE-015", happened));
                     }
                     found.extend(check_answer(name, &judged.answer, result));
                     if result.is_ok() {
@@ -322,11 +317,11 @@ impl Call {
             }
             match (ready, gone) {
                 (Poll::Ready(Err(error)), _) if error.is_disconnected() => state.send_failed(error),
-                (Poll::Pending, Some(_)) => Some(Finding::server(
+                (Poll::Pending, Some(_)) => Some(LintFinding::server(
                     "CORE-016",
                     "`poll_ready` waits for a client that is gone",
                 )),
-                (Poll::Ready(Ok(())), Some(_)) => Some(Finding::server(
+                (Poll::Ready(Ok(())), Some(_)) => Some(LintFinding::server(
                     "CORE-015",
                     "`poll_ready` does not fail for a client that is gone",
                 )),
@@ -358,13 +353,13 @@ impl Call {
                 return;
             }
             match closed {
-                Poll::Pending if before.complete || before.left => Some(Finding::server(
+                Poll::Pending if before.complete || before.left => Some(LintFinding::server(
                     "CORE-017",
                     "`closed` waits after the end of the exchange",
                 )),
                 Poll::Pending => None,
                 Poll::Ready(DisconnectReason::Complete) if !state.done().complete => {
-                    Some(Finding::server(
+                    Some(LintFinding::server(
                         "CORE-017",
                         "`closed` returns Complete before the last event of the app",
                     ))
@@ -394,14 +389,19 @@ impl CallState {
     }
 
     /// The app learns how its client left.
-    fn knows(&mut self, reason: DisconnectReason, complete: bool, from: &str) -> Option<Finding> {
+    fn knows(
+        &mut self,
+        reason: DisconnectReason,
+        complete: bool,
+        from: &str,
+    ) -> Option<LintFinding> {
         if reason == DisconnectReason::Complete {
             return None;
         }
         let is_socket = matches!(self.model, Model::Socket(_));
         if complete && self.left.is_none() && self.asking == 0 && !is_socket {
             let happened = format!("`{from}` returns {reason:?} after a complete response");
-            return Some(Finding::server("HTTP-045", happened));
+            return Some(LintFinding::server("HTTP-045", happened));
         }
         if reason.is_gone() || is_socket {
             self.gone.get_or_insert(reason);
@@ -410,7 +410,7 @@ impl CallState {
             // A task may learn `Closed` while another one learns that the client is gone.
             Some(first) if first != reason && reason != DisconnectReason::Closed && !is_socket => {
                 let happened = format!("`{from}` returns {reason:?} after {first:?}");
-                Some(Finding::server("HTTP-046", happened))
+                Some(LintFinding::server("HTTP-046", happened))
             }
             _ => {
                 self.left.get_or_insert(reason);
@@ -420,7 +420,7 @@ impl CallState {
     }
 
     /// `send` or `poll_ready` has said that the client is gone.
-    fn send_failed(&mut self, error: &SendError) -> Option<Finding> {
+    fn send_failed(&mut self, error: &SendError) -> Option<LintFinding> {
         let reason = error.disconnect_reason()?;
         let is_socket = matches!(self.model, Model::Socket(_));
         if !is_socket && !reason.is_gone() {
@@ -429,38 +429,42 @@ impl CallState {
                 DisconnectReason::Closed => "HTTP-042",
                 _ => "CORE-015",
             };
-            return Some(Finding::server(id, happened));
+            return Some(LintFinding::server(id, happened));
         }
         let first = *self.gone.get_or_insert(reason);
         self.left.get_or_insert(reason);
         let happened = format!("`send` fails with {reason:?} after {first:?}");
-        (first != reason && !is_socket).then(|| Finding::server("HTTP-046", happened))
+        (first != reason && !is_socket).then(|| LintFinding::server("HTTP-046", happened))
     }
 }
 
-fn check_answer(name: &str, answer: &Answer, result: &Result<(), SendError>) -> Option<Finding> {
+fn check_answer(
+    name: &str,
+    answer: &ExpectedAnswer,
+    result: &Result<(), SendError>,
+) -> Option<LintFinding> {
     let (id, what) = match (answer, result) {
-        (Answer::Take { misuse, .. }, Err(error)) if error.is_misuse() => (
+        (ExpectedAnswer::Take { misuse, .. }, Err(error)) if error.is_misuse() => (
             *misuse,
             format!("{name} is misuse, and it breaks no rule: {error}"),
         ),
-        (Answer::Take { refused, .. }, Err(error)) => {
+        (ExpectedAnswer::Take { refused, .. }, Err(error)) => {
             ((*refused)?, format!("{name} is refused: {error}"))
         }
-        (Answer::Misuse(rule) | Answer::Refuse(rule), Ok(())) => {
+        (ExpectedAnswer::Misuse(rule) | ExpectedAnswer::Refuse(rule), Ok(())) => {
             (rule.id, format!("{name} {}, and is taken", rule.what))
         }
-        (Answer::Misuse(rule), Err(error)) if !error.is_misuse() => (
+        (ExpectedAnswer::Misuse(rule), Err(error)) if !error.is_misuse() => (
             "CORE-027",
             format!("{name} {}, and is refused instead of misuse", rule.what),
         ),
-        (Answer::Refuse(rule), Err(error)) if !error.is_refused() => (
+        (ExpectedAnswer::Refuse(rule), Err(error)) if !error.is_refused() => (
             "CORE-027",
             format!("{name} {}, and is misuse instead of refused", rule.what),
         ),
         _ => return None,
     };
-    Some(Finding::server(id, what))
+    Some(LintFinding::server(id, what))
 }
 
 fn panic_with(violations: &[Violation]) -> ! {
@@ -469,7 +473,7 @@ fn panic_with(violations: &[Violation]) -> ! {
 }
 
 /// The exchange, for a message.
-impl fmt::Display for Call {
+impl fmt::Display for LintedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
             Some((_, target)) if self.kind == "websocket" => write!(f, "the WebSocket {target}"),

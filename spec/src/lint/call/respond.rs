@@ -3,10 +3,10 @@
 use asgi::{HttpResponseStart, SendError};
 
 use super::model::{InFlight, Model};
-use super::{Call, check_answer};
-use crate::lint::judged::{Answer, Judged};
+use super::{LintedCall, check_answer};
+use crate::lint::judged::{ExpectedAnswer, Judged};
 use crate::lint::response::ResponseEffect;
-use crate::lint::violation::Finding;
+use crate::lint::violation::LintFinding;
 
 /// A complete response that the app sends, before the server has answered.
 pub(crate) struct Responding {
@@ -15,7 +15,7 @@ pub(crate) struct Responding {
     body: Option<Judged<ResponseEffect>>,
 }
 
-impl Call {
+impl LintedCall {
     /// Says what the app sends. [`responded`](Self::responded) must follow.
     pub(crate) fn responding(&self, start: &HttpResponseStart, bytes: usize) -> Option<Responding> {
         let mut state = self.lock();
@@ -65,14 +65,14 @@ impl Call {
                 Err(error) if error.is_disconnected() => found.extend(state.send_failed(error)),
                 result => {
                     // The event that the result is about: the first one that is wrong.
-                    let body = body.filter(|_| matches!(start.answer, Answer::Take { .. }));
+                    let body = body.filter(|_| matches!(start.answer, ExpectedAnswer::Take { .. }));
                     let (name, judged) = match &body {
                         Some(body) => ("http.response.body", body),
                         None => ("http.response.start", &start),
                     };
                     if let Some(rule) = &judged.app {
                         let happened = format!("{name} {}", rule.what);
-                        found.push(Finding::app(rule.id, happened));
+                        found.push(LintFinding::app(rule.id, happened));
                     }
                     found.extend(check_answer(name, &judged.answer, result));
                     let is_right = found.iter().all(|one| one.side == crate::Side::App);

@@ -17,6 +17,8 @@ use crate::{Lint, Side, Violation};
 /// One thing that the app does, with the server's answer.
 pub(super) enum Step {
     Send(SendEvent, Result<(), SendError>),
+    /// `send` waits for room.
+    SendWaits(SendEvent),
     /// The sender asks for room.
     Ready(Poll<Result<(), SendError>>),
     Receive(Poll<ReceiveEvent>),
@@ -48,6 +50,7 @@ impl SendHalf for Scripted {
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         match self.0.lock().unwrap().take() {
             Some(Step::Ready(ready)) => ready,
+            Some(Step::SendWaits(_)) => Poll::Pending,
             _ => panic!("the step does not ask for room"),
         }
     }
@@ -75,6 +78,7 @@ impl SendHalf for Scripted {
 fn play(steps: Vec<Step>, server: &Scripted, receive: &mut Receiver, send: &mut Sender) {
     enum Kind {
         Send(SendEvent),
+        SendWaits(SendEvent),
         Ready,
         Receive,
         Closed,
@@ -84,6 +88,7 @@ fn play(steps: Vec<Step>, server: &Scripted, receive: &mut Receiver, send: &mut 
     for step in steps {
         let kind = match &step {
             Step::Send(event, _) => Kind::Send(event.clone()),
+            Step::SendWaits(event) => Kind::SendWaits(event.clone()),
             Step::Ready(_) => Kind::Ready,
             Step::Receive(_) => Kind::Receive,
             Step::Closed(_) => Kind::Closed,
@@ -91,6 +96,7 @@ fn play(steps: Vec<Step>, server: &Scripted, receive: &mut Receiver, send: &mut 
         *server.0.lock().unwrap() = Some(step);
         match kind {
             Kind::Send(event) => drop(send.start_send(event)),
+            Kind::SendWaits(event) => drop(send.poll_send(&mut cx, &mut Some(event))),
             Kind::Ready => drop(send.poll_ready(&mut cx)),
             Kind::Receive => drop(receive.poll_receive(&mut cx)),
             Kind::Closed => _ = send.poll_closed(&mut cx),

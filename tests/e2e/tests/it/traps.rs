@@ -309,7 +309,8 @@ fn a_middleware_can_count_the_events_that_were_taken() {
         app(scope, receive, send)
     };
     run(async {
-        let response = Client::new(counting).get("/").await.unwrap();
+        let client = Client::new(counting).allow_faults();
+        let response = client.get("/").await.unwrap();
         assert_eq!(response.text(), "all");
         let (mapped, taken) = *seen.lock().unwrap();
         row(

@@ -11,7 +11,7 @@ use serde_json::Value;
 use test_support::library;
 
 /// The command.
-static ASGI_SPEC: LazyLock<PathBuf> =
+pub(crate) static ASGI_SPEC: LazyLock<PathBuf> =
     LazyLock::new(|| library::build_program("asgi-spec", "asgi-spec", &["cli"]));
 
 /// The library of the probe, beside the command.

@@ -1,9 +1,10 @@
 //! The suite of the spec against this server.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use asgi::DynApp;
-use asgi_spec::{Grade, Results, ServerUnderTest, Suite, SuiteTls};
+use asgi_spec::{Grade, Results, ServerUnderTest, StatedLimit, Suite, SuiteTls};
 use ferricorn::{Bind, ClientCertificates, Config, Handle, ServeError, Tls, TlsConfig};
 use test_support::blocking::logged_runtime;
 use test_support::certificates::Authority;
@@ -11,6 +12,35 @@ use test_support::logs::Log;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tracing::Level;
+
+/// The limits of time of a server for [`LIMITED`].
+const LIMIT: Duration = Duration::from_millis(1500);
+
+/// How large a message such a server takes.
+const MAX_MESSAGE_SIZE: usize = 1000;
+
+/// The requirements whose cases need limits that the suite is told.
+pub(crate) const LIMITED: &[&str] = &[
+    "HTTP-047", "HTTP-048", "HTTP-074", "HTTP-075", "HTTP-076", "HTTP-077", "HTTP-084", "WS-017",
+    "WS-032", "LIFE-007",
+];
+
+/// Tells a suite the limits of [`Linked::start_limited`].
+pub(crate) fn limits(mut suite: Suite) -> Suite {
+    for limit in [
+        StatedLimit::HeadTimeout(LIMIT),
+        StatedLimit::BodyTimeout(LIMIT),
+        StatedLimit::WriteTimeout(LIMIT),
+        StatedLimit::IdleTimeout(LIMIT),
+        StatedLimit::DisconnectGrace(LIMIT),
+        StatedLimit::StartupTimeout(LIMIT),
+        StatedLimit::PingInterval(LIMIT),
+        StatedLimit::MaxMessageSize(MAX_MESSAGE_SIZE),
+    ] {
+        suite = suite.limit(limit);
+    }
+    suite
+}
 
 /// A server with a runtime and a log of its own.
 pub(crate) struct Linked {
@@ -23,13 +53,31 @@ pub(crate) struct Linked {
 
 impl Linked {
     pub(crate) fn start(app: DynApp) -> Result<Self, String> {
-        Self::start_with(app, None)
+        Self::start_with(app, None, Config::default())
     }
 
-    pub(crate) fn start_with(app: DynApp, tls: Option<&Tls>) -> Result<Self, String> {
+    pub(crate) fn start_tls(app: DynApp, tls: &Tls) -> Result<Self, String> {
+        Self::start_with(app, Some(tls), Config::default())
+    }
+
+    /// Starts a server with [`limits`].
+    pub(crate) fn start_limited(app: DynApp) -> Result<Self, String> {
+        let mut config = Config::default();
+        config.header_timeout = LIMIT;
+        config.body_timeout = LIMIT;
+        config.write_timeout = LIMIT;
+        config.keep_alive_timeout = LIMIT;
+        config.disconnect_grace = Some(LIMIT);
+        config.startup_timeout = Some(LIMIT);
+        config.ws_ping_interval = Some(LIMIT);
+        config.ws_max_message_size = MAX_MESSAGE_SIZE;
+        config.ws_max_frame_size = MAX_MESSAGE_SIZE;
+        Self::start_with(app, None, config)
+    }
+
+    fn start_with(app: DynApp, tls: Option<&Tls>, config: Config) -> Result<Self, String> {
         let log = Log::default();
         let runtime = logged_runtime(&log);
-        let config = Config::default();
         let inside = runtime.enter();
         let bind: Bind = "127.0.0.1:0".parse().unwrap();
         let mut listener = bind.listen(&config).unwrap();
@@ -53,6 +101,11 @@ impl Linked {
             runtime,
             log,
         })
+    }
+
+    /// Runs a future in the runtime of the server.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 }
 
@@ -129,7 +182,7 @@ pub(crate) fn test_tls(asks: ClientCertificates) -> (Tls, SuiteTls) {
 #[test]
 fn a_server_that_lets_invalid_certificates_in_says_so() {
     let (server, clients) = test_tls(ClientCertificates::DangerouslyUnverified);
-    let results = Suite::new(move |app| Linked::start_with(app, Some(&server)))
+    let results = Suite::new(move |app| Linked::start_tls(app, &server))
         .tls(clients)
         .only("TLS-00*")
         .run();
@@ -142,7 +195,7 @@ fn a_server_that_lets_invalid_certificates_in_says_so() {
 #[test]
 fn the_server_passes_the_suite_over_tls() {
     let (server, clients) = test_tls(ClientCertificates::Optional);
-    let results = Suite::new(move |app| Linked::start_with(app, Some(&server)))
+    let results = Suite::new(move |app| Linked::start_tls(app, &server))
         .tls(clients)
         .http2(true)
         .run();
@@ -156,5 +209,16 @@ fn the_server_passes_the_suite_over_tls() {
         let passed = passed_over(&results, transport);
         assert!(passed > 80, "{passed} over {transport}");
     }
+    results.assert();
+}
+
+#[test]
+fn the_server_keeps_its_limits() {
+    let mut suite = limits(Suite::new(Linked::start_limited));
+    for id in LIMITED {
+        suite = suite.only(id);
+    }
+    let results = suite.run();
+    assert_eq!(results.count("passed"), LIMITED.len());
     results.assert();
 }

@@ -8,7 +8,7 @@ use asgi_testing::Client;
 use http2::{Event, Peer};
 use test_support::{blocking, library, run};
 
-use crate::broken::{Broken, SWITCHES};
+use crate::broken::{BrokenServer, SWITCHES};
 use crate::linked::Linked;
 
 /// The violations of one side.
@@ -54,8 +54,7 @@ fn lint_finds_a_fault_of_each_broken_server_that_an_app_can_notice() {
         let suite = Suite::new(move |app| {
             let told = Arc::clone(&told);
             let lint = Lint::new(app).report(move |one| told.lock().unwrap().push(one));
-            let app = DynApp::new(lint);
-            Linked::start(DynApp::new(Broken { app, id }))
+            BrokenServer::start(id, false, DynApp::new(lint))
         });
         let _ = suite.only(id).run();
         let found = found(&violations, Side::Server);
@@ -109,10 +108,9 @@ fn final_status(peer: &mut Peer, stream: u32) -> u16 {
     let mut status = 0;
     loop {
         match peer.next(stream) {
-            Event::Promise(..) => {}
+            Event::Promise(..) | Event::Data(_, false) => {}
             Event::Head(head) if head.end => return head.status,
             Event::Head(head) => status = head.status,
-            Event::Data(_, false) => {}
             Event::Data(_, true) => return status,
             other => panic!("{other:?}"),
         }

@@ -1,8 +1,9 @@
 //! Proof that the cases over HTTP/2 and TLS can fail: this server with a layer between it and the
 //! probe. A switch breaks one sentence, and the case of that sentence must fail.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::thread;
 
 use asgi::http::{HeaderValue, StatusCode};
 use asgi::{
@@ -56,7 +57,7 @@ impl App for StreamLayer {
             id: self.id,
             receive,
         });
-        let closed_sender = Arc::new(std::sync::Mutex::new(Some(send)));
+        let closed_sender = Arc::new(Mutex::new(Some(send)));
         let send = Sender::new(StreamSend {
             id: self.id,
             send: Arc::clone(&closed_sender),
@@ -150,7 +151,7 @@ fn break_reason(id: &str, reason: DisconnectReason) -> DisconnectReason {
 }
 
 /// A sender that the layer takes back once the app has ended.
-type TakenBack = Arc<std::sync::Mutex<Option<Sender>>>;
+type TakenBack = Arc<Mutex<Option<Sender>>>;
 
 struct StreamSend {
     id: &'static str,
@@ -236,16 +237,23 @@ impl SendHalf for StreamSend {
 
 /// Says which switches no case of these transports has found.
 fn missed(switches: &[&'static str], transports: &[&str], suite: fn(&'static str) -> Suite) {
-    let mut missed = Vec::new();
-    for id in switches {
+    let missed = Mutex::new(Vec::new());
+    let check = |id: &'static str| {
         let results = suite(id).only(id).run();
         for transport in transports {
             let mut over = results.iter().filter(|one| one.transport == *transport);
             if !over.any(|one| matches!(one.grade, Grade::Failed(_))) {
-                missed.push(format!("{id} over {transport}"));
+                let what = format!("{id} over {transport}");
+                missed.lock().unwrap().push(what);
             }
         }
-    }
+    };
+    thread::scope(|scope| {
+        for part in switches.chunks(switches.len().div_ceil(4)) {
+            scope.spawn(|| part.iter().for_each(|id| check(id)));
+        }
+    });
+    let missed = missed.into_inner().unwrap();
     assert!(missed.is_empty(), "broken and not found: {missed:#?}");
 }
 
@@ -257,7 +265,7 @@ fn over_tls(id: &'static str) -> Suite {
     let (server, clients): (_, SuiteTls) = test_tls(ClientCertificates::DangerouslyUnverified);
     let start = move |app| {
         let app = DynApp::new(StreamLayer { app, id });
-        Linked::start_with(app, Some(&server))
+        Linked::start_tls(app, &server)
     };
     Suite::new(start).tls(clients)
 }

@@ -44,8 +44,10 @@ fn a_file_can_be_read_in_one_sitting() {
     /// Lines of a file, without its tests.
     const MOST: usize = 500;
     /// Longer files, each with its reason.
-    const EXCUSED: &[(&str, &str)] =
-        &[(C_HEADER, "the C header in Rust: one struct after the other")];
+    const EXCUSED: &[(&str, &str)] = &[(
+        C_HEADERS[0],
+        "the C header in Rust: one struct after the other",
+    )];
 
     let mut too_long = Vec::new();
     let mut excused = Vec::new();
@@ -84,8 +86,8 @@ fn a_module_with_submodules_is_a_folder_with_a_mod_rs() {
     }
 }
 
-/// Has the names of `asgi.h`, which are those of `asgi` where both mean the same.
-const C_HEADER: &str = "crates/asgi-abi/src/abi.rs";
+/// They have the names of `asgi.h`, which are those of `asgi` where both mean the same.
+const C_HEADERS: &[&str] = &["crates/asgi-abi/src/abi.rs", "spec/abi/src/layout.rs"];
 
 /// Names that several types have, each with its reason.
 const SHARED_NAMES: &[(&str, &str)] = &[
@@ -110,7 +112,7 @@ const SHARED_NAMES: &[(&str, &str)] = &[
 fn a_type_name_stands_once_in_the_workspace() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in production() {
-        if file == C_HEADER {
+        if C_HEADERS.contains(&file.as_str()) {
             continue;
         }
         for line in code(&file).lines() {

@@ -1,24 +1,28 @@
 //! Senders that take too much, hold events back or give other errors.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use asgi::bytes::Bytes;
 use asgi::http::StatusCode;
 use asgi::{
-    Closed, DisconnectReason, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
-    LifespanStartupComplete, SendError, SendEvent, SendHalf, Sender, WebSocketAccept,
+    Closed, DisconnectReason, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver,
+    SendError, SendEvent, SendHalf, Sender, SharedHalves,
 };
 
-/// Breaks a sender. The first value gives the sender back once the app has ended.
-pub(super) fn break_send(id: &'static str, send: Sender) -> (SharedSend, Sender) {
-    let shared = SharedSend(Arc::new(Mutex::new(Some(send))));
-    let broken = BrokenSend {
-        id,
-        shared: shared.clone(),
+use super::change::change;
+use super::exchange::Exchange;
+
+pub(super) fn break_send(exchange: &Exchange) -> Sender {
+    Sender::new(BrokenSend {
+        exchange: exchange.clone(),
         held: Vec::new(),
-        closed: false,
-    };
-    (shared, Sender::new(broken))
+        reported: false,
+        waited: false,
+        yielded: false,
+        is_unbounded: false,
+    })
 }
 
 /// A sender that takes everything.
@@ -41,49 +45,68 @@ pub(super) fn nowhere() -> Sender {
     Sender::new(Nowhere)
 }
 
-/// The server's sender, which the layer uses after a failed app.
-#[derive(Clone)]
-pub(super) struct SharedSend(Arc<Mutex<Option<Sender>>>);
-
-impl SharedSend {
-    /// The sender, if the app has failed. An app that returns may have kept its own.
-    pub(super) fn after(&self, failed: bool) -> Option<Sender> {
-        self.0.lock().unwrap().take_if(|_| failed)
-    }
-
-    fn with<T>(&self, call: impl FnOnce(&mut Sender) -> T) -> Option<T> {
-        self.0.lock().unwrap().as_mut().map(call)
-    }
-}
-
 struct BrokenSend {
-    id: &'static str,
-    shared: SharedSend,
+    exchange: Exchange,
     held: Vec<SendEvent>,
-    closed: bool,
+    reported: bool,
+    /// Whether this event has waited for room.
+    waited: bool,
+    /// Whether the sender has let others run before it takes an event.
+    yielded: bool,
+    is_unbounded: bool,
 }
 
 impl SendHalf for BrokenSend {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let ready = self.shared.with(|send| send.poll_ready(cx));
+        let ready = self.exchange.with(|send| send.poll_ready(cx));
         let ready = ready.unwrap_or_else(|| Poll::Ready(Err(SendError::over())));
-        match (self.id, &ready) {
-            ("CORE-011", Poll::Pending) => Poll::Ready(Ok(())),
+        self.waited |= ready.is_pending();
+        if self.exchange.id == "CORE-011" && ready.is_pending() && !self.is_unbounded {
+            // One such exchange is enough: it keeps the processor busy.
+            let process = &self.exchange.process;
+            self.is_unbounded = !process.has_unbounded.swap(true, Ordering::SeqCst);
+        }
+        match (self.exchange.id, &ready) {
+            ("CORE-011", Poll::Pending) if self.is_unbounded && self.yielded => {
+                self.yielded = false;
+                Poll::Ready(Ok(()))
+            }
+            // Other tasks must run too.
+            ("CORE-011", Poll::Pending) if self.is_unbounded => {
+                self.yielded = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            ("CORE-004", Poll::Ready(Err(error))) if error.is_over() => Poll::Ready(Ok(())),
             ("CORE-015", Poll::Ready(Err(error))) if error.is_disconnected() => {
                 Poll::Ready(Err(SendError::over()))
             }
-            ("CORE-016", Poll::Ready(Err(error))) if error.is_disconnected() => Poll::Pending,
+            ("CORE-016", Poll::Ready(Err(error))) if error.is_disconnected() && self.waited => {
+                Poll::Pending
+            }
             ("CORE-027", Poll::Ready(Err(error))) if error.is_disconnected() => {
                 Poll::Ready(Err(SendError::misuse("an event", "another")))
+            }
+            ("HTTP-076", Poll::Ready(Err(error))) if error.is_disconnected() => {
+                Poll::Ready(Err(SendError::disconnected(DisconnectReason::Lost)))
+            }
+            ("HTTP-083", Poll::Ready(Err(error)))
+                if error.is_disconnected() && self.exchange.is_closed() =>
+            {
+                Poll::Ready(Err(SendError::disconnected(DisconnectReason::Closed)))
             }
             _ => ready,
         }
     }
 
     fn start_send(&mut self, mut event: SendEvent) -> Result<(), SendError> {
-        match (self.id, &mut event) {
+        let id = self.exchange.id;
+        self.waited = false;
+        match (id, &event) {
             // More than the server has room for is dropped.
-            ("CORE-011", SendEvent::HttpResponseBody(part)) if part.body.len() > 1000 => {
+            ("CORE-011", SendEvent::HttpResponseBody(part))
+                if self.is_unbounded && part.body.len() > 1000 =>
+            {
                 return Ok(());
             }
             ("CORE-010", SendEvent::HttpResponseBody(part)) if part.body == "7." => {
@@ -91,104 +114,216 @@ impl SendHalf for BrokenSend {
                 return Ok(());
             }
             ("CORE-010", _) if !self.held.is_empty() => {
-                self.pass(event)?;
+                self.exchange.pass(event)?;
                 return self.release();
             }
-            ("HTTP-024", SendEvent::HttpResponseStart(_)) => {
+            ("HTTP-024", SendEvent::HttpResponseStart(_))
+            | ("HTTP-054", SendEvent::HttpResponseEarlyHint(_)) => {
                 self.held.push(event);
                 return Ok(());
             }
-            ("HTTP-024", _) => {
+            // The second part waits for the third one.
+            ("HTTP-025", SendEvent::HttpResponseBody(part))
+                if part.more_body && self.exchange.has_sent("http.response.body") =>
+            {
                 self.release()?;
-            }
-            ("HTTP-025", SendEvent::HttpResponseBody(part)) if part.more_body => {
                 self.held.push(event);
                 return Ok(());
             }
-            ("HTTP-025", SendEvent::HttpResponseBody(_)) => self.release()?,
-            ("HTTP-022", SendEvent::HttpResponseStart(start)) if start.status.as_u16() < 200 => {
-                start.status = StatusCode::OK;
+            ("HTTP-053", SendEvent::HttpResponseTrailers(_)) if self.exchange.is_head => {
+                return Err(SendError::misuse("trailers", "no trailers"));
             }
-            ("HTTP-062", SendEvent::HttpResponseStart(start)) if start.status.as_u16() > 599 => {
-                start.status = StatusCode::INTERNAL_SERVER_ERROR;
-            }
-            ("HTTP-032", SendEvent::HttpResponseStart(start)) => {
-                start.headers.remove("connection");
-            }
-            ("HTTP-072", SendEvent::HttpResponseStart(start)) => {
-                start.headers.remove("date");
-            }
-            ("WS-006", SendEvent::WebSocketAccept(accept)) => accept.headers.clear(),
-            ("WS-007", SendEvent::WebSocketClose(_)) => {
-                event = WebSocketAccept::new().into();
-            }
-            ("WS-009", SendEvent::WebSocketAccept(accept)) => accept.subprotocol = None,
-            ("WS-018", SendEvent::WebSocketClose(close)) if close.code == 1005 => {
-                close.code = 1000;
-            }
-            ("WS-019", SendEvent::WebSocketClose(close)) => close.reason.truncate(123),
-            ("LIFE-006", SendEvent::LifespanStartupFailed(_)) => {
-                event = LifespanStartupComplete::new().into();
-            }
-            ("LIFE-014", SendEvent::LifespanShutdownFailed(_)) => {
-                event = LifespanShutdownComplete::new().into();
-            }
+            ("HTTP-024" | "HTTP-054", _) => self.release()?,
             _ => {}
         }
-        let flushes = self.id == "HTTP-023" && matches!(event, SendEvent::HttpResponseStart(_));
-        let result = self.pass(event);
-        if flushes && result.is_ok() {
-            return self.pass(HttpResponseBody::more("").into());
+        if id == "HTTP-025"
+            && let SendEvent::HttpResponseBody(last) = &mut event
+            && let Some(SendEvent::HttpResponseBody(held)) = self.held.pop()
+        {
+            last.body = [held.body, last.body.clone()].concat().into();
         }
-        match (self.id, result) {
-            ("CORE-012", Err(error)) if error.is_misuse() => {
-                // Misuse starts a response, so the app can't.
-                let _ = self.pass(HttpResponseStart::new(StatusCode::BAD_GATEWAY).into());
-                Err(error)
-            }
-            ("CORE-013", Err(error)) if error.is_misuse() => Err(SendError::misuse("that", "this")),
-            ("CORE-014", Err(error)) if error.is_misuse() => Ok(()),
-            ("CORE-025", Err(error)) if error.is_refused() => {
-                Err(SendError::misuse("that", "this"))
-            }
-            (_, result) => result,
+        if !change(&self.exchange, &mut event) {
+            return Ok(());
         }
+        self.flush_before(&event);
+        let kind = Kind::of(&event);
+        let started = self.exchange.has_sent("http.response.start");
+        let result = self.exchange.pass(event);
+        if id == "HTTP-023" && kind == Kind::Start && result.is_ok() {
+            return self.exchange.pass(HttpResponseBody::more("").into());
+        }
+        self.answer(kind, started, result)
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
-        if self.id == "CORE-017" {
+        let id = self.exchange.id;
+        let closed = self.exchange.with(|send| send.poll_closed(cx));
+        let reason = ready!(closed.unwrap_or(Poll::Ready(DisconnectReason::Complete)));
+        if id == "CORE-017" && reason == DisconnectReason::Complete {
             return Poll::Pending;
         }
-        let closed = self.shared.with(|send| send.poll_closed(cx));
-        let closed = closed.unwrap_or(Poll::Ready(DisconnectReason::Complete));
-        match closed {
-            Poll::Ready(_) if self.id == "HTTP-046" && self.closed => {
-                Poll::Ready(DisconnectReason::Lost)
-            }
-            _ => {
-                self.closed |= closed.is_ready();
-                closed
-            }
+        if id == "HTTP-046" && self.reported {
+            return Poll::Ready(DisconnectReason::Lost);
         }
+        self.reported = true;
+        let mut seen = self.exchange.seen.lock().unwrap();
+        seen.closed |= reason != DisconnectReason::Complete;
+        Poll::Ready(reason)
     }
 
     fn closed_handle(&self) -> Closed {
-        let handle = self.shared.with(|send| send.closed_handle());
+        let handle = self.exchange.with(|send| send.closed_handle());
         match handle {
-            Some(handle) if self.id != "CORE-030" => handle,
+            Some(handle) if self.exchange.id != "CORE-030" => handle,
             _ => Closed::new(std::future::pending()),
         }
     }
 }
 
-impl BrokenSend {
-    fn pass(&self, event: SendEvent) -> Result<(), SendError> {
-        let result = self.shared.with(|send| send.start_send(event));
-        result.unwrap_or_else(|| Err(SendError::over()))
-    }
+/// The events that errors are changed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Start,
+    StartWithTrailers,
+    StartWithLength,
+    Body,
+    Trailers,
+    Hint,
+    Push,
+    Accept,
+    Deny,
+    Other,
+}
 
+impl Kind {
+    fn of(event: &SendEvent) -> Self {
+        match event {
+            SendEvent::HttpResponseStart(start) if start.trailers => Self::StartWithTrailers,
+            SendEvent::HttpResponseStart(start)
+                if start.headers.contains_key("content-length") && start.status.as_u16() >= 200 =>
+            {
+                Self::StartWithLength
+            }
+            SendEvent::HttpResponseStart(_) => Self::Start,
+            SendEvent::HttpResponseBody(_) => Self::Body,
+            SendEvent::HttpResponseTrailers(_) => Self::Trailers,
+            SendEvent::HttpResponseEarlyHint(_) => Self::Hint,
+            SendEvent::HttpResponsePush(_) => Self::Push,
+            SendEvent::WebSocketAccept(_) => Self::Accept,
+            SendEvent::WebSocketHttpResponseStart(_) => Self::Deny,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl BrokenSend {
     fn release(&mut self) -> Result<(), SendError> {
         let held = std::mem::take(&mut self.held);
-        held.into_iter().try_for_each(|event| self.pass(event))
+        held.into_iter()
+            .try_for_each(|event| self.exchange.pass(event))
+    }
+
+    /// Sends a head that the server holds back, before an event that must not do so.
+    fn flush_before(&self, event: &SendEvent) {
+        let is_hint = matches!(event, SendEvent::HttpResponseEarlyHint(_));
+        let started = self.exchange.has_sent("http.response.start");
+        if self.exchange.id == "HTTP-082" && is_hint && started {
+            self.exchange.send(HttpResponseBody::more(""));
+        }
+    }
+
+    /// What the app is told in place of the server's result.
+    fn answer(
+        &self,
+        kind: Kind,
+        started: bool,
+        result: Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        let Err(error) = result else {
+            return Ok(());
+        };
+        let id = self.exchange.id;
+        if error.is_misuse() {
+            let is_taken = match id {
+                "CORE-014" => self.exchange.seen.lock().unwrap().complete,
+                "DENY-002" | "WS-010" => kind == Kind::Accept,
+                "DENY-003" | "WS-008" => kind == Kind::Deny,
+                "HTTP-021" => kind == Kind::Start && started,
+                "HTTP-029" => kind == Kind::StartWithLength,
+                "HTTP-030" | "HTTP-031" => kind == Kind::Body && started,
+                "TRAIL-004" => kind == Kind::Trailers,
+                _ => false,
+            };
+            match id {
+                _ if is_taken => return Ok(()),
+                // Misuse starts a response, so the app can't.
+                "CORE-012" => self
+                    .exchange
+                    .send(HttpResponseStart::new(StatusCode::BAD_GATEWAY)),
+                "CORE-013" => return Err(SendError::misuse("that", "this")),
+                "TRAIL-003" if kind == Kind::StartWithTrailers => {
+                    return Err(SendError::refused("no trailers"));
+                }
+                _ => {}
+            }
+        }
+        if error.is_refused() {
+            match id {
+                "CORE-025" => return Err(SendError::misuse("that", "this")),
+                "HTTP-055" | "HTTP-082" if kind == Kind::Hint => return Ok(()),
+                "HTTP-059" if kind == Kind::Push => {
+                    return Err(SendError::misuse("a push", "no push"));
+                }
+                _ => {}
+            }
+        }
+        if error.is_over() && id == "CORE-004" {
+            return Ok(());
+        }
+        Err(error)
+    }
+}
+
+/// Halves whose `respond` does something else than two events.
+pub(super) struct OneStep {
+    pub(super) receive: Mutex<Receiver>,
+    pub(super) send: Mutex<Sender>,
+}
+
+impl SharedHalves for OneStep {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        self.receive.lock().unwrap().poll_receive(cx)
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.send.lock().unwrap().poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<(), SendError> {
+        self.send.lock().unwrap().start_send(event)
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<DisconnectReason> {
+        self.send.lock().unwrap().poll_closed(cx)
+    }
+
+    fn closed_handle(self: Arc<Self>) -> Closed {
+        self.send.lock().unwrap().closed_handle()
+    }
+
+    fn poll_respond(
+        &self,
+        cx: &mut Context<'_>,
+        response: &mut Option<(HttpResponseStart, Bytes)>,
+    ) -> Poll<Result<(), SendError>> {
+        let mut send = self.send.lock().unwrap();
+        ready!(send.poll_ready(cx))?;
+        let Some((start, body)) = response.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        // No length.
+        send.start_send(start.into())?;
+        send.start_send(HttpResponseBody::more(body).into())?;
+        Poll::Ready(send.start_send(HttpResponseBody::last("").into()))
     }
 }
