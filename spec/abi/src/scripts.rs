@@ -248,9 +248,9 @@ async fn one_step(raw: &Raw) -> End {
 }
 
 /// A handle for the close, for the thread that outlives the task.
-struct Waiting(Closed);
+struct WaitingClosed(Closed);
 
-impl Waiting {
+impl WaitingClosed {
     /// Polls until the close, within a limit, and gives the handle back.
     fn wait(mut self) {
         let began = Instant::now();
@@ -272,14 +272,14 @@ impl Waiting {
 }
 
 // SAFETY: a handle may be used from another thread each time.
-unsafe impl std::marker::Send for Waiting {}
+unsafe impl std::marker::Send for WaitingClosed {}
 
 async fn closed(raw: &Raw) -> End {
     let Some(handle) = raw.closed_handle() else {
         report::broken("ABI-030", "the host makes no handle for the close");
         return respond(raw, "none").await;
     };
-    let waiting = Waiting(handle);
+    let waiting = WaitingClosed(handle);
     thread::spawn(move || {
         // The task and its halves are gone by then.
         thread::sleep(Duration::from_millis(200));

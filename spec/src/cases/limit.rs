@@ -46,7 +46,12 @@ async fn a_body_that_stops_has_a_limit(server: Subject) -> Checked {
     let mut client = server.connect_http1().await?;
     let head = run.request_as("POST", "content-length: 10\r\n").http1();
     client.send(head + "hello").await?;
-    let report = within_time(limit + LATE, "the end of the body", run.report()).await?;
+    let report = Box::pin(within_time(
+        limit + LATE,
+        "the end of the body",
+        run.report(),
+    ))
+    .await?;
     let ended = report.outcomes().contains(&"http.disconnect TimedOut");
     ensure(ended, "a disconnect with TimedOut", report.steps())
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::half::{self, LibraryWaker};
-use super::{Findings, PATIENCE, within};
+use super::{LibraryFindings, PATIENCE, within};
 use crate::buffer::counted;
 use crate::host::Output;
 use crate::layout::*;
@@ -209,7 +209,12 @@ impl LibraryExchange {
     }
 
     /// Polls the task until it ends, while the client does its part.
-    pub(super) fn run(&self, app: &App, task: &mut Task, findings: &mut Findings) -> TaskEnding {
+    pub(super) fn run(
+        &self,
+        app: &App,
+        task: &mut Task,
+        findings: &mut LibraryFindings,
+    ) -> TaskEnding {
         let began = Instant::now();
         let mut next = 0;
         loop {
@@ -273,7 +278,7 @@ impl LibraryExchange {
     }
 
     /// Checks what the library has done with wakers and bodies.
-    pub(super) fn verdict(&self, what: &str, findings: &mut Findings) {
+    pub(super) fn verdict(&self, what: &str, findings: &mut LibraryFindings) {
         self.shared.wake();
         for event in lock(&self.shared.events).drain(..) {
             // SAFETY: the library has not taken it, so it is still this side's.

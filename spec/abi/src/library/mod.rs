@@ -33,7 +33,7 @@ const GRACE: u32 = 2000;
 /// One requirement, and what the library does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Finding {
+pub struct LibraryFinding {
     /// The id, such as `ABI-013`.
     pub id: &'static str,
     /// What broke the requirement. `None` if the library keeps it.
@@ -42,9 +42,9 @@ pub struct Finding {
 
 /// What a check has found so far.
 #[derive(Default)]
-pub(crate) struct Findings(Vec<Finding>);
+pub(crate) struct LibraryFindings(Vec<LibraryFinding>);
 
-impl Findings {
+impl LibraryFindings {
     pub(crate) fn check(&mut self, id: &'static str, is_kept: bool, what: impl Into<String>) {
         let broken = (!is_kept).then(|| what.into());
         match self.0.iter_mut().find(|one| one.id == id) {
@@ -53,7 +53,7 @@ impl Findings {
                     one.broken = broken;
                 }
             }
-            None => self.0.push(Finding { id, broken }),
+            None => self.0.push(LibraryFinding { id, broken }),
         }
     }
 }
@@ -65,8 +65,8 @@ impl Findings {
 /// # Errors
 ///
 /// Returns a message if the library can't be loaded, or if its app does not start.
-pub fn check(path: &Path, config: Option<&str>) -> Result<Vec<Finding>, String> {
-    let mut findings = Findings::default();
+pub fn check(path: &Path, config: Option<&str>) -> Result<Vec<LibraryFinding>, String> {
+    let mut findings = LibraryFindings::default();
     // SAFETY: the operator asks for the code of this library.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
     let library =
@@ -135,7 +135,7 @@ pub fn check(path: &Path, config: Option<&str>) -> Result<Vec<Finding>, String> 
 }
 
 /// Calls `init` with a host of another version.
-fn refuses_another_version(app: &App, findings: &mut Findings) {
+fn refuses_another_version(app: &App, findings: &mut LibraryFindings) {
     let other: &'static Host = Box::leak(Box::new(Host {
         minor: MINOR + 1,
         ..half::HOST
@@ -178,7 +178,7 @@ fn init(app: &App, host: &'static Host, config: Option<&str>) -> Result<*mut c_v
 }
 
 /// Plays one exchange, and checks what the library does with it.
-fn play(app: &'static App, started: *mut c_void, kind: ClientKind, findings: &mut Findings) {
+fn play(app: &'static App, started: *mut c_void, kind: ClientKind, findings: &mut LibraryFindings) {
     let exchange = LibraryExchange::new(kind);
     let what = format!("{kind:?}");
     let mut task = match call(app, started, &exchange) {
@@ -234,7 +234,7 @@ fn call(app: &App, started: *mut c_void, exchange: &LibraryExchange) -> Result<T
 }
 
 /// Calls the app with scopes that it can't read. Each fails its own call only.
-fn unreadable(app: &'static App, started: *mut c_void, findings: &mut Findings) {
+fn unreadable(app: &'static App, started: *mut c_void, findings: &mut LibraryFindings) {
     for kind in [ClientKind::Unknown, ClientKind::NotUtf8] {
         let exchange = LibraryExchange::new(kind);
         let what = format!("{kind:?}");

@@ -219,6 +219,7 @@ fn the_server_keeps_its_limits() {
         suite = suite.only(id);
     }
     let results = suite.run();
-    assert_eq!(results.count("passed"), LIMITED.len());
+    // Some of them run over HTTP/2, too.
+    assert!(results.count("passed") >= LIMITED.len());
     results.assert();
 }
