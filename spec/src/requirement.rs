@@ -176,7 +176,7 @@ mod tests {
         let basis = |id| requirement(id).map(Requirement::basis).unwrap_or_default();
         assert_eq!(basis("CORE-014"), ["ours"]);
         assert_eq!(basis("HTTP-021"), ["ASGI", "ours"]);
-        assert_eq!(basis("HTTP-010"), ["RFC"]);
+        assert_eq!(basis("WS-039"), ["RFC"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +15,7 @@ use std::{env, process, thread};
 
 use asgi::http::{StatusCode, Version};
 use asgi::{DisconnectReason, DynApp, HttpScope, State};
-use asgi_loader::Library;
+use asgi_loader::{Library, LoadOptions};
 use asgi_rules::exchange::{AppOutcome, HttpExchange, LifespanExchange};
 use asgi_rules::{Ending, Fault, http1};
 use asgi_util::block_on;
@@ -31,6 +32,9 @@ const TOO_LARGE: StatusCode = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
+// Whether a thread of the library runs the app that this thread has polled. (HTTP-086)
+thread_local!(static WORKS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+
 fn main() {
     if let Err(error) = run(&env::args().collect::<Vec<_>>()) {
         eprintln!("error: {error}");
@@ -42,7 +46,8 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let [_, address, library] = arguments else {
         return Err("usage: tiny-server ADDRESS LIBRARY, as in 127.0.0.1:8000 libhello.so".into());
     };
-    let app = DynApp::new(Library::load(library)?.app());
+    let options = LoadOptions::new().app_is_working(|| WORKS.set(true));
+    let app = DynApp::new(Library::load_with(library, &options)?.app());
     let (lifespan, running) = LifespanExchange::start(&app);
     let run = lifespan.clone().run(running);
     thread::spawn(|| log("the lifespan", block_on(run)));
@@ -62,9 +67,9 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     Ok(block_on(lifespan.stop())?) // Every connection is closed now. (LIFE-012)
 }
 
-/// Logs the fault of an app, once. (HTTP-036, CORE-018)
+/// Logs the fault of an app, once. A refusal is no fault. (HTTP-036, CORE-018, CORE-031)
 fn log(what: &str, (fault, outcome): (Option<Fault>, AppOutcome)) {
-    if let Some(fault) = fault {
+    if let Some(fault) = fault.filter(|fault| *fault != Fault::Unsupported) {
         eprintln!("error: {what}: {}", outcome.describe(fault));
     }
 }
@@ -100,7 +105,11 @@ fn serve(stream: &TcpStream, app: &DynApp, state: &State) -> io::Result<()> {
     let waker = Waker::from(alarm.clone());
     let cx = &mut Context::from_waker(&waker);
     let (verdict, outcome) = loop {
-        let polled = exchange.poll_app(&mut running, cx);
+        let polled = Pin::new(&mut running).poll(cx);
+        let polled = polled.map(|outcome| (exchange.ended(&outcome), outcome));
+        if polled.is_pending() && !WORKS.take() {
+            exchange.app_is_waiting();
+        }
         send(stream, &exchange, cx);
         match polled {
             Poll::Ready(end) => break end,

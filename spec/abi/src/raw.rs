@@ -263,8 +263,8 @@ impl Raw {
         self.start(sent)
     }
 
-    /// Sends a start and a last part in one step. The number says how often the body was dropped.
-    pub(crate) async fn respond(&self, start: Sent) -> (HostAnswer, u32) {
+    /// Sends a start and a last part in one step. The bytes are those of the body that is left in the event.
+    pub(crate) async fn respond(&self, start: Sent) -> (HostAnswer, Vec<u8>) {
         let mut lent = Lent::new(start);
         let code = poll_fn(|_| {
             let mut error = std::mem::MaybeUninit::uninit();
@@ -284,11 +284,14 @@ impl Raw {
             }
         })
         .await;
-        let drops = lent.drops.load(Ordering::SeqCst);
         // SAFETY: what is in the event now is ours.
-        unsafe { lent.event.body.give_back() };
+        let left = unsafe {
+            let left = lent.event.body.to_vec();
+            lent.event.body.give_back();
+            left
+        };
         lent.overwrite();
-        (code, drops)
+        (code, left)
     }
 
     /// Makes a handle that waits for the close.

@@ -57,8 +57,8 @@ pub(crate) fn script(name: &str, raw: Arc<Raw>) -> Pin<Box<dyn Future<Output = E
         "aborted" => Box::pin(async move { End::Failed(OUTCOME_ABORTED, Vec::new()) }),
         "panicked" => Box::pin(async move { End::Panicked }),
         "log" => Box::pin(async move {
-            log(raw.exchange);
-            respond(&raw, "logged").await
+            let is_wanted = log(raw.exchange);
+            respond(&raw, if is_wanted { "logged" } else { "not wanted" }).await
         }),
         _ => Box::pin(async move {
             let start = Sent {
@@ -227,7 +227,7 @@ async fn one_step(raw: &Raw) -> End {
         body: b"in one step".to_vec(),
         ..start()
     };
-    let (answer, drops) = raw.respond(response()).await;
+    let (answer, left) = raw.respond(response()).await;
     match answer {
         HostAnswer::Taken => {
             let (again, _) = raw.respond(response()).await;
@@ -237,7 +237,7 @@ async fn one_step(raw: &Raw) -> End {
             });
         }
         HostAnswer::Code(DECLINED) => {
-            report::check("ABI-029", drops == 0, || {
+            report::check("ABI-029", left == b"in one step", || {
                 "the host declined a response and took its body".into()
             });
             respond(raw, "in one step").await;
@@ -310,7 +310,8 @@ async fn file(raw: &Raw) -> End {
     End::Ok
 }
 
-fn log(exchange: u64) {
+/// Writes a line if the host wants it. False if not.
+fn log(exchange: u64) -> bool {
     let target = Str::new("abi::script");
     let line = LogLine {
         level: LOG_WARN,
@@ -323,8 +324,10 @@ fn log(exchange: u64) {
     };
     // SAFETY: the line and its texts are valid during the call.
     unsafe {
-        if (real().log_enabled)(LOG_WARN, target) & LOG_ENABLED != 0 {
+        let is_wanted = (real().log_enabled)(LOG_WARN, target) & LOG_ENABLED != 0;
+        if is_wanted {
             (real().log)(&raw const line);
         }
+        is_wanted
     }
 }

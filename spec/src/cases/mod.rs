@@ -48,9 +48,11 @@ mod without;
 use std::pin::Pin;
 
 pub(crate) use self::python::{basis_in_python, not_in_python};
+pub(crate) use self::without::missing;
+#[cfg(feature = "cli")]
+pub(crate) use self::without::not_observable;
 #[cfg(all(test, feature = "cli"))]
 pub(crate) use self::without::of_libraries;
-pub(crate) use self::without::{missing, not_observable};
 use crate::result::Checked;
 use crate::suite::Subject;
 

@@ -1,6 +1,7 @@
 //! The requirements that no case checks, each with its reason.
 
 use super::without::Why::{Library, NotObservable};
+#[cfg(any(test, feature = "cli"))]
 use crate::Requirement;
 use crate::suite::{Grade, matches};
 
@@ -77,6 +78,7 @@ pub(crate) fn missing(id: &str) -> Option<Grade> {
 }
 
 /// The requirements that nothing here can observe: neither a case nor `asgi-spec library`.
+#[cfg(any(test, feature = "cli"))]
 pub(crate) fn not_observable() -> impl Iterator<Item = &'static Requirement> {
     let all = crate::requirements().iter();
     all.filter(|one| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use asgi::{Scope, SendError};
 
-use crate::lint::{Finding, LintedCall, Process, Report};
+use crate::lint::{LintFinding, LintedCall, Process, Report};
 use crate::{Requirement, Side, Violation, requirement};
 
 /// A requirement that the halves of a server break.
@@ -119,8 +119,8 @@ impl Watch {
     }
 }
 
-impl From<Finding> for Breach {
-    fn from(finding: Finding) -> Self {
+impl From<LintFinding> for Breach {
+    fn from(finding: LintFinding) -> Self {
         Self {
             id: finding.id,
             happened: finding.happened,

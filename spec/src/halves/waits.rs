@@ -20,7 +20,7 @@ impl Wake for WatchedTask {
 
 /// One kind of wait, and the task that polled last.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting {
+pub(crate) struct TaskWait {
     task: Arc<WatchedTask>,
     waits: bool,
 }
@@ -33,7 +33,7 @@ pub(crate) enum PollOutcome<T> {
     NotWoken(T),
 }
 
-impl Waiting {
+impl TaskWait {
     /// Polls, in a task of its own if `fresh` says so. The last task is then forgotten.
     pub(crate) fn poll<T>(
         &mut self,

@@ -24,7 +24,7 @@ pub(crate) use self::call::LintedCall;
 pub(crate) use self::process::Process;
 pub(crate) use self::response::ResponseModel;
 pub(crate) use self::socket::SocketModel;
-pub(crate) use self::violation::{Finding, Report};
+pub(crate) use self::violation::{LintFinding, Report};
 pub use self::violation::{Side, Violation};
 
 /// An app around any app or middleware that checks both sides as they run, and names the requirement

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use asgi::Scope;
 
-use super::violation::Finding;
+use super::violation::LintFinding;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LifespanStatus {
@@ -40,7 +40,7 @@ impl Process {
     }
 
     /// A call begins.
-    pub(crate) fn begin(&self, scope: &Scope) -> Option<Finding> {
+    pub(crate) fn begin(&self, scope: &Scope) -> Option<LintFinding> {
         let mut state = self.lock();
         let has_state = match scope {
             Scope::Http(http) => !http.state.is_empty(),
@@ -49,17 +49,17 @@ impl Process {
                 let other = state.lifespan != LifespanStatus::None;
                 state.lifespan = LifespanStatus::Starting;
                 let happened = "a second lifespan while the first one runs";
-                return other.then(|| Finding::server("LIFE-001", happened));
+                return other.then(|| LintFinding::server("LIFE-001", happened));
             }
             _ => return None,
         };
         state.exchanges += 1;
         match state.lifespan {
-            LifespanStatus::Starting => Some(Finding::server(
+            LifespanStatus::Starting => Some(LintFinding::server(
                 "LIFE-003",
                 "a request before the startup is complete",
             )),
-            LifespanStatus::Serving { has_state: true } if !has_state => Some(Finding::server(
+            LifespanStatus::Serving { has_state: true } if !has_state => Some(LintFinding::server(
                 "CORE-022",
                 "a scope without the state of the startup",
             )),
@@ -88,9 +88,9 @@ impl Process {
     }
 
     /// The server has asked for the shutdown.
-    pub(crate) fn shutdown(&self) -> Option<Finding> {
+    pub(crate) fn shutdown(&self) -> Option<LintFinding> {
         let running = self.lock().exchanges;
         let happened = format!("lifespan.shutdown while {running} exchanges run");
-        (running > 0).then(|| Finding::server("LIFE-012", happened))
+        (running > 0).then(|| LintFinding::server("LIFE-012", happened))
     }
 }

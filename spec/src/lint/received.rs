@@ -2,7 +2,7 @@
 
 use asgi::{DisconnectReason, HttpRequest, HttpScope, ReceiveEvent, WebSocketDisconnect};
 
-use super::violation::Finding;
+use super::violation::LintFinding;
 
 /// What has come so far.
 #[derive(Debug, Default)]
@@ -67,14 +67,14 @@ impl ReceivedEvents {
     }
 
     /// The server lets the app wait for an event.
-    pub(crate) fn waits(before: Before, kind: &str) -> Option<Finding> {
+    pub(crate) fn waits(before: Before, kind: &str) -> Option<LintFinding> {
         if before.ended {
             let happened = "`receive` waits after the last event";
-            return Some(Finding::server("CORE-008", happened));
+            return Some(LintFinding::server("CORE-008", happened));
         }
         let happened = "`receive` waits after the last event of the app";
         match kind {
-            "http" if before.complete => Some(Finding::server("HTTP-045", happened)),
+            "http" if before.complete => Some(LintFinding::server("HTTP-045", happened)),
             _ => None,
         }
     }
@@ -84,31 +84,31 @@ impl ReceivedEvents {
         event: &ReceiveEvent,
         before: Before,
         done: Done,
-    ) -> Vec<Finding> {
+    ) -> Vec<LintFinding> {
         let mut found = Vec::new();
         let name = event.name();
         match event {
             ReceiveEvent::HttpRequest(_) if before.ended => {
-                found.push(Finding::server(
+                found.push(LintFinding::server(
                     "CORE-008",
                     format!("{name} after http.disconnect"),
                 ));
             }
             ReceiveEvent::HttpRequest(_) if before.complete => {
                 let happened = format!("{name} after the response was complete");
-                found.push(Finding::server("HTTP-045", happened));
+                found.push(LintFinding::server("HTTP-045", happened));
             }
             ReceiveEvent::HttpRequest(part) => self.part(part, &mut found),
             ReceiveEvent::HttpDisconnect(disconnect) => {
                 let reason = disconnect.reason;
                 if reason == DisconnectReason::Complete && !done.complete {
                     let happened = "the reason is Complete before the response is complete";
-                    found.push(Finding::server("HTTP-045", happened));
+                    found.push(LintFinding::server("HTTP-045", happened));
                 }
                 let end = ReceivedEnd::Http(reason);
                 self.repeats(end, before, "HTTP-046", &mut found);
             }
-            _ => found.push(Finding::server(
+            _ => found.push(LintFinding::server(
                 "HTTP-014",
                 format!("{name} in an HTTP exchange"),
             )),
@@ -117,8 +117,8 @@ impl ReceivedEvents {
         found
     }
 
-    fn part(&mut self, part: &HttpRequest, found: &mut Vec<Finding>) {
-        let mut add = |id, happened: String| found.push(Finding::server(id, happened));
+    fn part(&mut self, part: &HttpRequest, found: &mut Vec<LintFinding>) {
+        let mut add = |id, happened: String| found.push(LintFinding::server(id, happened));
         self.bytes += part.body.len() as u64;
         let bytes = self.bytes;
         if self.last_part {
@@ -156,9 +156,9 @@ impl ReceivedEvents {
         before: Before,
         done: Done,
         own: Option<&WebSocketDisconnect>,
-    ) -> Vec<Finding> {
+    ) -> Vec<LintFinding> {
         let mut found = Vec::new();
-        let mut add = |id, happened: String| found.push(Finding::server(id, happened));
+        let mut add = |id, happened: String| found.push(LintFinding::server(id, happened));
         let name = event.name();
         let is_connect = matches!(event, ReceiveEvent::WebSocketConnect(_));
         if is_connect == self.any {
@@ -206,9 +206,9 @@ impl ReceivedEvents {
         found
     }
 
-    pub(crate) fn lifespan(&mut self, event: &ReceiveEvent, before: Before) -> Vec<Finding> {
+    pub(crate) fn lifespan(&mut self, event: &ReceiveEvent, before: Before) -> Vec<LintFinding> {
         let mut found = Vec::new();
-        let mut add = |id, happened: String| found.push(Finding::server(id, happened));
+        let mut add = |id, happened: String| found.push(LintFinding::server(id, happened));
         let name = event.name();
         match event {
             ReceiveEvent::LifespanStartup(_) if before.ended => {
@@ -236,12 +236,12 @@ impl ReceivedEvents {
         end: ReceivedEnd,
         before: Before,
         id: &'static str,
-        found: &mut Vec<Finding>,
+        found: &mut Vec<LintFinding>,
     ) {
         match &self.end {
             Some(first) if before.ended && *first != end => {
                 let happened = format!("`receive` returns {end:?} after {first:?}");
-                found.push(Finding::server(id, happened));
+                found.push(LintFinding::server(id, happened));
             }
             Some(_) => {}
             None => self.end = Some(end),

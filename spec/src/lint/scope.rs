@@ -8,10 +8,10 @@ use asgi::http::header::{
 use asgi::http::{HeaderMap, HeaderName, Method, Version};
 use asgi::{Extension, Extensions, HttpScope, Scope, Tls, WebSocketScope};
 
-use super::violation::Finding;
+use super::violation::LintFinding;
 
 /// Returns what is wrong with a scope.
-pub(crate) fn check_scope(scope: &Scope) -> Vec<Finding> {
+pub(crate) fn check_scope(scope: &Scope) -> Vec<LintFinding> {
     let mut found = Found(Vec::new());
     match scope {
         Scope::Http(http) => found.http(http),
@@ -34,11 +34,11 @@ struct CommonScope<'a> {
     is_test: bool,
 }
 
-struct Found(Vec<Finding>);
+struct Found(Vec<LintFinding>);
 
 impl Found {
     fn add(&mut self, id: &'static str, happened: impl Into<String>) {
-        self.0.push(Finding::server(id, happened));
+        self.0.push(LintFinding::server(id, happened));
     }
 
     fn http(&mut self, scope: &HttpScope) {

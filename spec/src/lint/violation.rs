@@ -64,13 +64,13 @@ impl Display for Violation {
 
 /// A violation before Lint adds the exchange.
 #[derive(Debug)]
-pub(crate) struct Finding {
+pub(crate) struct LintFinding {
     pub(crate) id: &'static str,
     pub(crate) side: Side,
     pub(crate) happened: String,
 }
 
-impl Finding {
+impl LintFinding {
     pub(crate) fn new(side: Side, id: &'static str, happened: impl Into<String>) -> Self {
         Self {
             id,

@@ -18,7 +18,7 @@ use crate::requirement::{requirement, requirements};
 use crate::result::{Mismatch, Stop};
 
 /// How long one case may take.
-const CASE_LIMIT: Duration = Duration::from_secs(20);
+const CASE_LIMIT: Duration = Duration::from_secs(60);
 
 /// How many cases run at once.
 const AT_ONCE: usize = 16;

@@ -132,10 +132,11 @@ fn lead(sheets: &[Sheet], rows: &[Row], page: &mut String) {
             .collect();
         if !passing.is_empty() {
             items += &format!(
-                "<li><a class=\"id\" href=\"#{}\">{}</a> {} ({}; {name}: {})</li>\n",
+                "<li><a class=\"id\" href=\"#{}\">{}</a> {}, {} ({}; {name}: {})</li>\n",
                 row.anchor(),
                 row.key.id,
                 escape(&row.key.case),
+                escape(&row.key.transport),
                 passing.join(", "),
                 own.map_or("no result", Shown::name)
             );
@@ -292,7 +293,7 @@ mod tests {
         let page = render(&[ours, theirs]).unwrap_or_default();
         let lead = page.split("<h2>Requirements").next().unwrap_or_default();
         assert!(
-            lead.contains("CORE-001</a> it &lt;works&gt; (Theirs 2; Ours 1: failed)"),
+            lead.contains("CORE-001</a> it &lt;works&gt;, http1 (Theirs 2; Ours 1: failed)"),
             "{lead}"
         );
         assert!(!lead.contains("CORE-002</a>"), "{lead}");

@@ -17,7 +17,7 @@ use super::MOST_STEPS;
 use super::failure::{HalvesFailure, RunResult, Watch, breach, not_woken, told};
 use super::random::SeededRandom;
 use super::sent::{ExpectedResponse, SentToClient};
-use super::waits::{PollOutcome, Waiting};
+use super::waits::{PollOutcome, TaskWait};
 use crate::lint::{ResponseModel, around};
 
 /// The client's side of one HTTP exchange, and what the server does around the app.
@@ -64,11 +64,11 @@ pub(crate) struct HttpRun {
     is_head: bool,
     model: ResponseModel,
     expected: ExpectedResponse,
-    receiving: Waiting,
-    sending: Waiting,
-    closing: Waiting,
+    receiving: TaskWait,
+    sending: TaskWait,
+    closing: TaskWait,
     handles: [Option<Pin<Box<Closed>>>; 2],
-    handles_wait: [Waiting; 2],
+    handles_wait: [TaskWait; 2],
     pushed: Vec<u8>,
     last_pushed: bool,
     received: usize,
@@ -118,9 +118,9 @@ impl HttpRun {
             is_head,
             model,
             expected: ExpectedResponse::default(),
-            receiving: Waiting::default(),
-            sending: Waiting::default(),
-            closing: Waiting::default(),
+            receiving: TaskWait::default(),
+            sending: TaskWait::default(),
+            closing: TaskWait::default(),
             handles: Default::default(),
             handles_wait: Default::default(),
             pushed: Vec::new(),
@@ -276,7 +276,7 @@ impl HttpRun {
                 return Ok(());
             };
             self.handles[number] = Some(Box::pin(send.closed_handle()));
-            self.handles_wait[number] = Waiting::default();
+            self.handles_wait[number] = TaskWait::default();
         }
         let Some(handle) = &mut self.handles[number] else {
             return Ok(());

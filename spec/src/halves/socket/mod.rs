@@ -19,7 +19,7 @@ use super::MOST_STEPS;
 use super::failure::{HalvesFailure, RunResult, Watch, breach, not_woken, outcome, told};
 use super::random::SeededRandom;
 use super::sent::ExpectedResponse;
-use super::waits::{PollOutcome, Waiting};
+use super::waits::{PollOutcome, TaskWait};
 use crate::lint::{SocketModel, around};
 
 pub(crate) struct SocketRun {
@@ -32,11 +32,11 @@ pub(crate) struct SocketRun {
     /// What must reach the client, in this order.
     expected: VecDeque<SentToSocket>,
     denial: ExpectedResponse,
-    receiving: Waiting,
-    sending: Waiting,
-    closing: Waiting,
+    receiving: TaskWait,
+    sending: TaskWait,
+    closing: TaskWait,
     handle: Option<Pin<Box<Closed>>>,
-    handle_waits: Waiting,
+    handle_waits: TaskWait,
     /// The messages of the client that the app has not received.
     messages: VecDeque<Message>,
     connected: bool,
@@ -82,11 +82,11 @@ impl SocketRun {
             model,
             expected: VecDeque::new(),
             denial: ExpectedResponse::default(),
-            receiving: Waiting::default(),
-            sending: Waiting::default(),
-            closing: Waiting::default(),
+            receiving: TaskWait::default(),
+            sending: TaskWait::default(),
+            closing: TaskWait::default(),
             handle: None,
-            handle_waits: Waiting::default(),
+            handle_waits: TaskWait::default(),
             messages: VecDeque::new(),
             connected: false,
             left: None,
@@ -302,7 +302,7 @@ impl SocketRun {
     fn handle(&mut self) -> RunResult {
         let fresh = self.fresh();
         if self.handle.is_none() {
-            self.handle_waits = Waiting::default();
+            self.handle_waits = TaskWait::default();
         }
         let send = &self.send;
         let handle = self

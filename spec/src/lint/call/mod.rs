@@ -17,7 +17,7 @@ use super::lifespan::LifespanEffect;
 use super::process::Process;
 use super::received::{Before, Done, ReceivedEvents};
 use super::response::ResponseEffect;
-use super::violation::{Finding, Report, Side, Violation};
+use super::violation::{LintFinding, Report, Side, Violation};
 
 /// What one call of the app and its halves share.
 pub(crate) struct LintedCall {
@@ -112,10 +112,10 @@ impl LintedCall {
     /// # Panics
     ///
     /// Panics with all that is new, if Lint reports by panics.
-    pub(crate) fn report(&self, found: impl IntoIterator<Item = Finding>) {
+    pub(crate) fn report(&self, found: impl IntoIterator<Item = LintFinding>) {
         let mut violations = Vec::new();
         for finding in found {
-            let Finding { id, side, happened } = finding;
+            let LintFinding { id, side, happened } = finding;
             let mut state = self.lock();
             if self.skipped.contains(&id) || state.seen.contains(&(side, id)) {
                 continue;
@@ -158,7 +158,7 @@ impl LintedCall {
             // An app whose client has left may end in any way.
             unfinished.filter(|_| result.is_ok() && !state.lost && state.left.is_none())
         };
-        self.report(found.map(|(id, happened)| Finding::app(id, happened)));
+        self.report(found.map(|(id, happened)| LintFinding::app(id, happened)));
         let caught = std::mem::take(&mut self.lock().panicked);
         if !caught.is_empty() {
             panic_with(&caught);
@@ -197,7 +197,7 @@ impl LintedCall {
         state: &mut CallState,
         before: Before,
         event: &ReceiveEvent,
-    ) -> Vec<Finding> {
+    ) -> Vec<LintFinding> {
         let done = state.done();
         let CallState {
             model, received, ..
@@ -273,7 +273,7 @@ impl LintedCall {
             match result {
                 None if sending.gone_before.is_some() => {
                     let happened = "`send` waits for a client that is gone";
-                    found.push(Finding::server("CORE-016", happened));
+                    found.push(LintFinding::server("CORE-016", happened));
                 }
                 None => {}
                 Some(Err(error)) if error.is_over() => {}
@@ -285,11 +285,11 @@ impl LintedCall {
                     if let Some(rule) = &judged.app
                         && !sending.may_be_flush
                     {
-                        found.push(Finding::app(rule.id, format!("{name} {}", rule.what)));
+                        found.push(LintFinding::app(rule.id, format!("{name} {}", rule.what)));
                     }
                     if let Some(reason) = sending.gone_before {
                         let happened = format!("`send` does not fail after the reason {reason:?}");
-                        found.push(Finding::server("CORE-015", happened));
+                        found.push(LintFinding::server("CORE-015", happened));
                     }
                     found.extend(check_answer(name, &judged.answer, result));
                     if result.is_ok() {
@@ -317,11 +317,11 @@ impl LintedCall {
             }
             match (ready, gone) {
                 (Poll::Ready(Err(error)), _) if error.is_disconnected() => state.send_failed(error),
-                (Poll::Pending, Some(_)) => Some(Finding::server(
+                (Poll::Pending, Some(_)) => Some(LintFinding::server(
                     "CORE-016",
                     "`poll_ready` waits for a client that is gone",
                 )),
-                (Poll::Ready(Ok(())), Some(_)) => Some(Finding::server(
+                (Poll::Ready(Ok(())), Some(_)) => Some(LintFinding::server(
                     "CORE-015",
                     "`poll_ready` does not fail for a client that is gone",
                 )),
@@ -353,13 +353,13 @@ impl LintedCall {
                 return;
             }
             match closed {
-                Poll::Pending if before.complete || before.left => Some(Finding::server(
+                Poll::Pending if before.complete || before.left => Some(LintFinding::server(
                     "CORE-017",
                     "`closed` waits after the end of the exchange",
                 )),
                 Poll::Pending => None,
                 Poll::Ready(DisconnectReason::Complete) if !state.done().complete => {
-                    Some(Finding::server(
+                    Some(LintFinding::server(
                         "CORE-017",
                         "`closed` returns Complete before the last event of the app",
                     ))
@@ -389,14 +389,19 @@ impl CallState {
     }
 
     /// The app learns how its client left.
-    fn knows(&mut self, reason: DisconnectReason, complete: bool, from: &str) -> Option<Finding> {
+    fn knows(
+        &mut self,
+        reason: DisconnectReason,
+        complete: bool,
+        from: &str,
+    ) -> Option<LintFinding> {
         if reason == DisconnectReason::Complete {
             return None;
         }
         let is_socket = matches!(self.model, Model::Socket(_));
         if complete && self.left.is_none() && self.asking == 0 && !is_socket {
             let happened = format!("`{from}` returns {reason:?} after a complete response");
-            return Some(Finding::server("HTTP-045", happened));
+            return Some(LintFinding::server("HTTP-045", happened));
         }
         if reason.is_gone() || is_socket {
             self.gone.get_or_insert(reason);
@@ -405,7 +410,7 @@ impl CallState {
             // A task may learn `Closed` while another one learns that the client is gone.
             Some(first) if first != reason && reason != DisconnectReason::Closed && !is_socket => {
                 let happened = format!("`{from}` returns {reason:?} after {first:?}");
-                Some(Finding::server("HTTP-046", happened))
+                Some(LintFinding::server("HTTP-046", happened))
             }
             _ => {
                 self.left.get_or_insert(reason);
@@ -415,7 +420,7 @@ impl CallState {
     }
 
     /// `send` or `poll_ready` has said that the client is gone.
-    fn send_failed(&mut self, error: &SendError) -> Option<Finding> {
+    fn send_failed(&mut self, error: &SendError) -> Option<LintFinding> {
         let reason = error.disconnect_reason()?;
         let is_socket = matches!(self.model, Model::Socket(_));
         if !is_socket && !reason.is_gone() {
@@ -424,12 +429,12 @@ impl CallState {
                 DisconnectReason::Closed => "HTTP-042",
                 _ => "CORE-015",
             };
-            return Some(Finding::server(id, happened));
+            return Some(LintFinding::server(id, happened));
         }
         let first = *self.gone.get_or_insert(reason);
         self.left.get_or_insert(reason);
         let happened = format!("`send` fails with {reason:?} after {first:?}");
-        (first != reason && !is_socket).then(|| Finding::server("HTTP-046", happened))
+        (first != reason && !is_socket).then(|| LintFinding::server("HTTP-046", happened))
     }
 }
 
@@ -437,7 +442,7 @@ fn check_answer(
     name: &str,
     answer: &ExpectedAnswer,
     result: &Result<(), SendError>,
-) -> Option<Finding> {
+) -> Option<LintFinding> {
     let (id, what) = match (answer, result) {
         (ExpectedAnswer::Take { misuse, .. }, Err(error)) if error.is_misuse() => (
             *misuse,
@@ -459,7 +464,7 @@ fn check_answer(
         ),
         _ => return None,
     };
-    Some(Finding::server(id, what))
+    Some(LintFinding::server(id, what))
 }
 
 fn panic_with(violations: &[Violation]) -> ! {

@@ -6,7 +6,7 @@ use super::model::{InFlight, Model};
 use super::{LintedCall, check_answer};
 use crate::lint::judged::{ExpectedAnswer, Judged};
 use crate::lint::response::ResponseEffect;
-use crate::lint::violation::Finding;
+use crate::lint::violation::LintFinding;
 
 /// A complete response that the app sends, before the server has answered.
 pub(crate) struct Responding {
@@ -72,7 +72,7 @@ impl LintedCall {
                     };
                     if let Some(rule) = &judged.app {
                         let happened = format!("{name} {}", rule.what);
-                        found.push(Finding::app(rule.id, happened));
+                        found.push(LintFinding::app(rule.id, happened));
                     }
                     found.extend(check_answer(name, &judged.answer, result));
                     let is_right = found.iter().all(|one| one.side == crate::Side::App);

@@ -222,6 +222,84 @@ fn a_complete_response_is_checked_like_its_two_events() {
     }
 }
 
+/// Takes everything, but no complete responses. While it takes an event, another task of the app
+/// receives.
+#[derive(Default)]
+struct Reentrant {
+    receiver: Mutex<Option<Receiver>>,
+    in_one_step: bool,
+    complete: AtomicUsize,
+}
+
+impl Reentrant {
+    fn receives(&self) {
+        self.complete.store(1, Ordering::Relaxed);
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Some(receiver) = &mut *self.receiver.lock().unwrap() {
+            assert!(receiver.poll_receive(&mut cx).is_ready());
+        }
+    }
+}
+
+impl SharedHalves for Reentrant {
+    fn poll_receive(&self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        match self.complete.load(Ordering::Relaxed) {
+            0 => Poll::Pending,
+            _ => Poll::Ready(left(DisconnectReason::Complete).into()),
+        }
+    }
+
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<(), SendError> {
+        if let SendEvent::HttpResponseBody(_) = event {
+            self.receives();
+        }
+        Ok(())
+    }
+
+    fn poll_closed(&self, _: &mut Context<'_>) -> Poll<DisconnectReason> {
+        Poll::Pending
+    }
+
+    fn closed_handle(self: Arc<Self>) -> Closed {
+        Closed::new(std::future::pending())
+    }
+
+    fn poll_respond(
+        &self,
+        _: &mut Context<'_>,
+        response: &mut Option<(HttpResponseStart, Bytes)>,
+    ) -> Poll<Result<(), SendError>> {
+        if self.in_one_step {
+            *response = None;
+            self.receives();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn another_task_may_learn_the_end_before_send_returns() {
+    for in_one_step in [true, false] {
+        let server = Arc::new(Reentrant {
+            in_one_step,
+            ..Reentrant::default()
+        });
+        let kept = Arc::clone(&server);
+        let app = move |_: Scope, receive: Receiver, mut send: Sender| {
+            *kept.receiver.lock().unwrap() = Some(receive);
+            async move { Ok(send.respond(HttpResponseStart::ok(), "all").await?) }
+        };
+        let (receive, send) = asgi::halves(Arc::clone(&server));
+        let mut call = DynApp::new(Lint::new(app)).start(http().into(), receive, send);
+        assert!(matches!(poll(&mut call), Poll::Ready(Ok(()))));
+        *server.receiver.lock().unwrap() = None;
+    }
+}
+
 #[test]
 fn the_wakers_of_the_app_reach_the_server() {
     struct Task(AtomicUsize);

@@ -234,6 +234,18 @@ pub(super) fn events() -> Vec<Row> {
             let ready = Step::Ready(Poll::Ready(Ok(())));
             one(Script::new(http(), [closed(Lost), ready]))
         }),
+        row("CORE-015", || {
+            let steps = [closed(Closed), taken(WebSocketAccept::new())];
+            one(Script::new(socket(), steps))
+        }),
+        row("CORE-015", || {
+            let steps = [
+                receive(WebSocketConnect::new()),
+                receive(disconnect(1001)),
+                taken(WebSocketAccept::new()),
+            ];
+            one(Script::new(socket(), steps))
+        }),
         row("CORE-016", || {
             one(Script::new(
                 http(),
@@ -339,6 +351,11 @@ pub(super) fn calls() -> Vec<Row> {
         }),
         row("LIFE-003", || {
             vec![Script::waiting(lifespan(), []), Script::new(socket(), [])]
+        }),
+        row("LIFE-003", || {
+            // The server has not taken the event, so the startup is not complete.
+            let over = Step::Send(ready_state().into(), Err(SendError::over()));
+            vec![Script::waiting(lifespan(), [over]), Script::new(http(), [])]
         }),
         row("CORE-022", || {
             let ready = [taken(ready_state())];

@@ -54,7 +54,7 @@ fn lint_finds_a_fault_of_each_broken_server_that_an_app_can_notice() {
         let suite = Suite::new(move |app| {
             let told = Arc::clone(&told);
             let lint = Lint::new(app).report(move |one| told.lock().unwrap().push(one));
-            BrokenServer::start(id, DynApp::new(lint))
+            BrokenServer::start(id, false, DynApp::new(lint))
         });
         let _ = suite.only(id).run();
         let found = found(&violations, Side::Server);

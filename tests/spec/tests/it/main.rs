@@ -11,6 +11,7 @@ mod host;
 mod library;
 mod linked;
 mod lint;
+mod page;
 mod python;
 mod streams;
 mod tiny;

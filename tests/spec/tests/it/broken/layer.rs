@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use asgi::{
     App, AppError, DynApp, HttpResponseBody, HttpResponseStart, LifespanStartupComplete, Receiver,
@@ -50,7 +51,7 @@ impl App for Broken {
         if let Some(status) = self.own_answer(&scope) {
             return respond(&mut send, status, String::new()).await;
         }
-        if matches!(self.id, "LIFE-003" | "LIFE-007") && kind == Kind::Lifespan {
+        if self.id == "LIFE-003" && kind == Kind::Lifespan {
             send.send(LifespanStartupComplete::new()).await?;
         }
         let repeats = match kind {
@@ -179,6 +180,15 @@ impl Broken {
                 result = &mut app => result,
                 () = self.process.started.notified() => Ok(()),
             },
+            ("LIFE-007", Kind::Lifespan) => {
+                tokio::select! {
+                    result = &mut app => return result,
+                    () = tokio::time::sleep(Duration::from_millis(800)) => {}
+                }
+                // It answers for an app that takes too long.
+                exchange.send(LifespanStartupComplete::new());
+                app.await
+            }
             ("HTTP-047", Kind::Http) => {
                 let Some(closed) = exchange.with(|send| send.closed_handle()) else {
                     return app.await;

@@ -36,14 +36,14 @@ pub(crate) struct BrokenServer {
 
 impl BrokenServer {
     /// Starts a server that breaks the requirement with this id, or none.
-    pub(crate) fn start(id: &'static str, app: DynApp) -> Result<Self, String> {
+    pub(crate) fn start(id: &'static str, limited: bool, app: DynApp) -> Result<Self, String> {
         let process = Arc::new(Process::default());
         let broken = Broken {
             app,
             id,
             process: Arc::clone(&process),
         };
-        let start = if LIMITED.contains(&id) {
+        let start = if limited {
             Linked::start_limited
         } else {
             Linked::start
@@ -65,12 +65,16 @@ impl BrokenServer {
         Ok(Self { inner, id, wire })
     }
 
+    /// The suite against a server with a switch, and with short limits if the switch is about one.
     fn suite(id: &'static str) -> Suite {
-        let suite = Suite::new(move |app| Self::start(id, app));
         if LIMITED.contains(&id) {
-            return limits(suite);
+            return limits(Suite::new(move |app| Self::start(id, true, app)));
         }
-        suite
+        Self::suite_without_limits(id)
+    }
+
+    fn suite_without_limits(id: &'static str) -> Suite {
+        Suite::new(move |app| Self::start(id, false, app))
     }
 }
 
@@ -138,7 +142,7 @@ fn for_each_switch(check: impl Fn(&'static str) -> Option<String> + Sync) -> Vec
 /// Runs a broken server against the cases of `others` beside its own, and complains if more than one in
 /// `one_in` of them fail.
 fn breaks_others(id: &'static str, others: &[&'static str], one_in: usize) -> Option<String> {
-    let mut suite = BrokenServer::suite(id).only(id);
+    let mut suite = BrokenServer::suite_without_limits(id).only(id);
     for other in others {
         suite = suite.only(other);
     }

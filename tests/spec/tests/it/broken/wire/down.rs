@@ -18,6 +18,10 @@ pub(super) struct Down {
     state: State,
     buffer: Vec<u8>,
     closes: bool,
+    /// Whether the server has sent a head.
+    has_answered: bool,
+    /// Whether the last head says that the connection ends.
+    announces_close: bool,
 }
 
 enum State {
@@ -52,12 +56,19 @@ impl Down {
             state: State::Head,
             buffer: Vec::new(),
             closes: false,
+            has_answered: false,
+            announces_close: false,
         }
     }
 
     /// Whether the wire hides that the server has closed the connection.
     pub(super) fn hides_end(&self) -> bool {
-        matches!(self.id, "HTTP-074" | "HTTP-077")
+        let is_idle = self.requests.lock().unwrap().are_answered();
+        match self.id {
+            "HTTP-074" => is_idle && !self.has_answered,
+            "HTTP-077" => is_idle && self.has_answered && !self.announces_close,
+            _ => false,
+        }
     }
 
     /// Whether the wire closes the connection to the client now.
@@ -192,6 +203,8 @@ impl Down {
                 }
                 _ => false,
             };
+        self.has_answered |= status != 408;
+        self.announces_close = header(&head, "connection") == Some("close");
         let is_interim = status < 200 && status != 101;
         if request.is_own {
             out.extend(head.bytes());

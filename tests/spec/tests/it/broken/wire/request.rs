@@ -36,6 +36,11 @@ impl Requests {
         });
     }
 
+    /// Whether each request has its final response.
+    pub(super) fn are_answered(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// The request that the next response is for.
     pub(super) fn first(&self) -> Request {
         self.waiting.front().cloned().unwrap_or_default()
