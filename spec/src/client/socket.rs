@@ -73,7 +73,8 @@ impl RawConnection {
             let Some(tls) = &endpoint.tls else {
                 return Ok(Wire::Plain(tcp));
             };
-            match tls.handshake(protocol, tcp).await {
+            // Boxed, so that the futures of cases stay small.
+            match Box::pin(tls.handshake(protocol, tcp)).await {
                 Ok(stream) => Ok(Wire::Tls(Box::new(stream))),
                 Err(error) => fail("a handshake of TLS", error),
             }

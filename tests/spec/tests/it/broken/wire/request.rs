@@ -27,7 +27,7 @@ impl Requests {
         let head = String::from_utf8_lossy(head);
         let line = head.lines().next().unwrap_or_default();
         let target = line.split(' ').nth(1).unwrap_or_default();
-        let own = ["/report", "/use", "/signal"];
+        let own = ["/report", "/use", "/signal", "/release"];
         self.waiting.push_back(Request {
             method: line.split(' ').next().unwrap_or_default().into(),
             is_http_1_0: line.ends_with("HTTP/1.0"),
