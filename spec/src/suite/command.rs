@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,10 +54,8 @@ impl ByCommand {
     }
 
     fn spawn(&self, launch: &Launch) -> io::Result<ServerProcess> {
-        // The port is free now. If another process takes it, the server says so.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        // If another process takes it now, the server says so.
+        let port = free_port()?;
         let library = launch.library.as_ref().unwrap_or(&self.probe);
         let command = self
             .command
@@ -124,6 +123,27 @@ impl Launcher for ByCommand {
             )),
         }
     }
+}
+
+/// Returns a port that is free now, below those that the system chooses for port 0. Otherwise a server of
+/// another test could get it before this one, and the cases would talk to that server.
+fn free_port() -> io::Result<u16> {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+
+    // Suites in several processes begin at different ports.
+    let start = std::process::id().wrapping_mul(997);
+    let mut result = Err(io::ErrorKind::AddrInUse.into());
+    for _ in 0..100 {
+        let next = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = (FIRST + next % COUNT) as u16;
+        result = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|_| port);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }
 
 /// A server in a process of its own. Dropping it kills the process.

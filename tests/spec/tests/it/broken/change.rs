@@ -16,6 +16,7 @@ pub(super) fn change(exchange: &Exchange, event: &mut SendEvent) -> bool {
         ("HINT-001", SendEvent::HttpResponseEarlyHint(_)) => {
             return !exchange.has_sent("http.response.early_hint");
         }
+        ("HINT-002", SendEvent::HttpResponseEarlyHint(hint)) => hint.links.reverse(),
         (
             "LIFE-003",
             SendEvent::LifespanStartupComplete(_) | SendEvent::LifespanStartupFailed(_),

@@ -284,7 +284,6 @@ fn change(id: &str, head: String, status: u16, request: &Request) -> Option<Stri
     let as_status = |other: &str| head.replacen(&format!(" {status} "), &format!(" {other} "), 1);
     let is_chunked = header(&head, "transfer-encoding").is_some();
     Some(match (id, status) {
-        ("HINT-002", 103) => with("x-a: b"),
         ("HTTP-018", 100) | ("HTTP-074", 408) => return None,
         ("HTTP-028", 200) => with("keep-alive: timeout=9"),
         ("HTTP-033", _) if request.is_http_1_0 && header(&head, "content-length").is_none() => {
