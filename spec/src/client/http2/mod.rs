@@ -65,7 +65,7 @@ pub(crate) struct Http2 {
     connects: bool,
     largest_head: Option<usize>,
     settings: bool,
-    /// How many answers to the client's PING and SETTINGS have come.
+    /// How many answers to the client's PING have come.
     answers: usize,
     goaway: Option<u32>,
     ending: Option<ConnectionEnding>,
@@ -204,7 +204,7 @@ impl Http2 {
                 self.frame(&RawHttp2Frame::new(kind::PING, flag::ACK, 0, frame.payload))
                     .await?;
             }
-            kind::SETTINGS | kind::PING => self.answers += 1,
+            kind::PING => self.answers += 1,
             _ => {}
         }
         Ok(())
