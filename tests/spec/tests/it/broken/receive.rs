@@ -47,8 +47,8 @@ impl ReceiveHalf for BrokenReceive {
         if self.ended && id == "CORE-008" {
             return Poll::Pending;
         }
-        if id == "CORE-009" {
-            // The exchange belongs to the task that polled it first.
+        if id == "CORE-009" && self.count == 0 {
+            // Until the first event, the exchange belongs to the task that polled it first.
             let first = self.first_waker.get_or_insert_with(|| cx.waker().clone());
             if !first.will_wake(cx.waker()) {
                 return Poll::Pending;

@@ -269,7 +269,9 @@ impl BrokenSend {
         }
         if error.is_refused() {
             match id {
-                "CORE-025" => return Err(SendError::misuse("that", "this")),
+                "CORE-025" if kind != Kind::Push => {
+                    return Err(SendError::misuse("that", "this"));
+                }
                 "HTTP-055" | "HTTP-082" if kind == Kind::Hint => return Ok(()),
                 "HTTP-059" if kind == Kind::Push => {
                     return Err(SendError::misuse("a push", "no push"));
