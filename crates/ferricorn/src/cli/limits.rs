@@ -24,9 +24,6 @@ const TLS: usize = (24 << 10) + 2 * (16 << 10) + (64 << 10);
 /// The compressors and the inflater of a thread, and the buffers that it keeps.
 const THREAD_ZLIB: usize = 4 * (270 << 10) + (48 << 10) + 2 * (64 << 10);
 
-/// The share of a connection that belongs to WebSockets.
-const ITS_WEBSOCKETS: &str = "a WebSocket on each of them";
-
 /// Something that holds memory for a peer.
 struct Holder {
     name: &'static str,
@@ -51,12 +48,7 @@ const fn share(what: &'static str, bytes: usize, options: &'static [&'static str
 
 impl Holder {
     fn total(&self) -> usize {
-        self.total_without("")
-    }
-
-    fn total_without(&self, what: &str) -> usize {
-        let counted = self.shares.iter().filter(|share| share.what != what);
-        let bytes = counted.map(|share| share.bytes);
+        let bytes = self.shares.iter().map(|share| share.bytes);
         bytes.fold(0, usize::saturating_add)
     }
 }
@@ -103,8 +95,9 @@ fn holders(settings: &CommandSettings) -> Vec<Holder> {
         shares: vec![share("a session and its records", TLS, &[])],
     };
     // Each WebSocket is an exchange, and the process has a limit for those.
-    let without_websockets = http2.total_without(ITS_WEBSOCKETS);
+    let without_websockets = self::http2(config, stream.total(), 0);
     let connections = without_websockets
+        .total()
         .max(http1.total())
         .saturating_add(TLS)
         .saturating_mul(config.max_connections);
@@ -173,7 +166,7 @@ fn http2(config: &Config, stream: usize, websocket: usize) -> Holder {
                 &["h2-max-concurrent-streams"],
             ),
             share(
-                ITS_WEBSOCKETS,
+                "a WebSocket on each of them",
                 websocket.saturating_mul(streams),
                 &["h2-max-concurrent-streams", "ws"],
             ),
