@@ -158,12 +158,12 @@ impl StreamedBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        if self.breaking_off {
-            return self.poll_break_off();
-        }
         if !current::with_current(|connection| connection.transport.takes_body()) {
             // The driver polls again after hyper has written what it has.
             return Poll::Pending;
+        }
+        if self.breaking_off {
+            return Poll::Ready(Some(Err(BrokenOff)));
         }
         let Poll::Ready(part) = self.exchange.poll_part(cx) else {
             return Poll::Pending;
@@ -186,14 +186,6 @@ impl StreamedBody {
                 Poll::Pending
             }
         }
-    }
-
-    fn poll_break_off(&mut self) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        if current::with_current(|connection| connection.transport.stuck_since()).is_some() {
-            // The socket wakes the connection once it takes more.
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Err(BrokenOff)))
     }
 }
 
