@@ -1,4 +1,4 @@
-//! What a suite is told about TLS.
+//! What the author of a server tells the suite about TLS.
 
 use crate::client::{ClientCertificate, ClientTls};
 

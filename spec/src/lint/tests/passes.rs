@@ -362,7 +362,7 @@ fn panic_of(app: impl App) -> Option<String> {
 
 #[test]
 fn a_violation_is_a_panic_that_says_what_happened_and_what_the_spec_says() {
-    // The server takes the event, so both sides are told.
+    // The server takes the event, so Lint reports both sides.
     let text = panic_of(Lint::new(too_early)).unwrap();
     let sentence = &crate::requirement("HTTP-021").unwrap().text;
     for part in [

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_millis(1500);
 /// How large a message such a server takes.
 const MAX_MESSAGE_SIZE: usize = 1000;
 
-/// The requirements whose cases need limits that the suite is told.
+/// The requirements whose cases need limits that a test states to the suite.
 pub(crate) const LIMITED: &[&str] = &[
     "HTTP-047", "HTTP-048", "HTTP-074", "HTTP-075", "HTTP-076", "HTTP-077", "HTTP-084", "WS-017",
     "WS-032", "LIFE-007",

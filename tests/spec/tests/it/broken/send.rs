@@ -232,7 +232,7 @@ impl BrokenSend {
         }
     }
 
-    /// What the app is told in place of the server's result.
+    /// What the app gets in place of the server's result.
     fn answer(
         &self,
         kind: Kind,

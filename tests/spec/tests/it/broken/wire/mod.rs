@@ -41,7 +41,7 @@ pub(super) async fn serve(
     }
 }
 
-/// A half that ends its side only if it is told to. A half of tokio does so whenever it is dropped, and
+/// A half that ends its side only on request. A half of tokio does so whenever it is dropped, and
 /// then a reset comes too late.
 struct WriteHalf(Option<OwnedWriteHalf>);
 
